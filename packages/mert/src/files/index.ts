@@ -1,0 +1,3 @@
+export * from './atomic.ts';
+export * from './npy.ts';
+export * from './safetensors.ts';
