@@ -144,6 +144,21 @@ safetensors('reads and rounds half precision', async () => {
   assert.equal([...(await readSafetensors(path)).get('b')!.data], [1, 1 + 2 ** -6, infinity, Number.NaN]);
 });
 
+safetensors('a NaN stays one however few of its bits are set', async () => {
+  const path = file('nan.safetensors');
+  const data = new Float32Array(Uint32Array.of(0x7f800001, 0xff800001).buffer);
+  for (const dtype of ['F16', 'BF16'] as const) {
+    await writeSafetensors(path, [['x', { dtype, shape: [2], data }]]);
+    assert.equal([...(await readSafetensors(path)).get('x')!.data], [Number.NaN, Number.NaN]);
+  }
+});
+
+safetensors('a view into a larger array is written alone', async () => {
+  const data = Float32Array.of(1, 2, 3, 4).subarray(1, 3);
+  await writeSafetensors(file('view.safetensors'), [['x', { dtype: 'F32', shape: [2], data }]]);
+  assert.equal((await readSafetensors(file('view.safetensors'))).get('x')!.data, Float32Array.of(2, 3));
+});
+
 safetensors('every half survives a round trip', async () => {
   const path = file('allhalves.safetensors');
   const bits = Uint16Array.from({ length: 65536 }, (_, index) => index).filter((h) => (h & 0x7c00) !== 0x7c00);
