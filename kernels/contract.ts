@@ -1,0 +1,30 @@
+/**
+ * The host side of a kernel: what a WGSL file binds, which parameters it takes, and how it is divided into workgroups.
+ *
+ * Every kernel reads its parameters from `@group(0) @binding(0) var<uniform> params: Params` (at most 256 bytes, bound
+ * with a dynamic offset) and its storage buffers from bindings 1, 2, … in the order of `bindings`. Types and sizes that
+ * need another pipeline are constants: `alias Scalar = f32;`, `const TILE = 4u;`, written in front of the source.
+ */
+
+/** A field of `Params`. `u32x8` is `array<vec4<u32>, 2>`: up to eight dimensions or strides. */
+export type ParameterType = 'u32' | 'f32' | 'u32x8';
+
+export type ParameterValues<P extends Record<string, ParameterType>> = {
+  [K in keyof P]: P[K] extends 'u32x8' ? readonly number[] : number;
+};
+
+export interface Kernel<P extends Record<string, ParameterType> = Record<string, ParameterType>> {
+  readonly name: string;
+  /** The text of the .wgsl file. */
+  readonly source: string;
+  /** Storage buffers in binding order, from binding 1. */
+  readonly bindings: Readonly<Record<string, 'read' | 'readWrite'>>;
+  /** Fields of `Params` in order. */
+  readonly parameters: P;
+  /** The names that the source expects in front of it, with an example that compiles. */
+  readonly constants: Readonly<Record<string, string>>;
+}
+
+export function defineKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {
+  return kernel;
+}

@@ -1,0 +1,69 @@
+// out[b, c, i] = sum over o, k, t with t stride + k dilation - padding = i of y[b, o, t] weight[o, c, k], in groups:
+// the transposed convolution, which is also conv1d's gradient with respect to its input.
+// A thread makes 4 channels x 4 positions that lie `stride` apart, so that all four meet the same taps.
+struct Params {
+  channels: u32,
+  length: u32,
+  yChannels: u32,
+  yLength: u32,
+  kernel: u32,
+  stride: u32,
+  padding: u32,
+  dilation: u32,
+  groups: u32,
+  yOffset: u32,
+  weightOffset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> y: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+
+fn load(base: u32, t: u32) -> f32 {
+  return select(0.0, y[base + min(t, params.yLength - 1u)], t < params.yLength);
+}
+
+@compute @workgroup_size(16, 4)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let perGroup = params.channels / params.groups;
+  let yPerGroup = params.yChannels / params.groups;
+  let tiles = (perGroup + 3u) / 4u;
+  let group = id.y / tiles;
+  let c = (id.y % tiles) * 4u;
+  let phase = id.x % params.stride;
+  let first = (id.x / params.stride) * 4u * params.stride + phase;
+  if (group >= params.groups || first >= params.length) { return; }
+  let batch = id.z;
+  let within = min(vec4<u32>(c) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(perGroup - 1u)) * params.kernel;
+  var s0 = vec4<f32>();
+  var s1 = vec4<f32>();
+  var s2 = vec4<f32>();
+  var s3 = vec4<f32>();
+  for (var k = 0u; k < params.kernel; k++) {
+    // A multiple of the stride added before the subtraction keeps it above zero without changing its remainder.
+    let lift = (k * params.dilation) / params.stride + 1u;
+    let reach = first + params.padding + lift * params.stride - k * params.dilation;
+    if (reach % params.stride != 0u) { continue; }
+    // Times before the start wrap around and fail load()'s bounds test.
+    let t = reach / params.stride - lift;
+    for (var o = 0u; o < yPerGroup; o++) {
+      let channel = group * yPerGroup + o;
+      let base = params.yOffset + (batch * params.yChannels + channel) * params.yLength;
+      let g = vec4<f32>(load(base, t), load(base, t + 1u), load(base, t + 2u), load(base, t + 3u));
+      let w = params.weightOffset + channel * perGroup * params.kernel + within + k;
+      s0 += weight[w.x] * g;
+      s1 += weight[w.y] * g;
+      s2 += weight[w.z] * g;
+      s3 += weight[w.w] * g;
+    }
+  }
+  let base = (batch * params.channels + group * perGroup + c) * params.length;
+  for (var j = 0u; j < 4u; j++) {
+    let i = first + j * params.stride;
+    if (i >= params.length) { break; }
+    out[base + i] = s0[j];
+    if (c + 1u < perGroup) { out[base + params.length + i] = s1[j]; }
+    if (c + 2u < perGroup) { out[base + 2u * params.length + i] = s2[j]; }
+    if (c + 3u < perGroup) { out[base + 3u * params.length + i] = s3[j]; }
+  }
+}

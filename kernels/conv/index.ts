@@ -1,0 +1,71 @@
+import { defineKernel } from '../contract.ts';
+import {
+  conv1d as conv1dSource,
+  conv1dTranspose as transposeSource,
+  conv1dWeightGradient as weightGradientSource,
+} from '../generated/wgsl.ts';
+
+/** Grid: (outLength / 128, groups * ceil(outChannels / groups / 4) / 4, batch). */
+export const conv1d = defineKernel({
+  name: 'conv1d',
+  source: conv1dSource,
+  bindings: { x: 'read', weight: 'read', out: 'readWrite' },
+  parameters: {
+    inChannels: 'u32',
+    inLength: 'u32',
+    outChannels: 'u32',
+    outLength: 'u32',
+    kernel: 'u32',
+    stride: 'u32',
+    padding: 'u32',
+    dilation: 'u32',
+    groups: 'u32',
+    xOffset: 'u32',
+    weightOffset: 'u32',
+  },
+  constants: { PADDED: 'const PADDED = true;' },
+});
+
+/** Grid: (stride * ceil(length / stride / 4) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
+export const conv1dTranspose = defineKernel({
+  name: 'conv1d_transpose',
+  source: transposeSource,
+  bindings: { y: 'read', weight: 'read', out: 'readWrite' },
+  parameters: {
+    channels: 'u32',
+    length: 'u32',
+    yChannels: 'u32',
+    yLength: 'u32',
+    kernel: 'u32',
+    stride: 'u32',
+    padding: 'u32',
+    dilation: 'u32',
+    groups: 'u32',
+    yOffset: 'u32',
+    weightOffset: 'u32',
+  },
+  constants: {},
+});
+
+/** Grid: (inChannels / groups * kernel / 32, groups * ceil(outChannels / groups / 4) / 8, splits). */
+export const conv1dWeightGradient = defineKernel({
+  name: 'conv1d_weight_gradient',
+  source: weightGradientSource,
+  bindings: { x: 'read', grad: 'read', out: 'readWrite' },
+  parameters: {
+    batch: 'u32',
+    inChannels: 'u32',
+    inLength: 'u32',
+    outChannels: 'u32',
+    outLength: 'u32',
+    kernel: 'u32',
+    stride: 'u32',
+    padding: 'u32',
+    dilation: 'u32',
+    groups: 'u32',
+    chunk: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+  },
+  constants: {},
+});

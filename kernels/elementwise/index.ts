@@ -1,0 +1,58 @@
+import { defineKernel } from '../contract.ts';
+import { copy as copySource, fill as fillSource, functions, map as mapSource } from '../generated/wgsl.ts';
+
+/** Shared WGSL functions (erf, gelu, sigmoid, …) that elementwise expressions may call. */
+export const elementwiseFunctions = functions;
+
+/** Any function of one to three tensors, element by element, with broadcasting strides. */
+export const map = defineKernel({
+  name: 'map',
+  source: mapSource,
+  bindings: { a: 'read', b: 'read', c: 'read', out: 'readWrite' },
+  parameters: {
+    size: 'u32',
+    rank: 'u32',
+    aOffset: 'u32',
+    bOffset: 'u32',
+    cOffset: 'u32',
+    shape: 'u32x8',
+    aStrides: 'u32x8',
+    bStrides: 'u32x8',
+    cStrides: 'u32x8',
+  },
+  constants: {
+    A: 'alias A = f32;',
+    B: 'alias B = f32;',
+    C: 'alias C = f32;',
+    Result: 'alias Result = f32;',
+    INPUTS: 'const INPUTS = 2u;',
+    CONTIGUOUS: 'const CONTIGUOUS = false;',
+    compute: 'fn compute(a: A, b: B, c: C) -> Result { return a + b; }',
+  },
+});
+
+/** Strided copy of one tensor into a part of another. */
+export const copy = defineKernel({
+  name: 'copy',
+  source: copySource,
+  bindings: { input: 'read', out: 'readWrite' },
+  parameters: {
+    size: 'u32',
+    rank: 'u32',
+    inOffset: 'u32',
+    outOffset: 'u32',
+    shape: 'u32x8',
+    inStrides: 'u32x8',
+    outStrides: 'u32x8',
+  },
+  constants: { Scalar: 'alias Scalar = f32;' },
+});
+
+/** Sets every element to one value. */
+export const fill = defineKernel({
+  name: 'fill',
+  source: fillSource,
+  bindings: { out: 'readWrite' },
+  parameters: { size: 'u32', bits: 'u32' },
+  constants: { Scalar: 'alias Scalar = f32;' },
+});

@@ -1,0 +1,28 @@
+import { defineKernel } from '../contract.ts';
+import { gather as gatherSource, scatterAdd as scatterAddSource } from '../generated/wgsl.ts';
+
+/** Reads along one axis by index: index select, or one index an element. */
+export const gather = defineKernel({
+  name: 'gather',
+  source: gatherSource,
+  bindings: { x: 'read', index: 'read', out: 'readWrite' },
+  parameters: {
+    outer: 'u32',
+    extent: 'u32',
+    inner: 'u32',
+    count: 'u32',
+    xOffset: 'u32',
+    indexOffset: 'u32',
+    outsideBits: 'u32',
+  },
+  constants: { Scalar: 'alias Scalar = f32;', PER_ELEMENT: 'const PER_ELEMENT = false;' },
+});
+
+/** Adds along one axis by index, without atomics. */
+export const scatterAdd = defineKernel({
+  name: 'scatter_add',
+  source: scatterAddSource,
+  bindings: { source: 'read', index: 'read', out: 'readWrite' },
+  parameters: { outer: 'u32', extent: 'u32', inner: 'u32', count: 'u32', sourceOffset: 'u32', indexOffset: 'u32' },
+  constants: { Scalar: 'alias Scalar = f32;', PER_ELEMENT: 'const PER_ELEMENT = false;' },
+});

@@ -1,0 +1,11 @@
+export * from './contract.ts';
+export * as conv from './conv/index.ts';
+export * as elementwise from './elementwise/index.ts';
+export * as gather from './gather/index.ts';
+export * as matmul from './matmul/index.ts';
+export * as norm from './norm/index.ts';
+export * as optimizer from './optimizer/index.ts';
+export * as random from './random/index.ts';
+export * as reduce from './reduce/index.ts';
+export * as rvq from './rvq/index.ts';
+export * as softmax from './softmax/index.ts';

@@ -1,0 +1,60 @@
+import { defineKernel } from '../contract.ts';
+import {
+  normBackwardAffine as affineSource,
+  normBackwardInput as inputSource,
+  norm as normSource,
+} from '../generated/wgsl.ts';
+
+/** Layer norm and group norm, one workgroup a row. Grid: rows. */
+export const norm = defineKernel({
+  name: 'norm',
+  source: normSource,
+  bindings: { x: 'read', weight: 'read', bias: 'read', out: 'readWrite', statistics: 'readWrite' },
+  parameters: {
+    rows: 'u32',
+    length: 'u32',
+    groups: 'u32',
+    channelsPerGroup: 'u32',
+    spatial: 'u32',
+    xOffset: 'u32',
+    weightOffset: 'u32',
+    biasOffset: 'u32',
+    eps: 'f32',
+  },
+  constants: {},
+});
+
+/** Gradient with respect to the input. Grid: rows. */
+export const normBackwardInput = defineKernel({
+  name: 'norm_backward_input',
+  source: inputSource,
+  bindings: { x: 'read', weight: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },
+  parameters: {
+    rows: 'u32',
+    length: 'u32',
+    groups: 'u32',
+    channelsPerGroup: 'u32',
+    spatial: 'u32',
+    xOffset: 'u32',
+    weightOffset: 'u32',
+    gradOffset: 'u32',
+  },
+  constants: {},
+});
+
+/** Gradients of weight and bias as [2, channels]. Grid: channels. */
+export const normBackwardAffine = defineKernel({
+  name: 'norm_backward_affine',
+  source: affineSource,
+  bindings: { x: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },
+  parameters: {
+    rows: 'u32',
+    length: 'u32',
+    groups: 'u32',
+    channelsPerGroup: 'u32',
+    spatial: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+  },
+  constants: {},
+});

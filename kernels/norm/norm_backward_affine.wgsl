@@ -1,0 +1,49 @@
+// Gradients of norm.wgsl's weight and bias: one workgroup a channel sums dy xhat and dy over every row that holds it.
+// out is [2, channels]: weight, then bias.
+struct Params {
+  rows: u32,
+  length: u32,
+  groups: u32,
+  channelsPerGroup: u32,
+  spatial: u32,
+  xOffset: u32,
+  gradOffset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> grad: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+var<workgroup> partial: array<vec2<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let channels = params.groups * params.channelsPerGroup;
+  let channel = min(group.x + group.y * grid.x, channels - 1u);
+  let firstRow = channel / params.channelsPerGroup;
+  let within = (channel % params.channelsPerGroup) * params.spatial;
+  let count = (params.rows / params.groups) * params.spatial;
+  var sums = vec2<f32>();
+  for (var i = lane; i < count; i += 64u) {
+    let row = firstRow + (i / params.spatial) * params.groups;
+    let at = row * params.length + within + i % params.spatial;
+    let g = grad[params.gradOffset + at];
+    let s = statistics[row];
+    sums += vec2<f32>(g * (x[params.xOffset + at] - s.x) * s.y, g);
+  }
+  partial[lane] = sums;
+  workgroupBarrier();
+  for (var step = 32u; step > 0u; step /= 2u) {
+    if (lane < step) { partial[lane] += partial[lane + step]; }
+    workgroupBarrier();
+  }
+  if (lane == 0u) {
+    out[channel] = partial[0].x;
+    out[channels + channel] = partial[0].y;
+  }
+}

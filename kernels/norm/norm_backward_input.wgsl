@@ -1,0 +1,50 @@
+// Gradient of norm.wgsl with respect to x:
+//   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
+struct Params {
+  rows: u32,
+  length: u32,
+  groups: u32,
+  channelsPerGroup: u32,
+  spatial: u32,
+  xOffset: u32,
+  weightOffset: u32,
+  gradOffset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read> grad: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+var<workgroup> partial: array<vec2<f32>, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = min(group.x + group.y * grid.x, params.rows - 1u);
+  let base = row * params.length;
+  let mean = statistics[row].x;
+  let inverse = statistics[row].y;
+  let firstChannel = params.weightOffset + (row % params.groups) * params.channelsPerGroup;
+  var sums = vec2<f32>();
+  for (var i = lane; i < params.length; i += 64u) {
+    let g = grad[params.gradOffset + base + i] * weight[firstChannel + i / params.spatial];
+    sums += vec2<f32>(g, g * (x[params.xOffset + base + i] - mean) * inverse);
+  }
+  partial[lane] = sums;
+  workgroupBarrier();
+  for (var step = 32u; step > 0u; step /= 2u) {
+    if (lane < step) { partial[lane] += partial[lane + step]; }
+    workgroupBarrier();
+  }
+  let means = partial[0] / f32(params.length);
+  for (var i = lane; i < params.length; i += 64u) {
+    let g = grad[params.gradOffset + base + i] * weight[firstChannel + i / params.spatial];
+    let xhat = (x[params.xOffset + base + i] - mean) * inverse;
+    out[base + i] = inverse * (g - means.x - xhat * means.y);
+  }
+}

@@ -1,0 +1,20 @@
+import { defineKernel } from '../contract.ts';
+import { philox as philoxSource } from '../generated/wgsl.ts';
+
+/** Uniform and normal draws and dropout from Philox4x32-10, four elements a thread. */
+export const philox = defineKernel({
+  name: 'philox',
+  source: philoxSource,
+  bindings: { x: 'read', out: 'readWrite' },
+  parameters: {
+    size: 'u32',
+    seedLow: 'u32',
+    seedHigh: 'u32',
+    streamLow: 'u32',
+    streamHigh: 'u32',
+    xOffset: 'u32',
+    scale: 'f32',
+    shift: 'f32',
+  },
+  constants: { DISTRIBUTION: 'const DISTRIBUTION = 0u;' },
+});

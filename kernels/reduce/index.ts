@@ -1,0 +1,52 @@
+import { defineKernel } from '../contract.ts';
+import {
+  argReduce as argReduceSource,
+  reduceColumns as columnsSource,
+  reduceRows as rowsSource,
+} from '../generated/wgsl.ts';
+
+const constants = {
+  Scalar: 'alias Scalar = f32;',
+  initial: 'fn initial(first: Scalar) -> Scalar { return 0.0; }',
+  load: 'fn load(x: Scalar) -> Scalar { return x; }',
+  combine: 'fn combine(a: Scalar, b: Scalar) -> Scalar { return a + b; }',
+  finish: 'fn finish(x: Scalar, scale: f32) -> Scalar { return x * scale; }',
+};
+
+/** Last axis of [rows, length], one workgroup a row and chunk. Grid: (chunks, rows). */
+export const reduceRows = defineKernel({
+  name: 'reduce_rows',
+  source: rowsSource,
+  bindings: { input: 'read', out: 'readWrite' },
+  parameters: { rows: 'u32', length: 'u32', chunk: 'u32', offset: 'u32', scale: 'f32' },
+  constants,
+});
+
+/** Middle axis of [outer, length, inner], one thread a column and chunk. */
+export const reduceColumns = defineKernel({
+  name: 'reduce_columns',
+  source: columnsSource,
+  bindings: { input: 'read', out: 'readWrite' },
+  parameters: {
+    outer: 'u32',
+    length: 'u32',
+    inner: 'u32',
+    chunk: 'u32',
+    chunks: 'u32',
+    offset: 'u32',
+    scale: 'f32',
+  },
+  constants,
+});
+
+/** Index of the extreme element along the middle axis of [outer, length, inner]. */
+export const argReduce = defineKernel({
+  name: 'arg_reduce',
+  source: argReduceSource,
+  bindings: { input: 'read', out: 'readWrite' },
+  parameters: { outer: 'u32', length: 'u32', inner: 'u32', offset: 'u32' },
+  constants: {
+    Scalar: 'alias Scalar = f32;',
+    better: 'fn better(candidate: Scalar, best: Scalar) -> bool { return candidate > best; }',
+  },
+});

@@ -1,0 +1,43 @@
+// Reduces the last axis of [rows, length]: out[row, chunk] = combine over the chunk's elements, times scale.
+// One workgroup a row and chunk; a tree in workgroup memory, so the order is fixed and sums stay accurate.
+// In front: Scalar, and
+//   fn initial(first: Scalar) -> Scalar   what a sum starts from: 0, or the first element for a maximum
+//   fn load(x: Scalar) -> Scalar        applied to each element of the input (identity, square, …)
+//   fn combine(a: Scalar, b: Scalar) -> Scalar
+//   fn finish(x: Scalar, scale: f32) -> Scalar
+struct Params {
+  rows: u32,
+  length: u32,
+  chunk: u32,
+  offset: u32,
+  scale: f32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<Scalar>;
+@group(0) @binding(2) var<storage, read_write> out: array<Scalar>;
+
+var<workgroup> partial: array<Scalar, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y + group.z * groups.y;
+  let base = params.offset + min(row, params.rows - 1u) * params.length;
+  var sum = initial(input[base + group.x * params.chunk]);
+  if (row < params.rows) {
+    let end = min(params.length, (group.x + 1u) * params.chunk);
+    for (var i = group.x * params.chunk + lane; i < end; i += 64u) {
+      sum = combine(sum, load(input[base + i]));
+    }
+  }
+  partial[lane] = sum;
+  workgroupBarrier();
+  for (var step = 32u; step > 0u; step /= 2u) {
+    if (lane < step) { partial[lane] = combine(partial[lane], partial[lane + step]); }
+    workgroupBarrier();
+  }
+  if (lane == 0u && row < params.rows) { out[row * groups.x + group.x] = finish(partial[0], params.scale); }
+}

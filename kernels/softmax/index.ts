@@ -1,0 +1,19 @@
+import { defineKernel } from '../contract.ts';
+import { softmaxBackward as backwardSource, softmax as softmaxSource } from '../generated/wgsl.ts';
+
+/** Last axis of [rows, length], one workgroup a row. Grid: rows. */
+export const softmax = defineKernel({
+  name: 'softmax',
+  source: softmaxSource,
+  bindings: { input: 'read', out: 'readWrite' },
+  parameters: { rows: 'u32', length: 'u32', offset: 'u32' },
+  constants: { LOGARITHM: 'const LOGARITHM = false;' },
+});
+
+export const softmaxBackward = defineKernel({
+  name: 'softmax_backward',
+  source: backwardSource,
+  bindings: { y: 'read', grad: 'read', out: 'readWrite' },
+  parameters: { rows: 'u32', length: 'u32', yOffset: 'u32', gradOffset: 'u32' },
+  constants: { LOGARITHM: 'const LOGARITHM = false;' },
+});

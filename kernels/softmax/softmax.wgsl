@@ -1,0 +1,48 @@
+// Softmax (or its logarithm) over the last axis of [rows, length]; one workgroup a row. The largest element is
+// subtracted first, sums are in f32.
+// In front: LOGARITHM.
+struct Params {
+  rows: u32,
+  length: u32,
+  offset: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> input: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+var<workgroup> partial: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = min(group.x + group.y * groups.x, params.rows - 1u);
+  let start = params.offset + row * params.length;
+  let to = row * params.length;
+  var best = -3.4028234e38;
+  for (var i = lane; i < params.length; i += 64u) { best = max(best, input[start + i]); }
+  partial[lane] = best;
+  workgroupBarrier();
+  for (var step = 32u; step > 0u; step /= 2u) {
+    if (lane < step) { partial[lane] = max(partial[lane], partial[lane + step]); }
+    workgroupBarrier();
+  }
+  let largest = partial[0];
+  workgroupBarrier();
+  var sum = 0.0;
+  for (var i = lane; i < params.length; i += 64u) { sum += exp(input[start + i] - largest); }
+  partial[lane] = sum;
+  workgroupBarrier();
+  for (var step = 32u; step > 0u; step /= 2u) {
+    if (lane < step) { partial[lane] += partial[lane + step]; }
+    workgroupBarrier();
+  }
+  let total = partial[0];
+  let logTotal = log(total);
+  for (var i = lane; i < params.length; i += 64u) {
+    let shifted = input[start + i] - largest;
+    if (LOGARITHM) { out[to + i] = shifted - logTotal; } else { out[to + i] = exp(shifted) / total; }
+  }
+}

@@ -1,0 +1,159 @@
+/** Ogg Vorbis and Ogg Opus files: what is common to both. The codecs differ in how pages become samples. */
+import type { ByteSource } from './bytes.ts';
+import { hasText } from './bytes.ts';
+import { AudioError } from './error.ts';
+import { lastPages, type OggPage, packetsOf, pagesFrom, readPage, seekPage } from './ogg.ts';
+import { opusCodec } from './opus.ts';
+import type { AudioBlock, AudioStream } from './stream.ts';
+import { vorbisCodec } from './vorbis.ts';
+
+/** Turns the audio pages of one stream into samples, one page after the other. */
+export type PageDecoder = {
+  /**
+   * Decodes one page. `done` tells which page the samples belong to, as a decoder may hold a page back; null when none
+   * is finished yet. Every sample of a page is given with that page.
+   */
+  decode(page: OggPage): Promise<{ done: OggPage; channels: Float32Array[] } | null>;
+  /** The page that was held back, if any. */
+  flush(): Promise<{ done: OggPage; channels: Float32Array[] } | null>;
+  free(): void;
+};
+
+/** What a codec says about its stream. */
+export type OggCodec = {
+  format: 'ogg-vorbis' | 'ogg-opus';
+  sampleRate: number;
+  channels: number;
+  /** Samples at the start that are decoded but not played. */
+  preSkip: number;
+  /** Samples that must be decoded before a seek target so that the target is right. */
+  preRoll: number;
+  /** Samples that the packets at the start of the stream decode to. */
+  samplesOf(packets: Uint8Array[]): number;
+  createDecoder(): Promise<PageDecoder>;
+};
+
+type Headers = { codec: OggCodec; serial: number; firstAudio: number; serials: Set<number> };
+
+/** Opens an Ogg Vorbis or Ogg Opus file. Chained streams (several, one after the other) are not read. */
+export async function openOgg(source: ByteSource): Promise<AudioStream> {
+  const { codec, serial, firstAudio, serials } = await readHeaders(source);
+  const { last, lastOfStream } = await lastPages(source, serial);
+  if (last && !serials.has(last.serial)) {
+    throw new AudioError(
+      source.name,
+      'unsupported',
+      'the Ogg file holds several streams one after the other (chained); split or re-encode it',
+    );
+  }
+  const noAudio = !lastOfStream || lastOfStream.offset < firstAudio;
+  if (noAudio) {
+    if (last?.ends) throw new AudioError(source.name, 'empty', 'the Ogg file holds no samples');
+    throw new AudioError(source.name, 'truncated', 'the Ogg file ends before its first samples');
+  }
+  const origin = (await firstGranule(source, codec, serial, firstAudio)) + codec.preSkip;
+  const frames = lastOfStream.granule - origin;
+  if (frames <= 0) throw new AudioError(source.name, 'empty', 'the Ogg file holds no samples');
+
+  async function check(): Promise<void> {
+    if (lastOfStream?.ends) return;
+    throw new AudioError(
+      source.name,
+      'truncated',
+      `the last whole Ogg page (${(frames / codec.sampleRate).toFixed(2)} s in) does not end the stream; fetch the file again, or read it with a duration`,
+    );
+  }
+
+  async function* blocks(start: number): AsyncGenerator<AudioBlock, void, undefined> {
+    const before = await seekPage(source, serial, firstAudio, start + origin - codec.preRoll);
+    const decoder = await codec.createDecoder();
+    try {
+      // The granule position of a page tells where its last sample ends, so positions are exact after any seek. The
+      // page that was found only warms the decoder up: its first packet may have begun on the page before.
+      let position = before ? Number.NaN : origin - codec.preSkip;
+      for await (const result of decodedPages(source, decoder, before?.offset ?? firstAudio, serial)) {
+        const { done, channels } = result;
+        const count = channels[0]?.length ?? 0;
+        const trimmed = done.ends || done.granule < 0 || (!before && done.offset === firstAudio);
+        const first = trimmed ? position : done.granule - count;
+        position = first + count;
+        if (before && done.offset === before.offset) position = before.granule;
+        else if (count > 0) yield { start: first - origin, channels };
+      }
+    } finally {
+      decoder.free();
+    }
+  }
+
+  const { format, sampleRate, channels } = codec;
+  return { format, sampleRate, channels, frames, check, blocks };
+}
+
+async function* decodedPages(source: ByteSource, decoder: PageDecoder, offset: number, serial: number) {
+  for await (const page of pagesFrom(source, offset, serial)) {
+    const result = await decoder.decode(page);
+    if (result) yield result;
+  }
+  const result = await decoder.flush();
+  if (result) yield result;
+}
+
+/**
+ * The granule position of the first decoded sample: 0, or later in a stream that was cut out of a longer one, where the
+ * first page's granule position is larger than the number of samples on it (RFC 7845 section 4.3).
+ */
+async function firstGranule(source: ByteSource, codec: OggCodec, serial: number, firstAudio: number): Promise<number> {
+  const packets: Uint8Array[] = [];
+  let rest: Uint8Array = new Uint8Array(0);
+  for await (const page of pagesFrom(source, firstAudio, serial)) {
+    const result = packetsOf(page, rest);
+    packets.push(...result.packets);
+    rest = result.rest;
+    if (page.granule >= 0) return Math.max(0, page.granule - codec.samplesOf(packets));
+  }
+  return 0;
+}
+
+async function readHeaders(source: ByteSource): Promise<Headers> {
+  const serials = new Set<number>();
+  let chosen: OggPage | null = null;
+  let offset = 0;
+  for (;;) {
+    const page = await readPage(source, offset);
+    if (!page) {
+      throw new AudioError(source.name, 'truncated', `the Ogg headers are cut off or damaged at byte ${offset}`);
+    }
+    if (!page.begins) break;
+    serials.add(page.serial);
+    if (!chosen && isKnown(page)) chosen = page;
+    offset += page.bytes.length;
+  }
+  if (!chosen) {
+    throw new AudioError(
+      source.name,
+      'unsupported',
+      'the Ogg file holds neither Vorbis nor Opus audio; convert it to FLAC, WAV, Vorbis or Opus',
+    );
+  }
+  const opus = hasText(chosen.bytes, 28, 'OpusHead');
+  // Opus has two header packets and Vorbis three; the samples begin on a new page after the last of them.
+  const expected = opus ? 2 : 3;
+  const packets: Uint8Array[] = [];
+  const pages: OggPage[] = [];
+  let rest: Uint8Array = new Uint8Array(0);
+  for await (const page of pagesFrom(source, chosen.offset, chosen.serial)) {
+    const result = packetsOf(page, rest);
+    packets.push(...result.packets);
+    pages.push(page);
+    rest = result.rest;
+    if (packets.length < expected) continue;
+    const codec = opus ? opusCodec(source.name, packets[0]) : vorbisCodec(source.name, packets, pages);
+    return { codec, serial: chosen.serial, firstAudio: page.offset + page.bytes.length, serials };
+  }
+  throw new AudioError(source.name, 'truncated', 'the Ogg file ends inside its headers');
+}
+
+function isKnown(page: OggPage): boolean {
+  const packet = 27 + page.bytes[26];
+  return hasText(page.bytes, packet, '\x01vorbis') || hasText(page.bytes, packet, 'OpusHead');
+}

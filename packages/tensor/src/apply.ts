@@ -1,0 +1,74 @@
+import type { Device } from './device/device.ts';
+import type { Op } from './ops/op.ts';
+import { type AttributesOf, type OpName, opTable } from './ops/table.ts';
+import { formatShape } from './shape.ts';
+import { Tensor } from './tensor.ts';
+
+/** One operation that went through the door. */
+export interface Application {
+  readonly name: OpName;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attributes: unknown;
+}
+
+export type Observer = (application: Application) => void;
+
+const observers: Observer[] = [];
+
+/** Listens to every operation until the returned function is called. */
+export function observe(observer: Observer): () => void {
+  observers.push(observer);
+  return () => {
+    const at = observers.lastIndexOf(observer);
+    if (at >= 0) observers.splice(at, 1);
+  };
+}
+
+/** Runs `body` with nobody listening: for what must not be traced or differentiated. */
+export function unobserved<T>(body: () => T): T {
+  const listening = observers.splice(0);
+  try {
+    return body();
+  } finally {
+    observers.push(...listening);
+  }
+}
+
+function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown): Device {
+  const device = inputs[0]?.device ?? (attributes as { device?: Device }).device;
+  if (!device) throw new Error(`${name}: no device; pass { device } or open one`);
+  for (const input of inputs) {
+    if (input.device !== device) {
+      throw new Error(
+        `${name}: operands live on different devices; copy one over with tensor(await x.data(), { device })`,
+      );
+    }
+  }
+  if (device.closed) throw new Error(`${name}: the device is closed`);
+  return device;
+}
+
+/**
+ * The one door: checks the inputs, infers what comes out (errors are thrown here, before any GPU work), records the
+ * kernels, and tells whoever listens.
+ */
+export function apply<N extends OpName>(name: N, inputs: readonly Tensor[], attributes: AttributesOf<N>): Tensor[] {
+  const op = opTable[name] as unknown as Op<unknown>;
+  const device = deviceOf(name, inputs, attributes);
+  let outputs: Tensor[];
+  if (op.kind === 'view') {
+    const [input] = inputs;
+    const { shape, strides, offset } = op.view(input, attributes);
+    outputs = [new Tensor(input.storage, input.dtype, shape, strides, offset)];
+  } else {
+    const specs = op.infer(inputs, attributes);
+    outputs = specs.map(({ dtype, shape }) => Tensor.allocate(device, dtype, shape, `${name} ${formatShape(shape)}`));
+    if (specs.length === 0 || outputs.some((output) => output.size > 0)) op.run(device, inputs, outputs, attributes);
+  }
+  if (observers.length > 0) {
+    const application = { name, inputs, outputs, attributes };
+    for (const observer of [...observers]) observer(application);
+  }
+  return outputs;
+}

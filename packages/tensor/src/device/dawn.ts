@@ -1,0 +1,75 @@
+import { create, globals } from 'webgpu';
+import { describeAdapter, type FoundAdapter } from './adapters.ts';
+import { provideSwiftShader } from './swiftshader.ts';
+
+/**
+ * Dawn's entry objects. They stay referenced for the life of the process: once collected while a device of theirs
+ * lives, the process crashes. Idle, they do not keep Node running.
+ */
+const instances: GPU[] = [];
+
+export interface DawnOptions {
+  /** Dawn toggles to turn on, e.g. `allow_unsafe_apis`. */
+  readonly enable?: readonly string[];
+  /** Dawn toggles to turn off. */
+  readonly disable?: readonly string[];
+  /** Pass over hardware adapters. */
+  readonly software?: boolean;
+}
+
+function createInstance(options: DawnOptions): GPU {
+  Object.assign(globalThis, globals);
+  // Without the first, NVIDIA's driver hides f16 and with it the matrix units.
+  const enable = ['vulkan_enable_f16_on_nvidia', ...(options.enable ?? [])];
+  const flags = [`enable-dawn-features=${enable.join(',')}`];
+  if (options.disable?.length) flags.push(`disable-dawn-features=${options.disable.join(',')}`);
+  const gpu = create(flags);
+  instances.push(gpu);
+  return gpu;
+}
+
+async function request(gpu: GPU, options: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
+  try {
+    return await gpu.requestAdapter(options);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A hardware adapter through Dawn, else a software adapter of the system, else the bundled SwiftShader.
+ * Throws an error that lists what was tried.
+ */
+export async function findDawnAdapter(options: DawnOptions): Promise<FoundAdapter> {
+  const tried: string[] = [];
+  const gpu = createInstance(options);
+  if (!options.software) {
+    const adapter = await request(gpu, { powerPreference: 'high-performance' });
+    if (adapter) {
+      const description = describeAdapter(adapter, 'Dawn');
+      // Dawn puts hardware first, so a software adapter here means that there is no other.
+      return { adapter, description };
+    }
+    tried.push('a hardware adapter through Dawn: none');
+  }
+  const fallback = await request(gpu, { forceFallbackAdapter: true });
+  if (fallback) return { adapter: fallback, description: describeAdapter(fallback, 'Dawn') };
+  tried.push('a software adapter installed on the system: none');
+
+  const before = process.env.VK_DRIVER_FILES;
+  const reason = provideSwiftShader();
+  if (reason === undefined) {
+    const adapter = await request(createInstance(options), {});
+    if (before === undefined) delete process.env.VK_DRIVER_FILES;
+    else process.env.VK_DRIVER_FILES = before;
+    if (adapter) return { adapter, description: describeAdapter(adapter, 'bundled SwiftShader') };
+    tried.push('the bundled SwiftShader: unpacked, but Dawn found no adapter in it');
+  } else {
+    tried.push(`the bundled SwiftShader: ${reason}`);
+  }
+  throw new Error(
+    `openDevice: no WebGPU adapter was found. Tried:\n${tried.map((line) => `  - ${line}`).join('\n')}\n` +
+      'Install your GPU vendor’s Vulkan driver; or, on Debian and Ubuntu, a software one: ' +
+      'apt-get install libvulkan1 mesa-vulkan-drivers; or the bundled one: npm install @sparticuz/chromium@147.0.0',
+  );
+}

@@ -1,0 +1,58 @@
+import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
+import { Device, setDefaultDevice } from './device.ts';
+import { throttlePolling } from './polling.ts';
+
+export interface OpenDeviceOptions {
+  /** Called once with the line that names the adapter; default: standard error. */
+  readonly log?: (line: string) => void;
+  /** Pass over hardware adapters, e.g. to compare with a CPU driver. */
+  readonly software?: boolean;
+  /** Dawn toggles to turn on, e.g. `['allow_unsafe_apis']` for experimental features. Ignored in browsers. */
+  readonly enable?: readonly string[];
+  /** Dawn toggles to turn off, e.g. `['timestamp_quantization']` when profiling. Ignored in browsers. */
+  readonly disable?: readonly string[];
+}
+
+async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
+  const browser = typeof navigator === 'undefined' ? undefined : navigator.gpu;
+  if (browser) {
+    const adapter = await browser.requestAdapter({ powerPreference: 'high-performance' });
+    if (adapter) return { adapter, description: describeAdapter(adapter, 'browser') };
+    if (typeof process === 'undefined') {
+      throw new Error(
+        'openDevice: this browser has navigator.gpu but no adapter; enable WebGPU or update the GPU driver',
+      );
+    }
+  }
+  if (typeof process === 'undefined' || !process.versions?.node) {
+    throw new Error('openDevice: this browser has no WebGPU (navigator.gpu is missing); use a current one over https');
+  }
+  const { findDawnAdapter } = await import('./dawn.ts');
+  return findDawnAdapter(options);
+}
+
+/**
+ * Opens a GPU: the browser's, else a hardware adapter through Dawn, else a software adapter of the system, else the
+ * SwiftShader that npm package @sparticuz/chromium carries. The device has every feature and limit that the adapter
+ * offers. The first device opened becomes the default of functions that make tensors.
+ *
+ * @throws Error when there is no adapter, with what was tried and what to install.
+ */
+export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
+  const { adapter, description } = await findAdapter(options);
+  const requiredLimits: Record<string, number> = {};
+  for (const name in adapter.limits) {
+    const value = adapter.limits[name as keyof GPUSupportedLimits];
+    if (typeof value === 'number') requiredLimits[name] = value;
+  }
+  const gpu = await adapter.requestDevice({
+    requiredFeatures: [...adapter.features] as GPUFeatureName[],
+    requiredLimits,
+    label: 'dawnchorus',
+  });
+  if (description.software && description.source !== 'browser') throttlePolling();
+  const device = new Device(gpu, description);
+  setDefaultDevice(device);
+  (options.log ?? ((line: string) => console.error(line)))(adapterLine(description));
+  return device;
+}

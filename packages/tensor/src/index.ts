@@ -1,0 +1,17 @@
+export { type Application, apply, type Observer, observe, unobserved } from './apply.ts';
+export type { AdapterDescription } from './device/adapters.ts';
+export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
+export { type OpenDeviceOptions, openDevice } from './device/open.ts';
+export type { DType, TypedArrayOf } from './dtype.ts';
+export { type Dispatch, type Grid, gridFor, linearGrid } from './kernel/recorder.ts';
+export type { AxisOptions, Operand } from './ops/arguments.ts';
+export type { ConvAttributes } from './ops/conv.ts';
+export { withDense } from './ops/dense.ts';
+export * from './ops/functions.ts';
+export { kernelOp } from './ops/op.ts';
+export type { RandomKey } from './ops/random.ts';
+export { type AttributesOf, type DifferentiableOpName, differentiableOps, type OpName, opTable } from './ops/table.ts';
+export type { AdamWAttributes } from './ops/training.ts';
+export { scope } from './scope.ts';
+export { broadcastShapes, contiguousStrides, formatShape, type Shape, sizeOf } from './shape.ts';
+export { arange, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';

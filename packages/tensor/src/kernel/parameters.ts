@@ -1,0 +1,30 @@
+import type { Kernel, ParameterType } from '@dawnchorus/kernels';
+
+/** A slot of the parameter buffer: WebGPU's largest alignment of dynamic uniform offsets. */
+export const SLOT_BYTES = 256;
+
+/** Writes a kernel's parameters at `offset`, by WGSL's layout rules for uniform buffers. */
+export function writeParameters(
+  view: DataView,
+  offset: number,
+  kernel: Kernel,
+  values: Readonly<Record<string, number | readonly number[]>>,
+): void {
+  let at = offset;
+  for (const name in kernel.parameters) {
+    const type: ParameterType = kernel.parameters[name];
+    const value = values[name];
+    if (type === 'u32x8') {
+      at = Math.ceil(at / 16) * 16;
+      const list = value as readonly number[];
+      for (let i = 0; i < 8; i++) view.setUint32(at + 4 * i, list[i] ?? 0, true);
+      at += 32;
+    } else {
+      if (type === 'u32') view.setUint32(at, value as number, true);
+      else view.setFloat32(at, value as number, true);
+      at += 4;
+    }
+  }
+  if (at - offset > SLOT_BYTES)
+    throw new Error(`kernel ${kernel.name}: ${at - offset} bytes of parameters, at most ${SLOT_BYTES}`);
+}

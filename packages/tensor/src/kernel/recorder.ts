@@ -1,0 +1,121 @@
+import type { Kernel, ParameterType, ParameterValues } from '@dawnchorus/kernels';
+import type { PooledBuffer } from '../memory/pool.ts';
+import { SLOT_BYTES, writeParameters } from './parameters.ts';
+import { type Constants, createPipelineCache } from './pipelines.ts';
+
+/** How many workgroups along x, y and z. */
+export type Grid = readonly [number, number, number];
+
+export interface Dispatch<P extends Record<string, ParameterType>> {
+  readonly kernel: Kernel<P>;
+  /** WGSL text for each of the kernel's constants. */
+  readonly constants?: Constants;
+  /** Shared WGSL functions that the constants call. */
+  readonly library?: string;
+  /** Buffers in the order of the kernel's bindings. */
+  readonly buffers: readonly PooledBuffer[];
+  readonly parameters: ParameterValues<P>;
+  readonly grid: Grid;
+}
+
+const DISPATCHES_PER_SUBMIT = 128;
+const CACHED_BIND_GROUPS = 8192;
+
+/**
+ * Records dispatches into one compute pass and submits them in batches. Parameters go into slots of one uniform buffer,
+ * written once a submit and bound with a dynamic offset, so that a dispatch needs no buffer of its own; bind groups are
+ * cached by layout and buffers.
+ */
+export function createRecorder(device: GPUDevice) {
+  const pipelines = createPipelineCache(device);
+  const parameterBuffer = device.createBuffer({
+    label: 'parameters',
+    size: DISPATCHES_PER_SUBMIT * SLOT_BYTES,
+    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  });
+  const staging = new DataView(new ArrayBuffer(DISPATCHES_PER_SUBMIT * SLOT_BYTES));
+  const bindGroups = new Map<string, GPUBindGroup>();
+  let encoder: GPUCommandEncoder | undefined;
+  let pass: GPUComputePassEncoder | undefined;
+  let slots = 0;
+  const statistics = { dispatches: 0, submits: 0 };
+
+  function bindGroup(layout: { key: string; gpu: GPUBindGroupLayout }, buffers: readonly PooledBuffer[]): GPUBindGroup {
+    let key = layout.key;
+    for (const buffer of buffers) key += `,${buffer.id}`;
+    let group = bindGroups.get(key);
+    if (!group) {
+      if (bindGroups.size >= CACHED_BIND_GROUPS) bindGroups.clear();
+      group = device.createBindGroup({
+        layout: layout.gpu,
+        entries: [
+          { binding: 0, resource: { buffer: parameterBuffer, size: SLOT_BYTES } },
+          ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer: buffer.gpu } })),
+        ],
+      });
+      bindGroups.set(key, group);
+    }
+    return group;
+  }
+
+  function dispatch<P extends Record<string, ParameterType>>(work: Dispatch<P>): void {
+    const [x, y, z] = work.grid;
+    if (x * y * z === 0) return;
+    const limit = device.limits.maxComputeWorkgroupsPerDimension;
+    if (x > limit || y > limit || z > limit) {
+      throw new RangeError(`kernel ${work.kernel.name}: grid ${work.grid} is over this adapter's limit of ${limit}`);
+    }
+    const pipeline = pipelines.get(work.kernel, work.constants ?? {}, work.library);
+    if (!pass) {
+      encoder ??= device.createCommandEncoder();
+      pass = encoder.beginComputePass();
+    }
+    const offset = slots++ * SLOT_BYTES;
+    writeParameters(staging, offset, work.kernel, work.parameters);
+    pass.setPipeline(pipeline.gpu);
+    pass.setBindGroup(0, bindGroup(pipeline.layout, work.buffers), [offset]);
+    pass.dispatchWorkgroups(x, y, z);
+    statistics.dispatches++;
+    if (slots === DISPATCHES_PER_SUBMIT) flush();
+  }
+
+  function copyBuffer(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number): void {
+    pass?.end();
+    pass = undefined;
+    encoder ??= device.createCommandEncoder();
+    encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
+  }
+
+  /** Submits what has been recorded. */
+  function flush(): void {
+    pass?.end();
+    pass = undefined;
+    if (!encoder) return;
+    if (slots > 0) device.queue.writeBuffer(parameterBuffer, 0, staging.buffer, 0, slots * SLOT_BYTES);
+    slots = 0;
+    device.queue.submit([encoder.finish()]);
+    encoder = undefined;
+    statistics.submits++;
+  }
+
+  /** A destroyed buffer's bind groups must not be used again. Destruction is rare, so all are dropped. */
+  function forgetBuffer(): void {
+    bindGroups.clear();
+  }
+
+  return { dispatch, copyBuffer, flush, forgetBuffer, statistics, pipelines };
+}
+
+export type Recorder = ReturnType<typeof createRecorder>;
+
+/** A grid of `count` workgroups in a row, folded into two dimensions where one is too short. */
+export function linearGrid(workgroups: number, limit = 65535): Grid {
+  if (workgroups <= limit) return [workgroups, 1, 1];
+  const y = Math.ceil(workgroups / limit);
+  return [Math.ceil(workgroups / y), y, 1];
+}
+
+/** Workgroups of `threads` that cover `count` elements. */
+export function gridFor(count: number, threads = 64): Grid {
+  return linearGrid(Math.ceil(count / threads));
+}

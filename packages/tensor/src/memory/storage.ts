@@ -1,0 +1,26 @@
+import type { Device } from '../device/device.ts';
+import type { PooledBuffer } from './pool.ts';
+
+/** A buffer shared by the tensors that view it; goes back to the pool when the last of them is disposed. */
+export class Storage {
+  readonly device: Device;
+  readonly buffer: PooledBuffer;
+  #references = 0;
+
+  constructor(device: Device, bytes: number, label: string) {
+    this.device = device;
+    this.buffer = device.pool.acquire(bytes, label);
+  }
+
+  get references(): number {
+    return this.#references;
+  }
+
+  retain(): void {
+    this.#references++;
+  }
+
+  release(): void {
+    if (--this.#references === 0) this.device.pool.release(this.buffer);
+  }
+}

@@ -1,0 +1,190 @@
+import { conv as kernels } from '@dawnchorus/kernels';
+import { formatShape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { expectDtype, expectRank } from './arguments.ts';
+import { withDense } from './dense.ts';
+import { fillBuffer } from './fill.ts';
+import { kernelOp } from './op.ts';
+import { sumMiddle } from './reduce.ts';
+
+/** Everything about a convolution but its data. All whole numbers; padding is zeros on both sides. */
+export interface ConvAttributes {
+  stride: number;
+  padding: number;
+  dilation: number;
+  groups: number;
+}
+
+export function convOutputLength(
+  length: number,
+  kernel: number,
+  { stride, padding, dilation }: ConvAttributes,
+): number {
+  return Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
+}
+
+function check(name: string, { stride, padding, dilation, groups }: ConvAttributes): void {
+  const valid = [stride, dilation, groups].every((value) => Number.isInteger(value) && value >= 1);
+  if (!valid || !Number.isInteger(padding) || padding < 0) {
+    throw new RangeError(
+      `${name}: stride ${stride}, padding ${padding}, dilation ${dilation}, groups ${groups}; expected whole numbers, stride, dilation and groups from 1, padding from 0`,
+    );
+  }
+}
+
+/** x [batch, inChannels, length], weight [outChannels, inChannels / groups, kernel] -> [batch, outChannels, outLength]. */
+const conv1d = kernelOp<ConvAttributes>({
+  infer([x, weight], attributes) {
+    check('conv1d', attributes);
+    const { groups } = attributes;
+    expectDtype('conv1d', 'the input', x, 'f32');
+    expectDtype('conv1d', 'the weight', weight, 'f32');
+    expectRank('conv1d', 'the input', x, 3, '[batch, channels, length]');
+    expectRank('conv1d', 'the weight', weight, 3, '[outChannels, inChannels / groups, kernel]');
+    const [batch, inChannels, length] = x.shape;
+    const [outChannels, perGroup, kernel] = weight.shape;
+    if (inChannels !== perGroup * groups || outChannels % groups !== 0) {
+      throw new RangeError(
+        `conv1d: input ${formatShape(x.shape)}, weight ${formatShape(weight.shape)} and ${groups} groups do not fit; ` +
+          'weight is [outChannels, inChannels / groups, kernel] and outChannels a multiple of groups',
+      );
+    }
+    const outLength = convOutputLength(length, kernel, attributes);
+    if (outLength < 1) {
+      throw new RangeError(
+        `conv1d: input of length ${length} is shorter than the kernel's reach of ${attributes.dilation * (kernel - 1) + 1} less padding ${attributes.padding} on both sides`,
+      );
+    }
+    return [{ dtype: 'f32', shape: [batch, outChannels, outLength] }];
+  },
+  run(device, inputs, [out], { stride, padding, dilation, groups }) {
+    const [batch, outChannels, outLength] = out.shape;
+    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
+    withDense(device, inputs, ([x, weight]) => {
+      device.recorder.dispatch({
+        kernel: kernels.conv1d,
+        constants: { PADDED: `const PADDED = ${padding > 0};` },
+        buffers: [x.storage.buffer, weight.storage.buffer, out.storage.buffer],
+        parameters: {
+          inChannels: x.shape[1],
+          inLength: x.shape[2],
+          outChannels,
+          outLength,
+          kernel: weight.shape[2],
+          stride,
+          padding,
+          dilation,
+          groups,
+          xOffset: x.offset,
+          weightOffset: weight.offset,
+        },
+        grid: [Math.ceil(outLength / 128), Math.ceil((groups * Math.ceil(outChannels / groups / 4)) / 4), batch],
+      });
+    });
+  },
+});
+
+/**
+ * y [batch, yChannels, yLength], weight [yChannels, channels / groups, kernel] -> [batch, channels, length]: the
+ * transposed convolution, and conv1d's gradient with respect to its input. `length` is one of the `stride` input
+ * lengths from which conv1d makes yLength; 'shortest' by the function in functions.ts.
+ */
+const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
+  infer([y, weight], attributes) {
+    check('convTranspose1d', attributes);
+    const { groups, length } = attributes;
+    expectDtype('convTranspose1d', 'the input', y, 'f32');
+    expectDtype('convTranspose1d', 'the weight', weight, 'f32');
+    expectRank('convTranspose1d', 'the input', y, 3, '[batch, channels, length]');
+    expectRank('convTranspose1d', 'the weight', weight, 3, '[inChannels, outChannels / groups, kernel]');
+    const [batch, yChannels, yLength] = y.shape;
+    const [weightChannels, perGroup, kernel] = weight.shape;
+    if (yChannels !== weightChannels || yChannels % groups !== 0) {
+      throw new RangeError(
+        `convTranspose1d: input ${formatShape(y.shape)}, weight ${formatShape(weight.shape)} and ${groups} groups do not fit; weight is [inChannels, outChannels / groups, kernel]`,
+      );
+    }
+    if (convOutputLength(length, kernel, attributes) !== yLength) {
+      throw new RangeError(
+        `convTranspose1d: a convolution of length ${length} gives ${convOutputLength(length, kernel, attributes)} steps, not the input's ${yLength}; choose another length`,
+      );
+    }
+    return [{ dtype: 'f32', shape: [batch, perGroup * groups, length] }];
+  },
+  run(device, inputs, [out], { stride, padding, dilation, groups, length }) {
+    const [batch, channels] = out.shape;
+    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
+    withDense(device, inputs, ([y, weight]) => {
+      const threads = stride * Math.ceil(Math.ceil(length / stride) / 4);
+      device.recorder.dispatch({
+        kernel: kernels.conv1dTranspose,
+        buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
+        parameters: {
+          channels,
+          length,
+          yChannels: y.shape[1],
+          yLength: y.shape[2],
+          kernel: weight.shape[2],
+          stride,
+          padding,
+          dilation,
+          groups,
+          yOffset: y.offset,
+          weightOffset: weight.offset,
+        },
+        grid: [Math.ceil(threads / 16), Math.ceil((groups * Math.ceil(channels / groups / 4)) / 4), batch],
+      });
+    });
+  },
+});
+
+const THREADS_WANTED = 2048;
+const SHORTEST_CHUNK = 256;
+
+/** conv1d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last extent. */
+const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
+  infer([x, grad], { groups, kernel }) {
+    return [{ dtype: 'f32', shape: [grad.shape[1], x.shape[1] / groups, kernel] }];
+  },
+  run(device, inputs, [out], { stride, padding, dilation, groups, kernel }) {
+    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
+    withDense(device, inputs, ([x, grad]) => {
+      const [batch, inChannels, inLength] = x.shape;
+      const [, outChannels, outLength] = grad.shape;
+      const columns = (inChannels / groups) * kernel;
+      const rows = groups * Math.ceil(outChannels / groups / 4);
+      const threads = Math.ceil(columns / 4) * rows;
+      const total = batch * outLength;
+      const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
+      const splits = Math.ceil(total / chunk);
+      const partial =
+        splits === 1 ? out : Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
+      device.recorder.dispatch({
+        kernel: kernels.conv1dWeightGradient,
+        buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
+        parameters: {
+          batch,
+          inChannels,
+          inLength,
+          outChannels,
+          outLength,
+          kernel,
+          stride,
+          padding,
+          dilation,
+          groups,
+          chunk: splits === 1 ? total : chunk,
+          xOffset: x.offset,
+          gradOffset: grad.offset,
+        },
+        grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+      });
+      if (splits > 1) {
+        sumMiddle(device, partial, [1, splits, out.size], out);
+        partial.dispose();
+      }
+    });
+  },
+});
+
+export const differentiableConvolutions = { conv1d, convTranspose1d, conv1dWeightGradient };

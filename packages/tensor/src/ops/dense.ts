@@ -1,0 +1,21 @@
+import type { Device } from '../device/device.ts';
+import { isContiguous } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { runMap } from './elementwise.ts';
+
+/**
+ * Calls `body` with row-major versions of the tensors: themselves where they are dense, else temporary copies. For
+ * kernels that take an offset but no strides. Nothing here goes through the door: the copies are part of the operation.
+ */
+export function withDense(device: Device, tensors: readonly Tensor[], body: (dense: Tensor[]) => void): void {
+  const temporaries: Tensor[] = [];
+  const dense = tensors.map((tensor) => {
+    if (isContiguous(tensor.shape, tensor.strides)) return tensor;
+    const copy = Tensor.allocate(device, tensor.dtype, tensor.shape, 'dense copy', false);
+    temporaries.push(copy);
+    runMap(device, [tensor], copy, 'return a;');
+    return copy;
+  });
+  body(dense);
+  for (const temporary of temporaries) temporary.dispose();
+}

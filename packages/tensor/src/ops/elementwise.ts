@@ -1,0 +1,209 @@
+import { elementwise } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { type DType, promote, wgslType } from '../dtype.ts';
+import { gridFor } from '../kernel/recorder.ts';
+import { broadcastShapes, broadcastStrides, collapse, isContiguous, sameShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { kernelOp } from './op.ts';
+
+/**
+ * Elementwise operations as WGSL expressions over x, y and z.
+ *
+ *   float:      inputs become f32, and so is the result
+ *   arithmetic: inputs become the promoted dtype (i32 where all are bool), and so is the result
+ *   compare:    inputs become the promoted dtype; the result is bool
+ *   logic:      inputs become bool; so is the result
+ */
+type Rule = 'float' | 'arithmetic' | 'compare' | 'logic';
+
+const unary = {
+  neg: ['arithmetic', '-x'],
+  abs: ['arithmetic', 'abs(x)'],
+  square: ['arithmetic', 'x * x'],
+  exp: ['float', 'exp(x)'],
+  log: ['float', 'log(x)'],
+  sqrt: ['float', 'sqrt(x)'],
+  rsqrt: ['float', 'inverseSqrt(x)'],
+  reciprocal: ['float', '1.0 / x'],
+  sin: ['float', 'sin(x)'],
+  cos: ['float', 'cos(x)'],
+  tanh: ['float', 'tanhExact(x)'],
+  sigmoid: ['float', 'sigmoid(x)'],
+  relu: ['float', 'max(x, 0.0)'],
+  elu: ['float', 'elu(x)'],
+  gelu: ['float', 'gelu(x)'],
+  erf: ['float', 'erf(x)'],
+} as const satisfies Record<string, readonly [Rule, string]>;
+
+const binary = {
+  add: ['arithmetic', 'x + y'],
+  sub: ['arithmetic', 'x - y'],
+  mul: ['arithmetic', 'x * y'],
+  div: ['float', 'x / y'],
+  pow: ['float', 'power(x, y)'],
+  maximum: ['arithmetic', 'max(x, y)'],
+  minimum: ['arithmetic', 'min(x, y)'],
+} as const satisfies Record<string, readonly [Rule, string]>;
+
+const withoutGradient = {
+  sign: ['arithmetic', 'sign(x)'],
+  floor: ['float', 'floor(x)'],
+  ceil: ['float', 'ceil(x)'],
+  round: ['float', 'round(x)'],
+  isNan: ['float', 'isNan(x)'],
+  isFinite: ['float', 'isFinite(x)'],
+  logicalNot: ['logic', '!x'],
+  eq: ['compare', 'x == y'],
+  ne: ['compare', 'x != y'],
+  lt: ['compare', 'x < y'],
+  le: ['compare', 'x <= y'],
+  gt: ['compare', 'x > y'],
+  ge: ['compare', 'x >= y'],
+  logicalAnd: ['logic', 'x && y'],
+  logicalOr: ['logic', 'x || y'],
+  // Gradients in one pass: y is the gradient of the output.
+  geluBackward: ['float', 'y * geluDerivative(x)'],
+  eluBackward: ['float', 'y * select(exp(x), 1.0, x > 0.0)'],
+} as const satisfies Record<string, readonly [Rule, string]>;
+
+const yieldsBool = new Set<string>(['isNan', 'isFinite']);
+
+function variables(dtype: DType | 'boolean', inputs: readonly DType[]): string {
+  const names = ['x', 'y', 'z'];
+  const sources = ['a', 'b', 'c'];
+  return inputs
+    .map((input, i) => {
+      const stored = `${sources[i]}`;
+      if (dtype === 'boolean') return `let ${names[i]} = ${stored} != ${wgslType[input]}();`;
+      return `let ${names[i]} = ${wgslType[dtype]}(${stored});`;
+    })
+    .join(' ');
+}
+
+/** Result dtype and the body of `compute` for one expression and input dtypes. */
+function compile(
+  name: string,
+  rule: Rule,
+  expression: string,
+  inputs: readonly DType[],
+): { dtype: DType; body: string } {
+  const isBool = rule === 'compare' || rule === 'logic' || yieldsBool.has(name);
+  if (rule === 'logic') {
+    return { dtype: 'bool', body: `${variables('boolean', inputs)} return u32(${expression});` };
+  }
+  let working: DType = rule === 'float' ? 'f32' : inputs.reduce(promote);
+  if (working === 'bool' && rule === 'arithmetic') working = 'i32';
+  let text = expression;
+  // WGSL has no sign or negation of unsigned numbers; both keep two's complement meaning.
+  if (working === 'u32' && name === 'sign') text = 'min(x, 1u)';
+  if (working === 'u32' && name === 'neg') text = '0u - x';
+  const dtype: DType = isBool ? 'bool' : working;
+  const result = isBool ? `u32(${text})` : text;
+  return { dtype, body: `${variables(working, inputs)} return ${result};` };
+}
+
+/** Runs `compute` over the broadcast inputs into a contiguous output. */
+export function runMap(device: Device, inputs: readonly Tensor[], out: Tensor, body: string): void {
+  const flat = inputs.every((input) => sameShape(input.shape, out.shape) && isContiguous(input.shape, input.strides));
+  const strides = inputs.map((input) => broadcastStrides(input.shape, input.strides, out.shape));
+  const merged = flat ? { shape: [], strides: [[], [], []] } : collapse(out.shape, ...strides);
+  const [a, b = a, c = a] = inputs;
+  const type = (i: number) => wgslType[(inputs[i] ?? a).dtype];
+  device.recorder.dispatch({
+    kernel: elementwise.map,
+    library: elementwise.elementwiseFunctions,
+    constants: {
+      A: `alias A = ${type(0)};`,
+      B: `alias B = ${type(1)};`,
+      C: `alias C = ${type(2)};`,
+      Result: `alias Result = ${wgslType[out.dtype]};`,
+      INPUTS: `const INPUTS = ${inputs.length}u;`,
+      CONTIGUOUS: `const CONTIGUOUS = ${flat};`,
+      compute: `fn compute(a: A, b: B, c: C) -> Result { ${body} }`,
+    },
+    buffers: [a.storage.buffer, b.storage.buffer, c.storage.buffer, out.storage.buffer],
+    parameters: {
+      size: out.size,
+      rank: merged.shape.length,
+      aOffset: a.offset,
+      bOffset: b.offset,
+      cOffset: c.offset,
+      shape: merged.shape,
+      aStrides: merged.strides[0] ?? [],
+      bStrides: merged.strides[1] ?? [],
+      cStrides: merged.strides[2] ?? [],
+    },
+    grid: gridFor(out.size),
+  });
+}
+
+function elementwiseOp(name: string, rule: Rule, expression: string) {
+  return kernelOp<Record<never, never>>({
+    infer(inputs) {
+      const { dtype } = compile(
+        name,
+        rule,
+        expression,
+        inputs.map((input) => input.dtype),
+      );
+      return [{ dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
+    },
+    run(device, inputs, [out]) {
+      runMap(
+        device,
+        inputs,
+        out,
+        compile(
+          name,
+          rule,
+          expression,
+          inputs.map((input) => input.dtype),
+        ).body,
+      );
+    },
+  });
+}
+
+type ElementwiseOp = ReturnType<typeof elementwiseOp>;
+
+function opsFrom<T extends Record<string, readonly [Rule, string]>>(table: T): { [K in keyof T]: ElementwiseOp } {
+  const entries = Object.entries(table).map(([name, [rule, expression]]) => [
+    name,
+    elementwiseOp(name, rule, expression),
+  ]);
+  return Object.fromEntries(entries) as { [K in keyof T]: ElementwiseOp };
+}
+
+/** x where the condition holds, y elsewhere. */
+const where = kernelOp<Record<never, never>>({
+  infer([condition, x, y]) {
+    if (condition.dtype !== 'bool')
+      throw new TypeError(`where: the condition is ${condition.dtype}; expected bool, e.g. x.gt(0)`);
+    return [{ dtype: promote(x.dtype, y.dtype), shape: broadcastShapes('where', condition.shape, x.shape, y.shape) }];
+  },
+  run(device, inputs, [out]) {
+    runMap(device, inputs, out, 'return select(Result(c), Result(b), a != 0u);');
+  },
+});
+
+const cast = kernelOp<{ dtype: DType }>({
+  infer([x], { dtype }) {
+    return [{ dtype, shape: x.shape }];
+  },
+  run(device, [x], [out], { dtype }) {
+    runMap(device, [x], out, dtype === 'bool' ? 'return u32(a != A());' : 'return Result(a);');
+  },
+});
+
+/** A dense row-major copy. */
+const contiguous = kernelOp<Record<never, never>>({
+  infer([x]) {
+    return [{ dtype: x.dtype, shape: x.shape }];
+  },
+  run(device, [x], [out]) {
+    runMap(device, [x], out, 'return a;');
+  },
+});
+
+export const differentiableElementwise = { ...opsFrom(unary), ...opsFrom(binary), where, cast, contiguous };
+export const otherElementwise = opsFrom(withoutGradient);

@@ -1,0 +1,29 @@
+import { elementwise } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import type { DType } from '../dtype.ts';
+import { bitsOf, wgslType } from '../dtype.ts';
+import { gridFor } from '../kernel/recorder.ts';
+import { checkShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { kernelOp } from './op.ts';
+
+/** Sets every element of a contiguous tensor at offset 0. */
+export function fillBuffer(device: Device, out: Tensor, value: number): void {
+  device.recorder.dispatch({
+    kernel: elementwise.fill,
+    constants: { Scalar: `alias Scalar = ${wgslType[out.dtype]};` },
+    buffers: [out.storage.buffer],
+    parameters: { size: out.size, bits: bitsOf(value, out.dtype) },
+    grid: gridFor(out.size),
+  });
+}
+
+export const full = kernelOp<{ shape: readonly number[]; value: number; dtype: DType; device: Device }>({
+  infer(_inputs, { shape, dtype }) {
+    checkShape(shape, 'full');
+    return [{ dtype, shape }];
+  },
+  run(device, _inputs, [out], { value }) {
+    fillBuffer(device, out, value);
+  },
+});

@@ -1,0 +1,335 @@
+import { apply } from '../apply.ts';
+import { type Device, getDefaultDevice } from '../device/device.ts';
+import type { DType } from '../dtype.ts';
+import { formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { type AxisOptions, type Operand, operands } from './arguments.ts';
+import type { ConvAttributes } from './conv.ts';
+import type { RandomKey } from './random.ts';
+import { reshapedStrides, resolveShape } from './views.ts';
+
+type UnaryName =
+  | 'neg'
+  | 'abs'
+  | 'square'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'reciprocal'
+  | 'sin'
+  | 'cos'
+  | 'tanh'
+  | 'sigmoid'
+  | 'relu'
+  | 'elu'
+  | 'gelu'
+  | 'erf'
+  | 'sign'
+  | 'floor'
+  | 'ceil'
+  | 'round'
+  | 'isNan'
+  | 'isFinite'
+  | 'logicalNot';
+type BinaryName =
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'pow'
+  | 'maximum'
+  | 'minimum'
+  | 'eq'
+  | 'ne'
+  | 'lt'
+  | 'le'
+  | 'gt'
+  | 'ge'
+  | 'logicalAnd'
+  | 'logicalOr';
+
+const unary =
+  (name: UnaryName) =>
+  (x: Tensor): Tensor =>
+    apply(name, [x], {})[0];
+const binary =
+  (name: BinaryName) =>
+  (a: Operand, b: Operand): Tensor =>
+    apply(name, operands(name, a, b), {})[0];
+
+// Elementwise, with NumPy's broadcasting; integers and bool meet f32 as f32.
+export const add = binary('add');
+export const sub = binary('sub');
+export const mul = binary('mul');
+/** Always in f32. */
+export const div = binary('div');
+/** In f32; a negative base takes whole exponents only, others give NaN. */
+export const pow = binary('pow');
+export const maximum = binary('maximum');
+export const minimum = binary('minimum');
+export const eq = binary('eq');
+export const ne = binary('ne');
+export const lt = binary('lt');
+export const le = binary('le');
+export const gt = binary('gt');
+export const ge = binary('ge');
+export const logicalAnd = binary('logicalAnd');
+export const logicalOr = binary('logicalOr');
+export const neg = unary('neg');
+export const abs = unary('abs');
+export const square = unary('square');
+export const exp = unary('exp');
+export const log = unary('log');
+export const sqrt = unary('sqrt');
+export const rsqrt = unary('rsqrt');
+export const reciprocal = unary('reciprocal');
+export const sin = unary('sin');
+export const cos = unary('cos');
+export const tanh = unary('tanh');
+export const sigmoid = unary('sigmoid');
+export const relu = unary('relu');
+/** x above 0, exp(x) - 1 below. */
+export const elu = unary('elu');
+/** The exact GELU, x Phi(x), not the tanh approximation. */
+export const gelu = unary('gelu');
+export const erf = unary('erf');
+export const sign = unary('sign');
+export const floor = unary('floor');
+export const ceil = unary('ceil');
+/** To the nearest whole number, halves to the even one. */
+export const round = unary('round');
+export const isNan = unary('isNan');
+export const isFinite = unary('isFinite');
+export const logicalNot = unary('logicalNot');
+
+/** x where the condition (bool) holds, y elsewhere; all three broadcast. */
+export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
+  return apply('where', [condition, ...operands('where', x, y, condition).slice(0, 2)], {})[0];
+}
+
+/** Another dtype; floats are cut towards zero, and everything but 0 is true. */
+export function cast(x: Tensor, dtype: DType): Tensor {
+  return x.dtype === dtype ? x : apply('cast', [x], { dtype })[0];
+}
+
+/** The same tensor where it is dense and row-major, else a dense copy. */
+export function contiguous(x: Tensor): Tensor {
+  return x.contiguous ? x : apply('contiguous', [x], {})[0];
+}
+
+type Reduction = 'sum' | 'mean' | 'sumSquares' | 'max' | 'min';
+
+const reduction =
+  (name: Reduction) =>
+  (x: Tensor, { dim, keepdim = false }: AxisOptions = {}): Tensor => {
+    const input = x.dtype === 'bool' && name === 'sum' ? cast(x, 'i32') : x;
+    return apply(name, [input], { axes: normaliseAxes(dim, x.rank, name), keepdim })[0];
+  };
+
+/** Over `dim`, or over everything. Booleans are counted. */
+export const sum = reduction('sum');
+export const mean = reduction('mean');
+/** The sum of squares, in one pass. */
+export const sumSquares = reduction('sumSquares');
+export const max = reduction('max');
+export const min = reduction('min');
+
+/** Index (i32) of the largest element along `dim`, the first one on ties. */
+export function argmax(x: Tensor, { dim, keepdim = false }: { dim: number; keepdim?: boolean }): Tensor {
+  return apply('argmax', [x], { axis: normaliseAxis(dim, x.rank, 'argmax'), keepdim })[0];
+}
+
+/** Variance about the mean, in two passes; `correction` 1 (as in PyTorch) divides by n - 1. */
+export function variance(
+  x: Tensor,
+  { correction = 1, ...options }: AxisOptions & { correction?: number } = {},
+): Tensor {
+  const axes = normaliseAxes(options.dim, x.rank, 'var');
+  const count = axes.reduce((product, d) => product * x.shape[d], 1);
+  if (count - correction <= 0) {
+    throw new RangeError(`var: ${count} elements with correction ${correction} leave nothing to divide by`);
+  }
+  const centred = sub(x, mean(x, { dim: axes, keepdim: true }));
+  return mul(sumSquares(centred, { dim: axes, keepdim: options.keepdim }), 1 / (count - correction));
+}
+
+/** [..., m, k] x [..., k, n]; batch axes broadcast, and transposed views are read in place. */
+export function matmul(a: Tensor, b: Tensor): Tensor {
+  return apply('matmul', [a, b], {})[0];
+}
+
+/** The same elements in another shape; one extent may be -1. A copy only where the strides leave no other way. */
+export function reshape(x: Tensor, shape: Shape): Tensor {
+  const target = resolveShape(x.size, shape, x.shape);
+  if (sameShape(target, x.shape)) return x;
+  const viewable = reshapedStrides(x.shape, x.strides, target) !== undefined;
+  return apply('reshape', [viewable ? x : contiguous(x)], { shape: target })[0];
+}
+
+/** Axes in another order. */
+export function permute(x: Tensor, axes: readonly number[]): Tensor {
+  return apply('permute', [x], { axes })[0];
+}
+
+/** Swaps two axes, the last two by default. */
+export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+  const axes = x.shape.map((_, d) => d);
+  const from = normaliseAxis(a, x.rank, 'transpose');
+  const to = normaliseAxis(b, x.rank, 'transpose');
+  [axes[from], axes[to]] = [axes[to], axes[from]];
+  return permute(x, axes);
+}
+
+/** Elements start, start + step, … below end of one axis; negative bounds count from the end. */
+export function slice(x: Tensor, axis: number, start: number, end?: number, step = 1): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'slice');
+  const extent = x.shape[d];
+  if (!Number.isInteger(step) || step < 1) throw new RangeError(`slice: step ${step}; expected a whole number from 1`);
+  const bound = (value: number) => Math.min(extent, Math.max(0, value < 0 ? value + extent : value));
+  return apply('slice', [x], { axis: d, start: bound(start), end: bound(end ?? extent), step })[0];
+}
+
+/** Stretches axes of extent 1 to `shape` without a copy. */
+export function expand(x: Tensor, shape: Shape): Tensor {
+  return sameShape(x.shape, shape) ? x : apply('expand', [x], { shape: [...shape] })[0];
+}
+
+export function unsqueeze(x: Tensor, axis: number): Tensor {
+  const d = normaliseAxis(axis, x.rank + 1, 'unsqueeze');
+  return reshape(x, [...x.shape.slice(0, d), 1, ...x.shape.slice(d)]);
+}
+
+export function squeeze(x: Tensor, axis: number): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'squeeze');
+  if (x.shape[d] !== 1)
+    throw new RangeError(`squeeze: axis ${d} of ${formatShape(x.shape)} has extent ${x.shape[d]}, not 1`);
+  return reshape(
+    x,
+    x.shape.filter((_, i) => i !== d),
+  );
+}
+
+function overLastAxis(name: 'softmax' | 'logSoftmax', x: Tensor, dim: number): Tensor {
+  if (x.rank === 0) return apply(name, [x], {})[0];
+  const d = normaliseAxis(dim, x.rank, name);
+  if (d === x.rank - 1) return apply(name, [x], {})[0];
+  return transpose(apply(name, [transpose(x, d, -1)], {})[0], d, -1);
+}
+
+/** Along `dim`, the last axis by default. */
+export function softmax(x: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+  return overLastAxis('softmax', x, dim);
+}
+
+export function logSoftmax(x: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+  return overLastAxis('logSoftmax', x, dim);
+}
+
+/** Normalises the last axis to mean 0 and variance 1, then scales and shifts by weight and bias [features]. */
+export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps = 1e-5 } = {}): Tensor {
+  return apply('layerNorm', [x, weight, bias], { eps })[0];
+}
+
+/** [batch, channels, ...] normalised over each group of channels; weight and bias are [channels]. */
+export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, { eps = 1e-5 } = {}): Tensor {
+  return apply('groupNorm', [x, weight, bias], { groups, eps })[0];
+}
+
+function convAttributes(options: Partial<ConvAttributes>): ConvAttributes {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
+  return { stride, padding, dilation, groups };
+}
+
+/** Cross-correlation, as in PyTorch: x [batch, inChannels, length], weight [outChannels, inChannels / groups, kernel]. */
+export function conv1d(x: Tensor, weight: Tensor, options: Partial<ConvAttributes> & { bias?: Tensor } = {}): Tensor {
+  const out = apply('conv1d', [x, weight], convAttributes(options))[0];
+  return options.bias ? add(out, reshape(options.bias, [-1, 1])) : out;
+}
+
+/**
+ * The transpose of conv1d: x [batch, inChannels, length], weight [inChannels, outChannels / groups, kernel]. The output
+ * is (length - 1) stride - 2 padding + dilation (kernel - 1) + 1 + outputPadding long.
+ */
+export function convTranspose1d(
+  x: Tensor,
+  weight: Tensor,
+  { outputPadding = 0, bias, ...options }: Partial<ConvAttributes> & { outputPadding?: number; bias?: Tensor } = {},
+): Tensor {
+  const attributes = convAttributes(options);
+  const { stride, padding, dilation } = attributes;
+  const length = (x.shape[2] - 1) * stride - 2 * padding + dilation * (weight.shape[2] - 1) + 1 + outputPadding;
+  const out = apply('convTranspose1d', [x, weight], { ...attributes, length })[0];
+  return bias ? add(out, reshape(bias, [-1, 1])) : out;
+}
+
+/** The rows of `axis` that `index` [n] (i32) names. An index outside the axis reads NaN. */
+export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
+  return apply('indexSelect', [x, index], { axis: normaliseAxis(axis, x.rank, 'indexSelect') })[0];
+}
+
+/** x with the rows of `source` added where `index` [n] (i32) says. Deterministic; indices outside the axis are left out. */
+export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'indexAdd');
+  return add(x, apply('indexAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
+}
+
+/** One index (i32) an element along `axis`; index has x's shape but for that axis. */
+export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
+  return apply('gather', [x, index], { axis: normaliseAxis(axis, x.rank, 'gather') })[0];
+}
+
+/** x with `source` added at `index` along `axis`: the transpose of gather. Deterministic. */
+export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'scatterAdd');
+  return add(x, apply('scatterAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
+}
+
+/** Joins tensors along an existing axis. */
+export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+  if (tensors.length === 0) throw new RangeError('concat: no tensors were given');
+  return apply('concat', tensors, { axis: normaliseAxis(axis, tensors[0].rank, 'concat') })[0];
+}
+
+/** Joins tensors of one shape along a new axis. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  return concat(
+    tensors.map((x) => unsqueeze(x, axis)),
+    axis,
+  );
+}
+
+interface DrawOptions extends RandomKey {
+  device?: Device;
+}
+
+/** Uniform draws in [low, high) by Philox; `seed` and `stream` name them. */
+export function uniform(
+  shape: Shape,
+  { low = 0, high = 1, ...key }: DrawOptions & { low?: number; high?: number },
+): Tensor {
+  return apply('uniform', [], { shape: [...shape], low, high, ...key, device: getDefault(key) })[0];
+}
+
+/** Normal draws by Philox; `seed` and `stream` name them. */
+export function normal(
+  shape: Shape,
+  { mean: centre = 0, std = 1, ...key }: DrawOptions & { mean?: number; std?: number },
+): Tensor {
+  return apply('normal', [], { shape: [...shape], mean: centre, std, ...key, device: getDefault(key) })[0];
+}
+
+function getDefault({ device }: DrawOptions): Device {
+  return device ?? getDefaultDevice();
+}
+
+/** Zeroes elements with probability p and scales the rest by 1 / (1 - p); p = 0 returns x itself. */
+export function dropout(x: Tensor, { p, ...key }: RandomKey & { p: number }): Tensor {
+  return p === 0 ? x : apply('dropout', [x], { p, ...key })[0];
+}
+
+/** Nearest row of codebook [codes, dimension] for each row of x, and x less that row. No gradient. */
+export function nearestCode(x: Tensor, codebook: Tensor): { codes: Tensor; residual: Tensor } {
+  const [codes, residual] = apply('nearestCode', [x, codebook], {});
+  return { codes, residual };
+}

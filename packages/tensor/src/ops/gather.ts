@@ -1,0 +1,215 @@
+import { elementwise, gather as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { type DType, wgslType } from '../dtype.ts';
+import { gridFor } from '../kernel/recorder.ts';
+import { collapse, contiguousStrides, formatShape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { expectDtype } from './arguments.ts';
+import { withDense } from './dense.ts';
+import { kernelOp } from './op.ts';
+
+interface AxisAttribute {
+  /** Non-negative; the caller has normalised it. */
+  axis: number;
+}
+
+function around(shape: readonly number[], axis: number): { outer: number; inner: number } {
+  return { outer: sizeOf(shape.slice(0, axis)), inner: sizeOf(shape.slice(axis + 1)) };
+}
+
+/** NaN for floats, the largest value for integers: what an index outside the axis reads. */
+function outsideBits(dtype: DType): number {
+  return { f32: 0x7fc00000, i32: 0x7fffffff, u32: 0xffffffff, bool: 0 }[dtype];
+}
+
+function runGather(device: Device, inputs: readonly Tensor[], out: Tensor, axis: number, perElement: boolean): void {
+  withDense(device, inputs, ([x, index]) => {
+    const { outer, inner } = around(out.shape, axis);
+    device.recorder.dispatch({
+      kernel: kernels.gather,
+      constants: { Scalar: `alias Scalar = ${wgslType[x.dtype]};`, PER_ELEMENT: `const PER_ELEMENT = ${perElement};` },
+      buffers: [x.storage.buffer, index.storage.buffer, out.storage.buffer],
+      parameters: {
+        outer,
+        inner,
+        extent: x.shape[axis],
+        count: out.shape[axis],
+        xOffset: x.offset,
+        indexOffset: index.offset,
+        outsideBits: outsideBits(x.dtype),
+      },
+      grid: gridFor(out.size),
+    });
+  });
+}
+
+function runScatterAdd(
+  device: Device,
+  inputs: readonly Tensor[],
+  out: Tensor,
+  axis: number,
+  perElement: boolean,
+): void {
+  withDense(device, inputs, ([source, index]) => {
+    const { outer, inner } = around(out.shape, axis);
+    device.recorder.dispatch({
+      kernel: kernels.scatterAdd,
+      constants: {
+        Scalar: `alias Scalar = ${wgslType[out.dtype]};`,
+        PER_ELEMENT: `const PER_ELEMENT = ${perElement};`,
+      },
+      buffers: [source.storage.buffer, index.storage.buffer, out.storage.buffer],
+      parameters: {
+        outer,
+        inner,
+        extent: out.shape[axis],
+        count: source.shape[axis],
+        sourceOffset: source.offset,
+        indexOffset: index.offset,
+      },
+      grid: gridFor(out.size),
+    });
+  });
+}
+
+function sameBut(axis: number, a: readonly number[], b: readonly number[]): boolean {
+  return a.length === b.length && a.every((extent, d) => d === axis || extent === b[d]);
+}
+
+/** x and index [n] -> x with `axis` replaced by the rows that index names. */
+const indexSelect = kernelOp<AxisAttribute>({
+  infer([x, index], { axis }) {
+    expectDtype('indexSelect', 'the index', index, 'i32');
+    if (index.rank !== 1)
+      throw new RangeError(`indexSelect: the index is ${formatShape(index.shape)}; expected one axis`);
+    return [{ dtype: x.dtype, shape: x.shape.map((extent, d) => (d === axis ? index.shape[0] : extent)) }];
+  },
+  run(device, inputs, [out], { axis }) {
+    runGather(device, inputs, out, axis, false);
+  },
+});
+
+/** source and index [n] -> zeros with the source's rows added at the index, `extent` long along `axis`. */
+const indexAdd = kernelOp<AxisAttribute & { extent: number }>({
+  infer([source, index], { axis, extent }) {
+    expectDtype('indexAdd', 'the index', index, 'i32');
+    if (index.rank !== 1 || index.shape[0] !== source.shape[axis]) {
+      throw new RangeError(
+        `indexAdd: index ${formatShape(index.shape)} must name a place for each of the ${source.shape[axis]} rows of ${formatShape(source.shape)}`,
+      );
+    }
+    return [{ dtype: source.dtype, shape: source.shape.map((own, d) => (d === axis ? extent : own)) }];
+  },
+  run(device, inputs, [out], { axis }) {
+    runScatterAdd(device, inputs, out, axis, false);
+  },
+});
+
+/** out[..., j, ...] = x[..., index[..., j, ...], ...]: one index an element. */
+const gather = kernelOp<AxisAttribute>({
+  infer([x, index], { axis }) {
+    expectDtype('gather', 'the index', index, 'i32');
+    if (!sameBut(axis, x.shape, index.shape)) {
+      throw new RangeError(
+        `gather: index ${formatShape(index.shape)} must equal ${formatShape(x.shape)} in every axis but ${axis}`,
+      );
+    }
+    return [{ dtype: x.dtype, shape: index.shape }];
+  },
+  run(device, inputs, [out], { axis }) {
+    runGather(device, inputs, out, axis, true);
+  },
+});
+
+/** out[..., index[..., j, ...], ...] += source[..., j, ...], into zeros `extent` long along `axis`. */
+const scatterAdd = kernelOp<AxisAttribute & { extent: number }>({
+  infer([source, index], { axis, extent }) {
+    expectDtype('scatterAdd', 'the index', index, 'i32');
+    if (source.rank !== index.rank || !source.shape.every((own, d) => own === index.shape[d])) {
+      throw new RangeError(
+        `scatterAdd: source ${formatShape(source.shape)} and index ${formatShape(index.shape)} must have one shape`,
+      );
+    }
+    return [{ dtype: source.dtype, shape: source.shape.map((own, d) => (d === axis ? extent : own)) }];
+  },
+  run(device, inputs, [out], { axis }) {
+    runScatterAdd(device, inputs, out, axis, true);
+  },
+});
+
+/** Writes `source` into the part of contiguous `out` that starts `offset` elements in and has these strides. */
+export function writePart(
+  device: Device,
+  source: Tensor,
+  out: Tensor,
+  offset: number,
+  strides: readonly number[],
+): void {
+  if (source.size === 0) return;
+  const merged = collapse(source.shape, source.strides, strides);
+  device.recorder.dispatch({
+    kernel: elementwise.copy,
+    constants: { Scalar: `alias Scalar = ${wgslType[source.dtype]};` },
+    buffers: [source.storage.buffer, out.storage.buffer],
+    parameters: {
+      size: source.size,
+      rank: merged.shape.length,
+      inOffset: source.offset,
+      outOffset: offset,
+      shape: merged.shape,
+      inStrides: merged.strides[0],
+      outStrides: merged.strides[1],
+    },
+    grid: gridFor(source.size),
+  });
+}
+
+/** Joins tensors along one axis. */
+const concat = kernelOp<AxisAttribute>({
+  infer(inputs, { axis }) {
+    const [first] = inputs;
+    for (const input of inputs) {
+      if (input.dtype !== first.dtype || !sameBut(axis, input.shape, first.shape)) {
+        throw new RangeError(
+          `concat: ${inputs.map((x) => `${x.dtype}${formatShape(x.shape)}`).join(', ')} must agree in dtype and in every axis but ${axis}`,
+        );
+      }
+    }
+    const total = inputs.reduce((sum, input) => sum + input.shape[axis], 0);
+    return [{ dtype: first.dtype, shape: first.shape.map((extent, d) => (d === axis ? total : extent)) }];
+  },
+  run(device, inputs, [out], { axis }) {
+    const strides = contiguousStrides(out.shape);
+    let at = 0;
+    for (const input of inputs) {
+      writePart(device, input, out, at * strides[axis], strides);
+      at += input.shape[axis];
+    }
+  },
+});
+
+/** The gradient of a slice: zeros of `shape` with the source written at start, start + step, … along `axis`. */
+const unslice = kernelOp<AxisAttribute & { shape: readonly number[]; start: number; step: number }>({
+  infer([source], { shape }) {
+    return [{ dtype: source.dtype, shape }];
+  },
+  run(device, [source], [out], { axis, start, step }) {
+    device.recorder.dispatch({
+      kernel: elementwise.fill,
+      constants: { Scalar: `alias Scalar = ${wgslType[out.dtype]};` },
+      buffers: [out.storage.buffer],
+      parameters: { size: out.size, bits: 0 },
+      grid: gridFor(out.size),
+    });
+    const strides = contiguousStrides(out.shape);
+    writePart(
+      device,
+      source,
+      out,
+      start * strides[axis],
+      strides.map((stride, d) => (d === axis ? stride * step : stride)),
+    );
+  },
+});
+
+export const differentiableGathers = { indexSelect, indexAdd, gather, scatterAdd, concat, unslice };

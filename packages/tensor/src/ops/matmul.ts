@@ -1,0 +1,77 @@
+import { matmul as kernels } from '@dawnchorus/kernels';
+import { broadcastShapes, broadcastStrides, collapse, formatShape, sizeOf } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { expectDtype } from './arguments.ts';
+import { withDense } from './dense.ts';
+import { kernelOp } from './op.ts';
+
+/** Below this many outputs a batch, a 64 x 64 tile would leave most of a GPU idle. */
+const SMALLEST_TILED = 64 * 64;
+
+/**
+ * [..., m, k] x [..., k, n] -> [..., m, n], f32, batch axes broadcast. Any strides: a transposed operand is read in
+ * place. Sums are in f32.
+ */
+export const matmul = kernelOp<Record<never, never>>({
+  infer([a, b]) {
+    expectDtype('matmul', 'the left operand', a, 'f32');
+    expectDtype('matmul', 'the right operand', b, 'f32');
+    if (a.rank < 2 || b.rank < 2) {
+      throw new RangeError(
+        `matmul: ${formatShape(a.shape)} x ${formatShape(b.shape)}: both need two axes or more; use unsqueeze`,
+      );
+    }
+    const [k, k2] = [a.shape[a.rank - 1], b.shape[b.rank - 2]];
+    if (k !== k2) {
+      throw new RangeError(
+        `matmul: inner dimensions ${k} and ${k2} of ${formatShape(a.shape)} x ${formatShape(b.shape)} differ; transpose one operand?`,
+      );
+    }
+    const batch = broadcastShapes('matmul (batch axes)', a.shape.slice(0, -2), b.shape.slice(0, -2));
+    return [{ dtype: 'f32', shape: [...batch, a.shape[a.rank - 2], b.shape[b.rank - 1]] }];
+  },
+  run(device, [a, b], [out]) {
+    const batchShape = out.shape.slice(0, -2);
+    const [m, n] = out.shape.slice(-2);
+    const batchStrides = (x: typeof a) => broadcastStrides(x.shape.slice(0, -2), x.strides.slice(0, -2), batchShape);
+    const batch = collapse(batchShape, batchStrides(a), batchStrides(b));
+    if (batch.shape.length > 2) {
+      // More batch axes than the kernel walks: dense copies of both walk as one.
+      const views = [a, b].map((x) => {
+        const shape = [...batchShape, ...x.shape.slice(-2)];
+        return new Tensor(x.storage, x.dtype, shape, broadcastStrides(x.shape, x.strides, shape), x.offset, false);
+      });
+      withDense(device, views, (dense) => matmul.run(device, dense, [out], {}));
+      for (const view of views) view.dispose();
+      return;
+    }
+    const [outerExtent, innerExtent] = batch.shape.length === 2 ? batch.shape : [1, batch.shape[0] ?? 1];
+    const split = (strides: number[]) => (strides.length === 2 ? strides : [0, strides[0] ?? 0]);
+    const [aBatchOuter, aBatchInner] = split(batch.strides[0]);
+    const [bBatchOuter, bBatchInner] = split(batch.strides[1]);
+    const count = outerExtent * innerExtent;
+    const tiled = !device.adapter.software && m * n >= SMALLEST_TILED && sizeOf([m, n]) * count >= 4 * SMALLEST_TILED;
+    const tile = tiled ? 64 : 32;
+    device.recorder.dispatch({
+      kernel: tiled ? kernels.matmulTiled : kernels.matmulRegister,
+      buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+      parameters: {
+        m,
+        n,
+        k: a.shape[a.rank - 1],
+        batchInner: innerExtent,
+        aOffset: a.offset,
+        bOffset: b.offset,
+        aRow: a.strides[a.rank - 2],
+        aColumn: a.strides[a.rank - 1],
+        bRow: b.strides[b.rank - 2],
+        bColumn: b.strides[b.rank - 1],
+        aBatchOuter,
+        aBatchInner,
+        bBatchOuter,
+        bBatchInner,
+      },
+      grid: [Math.ceil(n / tile), Math.ceil(m / tile), count],
+    });
+  },
+});

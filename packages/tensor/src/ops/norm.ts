@@ -1,0 +1,141 @@
+import { norm as kernels } from '@dawnchorus/kernels';
+import { linearGrid } from '../kernel/recorder.ts';
+import { formatShape, sizeOf } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { expectDtype } from './arguments.ts';
+import { withDense } from './dense.ts';
+import { kernelOp } from './op.ts';
+
+interface NormLayout {
+  rows: number;
+  /** Elements a row. */
+  length: number;
+  groups: number;
+  channelsPerGroup: number;
+  /** Neighbouring elements that share a channel. */
+  spatial: number;
+}
+
+function layerNormLayout(x: Tensor): NormLayout {
+  const length = x.shape[x.rank - 1];
+  return { rows: x.size / length, length, groups: 1, channelsPerGroup: length, spatial: 1 };
+}
+
+function groupNormLayout(x: Tensor, groups: number): NormLayout {
+  const [batch, channels] = x.shape;
+  const spatial = sizeOf(x.shape.slice(2));
+  const channelsPerGroup = channels / groups;
+  return { rows: batch * groups, length: channelsPerGroup * spatial, groups, channelsPerGroup, spatial };
+}
+
+function checkAffine(name: string, x: Tensor, weight: Tensor, bias: Tensor, channels: number): void {
+  expectDtype(name, 'the input', x, 'f32');
+  for (const [role, tensor] of [
+    ['weight', weight],
+    ['bias', bias],
+  ] as const) {
+    expectDtype(name, `the ${role}`, tensor, 'f32');
+    if (tensor.rank !== 1 || tensor.shape[0] !== channels) {
+      throw new RangeError(
+        `${name}: ${role} is ${formatShape(tensor.shape)}, but the input ${formatShape(x.shape)} has ${channels} channels`,
+      );
+    }
+  }
+}
+
+/** Inputs x, weight, bias; outputs y and the statistics [rows, 2] that the gradient needs. */
+function normOp<A extends { eps: number }>(
+  name: string,
+  layout: (x: Tensor, attributes: A) => NormLayout,
+  check: (x: Tensor, attributes: A) => void,
+) {
+  return kernelOp<A>({
+    infer([x, weight, bias], attributes) {
+      check(x, attributes);
+      const { rows, groups, channelsPerGroup } = layout(x, attributes);
+      checkAffine(name, x, weight, bias, groups * channelsPerGroup);
+      return [
+        { dtype: 'f32', shape: x.shape },
+        { dtype: 'f32', shape: [rows || 0, 2] },
+      ];
+    },
+    run(device, inputs, [out, statistics], attributes) {
+      if (inputs[0].size === 0) return;
+      withDense(device, inputs, ([x, weight, bias]) => {
+        const sizes = layout(x, attributes);
+        device.recorder.dispatch({
+          kernel: kernels.norm,
+          buffers: [x, weight, bias, out, statistics].map((tensor) => tensor.storage.buffer),
+          parameters: {
+            ...sizes,
+            xOffset: x.offset,
+            weightOffset: weight.offset,
+            biasOffset: bias.offset,
+            eps: attributes.eps,
+          },
+          grid: linearGrid(sizes.rows),
+        });
+      });
+    },
+  });
+}
+
+/** Inputs x, weight, statistics, gradient; outputs the gradients of x, and of [weight, bias] as [2, channels]. */
+function normBackwardOp<A>(layout: (x: Tensor, attributes: A) => NormLayout) {
+  return kernelOp<A>({
+    infer([x, weight]) {
+      return [
+        { dtype: 'f32', shape: x.shape },
+        { dtype: 'f32', shape: [2, weight.shape[0]] },
+      ];
+    },
+    run(device, inputs, [out, affine], attributes) {
+      withDense(device, inputs, ([x, weight, statistics, grad]) => {
+        const sizes =
+          x.size === 0
+            ? { rows: 0, length: 0, groups: 1, channelsPerGroup: weight.shape[0], spatial: 1 }
+            : layout(x, attributes);
+        const offsets = { xOffset: x.offset, gradOffset: grad.offset };
+        device.recorder.dispatch({
+          kernel: kernels.normBackwardInput,
+          buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
+          parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
+          grid: linearGrid(sizes.rows),
+        });
+        device.recorder.dispatch({
+          kernel: kernels.normBackwardAffine,
+          buffers: [x, statistics, grad, affine].map((tensor) => tensor.storage.buffer),
+          parameters: { ...sizes, ...offsets },
+          grid: linearGrid(sizes.groups * sizes.channelsPerGroup),
+        });
+      });
+    },
+  });
+}
+
+interface GroupNormAttributes {
+  groups: number;
+  eps: number;
+}
+
+export const differentiableNorms = {
+  layerNorm: normOp<{ eps: number }>('layerNorm', layerNormLayout, (x) => {
+    if (x.rank === 0) throw new RangeError('layerNorm: a scalar has no axis to normalise over');
+  }),
+  groupNorm: normOp<GroupNormAttributes>(
+    'groupNorm',
+    (x, { groups }) => groupNormLayout(x, groups),
+    (x, { groups }) => {
+      if (x.rank < 2 || !Number.isInteger(groups) || groups < 1 || x.shape[1] % groups !== 0) {
+        throw new RangeError(
+          `groupNorm: ${formatShape(x.shape)} does not divide into ${groups} groups; expected [batch, channels, ...] with channels a multiple of groups`,
+        );
+      }
+    },
+  ),
+};
+
+export const otherNorms = {
+  layerNormBackward: normBackwardOp<Record<never, never>>(layerNormLayout),
+  groupNormBackward: normBackwardOp<{ groups: number }>((x, { groups }) => groupNormLayout(x, groups)),
+};

@@ -1,0 +1,89 @@
+import { random as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { gridFor } from '../kernel/recorder.ts';
+import { checkShape } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { expectDtype, scalar } from './arguments.ts';
+import { withDense } from './dense.ts';
+import { kernelOp } from './op.ts';
+
+/** Names one stream of draws: the same seed and stream give the same numbers, anywhere. Whole numbers below 2^53. */
+export interface RandomKey {
+  seed: number;
+  stream: number;
+}
+
+const words = (value: number) => ({ low: value >>> 0, high: Math.floor(value / 2 ** 32) >>> 0 });
+
+function runPhilox(
+  device: Device,
+  x: Tensor | undefined,
+  out: Tensor,
+  key: RandomKey,
+  distribution: 0 | 1 | 2,
+  scale: number,
+  shift: number,
+): void {
+  const seed = words(key.seed);
+  const stream = words(key.stream);
+  // The kernel binds an input for dropout; draws from nothing bind a scalar that they do not read.
+  const input = x ?? scalar(device, 0, 'f32');
+  device.recorder.dispatch({
+    kernel: kernels.philox,
+    constants: { DISTRIBUTION: `const DISTRIBUTION = ${distribution}u;` },
+    buffers: [input.storage.buffer, out.storage.buffer],
+    parameters: {
+      size: out.size,
+      seedLow: seed.low,
+      seedHigh: seed.high,
+      streamLow: stream.low,
+      streamHigh: stream.high,
+      xOffset: input.offset,
+      scale,
+      shift,
+    },
+    grid: gridFor(Math.ceil(out.size / 4)),
+  });
+}
+
+interface DrawAttributes extends RandomKey {
+  shape: readonly number[];
+  device: Device;
+}
+
+/** Uniform in [low, high). */
+const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
+  infer(_inputs, { shape }) {
+    checkShape(shape, 'uniform');
+    return [{ dtype: 'f32', shape }];
+  },
+  run(device, _inputs, [out], { low, high, ...key }) {
+    runPhilox(device, undefined, out, key, 0, high - low, low);
+  },
+});
+
+/** Normal with the given mean and standard deviation. */
+const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
+  infer(_inputs, { shape }) {
+    checkShape(shape, 'normal');
+    return [{ dtype: 'f32', shape }];
+  },
+  run(device, _inputs, [out], { mean, std, ...key }) {
+    runPhilox(device, undefined, out, key, 1, std, mean);
+  },
+});
+
+/** Zeroes each element with probability p and scales the rest by 1 / (1 - p). */
+const dropout = kernelOp<RandomKey & { p: number }>({
+  infer([x], { p }) {
+    expectDtype('dropout', 'the input', x, 'f32');
+    if (!(p >= 0 && p < 1)) throw new RangeError(`dropout: probability ${p} is not in [0, 1)`);
+    return [{ dtype: 'f32', shape: x.shape }];
+  },
+  run(device, inputs, [out], { p, ...key }) {
+    withDense(device, inputs, ([x]) => runPhilox(device, x, out, key, 2, 1 / (1 - p), p));
+  },
+});
+
+export const differentiableRandom = { dropout };
+export const otherRandom = { uniform, normal };

@@ -1,0 +1,170 @@
+import { reduce } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { type DType, wgslType } from '../dtype.ts';
+import { gridFor } from '../kernel/recorder.ts';
+import { formatShape, type Shape, sizeOf } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { withDense } from './dense.ts';
+import { kernelOp } from './op.ts';
+
+/** Axes are sorted, distinct and non-negative; the caller has normalised them. */
+interface ReduceAttributes {
+  axes: readonly number[];
+  keepdim: boolean;
+}
+
+type Kind = 'sum' | 'sumSquares' | 'max' | 'min';
+
+const combine: Record<Kind, string> = { sum: 'a + b', sumSquares: 'a + b', max: 'max(a, b)', min: 'min(a, b)' };
+
+function reducedShape(shape: Shape, axes: readonly number[], keepdim: boolean): number[] {
+  if (keepdim) return shape.map((extent, d) => (axes.includes(d) ? 1 : extent));
+  return shape.filter((_, d) => !axes.includes(d));
+}
+
+/** The view [outer, length, inner] of a dense tensor whose reduced axes are neighbours; the caller has seen to that. */
+function asThree(shape: Shape, axes: readonly number[]): [outer: number, length: number, inner: number] {
+  const first = axes[0] ?? shape.length;
+  const last = axes.at(-1) ?? shape.length - 1;
+  return [sizeOf(shape.slice(0, first)), sizeOf(axes.map((d) => shape[d])), sizeOf(shape.slice(last + 1))];
+}
+
+/** Reduced axes moved to the end, where they are not neighbours already. */
+function gathered(x: Tensor, axes: readonly number[]): { shape: number[]; strides: number[]; axes: number[] } {
+  const adjacent = axes.every((axis, i) => i === 0 || axis === axes[i - 1] + 1);
+  if (adjacent) return { shape: [...x.shape], strides: [...x.strides], axes: [...axes] };
+  const kept = x.shape.map((_, d) => d).filter((d) => !axes.includes(d));
+  const order = [...kept, ...axes];
+  return {
+    shape: order.map((d) => x.shape[d]),
+    strides: order.map((d) => x.strides[d]),
+    axes: axes.map((_, i) => kept.length + i),
+  };
+}
+
+function constantsOf(kind: Kind, dtype: DType) {
+  const float = dtype === 'f32';
+  return (first: boolean) => ({
+    Scalar: `alias Scalar = ${wgslType[dtype]};`,
+    initial: `fn initial(first: Scalar) -> Scalar { return ${kind === 'max' || kind === 'min' ? 'first' : 'Scalar()'}; }`,
+    load: `fn load(x: Scalar) -> Scalar { return ${kind === 'sumSquares' && first ? 'x * x' : 'x'}; }`,
+    combine: `fn combine(a: Scalar, b: Scalar) -> Scalar { return ${combine[kind]}; }`,
+    finish: `fn finish(x: Scalar, scale: f32) -> Scalar { return ${float ? 'x * scale' : 'x'}; }`,
+  });
+}
+
+const ROW_CHUNK = 8192;
+const COLUMN_CHUNK = 256;
+const THREADS_WANTED = 8192;
+
+/** Reduces the middle of [outer, length, inner], dense at `offset` of x, into out; long axes in two passes. */
+function reduceThree(
+  device: Device,
+  x: { tensor: Tensor; offset: number },
+  [outer, length, inner]: readonly [number, number, number],
+  out: Tensor,
+  kind: Kind,
+  scale: number,
+  first = true,
+): void {
+  const constants = constantsOf(kind, out.dtype)(first);
+  const rows = inner === 1;
+  let chunk = length;
+  if (rows && length > 2 * ROW_CHUNK) chunk = ROW_CHUNK;
+  if (!rows && length > 2 * COLUMN_CHUNK) {
+    const chunksWanted = Math.ceil(THREADS_WANTED / Math.max(1, outer * inner));
+    chunk = Math.max(COLUMN_CHUNK, Math.ceil(length / chunksWanted));
+  }
+  const chunks = Math.max(1, Math.ceil(length / chunk));
+  const target =
+    chunks === 1 ? out : Tensor.allocate(device, out.dtype, [outer, chunks, inner], 'partial reduction', false);
+  const passScale = chunks === 1 ? scale : 1;
+  const buffers = [x.tensor.storage.buffer, target.storage.buffer];
+  if (rows) {
+    const y = Math.min(outer, 32768);
+    device.recorder.dispatch({
+      kernel: reduce.reduceRows,
+      constants,
+      buffers,
+      parameters: { rows: outer, length, chunk, offset: x.offset, scale: passScale },
+      grid: [chunks, y, Math.ceil(outer / y)],
+    });
+  } else {
+    device.recorder.dispatch({
+      kernel: reduce.reduceColumns,
+      constants,
+      buffers,
+      parameters: { outer, length, inner, chunk, chunks, offset: x.offset, scale: passScale },
+      grid: gridFor(outer * chunks * inner),
+    });
+  }
+  if (chunks > 1) {
+    reduceThree(device, { tensor: target, offset: 0 }, [outer, chunks, inner], out, kind, scale, false);
+    target.dispose();
+  }
+}
+
+/** Sums a dense [outer, length, inner] over its middle; for operations that end in a sum of partial results. */
+export function sumMiddle(device: Device, x: Tensor, shape: readonly [number, number, number], out: Tensor): void {
+  reduceThree(device, { tensor: x, offset: x.offset }, shape, out, 'sum', 1);
+}
+
+function reduceOp(name: string, kind: Kind, mean = false) {
+  return kernelOp<ReduceAttributes>({
+    infer([x], { axes, keepdim }) {
+      if ((kind === 'max' || kind === 'min') && axes.some((d) => x.shape[d] === 0)) {
+        throw new RangeError(
+          `${name}: ${formatShape(x.shape)} has no elements along axes [${axes}], and no ${name} exists of nothing`,
+        );
+      }
+      if (mean && x.dtype !== 'f32') throw new TypeError(`${name}: expected f32, got ${x.dtype}; use .cast('f32')`);
+      if (x.dtype === 'bool') throw new TypeError(`${name}: bool has no ${name}; use .cast('i32')`);
+      return [{ dtype: x.dtype, shape: reducedShape(x.shape, axes, keepdim) }];
+    },
+    run(device, [x], [out], { axes }) {
+      const layout = gathered(x, axes);
+      const view = new Tensor(x.storage, x.dtype, layout.shape, layout.strides, x.offset, false);
+      withDense(device, [view], ([dense]) => {
+        const three = asThree(layout.shape, layout.axes);
+        reduceThree(device, { tensor: dense, offset: dense.offset }, three, out, kind, mean ? 1 / three[1] : 1);
+      });
+      view.dispose();
+    },
+  });
+}
+
+const argmax = kernelOp<{ axis: number; keepdim: boolean }>({
+  infer([x], { axis, keepdim }) {
+    if (x.dtype === 'bool') throw new TypeError("argmax: bool has no order; use .cast('i32')");
+    if (x.shape[axis] === 0) throw new RangeError(`argmax: ${formatShape(x.shape)} has no elements along axis ${axis}`);
+    return [{ dtype: 'i32', shape: reducedShape(x.shape, [axis], keepdim) }];
+  },
+  run(device, [x], [out], { axis }) {
+    withDense(device, [x], ([dense]) => {
+      const [outer, length, inner] = asThree(x.shape, [axis]);
+      const bits = 'bitcast<u32>';
+      const nan = (v: string) => `((${bits}(${v}) & 0x7fffffffu) > 0x7f800000u)`;
+      const better =
+        x.dtype === 'f32' ? `!${nan('best')} && (${nan('candidate')} || candidate > best)` : 'candidate > best';
+      device.recorder.dispatch({
+        kernel: reduce.argReduce,
+        constants: {
+          Scalar: `alias Scalar = ${wgslType[x.dtype]};`,
+          better: `fn better(candidate: Scalar, best: Scalar) -> bool { return ${better}; }`,
+        },
+        buffers: [dense.storage.buffer, out.storage.buffer],
+        parameters: { outer, length, inner, offset: dense.offset },
+        grid: gridFor(outer * inner),
+      });
+    });
+  },
+});
+
+export const differentiableReductions = {
+  sum: reduceOp('sum', 'sum'),
+  mean: reduceOp('mean', 'sum', true),
+  sumSquares: reduceOp('sumSquares', 'sumSquares'),
+  max: reduceOp('max', 'max'),
+  min: reduceOp('min', 'min'),
+};
+export const otherReductions = { argmax };

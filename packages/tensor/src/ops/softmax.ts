@@ -1,0 +1,62 @@
+import { softmax as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { linearGrid } from '../kernel/recorder.ts';
+import type { Tensor } from '../tensor.ts';
+import { expectDtype } from './arguments.ts';
+import { withDense } from './dense.ts';
+import { kernelOp } from './op.ts';
+
+function rowsOf(x: Tensor): { rows: number; length: number } {
+  const length = x.shape[x.rank - 1];
+  return { rows: x.size / length, length };
+}
+
+/** Softmax over the last axis; the function in functions.ts moves another axis there. */
+function softmaxOp(name: string, logarithm: boolean) {
+  return kernelOp<Record<never, never>>({
+    infer([x]) {
+      expectDtype(name, 'the input', x, 'f32');
+      if (x.rank === 0) throw new RangeError(`${name}: a scalar has no axis to normalise over`);
+      return [{ dtype: 'f32', shape: x.shape }];
+    },
+    run(device: Device, [x], [out]) {
+      withDense(device, [x], ([dense]) => {
+        const { rows, length } = rowsOf(dense);
+        device.recorder.dispatch({
+          kernel: kernels.softmax,
+          constants: { LOGARITHM: `const LOGARITHM = ${logarithm};` },
+          buffers: [dense.storage.buffer, out.storage.buffer],
+          parameters: { rows, length, offset: dense.offset },
+          grid: linearGrid(rows),
+        });
+      });
+    },
+  });
+}
+
+/** Inputs: the output of the softmax, and the gradient of it. */
+function softmaxBackwardOp(logarithm: boolean) {
+  return kernelOp<Record<never, never>>({
+    infer([y]) {
+      return [{ dtype: 'f32', shape: y.shape }];
+    },
+    run(device, inputs, [out]) {
+      withDense(device, inputs, ([y, grad]) => {
+        const { rows, length } = rowsOf(y);
+        device.recorder.dispatch({
+          kernel: kernels.softmaxBackward,
+          constants: { LOGARITHM: `const LOGARITHM = ${logarithm};` },
+          buffers: [y.storage.buffer, grad.storage.buffer, out.storage.buffer],
+          parameters: { rows, length, yOffset: y.offset, gradOffset: grad.offset },
+          grid: linearGrid(rows),
+        });
+      });
+    },
+  });
+}
+
+export const differentiableSoftmax = {
+  softmax: softmaxOp('softmax', false),
+  logSoftmax: softmaxOp('logSoftmax', true),
+};
+export const otherSoftmax = { softmaxBackward: softmaxBackwardOp(false), logSoftmaxBackward: softmaxBackwardOp(true) };

@@ -1,0 +1,46 @@
+import { differentiableConvolutions } from './conv.ts';
+import { differentiableElementwise, otherElementwise } from './elementwise.ts';
+import { full } from './fill.ts';
+import { differentiableGathers } from './gather.ts';
+import { matmul } from './matmul.ts';
+import { differentiableNorms, otherNorms } from './norm.ts';
+import type { Op } from './op.ts';
+import { differentiableRandom, otherRandom } from './random.ts';
+import { differentiableReductions, otherReductions } from './reduce.ts';
+import { differentiableSoftmax, otherSoftmax } from './softmax.ts';
+import { otherTraining } from './training.ts';
+import { expand, permute, reshape, slice } from './views.ts';
+
+/** Operations with a gradient: the autograd package does not compile until each of them has a rule. */
+export const differentiableOps = {
+  ...differentiableElementwise,
+  ...differentiableReductions,
+  ...differentiableSoftmax,
+  ...differentiableNorms,
+  ...differentiableConvolutions,
+  ...differentiableGathers,
+  ...differentiableRandom,
+  matmul,
+  reshape,
+  permute,
+  slice,
+  expand,
+};
+
+/** Operations without one: integers and booleans come out, nothing differentiable goes in, or they are gradients themselves. */
+export const otherOps = {
+  ...otherElementwise,
+  ...otherReductions,
+  ...otherSoftmax,
+  ...otherNorms,
+  ...otherRandom,
+  ...otherTraining,
+  full,
+};
+
+/** Every operation there is. */
+export const opTable = { ...differentiableOps, ...otherOps };
+
+export type OpName = keyof typeof opTable;
+export type DifferentiableOpName = keyof typeof differentiableOps;
+export type AttributesOf<N extends OpName> = (typeof opTable)[N] extends Op<infer A> ? A : never;

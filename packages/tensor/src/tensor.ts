@@ -1,0 +1,391 @@
+import { apply } from './apply.ts';
+import { type Device, getDefaultDevice } from './device/device.ts';
+import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
+import { forgetInScope, registerInScope } from './memory/scope.ts';
+import { Storage } from './memory/storage.ts';
+import type { AxisOptions, Operand } from './ops/arguments.ts';
+import * as functions from './ops/functions.ts';
+import { format } from './print.ts';
+import { contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
+
+/** Counts tensors that nobody disposed; their memory is freed when the garbage collector finds them. */
+const leaks = new FinalizationRegistry<Storage>((storage) => {
+  storage.device.leakedTensors++;
+  if (!storage.device.closed) storage.release();
+});
+
+let nextId = 1;
+
+/**
+ * An n-dimensional array on the GPU: a shape and strides over a shared storage. Views (reshape, transpose, slice, expand)
+ * share the storage of what they view. Operations never change their inputs; each returns a new tensor.
+ *
+ * Memory goes back when every tensor that views it is disposed: by `dispose()`, by `using x = …`, or by leaving the
+ * `scope` that it was made in.
+ */
+export class Tensor {
+  readonly id = nextId++;
+  readonly shape: Shape;
+  /** In elements, not bytes; 0 along a broadcast axis. */
+  readonly strides: readonly number[];
+  /** Index of the first element in the storage. */
+  readonly offset: number;
+  readonly dtype: DType;
+  #storage: Storage | undefined;
+
+  /** Not for users: make tensors by `tensor`, `zeros`, … and by operations. */
+  constructor(storage: Storage, dtype: DType, shape: Shape, strides: readonly number[], offset: number, scoped = true) {
+    this.#storage = storage;
+    this.dtype = dtype;
+    this.shape = shape;
+    this.strides = strides;
+    this.offset = offset;
+    storage.retain();
+    leaks.register(this, storage, this);
+    if (scoped) registerInScope(this);
+  }
+
+  /** A new tensor with memory of its own, contents undefined. */
+  static allocate(device: Device, dtype: DType, shape: Shape, label: string, scoped = true): Tensor {
+    const storage = new Storage(device, Math.max(1, sizeOf(shape)) * bytesPerElement, label);
+    return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, scoped);
+  }
+
+  get storage(): Storage {
+    if (!this.#storage) {
+      throw new Error(
+        `tensor ${this.dtype}${formatShape(this.shape)} was used after it was disposed; keep it by returning it from its scope`,
+      );
+    }
+    return this.#storage;
+  }
+
+  get device(): Device {
+    return this.storage.device;
+  }
+
+  get disposed(): boolean {
+    return this.#storage === undefined;
+  }
+
+  get rank(): number {
+    return this.shape.length;
+  }
+
+  get size(): number {
+    return sizeOf(this.shape);
+  }
+
+  get contiguous(): boolean {
+    return isContiguous(this.shape, this.strides);
+  }
+
+  /** Another handle on the same elements, which no scope disposes. */
+  retain(): Tensor {
+    return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset, false);
+  }
+
+  /** Gives this handle's share of the memory back. */
+  dispose(): void {
+    if (!this.#storage) return;
+    leaks.unregister(this);
+    forgetInScope(this);
+    if (!this.#storage.device.closed) this.#storage.release();
+    this.#storage = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Points this tensor at elements elsewhere; for parameters that move into an arena. Shape and dtype stay. */
+  rebind(storage: Storage, offset: number): void {
+    storage.retain();
+    this.storage.release();
+    leaks.unregister(this);
+    leaks.register(this, storage, this);
+    this.#storage = storage;
+    Object.assign(this, { strides: contiguousStrides(this.shape), offset });
+  }
+
+  /** Reads the elements back in row-major order. @throws any GPU error since the last readback. */
+  async data(): Promise<TypedArrayOf[DType]> {
+    const dense = this.contiguous ? this.retain() : functions.contiguous(this).retain();
+    try {
+      const bytes = await this.device.read(dense.storage, dense.offset * bytesPerElement, this.size * bytesPerElement);
+      if (this.dtype === 'f32') return new Float32Array(bytes);
+      if (this.dtype === 'i32') return new Int32Array(bytes);
+      if (this.dtype === 'u32') return new Uint32Array(bytes);
+      return Uint8Array.from(new Uint32Array(bytes));
+    } finally {
+      dense.dispose();
+    }
+  }
+
+  /** The value of a tensor with one element. */
+  async item(): Promise<number> {
+    if (this.size !== 1) throw new RangeError(`item: ${formatShape(this.shape)} has ${this.size} elements, not one`);
+    return (await this.data())[0];
+  }
+
+  /** The elements as nested arrays. */
+  async toArray(): Promise<NestedNumbers> {
+    const data = await this.data();
+    let at = 0;
+    const build = (d: number): NestedNumbers =>
+      d === this.rank ? data[at++] : Array.from({ length: this.shape[d] }, () => build(d + 1));
+    return build(0);
+  }
+
+  /** Text with the values, shortened where there are many. */
+  async print(): Promise<string> {
+    return format(this, await this.data());
+  }
+
+  toString(): string {
+    return `Tensor(${this.dtype}${formatShape(this.shape)}${this.disposed ? ', disposed' : ''})`;
+  }
+
+  // Arithmetic, with NumPy's broadcasting.
+  add(other: Operand): Tensor {
+    return functions.add(this, other);
+  }
+  sub(other: Operand): Tensor {
+    return functions.sub(this, other);
+  }
+  mul(other: Operand): Tensor {
+    return functions.mul(this, other);
+  }
+  div(other: Operand): Tensor {
+    return functions.div(this, other);
+  }
+  pow(other: Operand): Tensor {
+    return functions.pow(this, other);
+  }
+  maximum(other: Operand): Tensor {
+    return functions.maximum(this, other);
+  }
+  minimum(other: Operand): Tensor {
+    return functions.minimum(this, other);
+  }
+  eq(other: Operand): Tensor {
+    return functions.eq(this, other);
+  }
+  ne(other: Operand): Tensor {
+    return functions.ne(this, other);
+  }
+  lt(other: Operand): Tensor {
+    return functions.lt(this, other);
+  }
+  le(other: Operand): Tensor {
+    return functions.le(this, other);
+  }
+  gt(other: Operand): Tensor {
+    return functions.gt(this, other);
+  }
+  ge(other: Operand): Tensor {
+    return functions.ge(this, other);
+  }
+  neg(): Tensor {
+    return functions.neg(this);
+  }
+  abs(): Tensor {
+    return functions.abs(this);
+  }
+  exp(): Tensor {
+    return functions.exp(this);
+  }
+  log(): Tensor {
+    return functions.log(this);
+  }
+  sqrt(): Tensor {
+    return functions.sqrt(this);
+  }
+  square(): Tensor {
+    return functions.square(this);
+  }
+  tanh(): Tensor {
+    return functions.tanh(this);
+  }
+  sigmoid(): Tensor {
+    return functions.sigmoid(this);
+  }
+  relu(): Tensor {
+    return functions.relu(this);
+  }
+  gelu(): Tensor {
+    return functions.gelu(this);
+  }
+
+  // Reductions.
+  sum(options?: AxisOptions): Tensor {
+    return functions.sum(this, options);
+  }
+  mean(options?: AxisOptions): Tensor {
+    return functions.mean(this, options);
+  }
+  max(options?: AxisOptions): Tensor {
+    return functions.max(this, options);
+  }
+  min(options?: AxisOptions): Tensor {
+    return functions.min(this, options);
+  }
+  argmax(options: { dim: number; keepdim?: boolean }): Tensor {
+    return functions.argmax(this, options);
+  }
+  var(options?: AxisOptions & { correction?: number }): Tensor {
+    return functions.variance(this, options);
+  }
+
+  // Views: no copy.
+  reshape(shape: Shape): Tensor {
+    return functions.reshape(this, shape);
+  }
+  transpose(a = -2, b = -1): Tensor {
+    return functions.transpose(this, a, b);
+  }
+  permute(axes: readonly number[]): Tensor {
+    return functions.permute(this, axes);
+  }
+  slice(axis: number, start: number, end?: number, step?: number): Tensor {
+    return functions.slice(this, axis, start, end, step);
+  }
+  expand(shape: Shape): Tensor {
+    return functions.expand(this, shape);
+  }
+  squeeze(axis: number): Tensor {
+    return functions.squeeze(this, axis);
+  }
+  unsqueeze(axis: number): Tensor {
+    return functions.unsqueeze(this, axis);
+  }
+
+  // Everything else that reads well as a method.
+  matmul(other: Tensor): Tensor {
+    return functions.matmul(this, other);
+  }
+  softmax(options?: { dim?: number }): Tensor {
+    return functions.softmax(this, options);
+  }
+  logSoftmax(options?: { dim?: number }): Tensor {
+    return functions.logSoftmax(this, options);
+  }
+  cast(dtype: DType): Tensor {
+    return functions.cast(this, dtype);
+  }
+  indexSelect(axis: number, index: Tensor): Tensor {
+    return functions.indexSelect(this, axis, index);
+  }
+}
+
+export type NestedNumbers = number | NestedNumbers[];
+
+export function isTensor(value: unknown): value is Tensor {
+  return value instanceof Tensor;
+}
+
+interface CreationOptions {
+  dtype?: DType;
+  device?: Device;
+}
+
+function shapeOfNested(values: NestedNumbers): number[] {
+  const shape: number[] = [];
+  for (let level = values; Array.isArray(level); level = level[0]) shape.push(level.length);
+  return shape;
+}
+
+function flatten(values: NestedNumbers, shape: Shape, depth: number, out: number[]): void {
+  if (!Array.isArray(values)) {
+    if (depth !== shape.length) throw new RangeError('tensor: the nested arrays have different depths');
+    out.push(values);
+    return;
+  }
+  if (depth >= shape.length || values.length !== shape[depth]) {
+    throw new RangeError(
+      `tensor: the nested arrays are ragged: ${values.length} elements where ${shape[depth] ?? 'a number'} was expected`,
+    );
+  }
+  for (const value of values) flatten(value, shape, depth + 1, out);
+}
+
+function typed(values: ArrayLike<number>, dtype: DType): Float32Array | Int32Array | Uint32Array {
+  if (dtype === 'f32') return values instanceof Float32Array ? values : Float32Array.from(values);
+  if (dtype === 'i32') return values instanceof Int32Array ? values : Int32Array.from(values);
+  if (dtype === 'u32') return values instanceof Uint32Array ? values : Uint32Array.from(values);
+  return Uint32Array.from(values, (value) => (value ? 1 : 0));
+}
+
+function dtypeOf(values: unknown): DType {
+  if (values instanceof Int32Array) return 'i32';
+  if (values instanceof Uint32Array) return 'u32';
+  return 'f32';
+}
+
+/**
+ * A tensor from numbers: nested arrays, or a flat (typed) array with a shape. The dtype is f32 unless given or told by
+ * an Int32Array or Uint32Array.
+ *
+ * @throws RangeError when the arrays are ragged or do not fill the shape.
+ */
+export function tensor(
+  values: NestedNumbers | Float32Array | Int32Array | Uint32Array,
+  options: CreationOptions & { shape?: Shape } = {},
+): Tensor {
+  const dtype = options.dtype ?? dtypeOf(values);
+  let flat: ArrayLike<number>;
+  let shape = options.shape;
+  if (ArrayBuffer.isView(values)) {
+    flat = values;
+    shape ??= [values.length];
+  } else {
+    const nested = shapeOfNested(values);
+    const list: number[] = [];
+    flatten(values, nested, 0, list);
+    flat = list;
+    shape ??= nested;
+  }
+  if (flat.length !== sizeOf(shape)) {
+    throw new RangeError(
+      `tensor: ${flat.length} values do not fill shape ${formatShape(shape)} of ${sizeOf(shape)} elements`,
+    );
+  }
+  const device = options.device ?? getDefaultDevice();
+  const result = Tensor.allocate(device, dtype, [...shape], 'tensor');
+  // Views of shared memory cannot be handed to the GPU, so they are copied.
+  let data = typed(flat, dtype);
+  if (!(data.buffer instanceof ArrayBuffer)) data = data.slice();
+  if (data.length > 0) device.write(result.storage, 0, data as Float32Array<ArrayBuffer>);
+  return result;
+}
+
+/** A tensor with every element equal to `value`. */
+export function full(shape: Shape, value: number, options: CreationOptions = {}): Tensor {
+  return apply('full', [], {
+    shape: [...shape],
+    value,
+    dtype: options.dtype ?? 'f32',
+    device: options.device ?? getDefaultDevice(),
+  })[0];
+}
+
+export function zeros(shape: Shape, options: CreationOptions = {}): Tensor {
+  return full(shape, 0, options);
+}
+
+export function ones(shape: Shape, options: CreationOptions = {}): Tensor {
+  return full(shape, 1, options);
+}
+
+/** start, start + step, … up to but not including end. */
+export function arange(start: number, end: number, step = 1, options: CreationOptions = {}): Tensor {
+  const count = Math.max(0, Math.ceil((end - start) / step));
+  const dtype = options.dtype ?? 'i32';
+  return tensor(
+    typed(
+      Array.from({ length: count }, (_, i) => start + i * step),
+      dtype,
+    ) as Float32Array,
+    { ...options, dtype },
+  );
+}

@@ -1,0 +1,58 @@
+/**
+ * Compiles every kernel with its example constants on Dawn's null backend, which is a complete WGSL validator that needs
+ * no GPU, and checks that each host contract lists the bindings and parameters that its WGSL file declares.
+ */
+
+import type { Kernel } from '@dawnchorus/kernels';
+import * as families from '@dawnchorus/kernels';
+import { create, globals } from 'webgpu';
+
+Object.assign(globalThis, globals);
+const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
+const adapter = await gpu.requestAdapter();
+if (!adapter) throw new Error('Dawn has no null backend here');
+const device = await adapter.requestDevice({ requiredFeatures: [...adapter.features] as GPUFeatureName[] });
+
+function isKernel(value: unknown): value is Kernel {
+  return typeof value === 'object' && value !== null && 'bindings' in value && 'source' in value;
+}
+
+/** Where the contract and the file disagree. */
+function contractProblems(kernel: Kernel): string[] {
+  const problems: string[] = [];
+  const struct = kernel.source.match(/struct Params \{([^}]*)\}/)?.[1] ?? '';
+  const declared = [...struct.matchAll(/^\s*(\w+): (.+),$/gm)].map(([, name, type]) => `${name}: ${type}`);
+  const types = { u32: 'u32', f32: 'f32', u32x8: 'array<vec4<u32>, 2>' };
+  const promised = Object.entries(kernel.parameters).map(([name, type]) => `${name}: ${types[type]}`);
+  if (declared.join() !== promised.join()) {
+    problems.push(`Params is {${declared.join(', ')}} but the contract says {${promised.join(', ')}}`);
+  }
+  const storages = [...kernel.source.matchAll(/@binding\((\d+)\) var<storage, (\w+)> (\w+):/g)];
+  const found = storages.map(([, at, access, name]) => `${at} ${name} ${access}`);
+  const expected = Object.entries(kernel.bindings).map(
+    ([name, access], i) => `${i + 1} ${name} ${access === 'read' ? 'read' : 'read_write'}`,
+  );
+  if (found.join() !== expected.join()) problems.push(`bindings are ${found} but the contract says ${expected}`);
+  return problems;
+}
+
+let failures = 0;
+let count = 0;
+for (const family of Object.values(families)) {
+  for (const kernel of Object.values(family as Record<string, unknown>)) {
+    if (!isKernel(kernel)) continue;
+    count++;
+    const library = kernel.name === 'map' ? families.elementwise.elementwiseFunctions : '';
+    const code = `${Object.values(kernel.constants).join('\n')}\n${library}\n${kernel.source}`;
+    const module = device.createShaderModule({ code, label: kernel.name });
+    const { messages } = await module.getCompilationInfo();
+    const problems = [
+      ...contractProblems(kernel),
+      ...messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`),
+    ];
+    for (const problem of problems) console.error(`${kernel.name}: ${problem}`);
+    if (problems.length > 0) failures++;
+  }
+}
+console.log(`${count} kernels compiled, ${failures} with problems`);
+process.exit(failures > 0 ? 1 : 0);
