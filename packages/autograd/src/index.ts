@@ -1,0 +1,6 @@
+export { grad, stopGradient, type ValueAndGradients, valueAndGrad } from './grad.ts';
+export { type GradcheckOptions, gradcheck } from './gradcheck.ts';
+export * as nn from './nn/index.ts';
+export * as optim from './optim/index.ts';
+export { rules } from './rules/index.ts';
+export { type Rule, type RuleContext, rule } from './rules/rule.ts';

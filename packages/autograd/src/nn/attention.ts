@@ -1,0 +1,47 @@
+import { matmul, softmax, type Tensor, transpose, where } from '@dawnchorus/tensor';
+import type { KeySequence } from './keys.ts';
+import { Dropout, Linear } from './layers.ts';
+import { Module } from './module.ts';
+
+export interface AttentionOptions {
+  dropout?: number;
+  /** Standard deviation of the projections' normal initialisation; PyTorch's default otherwise. */
+  std?: number;
+}
+
+/** Multi-head self-attention (Vaswani et al., 2017): x [batch, time, features] -> the same shape. */
+export class MultiHeadAttention extends Module {
+  kProj: Linear;
+  vProj: Linear;
+  qProj: Linear;
+  outProj: Linear;
+  readonly heads: number;
+  readonly dropout: Dropout;
+
+  constructor(features: number, heads: number, keys: KeySequence, { dropout = 0, std }: AttentionOptions = {}) {
+    super();
+    if (features % heads !== 0)
+      throw new RangeError(`MultiHeadAttention: ${features} features do not divide into ${heads} heads`);
+    this.kProj = new Linear(features, features, keys, { std });
+    this.vProj = new Linear(features, features, keys, { std });
+    this.qProj = new Linear(features, features, keys, { std });
+    this.outProj = new Linear(features, features, keys, { std });
+    this.heads = heads;
+    this.dropout = new Dropout(dropout);
+  }
+
+  /** @param visible bool [batch, time]: the keys that may be attended to; all of them without it. */
+  forward(x: Tensor, { keys, visible }: { keys?: KeySequence; visible?: Tensor } = {}): Tensor {
+    const [batch, time, features] = x.shape;
+    const size = features / this.heads;
+    const split = (y: Tensor) => y.reshape([batch, time, this.heads, size]).permute([0, 2, 1, 3]);
+    const query = split(this.qProj.forward(x).mul(1 / Math.sqrt(size)));
+    const key = split(this.kProj.forward(x));
+    const value = split(this.vProj.forward(x));
+    let scores = matmul(query, transpose(key));
+    if (visible) scores = where(visible.reshape([batch, 1, 1, time]), scores, -3e38);
+    const weights = this.dropout.forward(softmax(scores), keys);
+    const mixed = matmul(weights, value).permute([0, 2, 1, 3]).reshape([batch, time, features]);
+    return this.outProj.forward(mixed);
+  }
+}

@@ -1,0 +1,6 @@
+export * from './attention.ts';
+export * from './init.ts';
+export * from './keys.ts';
+export * from './layers.ts';
+export * from './losses.ts';
+export * from './module.ts';

@@ -1,0 +1,30 @@
+import { normal, ones, type Shape, type Tensor, uniform, zeros } from '@dawnchorus/tensor';
+import type { KeySequence } from './keys.ts';
+
+/** Parameters live until their module is disposed, whatever scope made them. */
+function keep(make: () => Tensor): Tensor {
+  const made = make();
+  const parameter = made.retain();
+  made.dispose();
+  return parameter;
+}
+
+export const initNormal = (shape: Shape, std: number, keys: KeySequence) =>
+  keep(() => normal(shape, { std, ...keys.next() }));
+
+export const initUniform = (shape: Shape, low: number, high: number, keys: KeySequence) =>
+  keep(() => uniform(shape, { low, high, ...keys.next() }));
+
+export const initZeros = (shape: Shape) => keep(() => zeros(shape));
+
+export const initOnes = (shape: Shape) => keep(() => ones(shape));
+
+/** PyTorch's default for linear and convolution weights: uniform in plus and minus 1 / sqrt(fanIn). */
+export function initDefault(shape: Shape, fanIn: number, keys: KeySequence): Tensor {
+  const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;
+  return initUniform(shape, -bound, bound, keys);
+}
+
+/** Kaiming normal for ReLU-like activations: standard deviation sqrt(2 / fanIn). */
+export const initKaimingNormal = (shape: Shape, fanIn: number, keys: KeySequence) =>
+  initNormal(shape, Math.sqrt(2 / fanIn), keys);

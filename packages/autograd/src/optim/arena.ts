@@ -1,0 +1,69 @@
+import { concat, type Device, formatShape, scope, type Tensor, zeros } from '@dawnchorus/tensor';
+
+/** A run of parameters that share one buffer. */
+export interface Shard {
+  readonly names: readonly string[];
+  readonly size: number;
+  /** [size]: every parameter's elements, one after another. */
+  readonly values: Tensor;
+}
+
+/**
+ * Moves parameters into as few buffers as the adapter's binding limit allows, so that an optimiser, a norm or a
+ * checkpoint is a few dispatches and not hundreds. The parameters become views of the arena.
+ */
+export function createArena(
+  parameters: ReadonlyMap<string, Tensor>,
+  { shardBytes }: { shardBytes?: number } = {},
+): Shard[] {
+  const entries = [...parameters];
+  if (entries.length === 0) throw new RangeError('createArena: there are no parameters');
+  for (const [name, parameter] of entries) {
+    if (parameter.dtype !== 'f32')
+      throw new TypeError(`createArena: ${name} is ${parameter.dtype}; parameters are f32`);
+  }
+  const device: Device = entries[0][1].device;
+  // A size class may round up by an eighth.
+  const limit = shardBytes ?? Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) * 0.8;
+  const groups: [string, Tensor][][] = [[]];
+  let bytes = 0;
+  for (const entry of entries) {
+    const own = entry[1].size * 4;
+    if (bytes + own > limit && groups[groups.length - 1].length > 0) {
+      groups.push([]);
+      bytes = 0;
+    }
+    groups[groups.length - 1].push(entry);
+    bytes += own;
+  }
+  return groups.map((group) => {
+    const values = scope(() => concat(group.map(([, parameter]) => parameter.reshape([-1])))).retain();
+    let offset = 0;
+    for (const [, parameter] of group) {
+      parameter.rebind(values.storage, offset);
+      offset += parameter.size;
+    }
+    return { names: group.map(([name]) => name), size: offset, values };
+  });
+}
+
+/** Gradients laid out like their shard. */
+export function gatherGradients(shard: Shard, gradients: ReadonlyMap<string, Tensor>): Tensor {
+  const parts = shard.names.map((name) => {
+    const gradient = gradients.get(name);
+    if (!gradient) throw new Error(`the gradient of ${name} is missing`);
+    return gradient.reshape([-1]);
+  });
+  const all = concat(parts);
+  if (all.size !== shard.size)
+    throw new RangeError(`gradients of ${formatShape(all.shape)} do not fit an arena of ${shard.size}`);
+  return all;
+}
+
+/** Zeros that outlive scopes, laid out like a shard. */
+export function shardZeros(shard: Shard): Tensor {
+  const made = zeros([shard.size], { device: shard.values.device });
+  const kept = made.retain();
+  made.dispose();
+  return kept;
+}

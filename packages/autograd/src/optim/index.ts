@@ -1,0 +1,3 @@
+export { AdamW, type AdamWOptions } from './adamw.ts';
+export { createArena, type Shard } from './arena.ts';
+export { polynomialDecay } from './schedule.ts';

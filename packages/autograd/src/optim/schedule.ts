@@ -1,0 +1,18 @@
+/**
+ * Linear warm-up from 0 to the peak over `warmupSteps`, then polynomial decay to `end` at `totalSteps` (fairseq's
+ * polynomial_decay). Steps count from 1.
+ */
+export function polynomialDecay(options: {
+  peak: number;
+  warmupSteps: number;
+  totalSteps: number;
+  power?: number;
+  end?: number;
+}): (step: number) => number {
+  const { peak, warmupSteps, totalSteps, power = 1, end = 0 } = options;
+  return (step) => {
+    if (step <= warmupSteps) return (peak * step) / warmupSteps;
+    if (step >= totalSteps) return end;
+    return (peak - end) * (1 - (step - warmupSteps) / (totalSteps - warmupSteps)) ** power + end;
+  };
+}

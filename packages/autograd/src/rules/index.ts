@@ -1,0 +1,14 @@
+import type { AttributesOf, DifferentiableOpName } from '@dawnchorus/tensor';
+import { elementwiseRules } from './elementwise.ts';
+import { indexingRules } from './indexing.ts';
+import { layerRules } from './layers.ts';
+import { reductionRules } from './reductions.ts';
+import type { Rule } from './rule.ts';
+
+/** One rule for every differentiable operation: a missing one does not compile. */
+export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>> } = {
+  ...elementwiseRules,
+  ...reductionRules,
+  ...layerRules,
+  ...indexingRules,
+};

@@ -1,0 +1,42 @@
+import { type AttributesOf, apply, permute } from '@dawnchorus/tensor';
+import { rule, unbroadcast } from './rule.ts';
+
+export const indexingRules = {
+  reshape: rule<AttributesOf<'reshape'>>('nothing', (g, { inputs: [x] }) => [g.reshape(x.shape)]),
+  permute: rule<AttributesOf<'permute'>>('nothing', (g, { inputs: [x], attributes: { axes } }) => {
+    const inverse = new Array<number>(x.rank);
+    axes.forEach((axis, i) => {
+      inverse[axis < 0 ? axis + x.rank : axis] = i;
+    });
+    return [permute(g, inverse)];
+  }),
+  slice: rule<AttributesOf<'slice'>>('nothing', (g, { inputs: [x], attributes: { axis, start, step } }) =>
+    apply('unslice', [g], { axis, shape: x.shape, start, step }),
+  ),
+  unslice: rule<AttributesOf<'unslice'>>('nothing', (g, { inputs: [source], attributes: { axis, start, step } }) =>
+    apply('slice', [g], { axis, start, end: start + (source.shape[axis] - 1) * step + 1, step }),
+  ),
+  expand: rule<AttributesOf<'expand'>>('nothing', (g, { inputs: [x] }) => [unbroadcast(g, x.shape)]),
+  concat: rule<AttributesOf<'concat'>>('nothing', (g, { inputs, attributes: { axis } }) => {
+    let start = 0;
+    return inputs.map(({ shape }) => {
+      const end = start + shape[axis];
+      const part = g.slice(axis, start, end);
+      start = end;
+      return part;
+    });
+  }),
+
+  indexSelect: rule<AttributesOf<'indexSelect'>>('inputs', (g, { inputs: [x, index], attributes: { axis } }) =>
+    apply('indexAdd', [g, index], { axis, extent: x.shape[axis] }),
+  ),
+  indexAdd: rule<AttributesOf<'indexAdd'>>('inputs', (g, { inputs: [, index], attributes: { axis } }) =>
+    apply('indexSelect', [g, index], { axis }),
+  ),
+  gather: rule<AttributesOf<'gather'>>('inputs', (g, { inputs: [x, index], attributes: { axis } }) =>
+    apply('scatterAdd', [g, index], { axis, extent: x.shape[axis] }),
+  ),
+  scatterAdd: rule<AttributesOf<'scatterAdd'>>('inputs', (g, { inputs: [, index], attributes: { axis } }) =>
+    apply('gather', [g, index], { axis }),
+  ),
+};

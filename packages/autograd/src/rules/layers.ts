@@ -1,0 +1,45 @@
+import { type AttributesOf, apply, dropout, matmul, transpose } from '@dawnchorus/tensor';
+import { onlyIf, rule, unbroadcast } from './rule.ts';
+
+/** The halves of the [2, channels] that a norm's backward kernel makes. */
+const affine = (both: ReturnType<typeof apply>[number], i: number) => both.slice(0, i, i + 1).reshape([both.shape[1]]);
+
+export const layerRules = {
+  matmul: rule<Record<never, never>>('inputs', (g, { inputs: [a, b], needs }) => [
+    onlyIf(needs[0], () => unbroadcast(matmul(g, transpose(b)), a.shape)),
+    onlyIf(needs[1], () => unbroadcast(matmul(transpose(a), g), b.shape)),
+  ]),
+
+  layerNorm: rule<AttributesOf<'layerNorm'>>('both', (g, { inputs: [x, weight], outputs: [, statistics] }) => {
+    const [dx, both] = apply('layerNormBackward', [x, weight, statistics, g], {});
+    return [dx, affine(both, 0), affine(both, 1)];
+  }),
+  groupNorm: rule<AttributesOf<'groupNorm'>>(
+    'both',
+    (g, { inputs: [x, weight], outputs: [, statistics], attributes }) => {
+      const [dx, both] = apply('groupNormBackward', [x, weight, statistics, g], { groups: attributes.groups });
+      return [dx, affine(both, 0), affine(both, 1)];
+    },
+  ),
+
+  // A convolution, its transpose and its weight gradient are each bilinear in two of (input, weight, output), so the
+  // three are each other's gradients.
+  conv1d: rule<AttributesOf<'conv1d'>>('inputs', (g, { inputs: [x, weight], attributes, needs }) => [
+    onlyIf(needs[0], () => apply('convTranspose1d', [g, weight], { ...attributes, length: x.shape[2] })[0]),
+    onlyIf(needs[1], () => apply('conv1dWeightGradient', [x, g], { ...attributes, kernel: weight.shape[2] })[0]),
+  ]),
+  convTranspose1d: rule<AttributesOf<'convTranspose1d'>>('inputs', (g, { inputs: [y, weight], attributes, needs }) => [
+    onlyIf(needs[0], () => apply('conv1d', [g, weight], attributes)[0]),
+    onlyIf(needs[1], () => apply('conv1dWeightGradient', [g, y], { ...attributes, kernel: weight.shape[2] })[0]),
+  ]),
+  conv1dWeightGradient: rule<AttributesOf<'conv1dWeightGradient'>>(
+    'inputs',
+    (g, { inputs: [x, dy], attributes, needs }) => [
+      onlyIf(needs[0], () => apply('convTranspose1d', [dy, g], { ...attributes, length: x.shape[2] })[0]),
+      onlyIf(needs[1], () => apply('conv1d', [x, g], attributes)[0]),
+    ],
+  ),
+
+  // The same key draws the same mask.
+  dropout: rule<AttributesOf<'dropout'>>('nothing', (g, { attributes }) => [dropout(g, attributes)]),
+};
