@@ -21,7 +21,6 @@ export function toHuggingFace({ audio, model, rvq }: PretrainConfig): HuggingFac
   const config = {
     model_type: 'mert_model',
     architectures: ['MERTModel'],
-    auto_map: { AutoConfig: 'configuration_MERT.MERTConfig', AutoModel: 'modeling_MERT.MERTModel' },
     hidden_size: model.hiddenSize,
     num_hidden_layers: model.numHiddenLayers,
     num_attention_heads: model.numAttentionHeads,

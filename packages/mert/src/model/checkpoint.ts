@@ -1,0 +1,65 @@
+import { tensor, type Tensor } from '@dawnchorus/tensor';
+import type { SafetensorsTensor } from '../files/index.ts';
+import { huggingFaceName } from './names.ts';
+
+/** Other spellings of the positional convolution's weight norm, by PyTorch's newer parametrisation. */
+const aliases: Record<string, string> = {
+  'encoder.pos_conv_embed.conv.weight_g': 'encoder.pos_conv_embed.conv.parametrizations.weight.original0',
+  'encoder.pos_conv_embed.conv.weight_v': 'encoder.pos_conv_embed.conv.parametrizations.weight.original1',
+};
+
+/** Parameters by Hugging Face name. */
+export function namedForHuggingFace(parameters: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
+  return new Map([...parameters].map(([name, parameter]) => [huggingFaceName(name), parameter]));
+}
+
+export interface LoadOptions {
+  /** Named in errors. */
+  path: string;
+  /** Parameters that may be absent and then keep their values. */
+  optional?: readonly string[];
+  /** In front of every name in the file. */
+  prefix?: string;
+}
+
+/**
+ * Copies weights from a checkpoint into parameters.
+ *
+ * @throws Error that lists every parameter that is missing or has another shape, before anything is changed.
+ */
+export function loadParameters(
+  parameters: ReadonlyMap<string, Tensor>,
+  weights: ReadonlyMap<string, SafetensorsTensor>,
+  { path, optional = [], prefix = '' }: LoadOptions,
+): void {
+  const problems: string[] = [];
+  const found: [Tensor, Float32Array][] = [];
+  for (const [name, parameter] of namedForHuggingFace(parameters)) {
+    const weight = weights.get(prefix + name) ?? weights.get(prefix + (aliases[name] ?? name));
+    if (!weight) {
+      if (!optional.includes(name)) problems.push(`${name}: missing`);
+    } else if (weight.shape.join() !== parameter.shape.join()) {
+      problems.push(`${name}: shape [${weight.shape.join(', ')}] in the file, [${parameter.shape.join(', ')}] in the model`);
+    } else if (!(weight.data instanceof Float32Array)) {
+      problems.push(`${name}: dtype ${weight.dtype} in the file, expected F32, F16 or BF16`);
+    } else {
+      found.push([parameter, weight.data]);
+    }
+  }
+  if (problems.length > 0) {
+    const shown = problems.slice(0, 8).map((line) => `\n  ${line}`);
+    const more = problems.length > shown.length ? `\n  and ${problems.length - shown.length} more` : '';
+    throw new Error(
+      `${path}: the checkpoint does not fit the model:${shown.join('')}${more}\nUse the configuration that the checkpoint was made with.`,
+    );
+  }
+  for (const [parameter, data] of found) {
+    parameter.device.write(parameter.storage, parameter.offset * 4, data as Float32Array<ArrayBuffer>);
+  }
+}
+
+/** Makes a tensor of a checkpoint's entry. */
+export function toTensor(entry: SafetensorsTensor): Tensor {
+  if (!(entry.data instanceof Float32Array)) throw new TypeError(`expected floats, got ${entry.dtype}`);
+  return tensor(entry.data, { shape: entry.shape });
+}

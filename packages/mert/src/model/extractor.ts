@@ -1,0 +1,49 @@
+import { nn } from '@dawnchorus/autograd';
+import { type Tensor, transpose } from '@dawnchorus/tensor';
+import type { ModelConfig } from '../config/index.ts';
+
+/** One convolution of the feature extractor with its norm, then GELU. */
+class ConvLayer extends nn.Module {
+  conv: nn.Conv1d;
+  layerNorm: nn.GroupNorm | nn.LayerNorm | undefined;
+
+  constructor(config: ModelConfig, index: number, keys: nn.KeySequence) {
+    super();
+    const inChannels = index === 0 ? 1 : config.convDim[index - 1];
+    const outChannels = config.convDim[index];
+    const kernel = config.convKernel[index];
+    // Kaiming normal, as wav2vec 2.0 initialises it.
+    const std = Math.sqrt(2 / (inChannels * kernel));
+    this.conv = new nn.Conv1d(inChannels, outChannels, kernel, keys, {
+      stride: config.convStride[index],
+      bias: config.convBias,
+      std,
+    });
+    if (config.featExtractNorm === 'layer') this.layerNorm = new nn.LayerNorm(outChannels, { eps: config.layerNormEps });
+    // One group a channel: each channel is normalised over the clip, so the extractor does not hear loudness.
+    else if (index === 0) this.layerNorm = new nn.GroupNorm(outChannels, outChannels, { eps: config.layerNormEps });
+  }
+
+  forward(x: Tensor): Tensor {
+    const y = this.conv.forward(x);
+    if (this.layerNorm instanceof nn.LayerNorm) {
+      return transpose(this.layerNorm.forward(transpose(y))).gelu();
+    }
+    return (this.layerNorm ? this.layerNorm.forward(y) : y).gelu();
+  }
+}
+
+/** Seven strided convolutions: waveform [batch, samples] -> features [batch, channels, frames], 320 samples a frame. */
+export class FeatureExtractor extends nn.Module {
+  convLayers: ConvLayer[];
+
+  constructor(config: ModelConfig, keys: nn.KeySequence) {
+    super();
+    this.convLayers = config.convDim.map((_, i) => new ConvLayer(config, i, keys));
+  }
+
+  forward(waveform: Tensor): Tensor {
+    const [batch, samples] = waveform.shape;
+    return this.convLayers.reduce((x, layer) => layer.forward(x), waveform.reshape([batch, 1, samples]));
+  }
+}

@@ -1,0 +1,49 @@
+import { indexSelect, stack, type Tensor } from '@dawnchorus/tensor';
+import type { nn } from '@dawnchorus/autograd';
+import type { Heads } from './heads.ts';
+import type { Student } from './student.ts';
+
+export interface Batch {
+  /** f32 [batch, samples], mixed and normalised: what the student hears. */
+  waveform: Tensor;
+  /** bool [batch, frames] */
+  mask: Tensor;
+  /** i32 [rows]: the masked frames' places in [batch * frames]. */
+  rows: Tensor;
+  /** i32 [numCodebooks, rows]: the acoustic teacher's codes of the clean clips at the masked frames. */
+  labels: Tensor;
+  /** f32 [rows, bins]: the musical teacher's spectrum of the clean clips at the masked frames. */
+  cqt: Tensor;
+}
+
+export interface LossWeights {
+  cqtWeight: number;
+  featurePenaltyWeight: number;
+}
+
+export interface ObjectiveOutput {
+  loss: Tensor;
+  lossCodes: Tensor;
+  lossCqt: Tensor;
+  featurePenalty: Tensor;
+  accuracy: Tensor;
+}
+
+/**
+ * The pretraining loss of a batch: the cross-entropies of all codebooks summed, plus the weighted constant-Q error and
+ * penalty on the convolutions' output (the mean of its squares).
+ */
+export function objective(student: Student, heads: Heads, batch: Batch, weights: LossWeights, keys?: nn.KeySequence): ObjectiveOutput {
+  const { features, hiddenStates } = student.forward(batch.waveform, { mask: batch.mask, keys });
+  const last = hiddenStates[hiddenStates.length - 1];
+  const frames = indexSelect(last.reshape([-1, last.shape[2]]), 0, batch.rows);
+  const { lossCodes, lossCqt, accuracy } = heads.forward(frames, batch.labels, batch.cqt);
+  const featurePenalty = features.square().mean();
+  const loss = lossCodes.sum().add(lossCqt.mul(weights.cqtWeight)).add(featurePenalty.mul(weights.featurePenaltyWeight));
+  return { loss, lossCodes, lossCqt, featurePenalty, accuracy };
+}
+
+/** The scalars of an objective in one tensor, to be read back at once: loss, CQT, penalty, then codes and accuracies. */
+export function packMetrics({ loss, lossCodes, lossCqt, featurePenalty, accuracy }: ObjectiveOutput, squaredNorm: Tensor): Tensor[] {
+  return [stack([loss, lossCqt, featurePenalty, squaredNorm]), lossCodes, accuracy];
+}

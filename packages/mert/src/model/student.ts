@@ -1,0 +1,64 @@
+import { nn, stopGradient } from '@dawnchorus/autograd';
+import { type Tensor, transpose, where } from '@dawnchorus/tensor';
+import type { ModelConfig } from '../config/index.ts';
+import { Encoder } from './encoder.ts';
+import { FeatureExtractor } from './extractor.ts';
+
+class FeatureProjection extends nn.Module {
+  layerNorm: nn.LayerNorm;
+  projection: nn.Linear;
+
+  constructor(config: ModelConfig, keys: nn.KeySequence) {
+    super();
+    const features = config.convDim[config.convDim.length - 1];
+    this.layerNorm = new nn.LayerNorm(features, { eps: config.layerNormEps });
+    this.projection = new nn.Linear(features, config.hiddenSize, keys);
+  }
+}
+
+export interface StudentOutput {
+  /** Of the convolutions, [batch, channels, frames]: what the feature penalty looks at. */
+  features: Tensor;
+  /** Layers + 1 of [batch, frames, hiddenSize]. */
+  hiddenStates: Tensor[];
+}
+
+/**
+ * MERT's student (Li et al., 2024): convolutional feature extractor, projection, positional convolution, transformer.
+ * Its parameters carry Hugging Face's names, in camel case.
+ */
+export class Student extends nn.Module {
+  /** What stands in place of a masked frame, [hiddenSize]. */
+  maskedSpecEmbed: Tensor;
+  featureExtractor: FeatureExtractor;
+  featureProjection: FeatureProjection;
+  encoder: Encoder;
+  readonly config: ModelConfig;
+  readonly inputDropout: nn.Dropout;
+
+  constructor(config: ModelConfig, keys: nn.KeySequence) {
+    super();
+    this.config = config;
+    this.maskedSpecEmbed = nn.initUniform([config.hiddenSize], 0, 1, keys);
+    this.featureExtractor = new FeatureExtractor(config, keys);
+    this.featureProjection = new FeatureProjection(config, keys);
+    this.encoder = new Encoder(config, keys);
+    this.inputDropout = new nn.Dropout(config.featProjDropout);
+  }
+
+  /**
+   * @param waveform f32 [batch, samples] at the model's sample rate.
+   * @param options.mask bool [batch, frames]: frames to replace before the transformer.
+   * @param options.keys draws for dropout and layer drop; given while training, and only then.
+   */
+  forward(waveform: Tensor, { mask, keys }: { mask?: Tensor; keys?: nn.KeySequence } = {}): StudentOutput {
+    const features = this.featureExtractor.forward(waveform);
+    const multiplier = this.config.featureGradMult;
+    const passed =
+      multiplier === 1 ? features : features.mul(multiplier).add(stopGradient(features.mul(1 - multiplier)));
+    const projected = this.featureProjection.projection.forward(this.featureProjection.layerNorm.forward(transpose(passed)));
+    let hidden = this.inputDropout.forward(projected, keys);
+    if (mask) hidden = where(mask.unsqueeze(-1), this.maskedSpecEmbed, hidden);
+    return { features, hiddenStates: this.encoder.forward(hidden, keys) };
+  }
+}
