@@ -36,6 +36,7 @@ export async function probeAudio(path: string): Promise<AudioInfo> {
  * `probeAudio`, and a look at whether the file is whole, still without decoding it: the length of the data of a WAV
  * file, the last frame's sample number of a FLAC file, the end-of-stream flag of an Ogg file, the length that an MP3
  * file's Xing or VBRI header promises. An MP3 file without one promises nothing; only a cut inside a frame shows.
+ * Damage in the middle is found by reading the file, where the format has checksums: not in WAV and MP3.
  *
  * @throws AudioError 'truncated' when the file ends too early, and all that `probeAudio` throws
  */

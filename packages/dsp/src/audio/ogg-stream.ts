@@ -51,7 +51,8 @@ export async function openOgg(source: ByteSource): Promise<AudioStream> {
     if (last?.ends) throw new AudioError(source.name, 'empty', 'the Ogg file holds no samples');
     throw new AudioError(source.name, 'truncated', 'the Ogg file ends before its first samples');
   }
-  const origin = (await firstGranule(source, codec, serial, firstAudio)) + codec.preSkip;
+  const decodedFrom = await firstGranule(source, codec, serial, firstAudio);
+  const origin = Math.max(0, decodedFrom) + codec.preSkip;
   const frames = lastOfStream.granule - origin;
   if (frames <= 0) throw new AudioError(source.name, 'empty', 'the Ogg file holds no samples');
 
@@ -70,7 +71,7 @@ export async function openOgg(source: ByteSource): Promise<AudioStream> {
     try {
       // The granule position of a page tells where its last sample ends, so positions are exact after any seek. The
       // page that was found only warms the decoder up: its first packet may have begun on the page before.
-      let position = before ? Number.NaN : origin - codec.preSkip;
+      let position = before ? Number.NaN : decodedFrom;
       for await (const result of decodedPages(source, decoder, before?.offset ?? firstAudio, serial)) {
         const { done, channels } = result;
         const count = channels[0]?.length ?? 0;
@@ -99,8 +100,9 @@ async function* decodedPages(source: ByteSource, decoder: PageDecoder, offset: n
 }
 
 /**
- * The granule position of the first decoded sample: 0, or later in a stream that was cut out of a longer one, where the
- * first page's granule position is larger than the number of samples on it (RFC 7845 section 4.3).
+ * The granule position of the first decoded sample: 0; later in a stream that was cut out of a longer one, whose first
+ * page has a granule position larger than its number of samples (RFC 7845 section 4.3); below 0 where it is smaller,
+ * which means that so many samples are not played (Vorbis I section A.2). On a last page that would cut the end instead.
  */
 async function firstGranule(source: ByteSource, codec: OggCodec, serial: number, firstAudio: number): Promise<number> {
   const packets: Uint8Array[] = [];
@@ -109,7 +111,9 @@ async function firstGranule(source: ByteSource, codec: OggCodec, serial: number,
     const result = packetsOf(page, rest);
     packets.push(...result.packets);
     rest = result.rest;
-    if (page.granule >= 0) return Math.max(0, page.granule - codec.samplesOf(packets));
+    if (page.granule < 0) continue;
+    const start = page.granule - codec.samplesOf(packets);
+    return page.ends ? Math.max(0, start) : start;
   }
   return 0;
 }

@@ -33,7 +33,7 @@ export function vorbisCodec(name: string, [head, , setup]: Uint8Array[], headerP
     }
     return {
       async decode(page: OggPage) {
-        const result = await finish(decoder.decode(withoutEnd(page)));
+        const result = await finish(decoder.decode(page.bytes));
         held = page;
         return result;
       },
@@ -46,12 +46,4 @@ export function vorbisCodec(name: string, [head, , setup]: Uint8Array[], headerP
   // One page before the target would do; two long blocks make sure that its last packet overlaps a whole one.
   const preRoll = 2 * blockSizes[1];
   return { format: 'ogg-vorbis', sampleRate, channels, preSkip: 0, preRoll, samplesOf, createDecoder };
-}
-
-/** The decoder trims the last page as if it had decoded from the start of the file; without its flag it leaves it whole. */
-function withoutEnd(page: OggPage): Uint8Array {
-  if (!page.ends) return page.bytes;
-  const bytes = page.bytes.slice();
-  bytes[5] &= ~4;
-  return bytes;
 }
