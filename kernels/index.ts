@@ -1,5 +1,6 @@
 export * from './contract.ts';
 export * as conv from './conv/index.ts';
+export * as cqt from './cqt/index.ts';
 export * as elementwise from './elementwise/index.ts';
 export * as gather from './gather/index.ts';
 export * as matmul from './matmul/index.ts';

@@ -1,0 +1,87 @@
+/**
+ * The filters of the constant-Q transform in f64, exactly as nnAudio's CQT1992v2 makes them (nnAudio/utils.py,
+ * `create_cqt_kernels`): complex exponentials under periodic Hann windows of whole length, L1-normalised.
+ */
+
+/** How a coefficient is scaled by its filter's length l: `librosa` by sqrt(l), `convolutional` by 1, `wrap` by 2. */
+export type CqtNormalization = 'librosa' | 'convolutional' | 'wrap';
+
+export interface CqtSettings {
+  /** Samples a second. */
+  readonly sampleRate: number;
+  /** Samples between neighbouring frames. */
+  readonly hopLength: number;
+  /** Frequency of the lowest bin in Hz. */
+  readonly fMin: number;
+  readonly bins: number;
+  readonly binsPerOctave: number;
+  readonly normalization: CqtNormalization;
+}
+
+/** One filter: tap i meets the sample `first + i` from the centre of the frame. */
+export interface CqtKernel {
+  readonly first: number;
+  readonly re: Float64Array;
+  readonly im: Float64Array;
+}
+
+/** Checks every setting. @throws RangeError that says which one is wrong and what it may be. */
+export function checkCqtSettings(settings: CqtSettings): void {
+  const { sampleRate, fMin, bins, binsPerOctave } = settings;
+  for (const name of ['hopLength', 'bins', 'binsPerOctave'] as const) {
+    if (!Number.isInteger(settings[name]) || settings[name] < 1) {
+      throw new RangeError(`createCqt: ${name} is ${settings[name]}; expected a whole number from 1`);
+    }
+  }
+  for (const name of ['sampleRate', 'fMin'] as const) {
+    if (!(settings[name] > 0 && settings[name] < Infinity)) {
+      throw new RangeError(`createCqt: ${name} is ${settings[name]} Hz; expected a positive number`);
+    }
+  }
+  const top = fMin * 2 ** ((bins - 1) / binsPerOctave);
+  if (top > sampleRate / 2) {
+    throw new RangeError(
+      `createCqt: the top bin lies at ${top.toFixed(1)} Hz, above half the sample rate of ${sampleRate} Hz; ` +
+        `use at most ${Math.max(0, Math.floor(binsPerOctave * Math.log2(sampleRate / 2 / fMin)) + 1)} bins, a lower fMin or a higher sampleRate`,
+    );
+  }
+}
+
+/** Centre frequencies f_k = fMin 2^(k / binsPerOctave) in Hz: [bins]. */
+export function cqtFrequencies({ fMin, bins, binsPerOctave }: CqtSettings): Float64Array {
+  return Float64Array.from({ length: bins }, (_, k) => fMin * 2 ** (k / binsPerOctave));
+}
+
+/** Filter lengths l_k = ceil(Q sampleRate / f_k) in samples, Q = 1 / (2^(1 / binsPerOctave) - 1): [bins]. */
+export function cqtLengths(settings: CqtSettings): Int32Array {
+  const quality = 1 / (2 ** (1 / settings.binsPerOctave) - 1);
+  return Int32Array.from(cqtFrequencies(settings), (frequency) =>
+    Math.ceil((quality * settings.sampleRate) / frequency),
+  );
+}
+
+/** The sample, counted from the frame's centre, that a filter's tap 0 meets. Odd lengths reach one further back. */
+export function firstTap(length: number): number {
+  return -Math.ceil(length / 2);
+}
+
+/** What the sum of L1-normalised taps is multiplied by. */
+export function cqtScale(length: number, normalization: CqtNormalization): number {
+  if (normalization === 'librosa') return Math.sqrt(length);
+  return normalization === 'wrap' ? 2 : 1;
+}
+
+/** One filter: w_i exp(j 2 pi f n_i / sampleRate) / sum of w, n_i = first + i, w the periodic Hann window. */
+export function cqtKernel(frequency: number, length: number, sampleRate: number): CqtKernel {
+  const first = firstTap(length);
+  const re = new Float64Array(length);
+  const im = new Float64Array(length);
+  for (let i = 0; i < length; i++) {
+    // The window's sum is length / 2.
+    const weight = (1 - Math.cos((2 * Math.PI * i) / length)) / length;
+    const phase = (2 * Math.PI * frequency * (first + i)) / sampleRate;
+    re[i] = weight * Math.cos(phase);
+    im[i] = weight * Math.sin(phase);
+  }
+  return { first, re, im };
+}
