@@ -75,7 +75,8 @@ function reduceThree(
     const chunksWanted = Math.ceil(THREADS_WANTED / Math.max(1, outer * inner));
     chunk = Math.max(COLUMN_CHUNK, Math.ceil(length / chunksWanted));
   }
-  const chunks = Math.max(1, Math.ceil(length / chunk));
+  // An axis of extent 0 is one empty chunk: a sum of nothing is 0.
+  const chunks = Math.max(1, Math.ceil(length / Math.max(1, chunk)));
   const target =
     chunks === 1 ? out : Tensor.allocate(device, out.dtype, [outer, chunks, inner], 'partial reduction', false);
   const passScale = chunks === 1 ? scale : 1;
