@@ -38,6 +38,7 @@ export const normBackwardInput = defineKernel({
     xOffset: 'u32',
     weightOffset: 'u32',
     gradOffset: 'u32',
+    statisticsOffset: 'u32',
   },
   constants: {},
 });
@@ -55,6 +56,7 @@ export const normBackwardAffine = defineKernel({
     spatial: 'u32',
     xOffset: 'u32',
     gradOffset: 'u32',
+    statisticsOffset: 'u32',
   },
   constants: {},
 });

@@ -8,10 +8,11 @@ struct Params {
   spatial: u32,
   xOffset: u32,
   gradOffset: u32,
+  statisticsOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> statistics: array<f32>;
 @group(0) @binding(3) var<storage, read> grad: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
@@ -33,8 +34,9 @@ fn main(
     let row = firstRow + (i / params.spatial) * params.groups;
     let at = row * params.length + within + i % params.spatial;
     let g = grad[params.gradOffset + at];
-    let s = statistics[row];
-    sums += vec2<f32>(g * (x[params.xOffset + at] - s.x) * s.y, g);
+    let mean = statistics[params.statisticsOffset + 2u * row];
+    let inverse = statistics[params.statisticsOffset + 2u * row + 1u];
+    sums += vec2<f32>(g * (x[params.xOffset + at] - mean) * inverse, g);
   }
   partial[lane] = sums;
   workgroupBarrier();

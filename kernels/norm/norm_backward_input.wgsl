@@ -9,11 +9,12 @@ struct Params {
   xOffset: u32,
   weightOffset: u32,
   gradOffset: u32,
+  statisticsOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read> statistics: array<vec2<f32>>;
+@group(0) @binding(3) var<storage, read> statistics: array<f32>;
 @group(0) @binding(4) var<storage, read> grad: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
@@ -27,8 +28,8 @@ fn main(
 ) {
   let row = min(group.x + group.y * grid.x, params.rows - 1u);
   let base = row * params.length;
-  let mean = statistics[row].x;
-  let inverse = statistics[row].y;
+  let mean = statistics[params.statisticsOffset + 2u * row];
+  let inverse = statistics[params.statisticsOffset + 2u * row + 1u];
   let firstChannel = params.weightOffset + (row % params.groups) * params.channelsPerGroup;
   var sums = vec2<f32>();
   for (var i = lane; i < params.length; i += 64u) {

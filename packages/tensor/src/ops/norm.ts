@@ -95,7 +95,7 @@ function normBackwardOp<A>(layout: (x: Tensor, attributes: A) => NormLayout) {
           x.size === 0
             ? { rows: 0, length: 0, groups: 1, channelsPerGroup: weight.shape[0], spatial: 1 }
             : layout(x, attributes);
-        const offsets = { xOffset: x.offset, gradOffset: grad.offset };
+        const offsets = { xOffset: x.offset, gradOffset: grad.offset, statisticsOffset: statistics.offset };
         device.recorder.dispatch({
           kernel: kernels.normBackwardInput,
           buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
