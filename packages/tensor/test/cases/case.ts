@@ -1,0 +1,34 @@
+import type fc from 'fast-check';
+import { type AttributesOf, apply, type OpName, type Tensor } from '../../src/index.ts';
+import type { Tolerance } from '../compare.ts';
+import type { Expected, NDArray } from '../reference/array.ts';
+
+export interface Draw<A> {
+  inputs: NDArray[];
+  attributes: A;
+}
+
+/** How one operation is tested: what goes in, what should come out, and how closely. */
+export interface OpCase<A> {
+  /** Drawn many times and run in every presentation. */
+  draws: fc.Arbitrary<Draw<A>>;
+  /** Further draws that run dense only: other dtypes, each of which costs a pipeline. */
+  dense?: fc.Arbitrary<Draw<A>>;
+  /** Default: apply the operation. */
+  run?: (inputs: Tensor[], attributes: A) => Tensor[];
+  reference: (inputs: NDArray[], attributes: A) => Expected[];
+  tolerance?: Tolerance;
+  /** False where the operation takes dense inputs only. */
+  presented?: boolean;
+}
+
+export type OpCases<N extends OpName> = { [K in N]: OpCase<AttributesOf<K>> };
+
+export function runCase<N extends OpName>(
+  name: N,
+  test: OpCase<AttributesOf<N>>,
+  inputs: Tensor[],
+  a: AttributesOf<N>,
+) {
+  return test.run ? test.run(inputs, a) : apply(name, inputs, a);
+}

@@ -1,0 +1,174 @@
+import type { DType } from '../../src/index.ts';
+import { arrayOf, between, broadcastPart, type Domain, drawn, integer, pick, type Random } from '../arbitraries.ts';
+import type { Tolerance } from '../compare.ts';
+import {
+  cast as castReference,
+  type ElementwiseName,
+  elementwiseReference,
+  where as whereReference,
+} from '../reference/elementwise.ts';
+import type { OpCase, OpCases } from './case.ts';
+
+const special = [0, -0, 1, -1, 0.5, -0.5, 1.5, 2.5, -2.5, 1e-4, -1e-4, 1e4, -1e4];
+const anything: Domain = (random) => (random() < 0.2 ? pick(random, special) : between(-10, 10)(random));
+const positive: Domain = (random) => 10 ** between(-3, 2)(random);
+const nonzero: Domain = (random) => Math.sign(random() - 0.5) * positive(random);
+const notFinite = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+const withNotFinite: Domain = (random) => (random() < 0.4 ? pick(random, notFinite) : anything(random));
+/** exp's error grows with |x|: 3 + 2|x| units in the last place, 5e-6 at 20. */
+const exponents = between(-20, 20);
+/** WGSL promises sin and cos only within [-pi, pi], and only absolutely. */
+const angles = between(-Math.PI, Math.PI);
+/** Few distinct values, so that equal pairs meet. */
+const few: Domain = (random) => integer(random, -2, 2);
+/** Small enough that |y log2(x)| < 10: pow is exp2 of that product and multiplies its rounding. */
+const bases: Domain = (random) => (random() < 0.1 ? 0 : Math.sign(random() - 0.3) * between(0.2, 5)(random));
+const powers: Domain = (random) => (random() < 0.5 ? integer(random, -4, 4) : between(-4, 4)(random));
+
+interface Options {
+  domains?: Domain[];
+  tolerance?: Tolerance;
+  /** Whole numbers and booleans too, where the domain allows. */
+  dtypes?: DType[][];
+}
+
+const one: DType[][] = [['i32'], ['u32'], ['bool']];
+const two: DType[][] = [
+  ['i32', 'i32'],
+  ['u32', 'u32'],
+  ['bool', 'bool'],
+  ['i32', 'f32'],
+  ['bool', 'i32'],
+  ['i32', 'u32'],
+];
+/** Whole numbers at the ends of their range, too. */
+const wholeNumbers: Domain = (random) =>
+  random() < 0.1 ? pick(random, [2 ** 31 - 1, -(2 ** 31), 65_537]) : integer(random, -20, 20);
+
+function elementwiseCase(name: ElementwiseName, arity: 1 | 2, options: Options = {}): OpCase<Record<never, never>> {
+  const { domains = [anything, anything], tolerance, dtypes = arity === 1 ? one : two } = options;
+  const make = (shape: number[], random: Random, types: readonly DType[]) => ({
+    inputs: types.map((dtype, i) => {
+      const part = arity === 1 ? shape : broadcastPart(shape, random);
+      const domain = dtype === 'f32' || options.domains ? domains[i] : wholeNumbers;
+      return arrayOf(part, random, domain, dtype);
+    }),
+    attributes: {},
+  });
+  const floats: DType[] = arity === 1 ? ['f32'] : ['f32', 'f32'];
+  return {
+    draws: drawn({}, (shape, random) => make(shape, random, floats)),
+    dense: dtypes.length > 0 ? drawn({}, (shape, random) => make(shape, random, pick(random, dtypes))) : undefined,
+    reference: (inputs) => [elementwiseReference(name, inputs)],
+    tolerance,
+  };
+}
+
+/** Domains without zero or below it have no booleans. */
+const numbers: DType[][] = [['i32'], ['u32']];
+const absolute: Tolerance = { relative: 1e-5, absolute: 1e-6 };
+
+export const elementwiseCases: OpCases<ElementwiseName | 'where' | 'cast' | 'contiguous'> = {
+  neg: elementwiseCase('neg', 1),
+  abs: elementwiseCase('abs', 1),
+  square: elementwiseCase('square', 1),
+  exp: elementwiseCase('exp', 1, { domains: [exponents] }),
+  // Near 1 the logarithm passes zero, where WGSL promises 2^-21 absolutely.
+  log: elementwiseCase('log', 1, { domains: [positive], dtypes: numbers, tolerance: absolute }),
+  sqrt: elementwiseCase('sqrt', 1, { domains: [positive] }),
+  rsqrt: elementwiseCase('rsqrt', 1, { domains: [positive], dtypes: numbers }),
+  reciprocal: elementwiseCase('reciprocal', 1, { domains: [nonzero], dtypes: numbers }),
+  sin: elementwiseCase('sin', 1, { domains: [angles], tolerance: { relative: 0, absolute: 2 ** -11 }, dtypes: [] }),
+  cos: elementwiseCase('cos', 1, { domains: [angles], tolerance: { relative: 0, absolute: 2 ** -11 }, dtypes: [] }),
+  tanh: elementwiseCase('tanh', 1, { domains: [(r) => (r() < 0.3 ? between(-0.2, 0.2)(r) : between(-100, 100)(r))] }),
+  sigmoid: elementwiseCase('sigmoid', 1, { domains: [exponents] }),
+  relu: elementwiseCase('relu', 1),
+  elu: elementwiseCase('elu', 1, { domains: [(r) => (r() < 0.3 ? between(-0.3, 0.3)(r) : between(-20, 20)(r))] }),
+  gelu: elementwiseCase('gelu', 1, { domains: [between(-8, 8)] }),
+  erf: elementwiseCase('erf', 1, { domains: [between(-5, 5)] }),
+  add: elementwiseCase('add', 2),
+  sub: elementwiseCase('sub', 2),
+  mul: elementwiseCase('mul', 2),
+  div: elementwiseCase('div', 2, {
+    domains: [anything, nonzero],
+    dtypes: [
+      ['i32', 'i32'],
+      ['u32', 'f32'],
+    ],
+  }),
+  pow: elementwiseCase('pow', 2, {
+    domains: [bases, powers],
+    dtypes: [
+      ['i32', 'i32'],
+      ['f32', 'i32'],
+    ],
+  }),
+  maximum: elementwiseCase('maximum', 2),
+  minimum: elementwiseCase('minimum', 2),
+  sign: elementwiseCase('sign', 1),
+  floor: elementwiseCase('floor', 1),
+  ceil: elementwiseCase('ceil', 1),
+  round: elementwiseCase('round', 1),
+  isNan: elementwiseCase('isNan', 1, { domains: [withNotFinite], dtypes: [] }),
+  isFinite: elementwiseCase('isFinite', 1, { domains: [withNotFinite], dtypes: [] }),
+  logicalNot: elementwiseCase('logicalNot', 1, { domains: [few] }),
+  eq: elementwiseCase('eq', 2, { domains: [few, few] }),
+  ne: elementwiseCase('ne', 2, { domains: [few, few] }),
+  lt: elementwiseCase('lt', 2, { domains: [few, few] }),
+  le: elementwiseCase('le', 2, { domains: [few, few] }),
+  gt: elementwiseCase('gt', 2, { domains: [few, few] }),
+  ge: elementwiseCase('ge', 2, { domains: [few, few] }),
+  logicalAnd: elementwiseCase('logicalAnd', 2, { domains: [few, few] }),
+  logicalOr: elementwiseCase('logicalOr', 2, { domains: [few, few] }),
+  // The derivative of the exact GELU crosses zero near -0.75.
+  geluBackward: elementwiseCase('geluBackward', 2, {
+    domains: [between(-6, 6), anything],
+    tolerance: { relative: 1e-5, peak: true },
+    dtypes: [],
+  }),
+  eluBackward: elementwiseCase('eluBackward', 2, { domains: [exponents, anything], dtypes: [] }),
+  where: {
+    draws: drawn({}, (shape, random) => ({
+      inputs: [
+        arrayOf(broadcastPart(shape, random), random, few, 'bool'),
+        arrayOf(broadcastPart(shape, random), random, anything),
+        arrayOf(broadcastPart(shape, random), random, anything),
+      ],
+      attributes: {},
+    })),
+    dense: drawn({}, (shape, random) => {
+      const dtypes = pick<[DType, DType]>(random, [
+        ['i32', 'i32'],
+        ['i32', 'f32'],
+        ['bool', 'bool'],
+        ['u32', 'i32'],
+      ]);
+      const values = dtypes.map((dtype) => arrayOf(broadcastPart(shape, random), random, few, dtype));
+      return { inputs: [arrayOf(shape, random, few, 'bool'), ...values], attributes: {} };
+    }),
+    reference: ([condition, x, y]) => [whereReference(condition, x, y)],
+  },
+  cast: {
+    draws: drawn({}, (shape, random) => ({
+      inputs: [arrayOf(shape, random, anything, pick<DType>(random, ['f32', 'i32']))],
+      attributes: { dtype: pick<DType>(random, ['f32', 'i32', 'bool']) },
+    })),
+    dense: drawn({}, (shape, random) => {
+      const from = pick<DType>(random, ['f32', 'i32', 'u32', 'bool']);
+      const domain: Domain = (r) => (r() < 0.2 ? pick(r, [3e9, -3e9, 1e20]) : anything(r));
+      return {
+        inputs: [arrayOf(shape, random, from === 'f32' ? domain : wholeNumbers, from)],
+        attributes: { dtype: pick<DType>(random, ['f32', 'i32', 'u32', 'bool']) },
+      };
+    }),
+    reference: ([x], { dtype }) => [castReference(x, dtype)],
+  },
+  contiguous: {
+    draws: drawn({}, (shape, random) => ({ inputs: [arrayOf(shape, random, anything)], attributes: {} })),
+    dense: drawn({}, (shape, random) => {
+      const dtype = pick<DType>(random, ['i32', 'u32', 'bool']);
+      return { inputs: [arrayOf(shape, random, few, dtype)], attributes: {} };
+    }),
+    reference: ([x]) => [x],
+  },
+};

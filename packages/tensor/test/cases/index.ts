@@ -1,0 +1,18 @@
+import type { OpName } from '../../src/index.ts';
+import type { OpCases } from './case.ts';
+import { elementwiseCases } from './elementwise.ts';
+import { gatherCases } from './gather.ts';
+import { normCases } from './norm.ts';
+import { otherCases } from './others.ts';
+import { productCases } from './products.ts';
+import { reduceCases } from './reduce.ts';
+
+/** One case for every operation: an operation without one does not compile. */
+export const opCases: OpCases<OpName> = {
+  ...elementwiseCases,
+  ...reduceCases,
+  ...normCases,
+  ...productCases,
+  ...gatherCases,
+  ...otherCases,
+};

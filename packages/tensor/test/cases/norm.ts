@@ -1,0 +1,102 @@
+import { arrayOf, between, drawn, pick, type Random } from '../arbitraries.ts';
+import type { NDArray } from '../reference/array.ts';
+import * as reference from '../reference/norm.ts';
+import type { Draw, OpCases } from './case.ts';
+
+const rows = { minRank: 1, maxRank: 4 };
+
+/** A draw of x about a mean that would cost a one-pass variance everything. */
+function aboutMean(shape: readonly number[], random: Random): NDArray {
+  const mean = pick(random, [0, 30, 100, 1000]);
+  return arrayOf(shape, random, (r) => mean + between(-2, 2)(r));
+}
+
+/** [batch, channels, ...] with the groups that divide the channels. */
+function groupedShape(shape: readonly number[], random: Random): { shape: number[]; groups: number } {
+  const [batch, perGroup, ...spatial] = shape;
+  const groups = pick(random, [1, 2, 3]);
+  return { shape: [batch, perGroup * groups, ...spatial], groups };
+}
+
+function affine(channels: number, random: Random): NDArray[] {
+  return [arrayOf([channels], random), arrayOf([channels], random)];
+}
+
+function backwardDraw<A>(x: NDArray, layout: reference.NormLayout, random: Random, attributes: A): Draw<A> {
+  const [weight, bias] = affine(layout.channels, random);
+  const [, statistics] = reference.norm(x, weight, bias, layout, 1e-5);
+  const rounded = { ...statistics, data: statistics.data.map(Math.fround) };
+  return { inputs: [x, weight, rounded, arrayOf(x.shape, random)], attributes };
+}
+
+export const normCases: OpCases<
+  | 'softmax'
+  | 'logSoftmax'
+  | 'softmaxBackward'
+  | 'logSoftmaxBackward'
+  | 'layerNorm'
+  | 'groupNorm'
+  | 'layerNormBackward'
+  | 'groupNormBackward'
+> = {
+  softmax: {
+    draws: drawn(rows, (shape, random) => ({ inputs: [arrayOf(shape, random, between(-10, 10))], attributes: {} })),
+    reference: ([x]) => [reference.softmax(x)],
+  },
+  logSoftmax: {
+    draws: drawn(rows, (shape, random) => ({ inputs: [arrayOf(shape, random, between(-10, 10))], attributes: {} })),
+    reference: ([x]) => [reference.logSoftmax(x)],
+  },
+  softmaxBackward: {
+    draws: drawn(rows, (shape, random) => {
+      const y = reference.softmax(arrayOf(shape, random, between(-5, 5)));
+      return { inputs: [{ ...y, data: y.data.map(Math.fround) }, arrayOf(shape, random)], attributes: {} };
+    }),
+    reference: ([y, grad]) => [reference.softmaxBackward(y, grad)],
+  },
+  logSoftmaxBackward: {
+    draws: drawn(rows, (shape, random) => {
+      const y = reference.logSoftmax(arrayOf(shape, random, between(-5, 5)));
+      return { inputs: [{ ...y, data: y.data.map(Math.fround) }, arrayOf(shape, random)], attributes: {} };
+    }),
+    reference: ([y, grad]) => [reference.logSoftmaxBackward(y, grad)],
+  },
+  layerNorm: {
+    draws: drawn(rows, (shape, random) => ({
+      inputs: [aboutMean(shape, random), ...affine(shape.at(-1)!, random)],
+      attributes: { eps: pick(random, [1e-5, 1e-3]) },
+    })),
+    reference: ([x, weight, bias], { eps }) => reference.norm(x, weight, bias, reference.layerNormLayout(x), eps),
+  },
+  groupNorm: {
+    draws: drawn({ minRank: 2, maxRank: 4, largest: 500 }, (drawnShape, random) => {
+      const { shape, groups } = groupedShape(drawnShape, random);
+      return {
+        inputs: [aboutMean(shape, random), ...affine(shape[1], random)],
+        attributes: { groups, eps: pick(random, [1e-5, 1e-3]) },
+      };
+    }),
+    reference: ([x, weight, bias], { groups, eps }) => {
+      const outputs = reference.norm(x, weight, bias, reference.groupNormLayout(x, groups), eps);
+      // Nothing is computed where x is empty, though the rows may be counted.
+      return x.data.length > 0 ? outputs : [outputs[0], { ...outputs[1], unchecked: true }];
+    },
+  },
+  layerNormBackward: {
+    draws: drawn(rows, (shape, random) => {
+      const x = arrayOf(shape, random);
+      return backwardDraw(x, reference.layerNormLayout(x), random, {});
+    }),
+    reference: ([x, weight, statistics, grad]) =>
+      reference.normBackward(x, weight, statistics, grad, reference.layerNormLayout(x)),
+  },
+  groupNormBackward: {
+    draws: drawn({ minRank: 2, maxRank: 4, largest: 500 }, (drawnShape, random) => {
+      const { shape, groups } = groupedShape(drawnShape, random);
+      const x = arrayOf(shape, random);
+      return backwardDraw(x, reference.groupNormLayout(x, groups), random, { groups });
+    }),
+    reference: ([x, weight, statistics, grad], { groups }) =>
+      reference.normBackward(x, weight, statistics, grad, reference.groupNormLayout(x, groups)),
+  },
+};

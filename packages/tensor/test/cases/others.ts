@@ -1,0 +1,97 @@
+import { type AdamWAttributes, apply, type DType } from '../../src/index.ts';
+import { arrayOf, between, drawn, integer, pick, type Random } from '../arbitraries.ts';
+import { device } from '../device.ts';
+import { build, store } from '../reference/array.ts';
+import * as random from '../reference/random.ts';
+import * as training from '../reference/training.ts';
+import type { OpCases } from './case.ts';
+
+/** Seeds and streams over 32 bits as well. */
+const key = (draw: Random) => ({
+  seed: pick(draw, [0, 1, 12_345, 2 ** 32 - 1, 2 ** 40 + 3, Number.MAX_SAFE_INTEGER]),
+  stream: pick(draw, [0, 7, 2 ** 32 + 5]),
+});
+
+const shaped = { largest: 300 };
+
+export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'nearestCode'> = {
+  full: {
+    draws: drawn({}, (shape, draw) => {
+      const dtype = pick<DType>(draw, ['f32', 'i32', 'u32', 'bool']);
+      const value = pick(draw, dtype === 'f32' ? [0, -1.5, Number.NaN, Number.NEGATIVE_INFINITY] : [0, -3, 1, 7]);
+      return { inputs: [], attributes: { shape, value, dtype, device } };
+    }),
+    reference: (_, { shape, value, dtype }) => [build(shape, dtype, () => store(value, dtype))],
+  },
+  uniform: {
+    draws: drawn(shaped, (shape, draw) => {
+      const low = between(-5, 5)(draw);
+      return { inputs: [], attributes: { shape, low, high: low + between(0.1, 5)(draw), device, ...key(draw) } };
+    }),
+    reference: (_, attributes) => [random.uniform(attributes)],
+    // Draw, product and sum round one after the other.
+    tolerance: { relative: 1e-6, absolute: 1e-6 },
+  },
+  normal: {
+    draws: drawn(shaped, (shape, draw) => ({
+      inputs: [],
+      attributes: { shape, mean: between(-5, 5)(draw), std: between(0, 3)(draw), device, ...key(draw) },
+    })),
+    reference: (_, attributes) => [random.normal(attributes)],
+    // cos and sin are exact to 2^-11 at worst by WGSL's promise; the tail multiplies that by std and a radius below 6.
+    tolerance: { relative: 1e-5, absolute: 3 * 6 * 2 ** -11 },
+  },
+  dropout: {
+    draws: drawn({ largest: 500 }, (shape, draw) => ({
+      inputs: [arrayOf(shape, draw)],
+      attributes: { p: pick(draw, [0, 0.1, 0.5, 0.9]), ...key(draw) },
+    })),
+    reference: ([x], attributes) => [random.dropout(x, attributes)],
+  },
+  adamw: {
+    presented: false,
+    draws: drawn({ minRank: 1, maxRank: 1 }, (shape, draw) => {
+      const gradients = arrayOf(shape, draw);
+      const norm = gradients.data.reduce((sum, g) => sum + g * g, 0);
+      const squaredNorm = draw() < 0.2 ? pick(draw, [Number.NaN, Number.POSITIVE_INFINITY]) : Math.fround(norm);
+      const attributes: AdamWAttributes = {
+        learningRate: pick(draw, [1e-3, 0.1]),
+        beta1: pick(draw, [0, 0.9]),
+        beta2: pick(draw, [0.98, 0.999]),
+        eps: pick(draw, [1e-8, 1e-6]),
+        weightDecay: pick(draw, [0, 0.01]),
+        step: integer(draw, 1, 20),
+        clipNorm: pick(draw, [0, 1, 1e6]),
+      };
+      const moments = [arrayOf(shape, draw, between(-1, 1)), arrayOf(shape, draw, between(0, 2))];
+      return {
+        inputs: [gradients, build([], 'f32', () => squaredNorm), arrayOf(shape, draw), ...moments],
+        attributes,
+      };
+    }),
+    // In place: what comes back are parameters and moments.
+    run: (inputs, attributes) => {
+      apply('adamw', inputs, attributes);
+      return inputs.slice(2);
+    },
+    reference: (inputs, attributes) =>
+      training.adamw(inputs, attributes).map((data, i) => ({
+        ...inputs[2 + i],
+        data,
+        // Differences of terms of the size of the old values; 1 - beta is rounded in f32, at 0.999 to 3e-5 of itself.
+        scale: data.map((_, j) => Math.abs(inputs[2 + i].data[j]) + 1),
+      })),
+  },
+  nearestCode: {
+    draws: drawn({ minRank: 2, maxRank: 2 }, ([rows, dimension], draw) => {
+      // Small whole numbers: distances are exact in f32, and ties are frequent.
+      const whole = (r: Random) => integer(r, -3, 3);
+      const codes = pick(draw, [1, 2, 7, 63, 65, 130]);
+      return {
+        inputs: [arrayOf([rows, dimension], draw, whole), arrayOf([codes, dimension], draw, whole)],
+        attributes: {},
+      };
+    }),
+    reference: ([x, codebook]) => training.nearestCode(x, codebook),
+  },
+};
