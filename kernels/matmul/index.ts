@@ -18,6 +18,7 @@ const parameters = {
   aBatchInner: 'u32',
   bBatchOuter: 'u32',
   bBatchInner: 'u32',
+  batchStart: 'u32',
 } as const;
 
 /** 4 x 4 outputs a thread, no workgroup memory. Grid: (n / 32, m / 32, batch). */

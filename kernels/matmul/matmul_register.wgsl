@@ -16,6 +16,8 @@ struct Params {
   aBatchInner: u32,
   bBatchOuter: u32,
   bBatchInner: u32,
+  // Batches beyond what a grid is deep come in several dispatches.
+  batchStart: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -27,7 +29,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let row = id.y * 4u;
   let column = id.x * 4u;
   if (row >= params.m || column >= params.n) { return; }
-  let batch = id.z;
+  let batch = id.z + params.batchStart;
   let outer = batch / params.batchInner;
   let inner = batch % params.batchInner;
   // Rows and columns past the edge read the last one and are not stored.

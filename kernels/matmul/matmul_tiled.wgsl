@@ -15,6 +15,8 @@ struct Params {
   aBatchInner: u32,
   bBatchOuter: u32,
   bBatchInner: u32,
+  // Batches beyond what a grid is deep come in several dispatches.
+  batchStart: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -34,7 +36,7 @@ fn main(
 ) {
   let rowStart = group.y * TILE;
   let columnStart = group.x * TILE;
-  let batch = group.z;
+  let batch = group.z + params.batchStart;
   let aBase = params.aOffset + (batch / params.batchInner) * params.aBatchOuter + (batch % params.batchInner) * params.aBatchInner;
   let bBase = params.bOffset + (batch / params.batchInner) * params.bBatchOuter + (batch % params.batchInner) * params.bBatchInner;
   var c: array<vec4<f32>, 8>;

@@ -52,26 +52,31 @@ export const matmul = kernelOp<Record<never, never>>({
     const count = outerExtent * innerExtent;
     const tiled = !device.adapter.software && m * n >= SMALLEST_TILED && sizeOf([m, n]) * count >= 4 * SMALLEST_TILED;
     const tile = tiled ? 64 : 32;
-    device.recorder.dispatch({
-      kernel: tiled ? kernels.matmulTiled : kernels.matmulRegister,
-      buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
-      parameters: {
-        m,
-        n,
-        k: a.shape[a.rank - 1],
-        batchInner: innerExtent,
-        aOffset: a.offset,
-        bOffset: b.offset,
-        aRow: a.strides[a.rank - 2],
-        aColumn: a.strides[a.rank - 1],
-        bRow: b.strides[b.rank - 2],
-        bColumn: b.strides[b.rank - 1],
-        aBatchOuter,
-        aBatchInner,
-        bBatchOuter,
-        bBatchInner,
-      },
-      grid: [Math.ceil(n / tile), Math.ceil(m / tile), count],
-    });
+    // A grid is 65535 deep at most.
+    const depth = device.limits.maxComputeWorkgroupsPerDimension;
+    for (let batchStart = 0; batchStart < count; batchStart += depth) {
+      device.recorder.dispatch({
+        kernel: tiled ? kernels.matmulTiled : kernels.matmulRegister,
+        buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+        parameters: {
+          m,
+          n,
+          k: a.shape[a.rank - 1],
+          batchInner: innerExtent,
+          aOffset: a.offset,
+          bOffset: b.offset,
+          aRow: a.strides[a.rank - 2],
+          aColumn: a.strides[a.rank - 1],
+          bRow: b.strides[b.rank - 2],
+          bColumn: b.strides[b.rank - 1],
+          aBatchOuter,
+          aBatchInner,
+          bBatchOuter,
+          bBatchInner,
+          batchStart,
+        },
+        grid: [Math.ceil(n / tile), Math.ceil(m / tile), Math.min(depth, count - batchStart)],
+      });
+    }
   },
 });
