@@ -15,6 +15,7 @@ export const philox = defineKernel({
     xOffset: 'u32',
     scale: 'f32',
     shift: 'f32',
+    high: 'f32',
   },
   constants: { DISTRIBUTION: 'const DISTRIBUTION = 0u;' },
 });

@@ -12,6 +12,8 @@ struct Params {
   // Uniform and normal: out = draw * scale + shift. Dropout: kept with probability 1 - shift, times scale.
   scale: f32,
   shift: f32,
+  // Uniform: what draws must stay below.
+  high: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -57,6 +59,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   );
   let u = unit(bits);
   var values = u * params.scale + params.shift;
+  if (DISTRIBUTION == 0u) {
+    // Where rounding reaches the upper bound the draw goes to the lower one, which rounding leaves with half its share.
+    values = select(values, vec4<f32>(params.shift), values >= vec4<f32>(params.high));
+  }
   if (DISTRIBUTION == 1u) {
     // Box and Muller; 1 - u lies in (0, 1].
     let radius = sqrt(-2.0 * log(1.0 - u.xz));

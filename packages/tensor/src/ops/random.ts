@@ -23,6 +23,7 @@ function runPhilox(
   distribution: 0 | 1 | 2,
   scale: number,
   shift: number,
+  high = 0,
 ): void {
   const seed = words(key.seed);
   const stream = words(key.stream);
@@ -41,6 +42,7 @@ function runPhilox(
       xOffset: input.offset,
       scale,
       shift,
+      high,
     },
     grid: gridFor(Math.ceil(out.size / 4)),
   });
@@ -53,12 +55,13 @@ interface DrawAttributes extends RandomKey {
 
 /** Uniform in [low, high). */
 const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
-  infer(_inputs, { shape }) {
+  infer(_inputs, { shape, low, high }) {
     checkShape(shape, 'uniform');
+    if (!(low <= high)) throw new RangeError(`uniform: the bounds ${low} and ${high} leave nothing between them`);
     return [{ dtype: 'f32', shape }];
   },
   run(device, _inputs, [out], { low, high, ...key }) {
-    runPhilox(device, undefined, out, key, 0, high - low, low);
+    runPhilox(device, undefined, out, key, 0, high - low, low, high);
   },
 });
 
