@@ -63,8 +63,16 @@ export function apply<N extends OpName>(name: N, inputs: readonly Tensor[], attr
     outputs = [new Tensor(input.storage, input.dtype, shape, strides, offset)];
   } else {
     const specs = op.infer(inputs, attributes);
-    outputs = specs.map(({ dtype, shape }) => Tensor.allocate(device, dtype, shape, `${name} ${formatShape(shape)}`));
-    if (specs.length === 0 || outputs.some((output) => output.size > 0)) op.run(device, inputs, outputs, attributes);
+    outputs = [];
+    try {
+      for (const { dtype, shape } of specs) {
+        outputs.push(Tensor.allocate(device, dtype, shape, `${name} ${formatShape(shape)}`));
+      }
+      if (specs.length === 0 || outputs.some((output) => output.size > 0)) op.run(device, inputs, outputs, attributes);
+    } catch (error) {
+      for (const output of outputs) output.dispose();
+      throw error;
+    }
   }
   if (observers.length > 0) {
     const application = { name, inputs, outputs, attributes };

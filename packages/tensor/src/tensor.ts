@@ -6,7 +6,7 @@ import { Storage } from './memory/storage.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
 import * as functions from './ops/functions.ts';
 import { format } from './print.ts';
-import { contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
+import { checkShape, contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
 
 /** Counts tensors that nobody disposed; their memory is freed when the garbage collector finds them. */
 const leaks = new FinalizationRegistry<Storage>((storage) => {
@@ -110,7 +110,7 @@ export class Tensor {
 
   /** Reads the elements back in row-major order. @throws any GPU error since the last readback. */
   async data(): Promise<TypedArrayOf[DType]> {
-    const dense = this.contiguous ? this.retain() : functions.contiguous(this).retain();
+    const dense = functions.contiguous(this);
     try {
       const bytes = await this.device.read(dense.storage, dense.offset * bytesPerElement, this.size * bytesPerElement);
       if (this.dtype === 'f32') return new Float32Array(bytes);
@@ -118,7 +118,7 @@ export class Tensor {
       if (this.dtype === 'u32') return new Uint32Array(bytes);
       return Uint8Array.from(new Uint32Array(bytes));
     } finally {
-      dense.dispose();
+      if (dense !== this) dense.dispose();
     }
   }
 
@@ -345,6 +345,7 @@ export function tensor(
     flat = list;
     shape ??= nested;
   }
+  checkShape(shape, 'tensor');
   if (flat.length !== sizeOf(shape)) {
     throw new RangeError(
       `tensor: ${flat.length} values do not fill shape ${formatShape(shape)} of ${sizeOf(shape)} elements`,
@@ -380,6 +381,7 @@ export function ones(shape: Shape, options: CreationOptions = {}): Tensor {
 /** start, start + step, … up to but not including end. */
 export function arange(start: number, end: number, step = 1, options: CreationOptions = {}): Tensor {
   const count = Math.max(0, Math.ceil((end - start) / step));
+  if (!Number.isFinite(count)) throw new RangeError(`arange: from ${start} to ${end} in steps of ${step} never ends`);
   const dtype = options.dtype ?? 'i32';
   return tensor(
     typed(

@@ -31,7 +31,11 @@ export class Device {
     this.gpu = gpu;
     this.adapter = adapter;
     this.recorder = createRecorder(gpu);
-    this.pool = createPool(gpu, () => this.recorder.forgetBuffer());
+    this.pool = createPool(gpu, () => {
+      // What has been recorded may still use the buffer.
+      this.recorder.flush();
+      this.recorder.forgetBuffer();
+    });
     gpu.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
       this.#error ??= new Error(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`);
