@@ -43,10 +43,10 @@ const conv1d = kernelOp<ConvAttributes>({
     expectRank('conv1d', 'the weight', weight, 3, '[outChannels, inChannels / groups, kernel]');
     const [batch, inChannels, length] = x.shape;
     const [outChannels, perGroup, kernel] = weight.shape;
-    if (inChannels !== perGroup * groups || outChannels % groups !== 0) {
+    if (inChannels !== perGroup * groups || outChannels % groups !== 0 || kernel === 0) {
       throw new RangeError(
         `conv1d: input ${formatShape(x.shape)}, weight ${formatShape(weight.shape)} and ${groups} groups do not fit; ` +
-          'weight is [outChannels, inChannels / groups, kernel] and outChannels a multiple of groups',
+          'weight is [outChannels, inChannels / groups, kernel], outChannels a multiple of groups and kernel from 1',
       );
     }
     const outLength = convOutputLength(length, kernel, attributes);
@@ -99,11 +99,13 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
     expectRank('convTranspose1d', 'the weight', weight, 3, '[inChannels, outChannels / groups, kernel]');
     const [batch, yChannels, yLength] = y.shape;
     const [weightChannels, perGroup, kernel] = weight.shape;
-    if (yChannels !== weightChannels || yChannels % groups !== 0) {
+    if (yChannels !== weightChannels || yChannels % groups !== 0 || kernel === 0) {
       throw new RangeError(
-        `convTranspose1d: input ${formatShape(y.shape)}, weight ${formatShape(weight.shape)} and ${groups} groups do not fit; weight is [inChannels, outChannels / groups, kernel]`,
+        `convTranspose1d: input ${formatShape(y.shape)}, weight ${formatShape(weight.shape)} and ${groups} groups do not fit; weight is [inChannels, outChannels / groups, kernel], kernel from 1`,
       );
     }
+    if (length < 0)
+      throw new RangeError(`convTranspose1d: padding ${attributes.padding} leaves an output of length ${length}`);
     if (convOutputLength(length, kernel, attributes) !== yLength) {
       throw new RangeError(
         `convTranspose1d: a convolution of length ${length} gives ${convOutputLength(length, kernel, attributes)} steps, not the input's ${yLength}; choose another length`,

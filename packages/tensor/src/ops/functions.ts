@@ -186,6 +186,11 @@ export function slice(x: Tensor, axis: number, start: number, end?: number, step
   const d = normaliseAxis(axis, x.rank, 'slice');
   const extent = x.shape[d];
   if (!Number.isInteger(step) || step < 1) throw new RangeError(`slice: step ${step}; expected a whole number from 1`);
+  for (const value of [start, end ?? 0]) {
+    if (Number.isNaN(value) || (Number.isFinite(value) && !Number.isInteger(value))) {
+      throw new RangeError(`slice: bound ${value} of axis ${d} is no whole number`);
+    }
+  }
   const bound = (value: number) => Math.min(extent, Math.max(0, value < 0 ? value + extent : value));
   return apply('slice', [x], { axis: d, start: bound(start), end: bound(end ?? extent), step })[0];
 }
@@ -241,8 +246,15 @@ function convAttributes(options: Partial<ConvAttributes>): ConvAttributes {
   return { stride, padding, dilation, groups };
 }
 
+function checkBias(name: string, bias: Tensor | undefined, channels: number): void {
+  if (bias && bias.size !== channels) {
+    throw new RangeError(`${name}: the bias is ${formatShape(bias.shape)}, but the output has ${channels} channels`);
+  }
+}
+
 /** Cross-correlation, as in PyTorch: x [batch, inChannels, length], weight [outChannels, inChannels / groups, kernel]. */
 export function conv1d(x: Tensor, weight: Tensor, options: Partial<ConvAttributes> & { bias?: Tensor } = {}): Tensor {
+  checkBias('conv1d', options.bias, weight.shape[0]);
   const out = apply('conv1d', [x, weight], convAttributes(options))[0];
   return options.bias ? add(out, reshape(options.bias, [-1, 1])) : out;
 }
@@ -257,7 +269,8 @@ export function convTranspose1d(
   { outputPadding = 0, bias, ...options }: Partial<ConvAttributes> & { outputPadding?: number; bias?: Tensor } = {},
 ): Tensor {
   const attributes = convAttributes(options);
-  const { stride, padding, dilation } = attributes;
+  const { stride, padding, dilation, groups } = attributes;
+  checkBias('convTranspose1d', bias, weight.shape[1] * groups);
   const length = (x.shape[2] - 1) * stride - 2 * padding + dilation * (weight.shape[2] - 1) + 1 + outputPadding;
   const out = apply('convTranspose1d', [x, weight], { ...attributes, length })[0];
   return bias ? add(out, reshape(bias, [-1, 1])) : out;
@@ -268,9 +281,19 @@ export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
   return apply('indexSelect', [x, index], { axis: normaliseAxis(axis, x.rank, 'indexSelect') })[0];
 }
 
+/** Adding would otherwise stretch a source, or x, of extent 1. */
+function checkSource(name: string, x: Tensor, source: Tensor, axis: number): void {
+  if (source.rank !== x.rank || source.shape.some((extent, d) => d !== axis && extent !== x.shape[d])) {
+    throw new RangeError(
+      `${name}: the source ${formatShape(source.shape)} must equal ${formatShape(x.shape)} in every axis but ${axis}`,
+    );
+  }
+}
+
 /** x with the rows of `source` added where `index` [n] (i32) says. Deterministic; indices outside the axis are left out. */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   const d = normaliseAxis(axis, x.rank, 'indexAdd');
+  checkSource('indexAdd', x, source, d);
   return add(x, apply('indexAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
 }
 
@@ -282,6 +305,7 @@ export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
 /** x with `source` added at `index` along `axis`: the transpose of gather. Deterministic. */
 export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   const d = normaliseAxis(axis, x.rank, 'scatterAdd');
+  checkSource('scatterAdd', x, source, d);
   return add(x, apply('scatterAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
 }
 

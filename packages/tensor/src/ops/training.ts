@@ -24,8 +24,10 @@ export interface AdamWAttributes {
 const adamw = kernelOp<AdamWAttributes>({
   infer(inputs) {
     const [gradients, norm, ...state] = inputs;
-    if (norm.size !== 1)
-      throw new RangeError(`adamw: the squared norm is ${formatShape(norm.shape)}; expected one element`);
+    expectDtype('adamw', 'the squared norm', norm, 'f32');
+    if (norm.size !== 1 || norm.offset !== 0) {
+      throw new RangeError(`adamw: the squared norm is ${formatShape(norm.shape)}; expected one element at offset 0`);
+    }
     for (const tensor of [gradients, ...state]) {
       expectDtype('adamw', 'an input', tensor, 'f32');
       if (tensor.size !== gradients.size || !tensor.contiguous || tensor.offset !== 0) {
