@@ -1,0 +1,219 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as t from '../src/index.ts';
+import { device } from './device.ts';
+
+const f32 = (...shape: number[]) => t.zeros(shape);
+const i32 = (...shape: number[]) => t.zeros(shape, { dtype: 'i32' });
+const bool = (...shape: number[]) => t.zeros(shape, { dtype: 'bool' });
+const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+
+/** Misuse, and what its message has to contain. */
+const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
+  'shapes that do not broadcast': [() => t.add(f32(2, 3), f32(2)), 'add', '[2, 3]', '[2]'],
+  'three shapes that do not broadcast': [() => t.where(bool(2), f32(3), f32(1)), 'where', '[2]', '[3]'],
+  'a condition that is no boolean': [() => t.where(f32(2), f32(2), f32(2)), 'where', 'f32', 'bool'],
+  'numbers alone': [() => t.add(1, 2), 'add', 'tensor'],
+  'an operand of another kind': [() => t.mul(f32(2), '3' as never), 'mul', 'string'],
+
+  'inner dimensions that differ': [() => t.matmul(f32(2, 3), f32(4, 5)), 'matmul', '[2, 3]', '[4, 5]', '3', '4'],
+  'a vector in a product': [() => t.matmul(f32(3), f32(3, 5)), 'matmul', '[3]', '[3, 5]', 'unsqueeze'],
+  'batches that do not broadcast': [() => t.matmul(f32(2, 3, 4), f32(3, 4, 5)), 'matmul', '[2]', '[3]'],
+  'whole numbers in a product': [() => t.matmul(i32(2, 3), f32(3, 5)), 'matmul', 'i32[2, 3]', 'cast'],
+
+  'an axis that does not exist': [() => t.sum(f32(2, 3), { dim: 2 }), 'sum', 'axis 2', 'rank 2'],
+  'an axis given twice': [() => t.sum(f32(2, 3), { dim: [1, -1] }), 'sum', 'twice'],
+  'an axis that is no whole number': [() => t.max(f32(2, 3), { dim: 0.5 }), 'max', '0.5'],
+  'the largest of nothing': [() => t.max(f32(2, 0), { dim: 1 }), 'max', '[2, 0]'],
+  'the smallest of nothing': [() => t.min(f32(0)), 'min', '[0]'],
+  'argmax of nothing': [() => t.argmax(f32(0, 2), { dim: 0 }), 'argmax', '[0, 2]'],
+  'argmax of booleans': [() => t.argmax(bool(2), { dim: 0 }), 'argmax', 'bool', 'cast'],
+  'the mean of whole numbers': [() => t.mean(i32(2)), 'mean', 'i32', 'cast'],
+  'the largest of booleans': [() => t.max(bool(2)), 'max', 'bool', 'cast'],
+  'the variance of one element': [() => t.variance(f32(1)), 'var', '1 elements', 'correction 1'],
+
+  'softmax of a scalar': [() => t.softmax(f32()), 'softmax', 'scalar'],
+  'softmax of whole numbers': [() => t.softmax(i32(2)), 'softmax', 'i32[2]'],
+  'softmax along no axis': [() => t.logSoftmax(f32(2), { dim: 1 }), 'logSoftmax', 'axis 1'],
+  'a weight of another width': [() => t.layerNorm(f32(2, 3), f32(4), f32(3)), 'layerNorm', 'weight', '[4]', '[2, 3]'],
+  'a bias of another width': [() => t.layerNorm(f32(2, 3), f32(3), f32(3, 1)), 'layerNorm', 'bias', '[3, 1]'],
+  'groups that do not divide': [() => t.groupNorm(f32(2, 6, 3), 4, f32(6), f32(6)), 'groupNorm', '[2, 6, 3]', '4'],
+  'no groups': [() => t.groupNorm(f32(2, 6, 3), 0, f32(6), f32(6)), 'groupNorm', '0 groups'],
+
+  'a kernel longer than its input': [() => t.conv1d(f32(1, 2, 4), f32(3, 2, 5)), 'conv1d', '4', '5'],
+  'a reach longer than its input': [() => t.conv1d(f32(1, 2, 8), f32(3, 2, 5), { dilation: 2 }), 'conv1d', '8', '9'],
+  'wrong groups': [
+    () => t.conv1d(f32(1, 4, 8), f32(3, 2, 1), { groups: 2 }),
+    'conv1d',
+    '[1, 4, 8]',
+    '[3, 2, 1]',
+    '2 groups',
+  ],
+  'wrong channels': [() => t.conv1d(f32(1, 4, 8), f32(3, 2, 1)), 'conv1d', '[1, 4, 8]', '[3, 2, 1]'],
+  'a kernel without taps': [() => t.conv1d(f32(1, 2, 4), f32(3, 2, 0)), 'conv1d', '[3, 2, 0]'],
+  'a signal without a batch axis': [() => t.conv1d(f32(2, 8), f32(3, 2, 1)), 'conv1d', '[2, 8]'],
+  'a stride of nothing': [() => t.conv1d(f32(1, 2, 8), f32(3, 2, 1), { stride: 0 }), 'conv1d', 'stride 0'],
+  'padding below zero': [() => t.conv1d(f32(1, 2, 8), f32(3, 2, 1), { padding: -1 }), 'conv1d', 'padding -1'],
+  'a bias for other channels': [
+    () => t.conv1d(f32(1, 2, 8), f32(1, 2, 1), { bias: f32(3) }),
+    'conv1d',
+    'bias',
+    '[3]',
+    '1',
+  ],
+  'wrong channels of a transpose': [
+    () => t.convTranspose1d(f32(1, 4, 8), f32(3, 2, 1)),
+    'convTranspose1d',
+    '[1, 4, 8]',
+    '[3, 2, 1]',
+  ],
+  'too much output padding': [
+    () => t.convTranspose1d(f32(1, 2, 8), f32(2, 3, 4), { stride: 2, outputPadding: 2 }),
+    'convTranspose1d',
+    'length',
+  ],
+  'padding that eats the output': [
+    () => t.convTranspose1d(f32(1, 2, 1), f32(2, 3, 2), { padding: 3 }),
+    'convTranspose1d',
+    '-4',
+  ],
+  'a bias for other channels of a transpose': [
+    () => t.convTranspose1d(f32(1, 2, 8), f32(2, 1, 4), { bias: f32(2) }),
+    'convTranspose1d',
+    'bias',
+    '[2]',
+  ],
+
+  'an index of floats': [() => t.indexSelect(f32(2, 3), 0, f32(2)), 'indexSelect', 'f32[2]', 'i32'],
+  'an index of two axes': [() => t.indexSelect(f32(2, 3), 0, i32(2, 1)), 'indexSelect', '[2, 1]'],
+  'an index of another shape': [() => t.gather(f32(2, 3), 0, i32(2, 4)), 'gather', '[2, 4]', '[2, 3]'],
+  'an index for other rows': [() => t.indexAdd(f32(2, 3), 0, i32(4), f32(3, 3)), 'indexAdd', '[4]', '[3, 3]'],
+  'rows of another width': [() => t.indexAdd(f32(2, 1), 0, i32(4), f32(4, 3)), 'indexAdd', '[4, 3]', '[2, 1]'],
+  'narrower rows': [() => t.indexAdd(f32(2, 3), 0, i32(4), f32(4, 1)), 'indexAdd', '[4, 1]', '[2, 3]'],
+  'a source of another shape': [
+    () => t.scatterAdd(f32(2, 3), 1, i32(2, 3), f32(2, 2)),
+    'scatterAdd',
+    '[2, 2]',
+    '[2, 3]',
+  ],
+  'a source of another width': [
+    () => t.scatterAdd(f32(2, 1), 0, i32(2, 3), f32(2, 3)),
+    'scatterAdd',
+    '[2, 3]',
+    '[2, 1]',
+  ],
+  'nothing to join': [() => t.concat([]), 'concat'],
+  'scalars to join': [() => t.concat([f32(), f32()]), 'concat', 'rank 0'],
+  'shapes that do not join': [() => t.concat([f32(2, 3), f32(2, 4)], 0), 'concat', '[2, 3]', '[2, 4]'],
+  'dtypes that do not join': [() => t.concat([f32(2), i32(2)]), 'concat', 'f32[2]', 'i32[2]'],
+  'shapes that do not stack': [() => t.stack([f32(2), f32(3)]), 'concat', '[1, 2]', '[1, 3]'],
+
+  'a shape of another size': [() => f32(2, 3).reshape([4]), 'reshape', '[2, 3]', '[4]'],
+  'two unknown extents': [() => f32(2, 3).reshape([-1, -1]), 'reshape', '[-1, -1]'],
+  'an unknown extent that is not whole': [() => f32(2, 3).reshape([4, -1]), 'reshape', '[4, -1]'],
+  'nine axes': [() => f32(1).reshape([1, 1, 1, 1, 1, 1, 1, 1, 1]), 'reshape', 'rank 9', '8'],
+  'an axis named twice': [() => f32(2, 3).permute([0, 0]), 'permute', '[0,0]', '[2, 3]'],
+  'an axis left out': [() => f32(2, 3).permute([1]), 'permute', '[2, 3]'],
+  'a step of nothing': [() => f32(4).slice(0, 0, 4, 0), 'slice', 'step 0'],
+  'a bound that is no whole number': [() => f32(4).slice(0, 0.5), 'slice', '0.5'],
+  'a stretch of more than one': [() => f32(2, 3).expand([4, 3]), 'expand', '[2, 3]', '[4, 3]'],
+  'fewer axes': [() => f32(2, 3).expand([3]), 'expand', '[2, 3]', '[3]'],
+  'a squeeze of more than one': [() => f32(2, 3).squeeze(0), 'squeeze', '[2, 3]', 'extent 2'],
+  'a new axis too far': [() => f32(2).unsqueeze(3), 'unsqueeze', 'axis 3'],
+
+  'ragged arrays': [() => t.tensor([[1, 2], [3]]), 'tensor', 'ragged', '1', '2'],
+  'a number among arrays': [() => t.tensor([[1], 2]), 'tensor', 'depth'],
+  'an array among numbers': [() => t.tensor([1, [2]]), 'tensor', 'ragged'],
+  'values that do not fill a shape': [
+    () => t.tensor(Float32Array.of(1, 2, 3), { shape: [2, 2] }),
+    'tensor',
+    '3',
+    '[2, 2]',
+  ],
+  'extents below zero': [() => t.tensor([1, 2], { shape: [-1, -2] }), 'tensor', '[-1, -2]'],
+  'broken extents': [() => t.zeros([2, 1.5]), 'full', '[2, 1.5]'],
+  'a step of zero': [() => t.arange(0, 1, 0), 'arange', 'step'],
+
+  'a probability of one': [() => t.dropout(f32(2), { p: 1, seed: 0, stream: 0 }), 'dropout', '1'],
+  'dropout of whole numbers': [() => t.dropout(i32(2), { p: 0.5, seed: 0, stream: 0 }), 'dropout', 'i32[2]'],
+  'bounds the wrong way round': [() => t.uniform([2], { low: 1, high: 0, seed: 0, stream: 0 }), 'uniform', '1', '0'],
+  'codes of another width': [() => t.nearestCode(f32(2, 3), f32(5, 4)), 'nearestCode', '[2, 3]', '[5, 4]'],
+  'an empty codebook': [() => t.nearestCode(f32(2, 3), f32(0, 3)), 'nearestCode', '[0, 3]'],
+  'a step over the binding limit': [
+    () => t.zeros([limit / 4 + 64]),
+    'full',
+    `[${limit / 4 + 64}]`,
+    String(limit),
+    'split',
+  ],
+};
+
+for (const [what, [body, ...parts]] of Object.entries(misuses)) {
+  test(`${what} is an error that names the operation and what it was given`, () => {
+    const live = t.scope(() => device.statistics().liveBytes);
+    let message: string | undefined;
+    try {
+      t.scope(() => {
+        body();
+      });
+    } catch (error) {
+      assert.not.instance(error, ReferenceError);
+      message = (error as Error).message;
+    }
+    if (message === undefined) return assert.unreachable('nothing was thrown');
+    for (const part of parts) assert.ok(message.includes(part), `"${message}" does not mention "${part}"`);
+    assert.is(device.statistics().liveBytes, live, 'memory stayed behind');
+  });
+}
+
+const adamw = { learningRate: 1e-3, beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, step: 1, clipNorm: 1 };
+
+test('adamw wants dense vectors of one length and one norm', () => {
+  const v = () => f32(4);
+  const norms = f32(3);
+  const wrong: [t.Tensor[], string][] = [
+    [[v(), norms, v(), v(), v()], '[3]'],
+    [[v(), norms.slice(0, 1, 2), v(), v(), v()], 'offset'],
+    [[v(), i32(), v(), v(), v()], 'i32'],
+    [[v(), f32(), f32(5), v(), v()], '[5]'],
+    [[v(), f32(), f32(8).slice(0, 4), v(), v()], 'offset'],
+    [[v(), f32(), f32(8).slice(0, 0, 8, 2), v(), v()], 'dense'],
+    [[v(), f32(), v(), i32(4), v()], 'i32[4]'],
+  ];
+  for (const [inputs, part] of wrong) {
+    assert.throws(
+      () => t.apply('adamw', inputs, adamw),
+      (error: Error) => error.message.includes('adamw') && error.message.includes(part),
+    );
+  }
+});
+
+test('a disposed tensor says so', () => {
+  const x = f32(2, 3);
+  x.dispose();
+  for (const use of [() => t.neg(x), () => t.add(f32(2, 3), x), () => x.reshape([6]), () => t.concat([f32(2, 3), x])]) {
+    assert.throws(use, (error: Error) => /f32\[2, 3\].*disposed/.test(error.message));
+  }
+});
+
+test('reading a disposed tensor is a rejection', async () => {
+  const x = f32(2);
+  x.dispose();
+  try {
+    await x.data();
+  } catch (error) {
+    return assert.match((error as Error).message, 'disposed');
+  }
+  assert.unreachable('nothing was thrown');
+});
+
+test('item wants one element', async () => {
+  try {
+    await f32(2, 3).item();
+  } catch (error) {
+    return assert.match((error as Error).message, 'item: [2, 3]');
+  }
+  assert.unreachable('nothing was thrown');
+});
+
+test.run();

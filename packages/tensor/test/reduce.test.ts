@@ -1,0 +1,120 @@
+import fc from 'fast-check';
+import { test } from 'uvu';
+import { argmax, max, mean, scope, softmax, sum, sumSquares, variance } from '../src/index.ts';
+import {
+  arrayOf,
+  between,
+  drawn,
+  pick,
+  present,
+  presentations,
+  type Random,
+  randomFrom,
+  runs,
+  upload,
+} from './arbitraries.ts';
+import { someAxes } from './cases/reduce.ts';
+import { assertMatches } from './compare.ts';
+import './device.ts';
+import type { Expected, NDArray } from './reference/array.ts';
+import * as norms from './reference/norm.ts';
+import * as reference from './reference/reduce.ts';
+
+// Reductions change algorithm with size: rows in chunks above 2 * 8192, columns in chunks above 2 * 256. These shapes
+// stand on both sides of each, and off every multiple.
+const rowLengths = [8191, 16_384, 16_385, 24_577, 40_001];
+const columnShapes = [
+  [512, 3],
+  [513, 3],
+  [1031, 7],
+  [2, 769, 5],
+  [40_001, 2],
+];
+
+/** Sums of thousands stay within a few units in the last place of the sum of magnitudes, because they are trees. */
+const tolerance = { relative: 1e-6 };
+
+async function checkReductions(x: NDArray, axes: number[]): Promise<void> {
+  const outputs = scope(() => {
+    const t = upload(x);
+    return [sum(t, { dim: axes }), mean(t, { dim: axes }), sumSquares(t, { dim: axes }), max(t, { dim: axes })];
+  });
+  const attributes = { axes, keepdim: false };
+  const expected: Expected[] = [
+    reference.sum(x, attributes),
+    reference.mean(x, attributes),
+    reference.sumSquares(x, attributes),
+    reference.max(x, attributes),
+  ];
+  for (let i = 0; i < outputs.length; i++) {
+    await assertMatches(`reduction ${i} of [${x.shape}] over [${axes}]`, outputs[i], expected[i], tolerance);
+    outputs[i].dispose();
+  }
+}
+
+test('long rows are reduced in two passes', async () => {
+  const random = randomFrom(1);
+  for (const length of rowLengths) {
+    await checkReductions(arrayOf([length], random, between(-1, 3)), [0]);
+    await checkReductions(arrayOf([3, length], random, between(-1, 3)), [1]);
+  }
+});
+
+test('long columns are reduced in two passes', async () => {
+  const random = randomFrom(2);
+  for (const shape of columnShapes) {
+    await checkReductions(arrayOf(shape, random, between(-1, 3)), [shape.length - 2]);
+  }
+});
+
+test('whole numbers wrap the same way in two passes', async () => {
+  const x = arrayOf([20_011], randomFrom(3), (r) => pick(r, [2 ** 31 - 1, -7, 12_345]), 'i32');
+  const total = sum(upload(x));
+  await assertMatches('sum', total, reference.sum(x, { axes: [0], keepdim: false }));
+});
+
+test('more rows than one dimension of a grid holds', async () => {
+  const random = randomFrom(4);
+  const x = arrayOf([65_537, 2], random);
+  const t = upload(x);
+  await assertMatches('sum', sum(t, { dim: 1 }), reference.sum(x, { axes: [1], keepdim: false }), tolerance);
+  await assertMatches('softmax', softmax(t), norms.softmax(x));
+  await assertMatches('argmax', argmax(t, { dim: 1 }), reference.argmax(x, { axis: 1, keepdim: false }));
+  const wide = upload({ ...x, shape: [1, 2, 65_537] });
+  await assertMatches(
+    'sum of columns',
+    sum(wide, { dim: 1 }),
+    reference.sum({ ...x, shape: [1, 2, 65_537] }, { axes: [1], keepdim: false }),
+    tolerance,
+  );
+  t.dispose();
+  wide.dispose();
+});
+
+/** Two elements or more, somewhere. */
+const varied = drawn({ minRank: 1, maxRank: 4, empty: false }, (shape, random: Random) => {
+  const mean = pick(random, [0, 30, 100, 1000]);
+  const x = arrayOf([...shape, 2], random, (r) => mean + between(-2, 2)(r));
+  return { x, mean, axes: [...someAxes(shape.length, random), shape.length], keepdim: random() < 0.5 };
+});
+
+test('var takes the squares about the mean', async () => {
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(varied, async ({ x, mean: centre, axes, keepdim }) => {
+      const { values, out } = scope(() => {
+        const { values, tensor } = present(x, presentations[run++ % presentations.length], 1);
+        return { values, out: variance(tensor, { dim: axes, keepdim, correction: 1 }) };
+      });
+      const expected = reference.variance(values, { axes, keepdim }, 1);
+      // The mean in f32 is half a unit in the last place off, and enters as its square and times the sum of residues.
+      const meanRounding = centre * 2 ** -23;
+      const absolute = meanRounding ** 2 + 1e-7;
+      await assertMatches(`var at mean ${centre}`, out, expected, { relative: 1e-5 + meanRounding, absolute });
+      out.dispose();
+    }),
+    runs,
+  );
+});
+
+test.run();
