@@ -104,7 +104,7 @@ load('every problem of a file is reported, each at its line and column', () => {
     '  wrong: 1',
     'rvq.decay: 0.9',
   ]);
-  const known = 'steps, batchSize, seed, checkpointEvery, logEvery';
+  const known = 'steps, batchSize, seed, checkpointEvery';
   assert.equal(found, [
     'run.yaml:2:15 model.hiddenSize: expected a number, got the string "768"',
     'run.yaml:3:22 model.numAttentionHeads: expected an integer, got 7.5',

@@ -126,7 +126,6 @@ const training = z.strictObject({
   batchSize: count().default(16).describe('clips in a step on one device'),
   seed: z.int().min(0).max(0xffffffff).default(1337).describe('seed of every random draw, 32 bits'),
   checkpointEvery: z.int().min(0).default(25000).describe('steps between checkpoints; 0: only at the end'),
-  logEvery: count().default(200).describe('steps between lines of metrics'),
 });
 
 /** The sections by name, each a strict object whose fields all have defaults. */

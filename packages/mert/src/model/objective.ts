@@ -1,4 +1,4 @@
-import { indexSelect, stack, type Tensor } from '@dawnchorus/tensor';
+import { indexSelect, type Tensor } from '@dawnchorus/tensor';
 import type { nn } from '@dawnchorus/autograd';
 import type { Heads } from './heads.ts';
 import type { Student } from './student.ts';
@@ -41,9 +41,4 @@ export function objective(student: Student, heads: Heads, batch: Batch, weights:
   const featurePenalty = features.square().mean();
   const loss = lossCodes.sum().add(lossCqt.mul(weights.cqtWeight)).add(featurePenalty.mul(weights.featurePenaltyWeight));
   return { loss, lossCodes, lossCqt, featurePenalty, accuracy };
-}
-
-/** The scalars of an objective in one tensor, to be read back at once: loss, CQT, penalty, then codes and accuracies. */
-export function packMetrics({ loss, lossCodes, lossCqt, featurePenalty, accuracy }: ObjectiveOutput, squaredNorm: Tensor): Tensor[] {
-  return [stack([loss, lossCqt, featurePenalty, squaredNorm]), lossCodes, accuracy];
 }

@@ -1,0 +1,67 @@
+#!/usr/bin/env -S npx tsx
+import { Command, InvalidArgumentError } from 'commander';
+import { cqtCommand } from './cqt.ts';
+import { embedCommand } from './embed.ts';
+import { infoCommand } from './info.ts';
+import { pretrainCommand } from './pretrain.ts';
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('expected a whole number from 0.');
+  return value;
+}
+
+function count(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0) throw new InvalidArgumentError('expected a whole number from 1.');
+  return value;
+}
+
+const collect = (value: string, previous: string[]) => [...previous, value];
+
+const program = new Command('mert')
+  .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')
+  .version('0.1.0')
+  .showHelpAfterError('(--help shows the options)');
+
+program
+  .command('info')
+  .description('the adapter that would run, its features and limits')
+  .option('--json', 'as JSON')
+  .action(infoCommand);
+
+program
+  .command('pretrain')
+  .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
+  .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
+  .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
+  .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', count)
+  .option('--config <file>', 'YAML configuration, or the name of a preset (default: small)')
+  .option('--set <key=value>', 'change one setting, e.g. training.batchSize=8; may be given more than once', collect, [])
+  .option('--seed <n>', 'seed of every random draw', wholeNumber)
+  .option('--resume', 'go on with the run in --out')
+  .action(pretrainCommand);
+
+program
+  .command('embed')
+  .description('hidden states of an audio file, as a NumPy file')
+  .requiredOption('--model <dir>', 'model folder in Hugging Face’s MERT layout, e.g. OUT/checkpoint')
+  .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
+  .requiredOption('--out <file>', 'where the .npy goes')
+  .option('--layers <which>', 'all: [layers + 1, frames, dim]; mean over layers, or one layer’s number: [frames, dim]', 'all')
+  .action(embedCommand);
+
+program
+  .command('cqt')
+  .description('the musical teacher’s constant-Q magnitudes of an audio file, float32 [bins, frames], as a NumPy file')
+  .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
+  .requiredOption('--out <file>', 'where the .npy goes')
+  .action(cqtCommand);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`mert: ${error instanceof Error ? error.message : error}`);
+  if (process.env.DEBUG) console.error(error);
+  process.exitCode = 1;
+}

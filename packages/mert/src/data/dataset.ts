@@ -1,0 +1,158 @@
+import { AudioError, type AudioInfo, audioFiles, checkAudio, readAudio } from '@dawnchorus/dsp';
+import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
+
+/** A file that cannot be used, and why. */
+export interface SkippedFile {
+  path: string;
+  reason: string;
+}
+
+export interface DatasetOptions {
+  /** Searched recursively for wav, flac, mp3, ogg and opus files. */
+  folder: string;
+  /** Hz */
+  sampleRate: number;
+  /** Samples of a crop at that rate. */
+  cropSamples: number;
+  seed: number;
+}
+
+export interface Dataset {
+  /** Files in use. */
+  files: readonly AudioInfo[];
+  /** Files left out so far: found broken when the folder was opened, or later when they were read. */
+  skipped: readonly SkippedFile[];
+  /** Crops of silence handed out so far. */
+  silentCrops: number;
+  /** Seconds of audio in use. */
+  seconds: number;
+  /** Crop number `index`, mono: which file and which part depends on seed and index alone. */
+  readCrop(index: number): Promise<Float32Array>;
+}
+
+/** Crops start on the teachers' grid, so that labels and frames line up. */
+const GRID = 320;
+/** Longer files are read crop by crop; shorter ones are decoded once and kept. */
+const WHOLE_FILE_SECONDS = 600;
+const CACHE_BYTES = 1 << 29;
+const ATTEMPTS = 100;
+
+function describe(error: unknown): string {
+  return error instanceof AudioError ? error.message.replace(`${error.path}: `, '') : String((error as Error).message);
+}
+
+/** Decoded files, the least recently used dropped first. */
+function createCache(sampleRate: number) {
+  const cache = new Map<string, Promise<Float32Array>>();
+  let bytes = 0;
+  return (path: string): Promise<Float32Array> => {
+    const cached = cache.get(path);
+    if (cached) {
+      cache.delete(path);
+      cache.set(path, cached);
+      return cached;
+    }
+    const decoded = readAudio(path, { sampleRate }).then(({ samples }) => {
+      bytes += samples.byteLength;
+      return samples;
+    });
+    cache.set(path, decoded);
+    decoded.catch(() => cache.delete(path));
+    if (bytes > CACHE_BYTES) {
+      const [oldest] = cache.keys();
+      void cache.get(oldest)?.then((samples) => {
+        bytes -= samples.byteLength;
+      });
+      cache.delete(oldest);
+    }
+    return decoded;
+  };
+}
+
+/**
+ * Opens a folder of music. Broken, truncated and too short files are left out and listed.
+ *
+ * @throws Error when nothing usable is left, with the reasons.
+ */
+export async function openDataset({ folder, sampleRate, cropSamples, seed }: DatasetOptions): Promise<Dataset> {
+  const paths = await audioFiles(folder);
+  const files: AudioInfo[] = [];
+  const skipped: SkippedFile[] = [];
+  const skip = (path: string, reason: string) => {
+    if (!skipped.some((entry) => entry.path === path)) skipped.push({ path, reason });
+  };
+  for (const path of paths) {
+    try {
+      const info = await checkAudio(path);
+      if (info.duration * sampleRate < cropSamples) {
+        skip(path, `too short: ${info.duration.toFixed(2)} s, a crop is ${(cropSamples / sampleRate).toFixed(2)} s`);
+      } else files.push(info);
+    } catch (error) {
+      skip(path, describe(error));
+    }
+  }
+  if (files.length === 0) {
+    const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
+    throw new Error(
+      paths.length === 0
+        ? `${folder}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`
+        : `${folder}: none of its ${paths.length} audio files can be used:${reasons.join('')}`,
+    );
+  }
+  const decode = createCache(sampleRate);
+  const orders = new Map<number, number[]>();
+
+  /** The files' order in an epoch. */
+  function order(epoch: number): number[] {
+    let found = orders.get(epoch);
+    if (!found) {
+      found = sampleWithoutReplacement(hostRandom(seed, purpose.order, epoch), files.length, files.length);
+      if (orders.size > 4) orders.clear();
+      orders.set(epoch, found);
+    }
+    return found;
+  }
+
+  async function cropOf(file: AudioInfo, random: ReturnType<typeof hostRandom>): Promise<Float32Array> {
+    if (file.duration <= WHOLE_FILE_SECONDS) {
+      const samples = await decode(file.path);
+      if (samples.length < cropSamples) throw new Error('shorter than its header says');
+      const start = random.integer(0, Math.floor((samples.length - cropSamples) / GRID)) * GRID;
+      return samples.slice(start, start + cropSamples);
+    }
+    const total = Math.floor(file.duration * sampleRate);
+    const start = random.integer(0, Math.floor((total - cropSamples) / GRID)) * GRID;
+    const { samples } = await readAudio(file.path, {
+      start: start / sampleRate,
+      duration: cropSamples / sampleRate,
+      sampleRate,
+    });
+    if (samples.length < cropSamples) throw new Error('shorter than its header says');
+    return samples.subarray(0, cropSamples);
+  }
+
+  const dataset = {
+    files,
+    skipped,
+    silentCrops: 0,
+    seconds: files.reduce((sum, file) => sum + file.duration, 0),
+    async readCrop(index: number): Promise<Float32Array> {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const random = hostRandom(seed, purpose.crop, index, attempt);
+        // A file that turns out broken is replaced by a draw, which depends on the index alone, not on what was read before.
+        const at = attempt === 0 ? order(Math.floor(index / files.length))[index % files.length] : random.integer(0, files.length - 1);
+        try {
+          const crop = await cropOf(files[at], random);
+          if (!crop.every(Number.isFinite)) throw new Error('has samples that are not numbers (NaN or infinite)');
+          if (crop.every((sample) => Math.abs(sample) < 1e-6)) dataset.silentCrops++;
+          return crop;
+        } catch (error) {
+          skip(files[at].path, describe(error));
+        }
+      }
+      const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
+      throw new Error(`${folder}: ${ATTEMPTS} files in a row could not be read:${reasons.join('')}`);
+    },
+  };
+  return dataset;
+}

@@ -1,0 +1,15 @@
+export * from './config/index.ts';
+export * from './data/batch.ts';
+export * from './data/dataset.ts';
+export * from './files/index.ts';
+export { loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
+export { Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
+export { type MaskingOptions, maskBatch } from './model/masking.ts';
+export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model/mixture.ts';
+export { type Batch, objective, type ObjectiveOutput } from './model/objective.ts';
+export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
+export { Student, type StudentOutput } from './model/student.ts';
+export { ResidualQuantizer } from './rvq/quantizer.ts';
+export { RvqTeacher, trainTeacher } from './rvq/teacher.ts';
+export { pretrain, type PretrainOptions, type PretrainResult } from './training/pretrain.ts';
+export { cqtSettings, createTrainer, type Teachers, type Trainer, trainStep } from './training/step.ts';

@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { nn } from '@dawnchorus/autograd';
+import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { fromHuggingFace } from '../config/index.ts';
+import { normaliseWaveform } from '../data/batch.ts';
+import { readSafetensors } from '../files/index.ts';
+import { loadParameters } from './checkpoint.ts';
+import { Student } from './student.ts';
+
+export interface PretrainedModel {
+  student: Student;
+  /** Hz */
+  sampleRate: number;
+  /** Whether clips are brought to zero mean and unit variance first. */
+  doNormalize: boolean;
+  /**
+   * Hidden states of a mono clip at the model's rate: layers + 1 of f32 [frames, hiddenSize], as Hugging Face's
+   * `output_hidden_states`. The caller disposes them.
+   *
+   * @throws RangeError when the clip is shorter than one frame's reach.
+   */
+  embed(samples: Float32Array): Tensor[];
+}
+
+async function readJson(path: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new Error(`${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and model.safetensors`, { cause });
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${path}: is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Loads a model folder in Hugging Face's MERT layout. */
+export async function loadPretrained(folder: string): Promise<PretrainedModel> {
+  const preprocessorPath = join(folder, 'preprocessor_config.json');
+  const config = fromHuggingFace(await readJson(join(folder, 'config.json')), await readJson(preprocessorPath));
+  const weights = join(folder, 'model.safetensors');
+  if (!existsSync(weights)) throw new Error(`${weights}: missing; this loader reads safetensors only`);
+  const student = new Student(config, nn.keySequence(0));
+  const parameters = student.namedParameters();
+  const optional = ['masked_spec_embed'];
+  loadParameters(parameters, await readSafetensors(weights), { path: weights, optional });
+  const reach = config.convKernel.reduceRight((length, kernel, i) => (length - 1) * config.convStride[i] + kernel, 1);
+  return {
+    student,
+    sampleRate: config.sampleRate,
+    doNormalize: config.doNormalize,
+    embed(samples) {
+      if (samples.length < reach) {
+        throw new RangeError(`embed: ${samples.length} samples are less than the ${reach} that one frame needs; use a longer clip`);
+      }
+      const heard = config.doNormalize ? normaliseWaveform(samples) : samples;
+      return scope(() => {
+        const { hiddenStates } = student.forward(tensor(heard, { shape: [1, heard.length] }));
+        return hiddenStates.map((state) => state.reshape(state.shape.slice(1)));
+      });
+    },
+  };
+}

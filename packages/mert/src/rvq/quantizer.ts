@@ -1,0 +1,189 @@
+import {
+  add,
+  apply,
+  div,
+  indexSelect,
+  lt,
+  mul,
+  nearestCode,
+  ones,
+  scope,
+  sub,
+  type Tensor,
+  tensor,
+  where,
+  zeros,
+} from '@dawnchorus/tensor';
+import { type HostRandom, sampleWithoutReplacement } from '../random.ts';
+
+/** One stage: its entries, and the running sums that they follow. */
+export interface Codebook {
+  /** [codes, dimension] */
+  embed: Tensor;
+  /** Running sum of the vectors assigned to each entry, [codes, dimension]. */
+  embedAvg: Tensor;
+  /** Running number of them, [codes]. */
+  clusterSize: Tensor;
+}
+
+export interface UpdateOptions {
+  decay: number;
+  /** Entries with a smaller running count are drawn anew. */
+  deadCodeThreshold: number;
+  /** Of Laplace smoothing. */
+  epsilon?: number;
+}
+
+/** Sums of rows, and their number, for each code. */
+function statistics(x: Tensor, codes: Tensor, size: number): { sums: Tensor; counts: Tensor } {
+  const [sums] = apply('indexAdd', [x, codes], { axis: 0, extent: size });
+  const [counts] = apply('indexAdd', [ones([x.shape[0]], { device: x.device }), codes], { axis: 0, extent: size });
+  return { sums, counts };
+}
+
+/** Out of every scope; the caller disposes it. */
+function keep(make: () => Tensor): Tensor {
+  return scope(() => {
+    const made = make();
+    return made.retain();
+  });
+}
+
+/**
+ * A residual vector quantiser (Zeghidour et al., 2021; Défossez et al., 2022): each stage codes what the stages before
+ * it left over. Entries are moved by exponential averages of what was assigned to them, not by gradients.
+ */
+export class ResidualQuantizer {
+  codebooks: Codebook[];
+
+  constructor(codebooks: Codebook[]) {
+    this.codebooks = codebooks;
+  }
+
+  get size(): number {
+    return this.codebooks[0].embed.shape[0];
+  }
+
+  /**
+   * Codes of vectors x [rows, dimension]: i32 [codebooks, rows]; what is left over; and what each stage saw.
+   * No gradient flows through it.
+   */
+  encode(x: Tensor): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
+    const codes: Tensor[] = [];
+    const inputs: Tensor[] = [];
+    let residual = x;
+    for (const { embed } of this.codebooks) {
+      inputs.push(residual);
+      const stage = nearestCode(residual, embed);
+      codes.push(stage.codes);
+      residual = stage.residual;
+    }
+    return { codes, inputs, residual };
+  }
+
+  /** The sum of the entries that codes [codebooks][rows] name: [rows, dimension]. */
+  decode(codes: readonly Tensor[]): Tensor {
+    return codes.map((code, i) => indexSelect(this.codebooks[i].embed, 0, code)).reduce((sum, part) => add(sum, part));
+  }
+
+  /**
+   * Moves every codebook after a step: running counts and sums, entries at their smoothed mean, and entries that hardly
+   * any vector chooses replaced by vectors of the batch. The replacement comes after the averages and sets the running
+   * sums too: written before them, as in the published code, it would be undone at once.
+   */
+  update(codes: readonly Tensor[], inputs: readonly Tensor[], options: UpdateOptions, random: HostRandom): void {
+    const { decay, deadCodeThreshold, epsilon = 1e-5 } = options;
+    this.codebooks.forEach((codebook, i) => {
+      const x = inputs[i];
+      const size = this.size;
+      const picks = Int32Array.from({ length: size }, () => random.integer(0, x.shape[0] - 1));
+      const next = scope(() => {
+        const { sums, counts } = statistics(x, codes[i], size);
+        let clusterSize = add(mul(codebook.clusterSize, decay), mul(counts, 1 - decay));
+        let embedAvg = add(mul(codebook.embedAvg, decay), mul(sums, 1 - decay));
+        const total = clusterSize.sum();
+        const smoothed = mul(div(add(clusterSize, epsilon), add(total, size * epsilon)), total);
+        let embed = div(embedAvg, smoothed.unsqueeze(1));
+        const dead = lt(clusterSize, deadCodeThreshold);
+        const fresh = indexSelect(x, 0, tensor(picks, { device: x.device }));
+        embed = where(dead.unsqueeze(1), fresh, embed);
+        embedAvg = where(dead.unsqueeze(1), mul(fresh, deadCodeThreshold), embedAvg);
+        clusterSize = where(dead, deadCodeThreshold, clusterSize);
+        return { embed: embed.retain(), embedAvg: embedAvg.retain(), clusterSize: clusterSize.retain() };
+      });
+      this.#replace(i, next);
+    });
+  }
+
+  #replace(i: number, next: Codebook): void {
+    const { embed, embedAvg, clusterSize } = this.codebooks[i];
+    this.codebooks[i] = next;
+    embed.dispose();
+    embedAvg.dispose();
+    clusterSize.dispose();
+  }
+
+  /** Every tensor by name, for checkpoints: Hugging Face's EnCodec spelling. */
+  named(): Map<string, Tensor> {
+    const result = new Map<string, Tensor>();
+    this.codebooks.forEach(({ embed, embedAvg, clusterSize }, i) => {
+      result.set(`quantizer.layers.${i}.codebook.embed`, embed);
+      result.set(`quantizer.layers.${i}.codebook.embed_avg`, embedAvg);
+      result.set(`quantizer.layers.${i}.codebook.cluster_size`, clusterSize);
+    });
+    return result;
+  }
+
+  dispose(): void {
+    for (const value of this.named().values()) value.dispose();
+  }
+}
+
+/** A quantiser whose entries are all zero, to be filled from a checkpoint. */
+export function emptyQuantizer(codebooks: number, size: number, dimension: number): ResidualQuantizer {
+  return new ResidualQuantizer(
+    Array.from({ length: codebooks }, () => ({
+      embed: keep(() => zeros([size, dimension])),
+      embedAvg: keep(() => zeros([size, dimension])),
+      clusterSize: keep(() => zeros([size])),
+    })),
+  );
+}
+
+const KMEANS_ITERATIONS = 12;
+
+/**
+ * Lloyd's k-means from rows of x drawn at random. A cluster that loses all its rows keeps its centre.
+ * Returns the centres [size, dimension] and how many rows chose each.
+ */
+export function kMeans(x: Tensor, size: number, random: HostRandom, iterations = KMEANS_ITERATIONS): { means: Tensor; counts: Tensor } {
+  const rows = x.shape[0];
+  const starts =
+    rows >= size
+      ? sampleWithoutReplacement(random, rows, size)
+      : Array.from({ length: size }, () => random.integer(0, rows - 1));
+  let means = indexSelect(x, 0, tensor(Int32Array.from(starts), { device: x.device }));
+  let counts = zeros([size], { device: x.device });
+  for (let i = 0; i < iterations; i++) {
+    const found = statistics(x, nearestCode(x, means).codes, size);
+    counts = found.counts;
+    const empty = counts.eq(0).unsqueeze(1);
+    means = where(empty, means, div(found.sums, counts.maximum(1).unsqueeze(1)));
+  }
+  return { means, counts };
+}
+
+/** A quantiser started by k-means, stage by stage, on what the stages before leave over of x [rows, dimension]. */
+export function startQuantizer(x: Tensor, codebooks: number, size: number, random: HostRandom): ResidualQuantizer {
+  return scope(() => {
+    let residual = x;
+    const stages: Codebook[] = [];
+    for (let i = 0; i < codebooks; i++) {
+      const { means, counts } = kMeans(residual, size, random);
+      const clusterSize = counts.retain();
+      stages.push({ embed: means.retain(), embedAvg: mul(means, counts.unsqueeze(1)).retain(), clusterSize });
+      residual = sub(residual, indexSelect(means, 0, nearestCode(residual, means).codes));
+    }
+    return new ResidualQuantizer(stages);
+  });
+}

@@ -1,0 +1,211 @@
+import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
+import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import type { PretrainConfig } from '../config/index.ts';
+import { hostRandom, purpose } from '../random.ts';
+import { Autoencoder } from './autoencoder.ts';
+import { emptyQuantizer, type ResidualQuantizer, startQuantizer } from './quantizer.ts';
+import { reconstructionLoss } from './reconstruction.ts';
+
+type RvqConfig = PretrainConfig['rvq'];
+
+/** Samples of audio behind each code. */
+export const SAMPLES_PER_CODE = 320;
+
+/** Share of the steps that train the autoencoder alone, before k-means starts the codebooks on its latents. */
+const WARMUP_SHARE = 0.35;
+/** Latent vectors for k-means, for each entry of a codebook. */
+const KMEANS_ROWS_PER_CODE = 24;
+
+/** Latents [batch, dimension, frames] as rows [batch * frames, dimension]. */
+function asRows(latent: Tensor): Tensor {
+  return latent.permute([0, 2, 1]).reshape([-1, latent.shape[1]]);
+}
+
+function fromRows(rows: Tensor, batch: number): Tensor {
+  return rows.reshape([batch, -1, rows.shape[1]]).permute([0, 2, 1]);
+}
+
+/** The acoustic teacher: an RVQ-VAE whose codes the student predicts. */
+export class RvqTeacher {
+  readonly autoencoder: Autoencoder;
+  quantizer: ResidualQuantizer;
+
+  constructor(autoencoder: Autoencoder, quantizer: ResidualQuantizer) {
+    this.autoencoder = autoencoder;
+    this.quantizer = quantizer;
+  }
+
+  /**
+   * Codes of clips [batch, samples] in [-1, 1] at 24 kHz: one i32 [batch, frames] a codebook, 75 frames a second, where
+   * frames = floor(samples / 320).
+   */
+  encode(waveform: Tensor): Tensor[] {
+    const [batch, samples] = waveform.shape;
+    const whole = waveform.slice(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
+    const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(whole)));
+    return codes.map((code) => code.reshape([batch, -1]));
+  }
+
+  /** Waveforms [batch, frames * 320] from codes. */
+  decode(codes: readonly Tensor[]): Tensor {
+    const rows = this.quantizer.decode(codes.map((code) => code.reshape([-1])));
+    return this.autoencoder.decode(fromRows(rows, codes[0].shape[0]));
+  }
+
+  /** Everything that a checkpoint of the teacher holds. */
+  named(): Map<string, Tensor> {
+    return new Map([...this.autoencoder.namedParameters(), ...this.quantizer.named()]);
+  }
+
+  dispose(): void {
+    this.autoencoder.dispose();
+    this.quantizer.dispose();
+  }
+}
+
+/** A teacher with random weights, to be filled from a checkpoint. */
+export function emptyTeacher(config: RvqConfig, seed: number): RvqTeacher {
+  const autoencoder = new Autoencoder(config.channels, config.dimension, nn.keySequence(seed));
+  return new RvqTeacher(autoencoder, emptyQuantizer(config.numCodebooks, config.codebookSize, config.dimension));
+}
+
+export interface TeacherStep {
+  step: number;
+  loss: number;
+  /** Mean absolute error of the waveform over its mean absolute value. */
+  error: number;
+  /** exp(entropy) of each codebook's use in this step; empty before k-means. */
+  perplexity: number[];
+}
+
+/** exp of the entropy of how often each code occurs. */
+export function perplexity(codes: ArrayLike<number>, size: number): number {
+  const counts = new Float64Array(size);
+  for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
+  let entropy = 0;
+  for (const count of counts) if (count > 0) entropy -= (count / codes.length) * Math.log(count / codes.length);
+  return Math.exp(entropy);
+}
+
+export interface TeacherTraining {
+  config: RvqConfig;
+  seed: number;
+  /** Clips of one step, clean, all `cropSeconds` long; `count` of them from number `first` on. */
+  readClips(first: number, count: number): Promise<Float32Array[]>;
+  onStep?(step: TeacherStep): void;
+  /** Asked before each step; true ends the training without a teacher. */
+  stopped?(): boolean;
+}
+
+function stackClips(clips: readonly Float32Array[]): Tensor {
+  const length = clips[0].length;
+  const flat = new Float32Array(clips.length * length);
+  clips.forEach((clip, i) => flat.set(clip, i * length));
+  return tensor(flat, { shape: [clips.length, length] });
+}
+
+/** Latent rows of enough clips for k-means. */
+async function latentsForKMeans(autoencoder: Autoencoder, { config, readClips }: TeacherTraining, first: number): Promise<Tensor> {
+  const parts: Tensor[] = [];
+  const wanted = KMEANS_ROWS_PER_CODE * config.codebookSize;
+  for (let rows = 0, at = first; rows < wanted; at += config.batchSize) {
+    const clips = await readClips(at, config.batchSize);
+    const part = scope(() => asRows(autoencoder.encode(stackClips(clips))));
+    parts.push(part);
+    rows += part.shape[0];
+  }
+  const data = new Float32Array(parts.reduce((size, part) => size + part.size, 0));
+  let at = 0;
+  for (const part of parts) {
+    data.set((await part.data()) as Float32Array, at);
+    at += part.size;
+    part.dispose();
+  }
+  return tensor(data, { shape: [data.length / config.dimension, config.dimension] });
+}
+
+/**
+ * Trains a teacher: first the autoencoder alone, then k-means on its latents, then both together with a straight-through
+ * estimator and a commitment loss against every stage. Returns undefined when it was stopped.
+ */
+export async function trainTeacher(training: TeacherTraining): Promise<RvqTeacher | undefined> {
+  const { config, seed, readClips, onStep, stopped } = training;
+  const autoencoder = new Autoencoder(config.channels, config.dimension, nn.keySequence(seed));
+  const parameters = autoencoder.namedParameters();
+  const optimizer = new optim.AdamW(parameters, { betas: [0.9, 0.99], weightDecay: 0, clipNorm: 1 });
+  const schedule = optim.polynomialDecay({
+    peak: config.learningRate,
+    warmupSteps: Math.ceil(config.steps / 20),
+    totalSteps: config.steps * 1.1,
+  });
+  const random = hostRandom(seed, purpose.rvq);
+  const warmup = Math.floor(config.steps * WARMUP_SHARE);
+  let quantizer: ResidualQuantizer | undefined;
+  let next = readClips(0, config.batchSize);
+  for (let step = 1; step <= config.steps; step++) {
+    if (stopped?.()) {
+      optimizer.dispose();
+      autoencoder.dispose();
+      quantizer?.dispose();
+      return undefined;
+    }
+    if (step === warmup + 1) {
+      const latents = await latentsForKMeans(autoencoder, training, step * config.batchSize);
+      quantizer = startQuantizer(latents, config.numCodebooks, config.codebookSize, random);
+      latents.dispose();
+    }
+    const clips = await next;
+    if (step < config.steps) next = readClips(step * config.batchSize, config.batchSize);
+    const result = scope(() => trainStep(autoencoder, quantizer, stackClips(clips), config.commitmentWeight, [...parameters.values()]));
+    scope(() => optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, result.gradients[i]])), schedule(step)));
+    const { codes, inputs, error } = result.auxiliary;
+    quantizer?.update(codes, inputs, config, random);
+    for (const tensor of [...result.gradients, ...inputs]) tensor.dispose();
+    const perplexities: number[] = [];
+    const read = [await result.value.item(), await error.item()];
+    for (const code of codes) {
+      perplexities.push(perplexity(await code.data(), config.codebookSize));
+      code.dispose();
+    }
+    result.value.dispose();
+    error.dispose();
+    if (!Number.isFinite(read[0])) throw new Error(`the acoustic teacher's loss became ${read[0]} at step ${step}; lower rvq.learningRate`);
+    onStep?.({ step, loss: read[0], error: read[1], perplexity: perplexities });
+  }
+  // The parameters keep the optimiser's arena alive as views of it.
+  optimizer.dispose();
+  if (!quantizer) throw new Error('rvq.steps must leave steps for the codebooks; use 2 or more');
+  return new RvqTeacher(autoencoder, quantizer);
+}
+
+function trainStep(
+  autoencoder: Autoencoder,
+  quantizer: ResidualQuantizer | undefined,
+  waveform: Tensor,
+  commitmentWeight: number,
+  parameters: readonly Tensor[],
+) {
+  return valueAndGrad(() => {
+    const latent = autoencoder.encode(waveform);
+    const rows = asRows(latent);
+    let quantised = rows;
+    let commitment: Tensor | undefined;
+    let codes: Tensor[] = [];
+    let inputs: Tensor[] = [];
+    if (quantizer) {
+      const fixed = stopGradient(rows);
+      const encoded = quantizer.encode(fixed);
+      codes = encoded.codes;
+      inputs = encoded.inputs;
+      // Straight through: forward the quantised vector, backward the identity.
+      quantised = rows.sub(encoded.residual);
+      // Each stage pulls the latent towards what the stages so far can say, detached stage by stage.
+      const left = [...inputs.slice(1), encoded.residual];
+      const parts = left.map((residual) => rows.sub(fixed.sub(residual)).square().mean());
+      commitment = parts.reduce((sum, part) => sum.add(part)).mul(commitmentWeight / parts.length);
+    }
+    const decoded = autoencoder.decode(fromRows(quantised, waveform.shape[0]));
+    const { loss, error } = reconstructionLoss(decoded, waveform);
+    return { loss: commitment ? loss.add(commitment) : loss, auxiliary: { codes, inputs, error } };
+  }, parameters);
+}

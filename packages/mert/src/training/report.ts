@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import type { SkippedFile } from '../data/dataset.ts';
+import { writeAtomically, writeJson } from '../files/index.ts';
+import type { Baselines } from './baselines.ts';
+import { drawCurves, smooth } from './curves.ts';
+import { formatDuration } from './progress.ts';
+
+/** A line of metrics.jsonl. */
+export interface MetricsLine {
+  step: number;
+  loss: number;
+  lossRvq: number;
+  lossCqt: number;
+  accuracy: number;
+  gradNorm: number;
+  learningRate: number;
+  clipsPerSecond: number;
+  seconds: number;
+}
+
+export interface Losses {
+  loss: number;
+  lossRvq: number;
+  lossCqt: number;
+  accuracy: number;
+}
+
+export interface ReportInput {
+  adapter: string;
+  steps: number;
+  seconds: number;
+  files: number;
+  hours: number;
+  skipped: readonly SkippedFile[];
+  silentCrops: number;
+  skippedSteps: number;
+  training: Baselines;
+  heldOut?: { losses: Losses; baselines: Baselines; files: number };
+  checkpoint: string;
+}
+
+export async function readMetricsLog(path: string): Promise<MetricsLine[]> {
+  const text = await readFile(path, 'utf8');
+  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as MetricsLine);
+}
+
+function mean(lines: readonly MetricsLine[]): Losses {
+  const of = (key: keyof Losses) => lines.reduce((sum, line) => sum + line[key], 0) / lines.length;
+  return { loss: of('loss'), lossRvq: of('lossRvq'), lossCqt: of('lossCqt'), accuracy: of('accuracy') };
+}
+
+const number = (value: number) => (Number.isFinite(value) ? value.toFixed(Math.abs(value) < 0.1 ? 4 : 3) : String(value));
+const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+
+/** How far a loss fell, in words and figures. */
+function fall(from: number, to: number): string {
+  return `${number(from)} -> ${number(to)} (${to <= from ? '-' : '+'}${Math.abs(100 * (1 - to / from)).toFixed(0)} %)`;
+}
+
+/** The report as text: Markdown that also reads well in a terminal. */
+export function reportText(input: ReportInput, lines: readonly MetricsLine[]): string {
+  const window = Math.max(1, Math.min(10, Math.floor(lines.length / 4)));
+  const first = mean(lines.slice(0, window));
+  const last = mean(lines.slice(-window));
+  const { training, heldOut } = input;
+  const rows = [
+    ['loss', fall(first.loss, last.loss), '', ''],
+    ['lossRvq (nats a codebook)', fall(first.lossRvq, last.lossRvq), `${number(training.labelFrequencyLoss)} label frequency`],
+    ['accuracy', `${percent(first.accuracy)} -> ${percent(last.accuracy)}`, `${percent(training.majorityAccuracy)} most frequent label`],
+    ['lossCqt', fall(first.lossCqt, last.lossCqt), `${number(training.cqtMeanLoss)} mean of each bin, ${number(training.cqtZeroLoss)} silence`],
+  ];
+  const heldOutRow = (name: string) => {
+    if (!heldOut) return '';
+    const { losses, baselines } = heldOut;
+    if (name.startsWith('lossRvq')) return `${number(losses.lossRvq)} (label frequency ${number(baselines.labelFrequencyLoss)})`;
+    if (name === 'accuracy') return `${percent(losses.accuracy)} (most frequent label ${percent(baselines.majorityAccuracy)})`;
+    if (name === 'lossCqt') return `${number(losses.lossCqt)} (mean of each bin ${number(baselines.cqtMeanLoss)})`;
+    return number(losses.loss);
+  };
+  const header = heldOut ? '| measure | training: first -> last | a guess would score | held out |' : '| measure | training: first -> last | a guess would score |';
+  const rule = heldOut ? '|---|---|---|---|' : '|---|---|---|';
+  const table = rows.map(([name, change, guess]) => `| ${name} | ${change} | ${guess} |${heldOut ? ` ${heldOutRow(name)} |` : ''}`);
+  const text = [
+    '# Pretraining report',
+    '',
+    `${input.steps} steps in ${formatDuration(input.seconds)} on ${input.adapter}; ${input.files} files, ${(input.hours * 60).toFixed(1)} min of audio.`,
+    '',
+    header,
+    rule,
+    ...table,
+    '',
+    `First and last are means over ${window} steps.${heldOut ? ` Held out: ${heldOut.files} files that training never saw.` : ''}`,
+  ];
+  if (input.skippedSteps > 0) text.push('', `${input.skippedSteps} steps were skipped because a gradient was not finite.`);
+  if (input.silentCrops > 0) text.push('', `${input.silentCrops} crops were silent; they were trained on as they are.`);
+  if (input.skipped.length > 0) {
+    text.push('', `${input.skipped.length} files were left out:`, '', ...input.skipped.map(({ path, reason }) => `- ${path}: ${reason}`));
+  } else {
+    text.push('', 'No file was left out.');
+  }
+  text.push('', `Checkpoint: ${input.checkpoint}`, '');
+  return text.join('\n');
+}
+
+/** Writes report.md, report.json and curves.svg into a run's folder; returns the report's text. */
+export async function writeReport(out: string, input: ReportInput): Promise<string> {
+  const lines = await readMetricsLog(join(out, 'metrics.jsonl'));
+  const text = reportText(input, lines);
+  const window = Math.max(1, Math.floor(lines.length / 20));
+  const curve = (key: keyof Losses) => smooth(lines.map((line) => line[key]), window);
+  const svg = drawCurves([
+    {
+      title: 'Cross-entropy of the codes (nats a codebook)',
+      series: [{ label: 'lossRvq', color: '#1f77b4', values: curve('lossRvq') }],
+      references: [{ label: 'label frequency', value: input.training.labelFrequencyLoss }],
+    },
+    {
+      title: 'Squared error of the constant-Q spectrum',
+      series: [{ label: 'lossCqt', color: '#d62728', values: curve('lossCqt') }],
+      references: [{ label: 'mean of each bin', value: input.training.cqtMeanLoss }],
+    },
+    {
+      title: 'Accuracy of the codes',
+      series: [{ label: 'accuracy', color: '#2ca02c', values: curve('accuracy') }],
+      references: [{ label: 'most frequent label', value: input.training.majorityAccuracy }],
+    },
+  ]);
+  await writeAtomically(join(out, 'report.md'), [new TextEncoder().encode(text)]);
+  await writeAtomically(join(out, 'curves.svg'), [new TextEncoder().encode(svg)]);
+  await writeJson(join(out, 'report.json'), input);
+  return text;
+}

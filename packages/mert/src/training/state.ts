@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Tensor } from '@dawnchorus/tensor';
+import { type PretrainConfig, toHuggingFace } from '../config/index.ts';
+import { readSafetensors, writeJson, writeSafetensors } from '../files/index.ts';
+import { loadParameters, namedForHuggingFace } from '../model/checkpoint.ts';
+
+/** What a resumed run must know besides its tensors. */
+export interface TrainerState {
+  /** Steps done. */
+  step: number;
+  /** The optimiser's own count. */
+  optimizerSteps: number;
+  config: PretrainConfig;
+  /** The step at which the run was to end. */
+  stopAt: number;
+  /** Folder of the training files, by name, so that a resumed run draws the same ones. */
+  data: string;
+  files: string[];
+}
+
+export interface CheckpointParts {
+  /** The student, written under Hugging Face's names as `model.safetensors`. */
+  student: ReadonlyMap<string, Tensor>;
+  /** Everything else that training needs: heads, moments, label counts. */
+  training: ReadonlyMap<string, Tensor>;
+}
+
+async function writeTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+  await writeSafetensors(
+    path,
+    [...tensors].map(([name, tensor]) => [
+      name,
+      { dtype: 'F32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Float32Array },
+    ]),
+    { format: 'pt' },
+  );
+}
+
+/** Saves tensors under Hugging Face's spelling of their names. */
+export async function saveTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+  await writeTensors(path, namedForHuggingFace(tensors));
+}
+
+/** Fills tensors from a file that saveTensors wrote. */
+export async function loadTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+  loadParameters(tensors, await readSafetensors(path), { path });
+}
+
+/** The newest whole checkpoint under a run's folder. */
+export function checkpointFolder(out: string): string | undefined {
+  // A crash between the two renames of saveCheckpoint leaves only the previous one.
+  return [join(out, 'checkpoint'), join(out, 'checkpoint.previous')].find((path) => existsSync(join(path, 'trainer.json')));
+}
+
+/**
+ * Writes OUT/checkpoint: a Hugging Face model folder (config.json, preprocessor_config.json, model.safetensors) with what
+ * training needs beside it (training.safetensors, trainer.json). The old one stays until the new one is whole.
+ */
+export async function saveCheckpoint(out: string, parts: CheckpointParts, state: TrainerState): Promise<string> {
+  const final = join(out, 'checkpoint');
+  const previous = join(out, 'checkpoint.previous');
+  const temporary = join(out, 'checkpoint.writing');
+  try {
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary, { recursive: true });
+    await saveTensors(join(temporary, 'model.safetensors'), parts.student);
+    await saveTensors(join(temporary, 'training.safetensors'), parts.training);
+    const { config, preprocessor } = toHuggingFace(state.config);
+    await writeJson(join(temporary, 'config.json'), config);
+    await writeJson(join(temporary, 'preprocessor_config.json'), preprocessor);
+    await writeJson(join(temporary, 'trainer.json'), state);
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+  await rm(previous, { recursive: true, force: true });
+  if (existsSync(final)) await rename(final, previous);
+  await rename(temporary, final);
+  await rm(previous, { recursive: true, force: true });
+  return final;
+}
+
+export async function loadTrainerState(folder: string): Promise<TrainerState> {
+  const path = join(folder, 'trainer.json');
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as TrainerState;
+  } catch (cause) {
+    throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that pretrain wrote`, { cause });
+  }
+}
+
+export async function loadCheckpoint(folder: string, parts: CheckpointParts): Promise<void> {
+  await loadTensors(join(folder, 'model.safetensors'), parts.student);
+  await loadTensors(join(folder, 'training.safetensors'), parts.training);
+}

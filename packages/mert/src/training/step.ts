@@ -1,0 +1,216 @@
+import { nn, optim, valueAndGrad } from '@dawnchorus/autograd';
+import type { Cqt } from '@dawnchorus/dsp';
+import { add, apply, concat, indexSelect, ones, scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import type { PretrainConfig } from '../config/index.ts';
+import type { HostBatch } from '../data/batch.ts';
+import { Heads } from '../model/heads.ts';
+import { type Batch, objective } from '../model/objective.ts';
+import { Student } from '../model/student.ts';
+import type { RvqTeacher } from '../rvq/teacher.ts';
+
+/** Bins of the constant-Q spectrum: 7 octaves of 48. */
+export const CQT_BINS = 336;
+
+/** The teachers' settings of the constant-Q transform (nnAudio's CQT1992v2 as MERT calls it). */
+export const cqtSettings = { sampleRate: 24000, hopLength: 320, fMin: 32.7, bins: CQT_BINS, binsPerOctave: 48 } as const;
+
+export interface Teachers {
+  rvq: RvqTeacher;
+  cqt: Cqt;
+}
+
+/** What one step measured. Losses are in nats, before weighting; the CQT's is in squared magnitude. */
+export interface StepMetrics {
+  loss: number;
+  lossRvq: number;
+  lossCqt: number;
+  featurePenalty: number;
+  accuracy: number;
+  gradNorm: number;
+  /** Of each codebook. */
+  lossCodes: number[];
+  accuracies: number[];
+}
+
+function flat(clips: readonly Float32Array[]): Tensor {
+  const length = clips[0].length;
+  const data = new Float32Array(clips.length * length);
+  clips.forEach((clip, i) => data.set(clip, i * length));
+  return tensor(data, { shape: [clips.length, length] });
+}
+
+/** Uploads a batch and asks the teachers for its targets at the masked frames. */
+export function labelBatch({ clean, mixed, masks }: HostBatch, { rvq, cqt }: Teachers): Batch {
+  const frames = masks[0].length;
+  const heard = flat(clean);
+  const codes = rvq.encode(heard);
+  const spectrum = cqt.transform(heard).permute([0, 2, 1]);
+  // The same frame of each clip lies at another place in rows of frames, codes and spectra, which differ in length.
+  const places = (length: number) =>
+    Int32Array.from(masks.flatMap((mask, b) => [...mask.keys()].filter((t) => mask[t]).map((t) => b * length + t)));
+  const codeRows = tensor(places(codes[0].shape[1]));
+  return {
+    waveform: flat(mixed),
+    mask: tensor(Uint32Array.from(masks.flatMap((mask) => [...mask])), { shape: [masks.length, frames], dtype: 'bool' }),
+    rows: tensor(places(frames)),
+    labels: concat(codes.map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows))),
+    cqt: indexSelect(spectrum.reshape([-1, spectrum.shape[2]]), 0, tensor(places(spectrum.shape[1]))),
+  };
+}
+
+/** Sums over what the student was asked to predict, from which the trivial guesses are scored. */
+export interface TargetStatistics {
+  /** Occurrences of each code, [numCodebooks, codebookSize]. */
+  labelCounts: Tensor;
+  /** Sum and sum of squares of each CQT bin, [2, bins]. */
+  cqtSums: Tensor;
+  /** Frames seen, [1]. */
+  frames: Tensor;
+}
+
+/** A student in training: its heads, its optimiser, and what it has seen. */
+export interface Trainer {
+  student: Student;
+  heads: Heads;
+  optimizer: optim.AdamW;
+  parameters: Map<string, Tensor>;
+  statistics: TargetStatistics;
+  schedule: (step: number) => number;
+}
+
+function kept(make: () => Tensor): Tensor {
+  return scope(() => make().retain());
+}
+
+export function createTrainer(config: PretrainConfig): Trainer {
+  const { model, rvq } = config;
+  const keys = nn.keySequence(config.training.seed);
+  const student = new Student(model, keys);
+  const heads = new Heads(
+    {
+      hiddenSize: model.hiddenSize,
+      numCodebooks: rvq.numCodebooks,
+      codebookSize: rvq.codebookSize,
+      finalDim: model.finalDim,
+      cqtBins: CQT_BINS,
+      logitTemperature: model.logitTemperature,
+    },
+    keys,
+  );
+  const parameters = new Map([...student.namedParameters(), ...heads.namedParameters()]);
+  const { betas, eps, weightDecay, clipNorm, learningRate, warmupSteps } = config.optimizer;
+  const optimizer = new optim.AdamW(parameters, { betas, eps, weightDecay, clipNorm });
+  const schedule = optim.polynomialDecay({ peak: learningRate, warmupSteps, totalSteps: config.training.steps + 1 });
+  const empty = (shape: number[]) => kept(() => ones(shape).mul(0));
+  const statistics = {
+    labelCounts: empty([rvq.numCodebooks, rvq.codebookSize]),
+    cqtSums: empty([2, CQT_BINS]),
+    frames: empty([1]),
+  };
+  return { student, heads, optimizer, parameters, statistics, schedule };
+}
+
+/** What a checkpoint holds besides the student: heads, moments and statistics. */
+export function trainingTensors({ heads, optimizer, statistics }: Trainer): Map<string, Tensor> {
+  const named = new Map<string, Tensor>(heads.namedParameters());
+  optimizer.moments.forEach(({ first, second }, i) => {
+    named.set(`optimizer.${i}.firstMoment`, first);
+    named.set(`optimizer.${i}.secondMoment`, second);
+  });
+  for (const [name, value] of Object.entries(statistics)) named.set(`statistics.${name}`, value);
+  return named;
+}
+
+/** Adds a batch's targets to the sums. */
+function countTargets(statistics: TargetStatistics, { labels, cqt }: Batch): void {
+  const [codebooks, size] = statistics.labelCounts.shape;
+  const rows = labels.shape[1];
+  const next: TargetStatistics = scope(() => {
+    const one = ones([codebooks, rows]);
+    const counts = apply('scatterAdd', [one, labels], { axis: 1, extent: size })[0];
+    const sums = concat([cqt.sum({ dim: 0, keepdim: true }), cqt.square().sum({ dim: 0, keepdim: true })]);
+    return {
+      labelCounts: add(statistics.labelCounts, counts).retain(),
+      cqtSums: add(statistics.cqtSums, sums).retain(),
+      frames: add(statistics.frames, rows).retain(),
+    };
+  });
+  for (const old of [statistics.labelCounts, statistics.cqtSums, statistics.frames]) old.dispose();
+  Object.assign(statistics, next);
+}
+
+async function readMetrics(packed: Tensor, codebooks: number): Promise<StepMetrics> {
+  const [loss, lossCqt, featurePenalty, squaredNorm, ...rest] = (await packed.data()) as Float32Array;
+  packed.dispose();
+  const lossCodes = rest.slice(0, codebooks);
+  const accuracies = rest.slice(codebooks);
+  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return {
+    loss,
+    lossRvq: mean(lossCodes),
+    lossCqt,
+    featurePenalty,
+    accuracy: mean(accuracies),
+    gradNorm: Math.sqrt(squaredNorm),
+    lossCodes,
+    accuracies,
+  };
+}
+
+/** One step of pretraining: label, forward, backward, update. Everything is on its way when this returns. */
+export function trainStep(
+  trainer: Trainer,
+  teachers: Teachers,
+  host: HostBatch,
+  config: PretrainConfig,
+  step: number,
+): Promise<StepMetrics> {
+  const { student, heads, optimizer, parameters } = trainer;
+  const packed = scope(() => {
+    const batch = labelBatch(host, teachers);
+    countTargets(trainer.statistics, batch);
+    const keys = nn.keySequence(config.training.seed, step);
+    const { gradients, auxiliary } = valueAndGrad(
+      () => {
+        const output = objective(student, heads, batch, config.loss, keys);
+        return { loss: output.loss, auxiliary: output };
+      },
+      [...parameters.values()],
+    );
+    const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
+    const squaredNorm = optimizer.step(named, trainer.schedule(step));
+    return packOutput(auxiliary, squaredNorm);
+  });
+  return readMetrics(packed, config.rvq.numCodebooks);
+}
+
+function packOutput(output: ReturnType<typeof objective>, squaredNorm: Tensor): Tensor {
+  const scalars = [output.loss, output.lossCqt, output.featurePenalty, squaredNorm].map((value) => value.reshape([1]));
+  return concat([...scalars, output.lossCodes, output.accuracy]);
+}
+
+/** A batch's losses, with the targets themselves so that guesses can be scored on them. */
+export interface Evaluation {
+  metrics: StepMetrics;
+  /** [numCodebooks * rows] */
+  labels: Int32Array;
+  /** [rows * bins] */
+  cqt: Float32Array;
+}
+
+/** The losses of a batch without dropout and without learning from it. */
+export async function evaluateStep(trainer: Trainer, teachers: Teachers, host: HostBatch, config: PretrainConfig): Promise<Evaluation> {
+  const { packed, labels, cqt } = scope(() => {
+    const batch = labelBatch(host, teachers);
+    const output = objective(trainer.student, trainer.heads, batch, config.loss);
+    return { packed: packOutput(output, tensor([0])), labels: batch.labels, cqt: batch.cqt };
+  });
+  const result = {
+    metrics: await readMetrics(packed, config.rvq.numCodebooks),
+    labels: (await labels.data()) as Int32Array,
+    cqt: (await cqt.data()) as Float32Array,
+  };
+  labels.dispose();
+  cqt.dispose();
+  return result;
+}
