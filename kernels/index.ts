@@ -2,6 +2,7 @@ export * from './contract.ts';
 export * as conv from './conv/index.ts';
 export * as cqt from './cqt/index.ts';
 export * as elementwise from './elementwise/index.ts';
+export * as fft from './fft/index.ts';
 export * as gather from './gather/index.ts';
 export * as matmul from './matmul/index.ts';
 export * as norm from './norm/index.ts';

@@ -1,5 +1,11 @@
 import { defineKernel } from '../contract.ts';
-import { cqtDirect as directSource } from '../generated/wgsl.ts';
+import {
+  cqtBands as bandsSource,
+  cqtDirect as directSource,
+  octet,
+  cqtPack as packSource,
+  cqtSpectrum as spectrumSource,
+} from '../generated/wgsl.ts';
 
 /** The constant-Q transform by its definition. Grid: (frames / 8, bins, clips). */
 export const cqtDirect = defineKernel({
@@ -8,4 +14,55 @@ export const cqtDirect = defineKernel({
   bindings: { x: 'read', taps: 'read', bins: 'read', out: 'readWrite' },
   parameters: { samples: 'u32', frames: 'u32', bins: 'u32', hop: 'u32', xOffset: 'u32' },
   constants: { COMPLEX: 'const COMPLEX = false;' },
+});
+
+/** Two real segments of clips to one complex row. Grid: (length / 64, pairs). */
+export const cqtPack = defineKernel({
+  name: 'cqt_pack',
+  source: packSource,
+  bindings: { x: 'read', out: 'readWrite' },
+  parameters: {
+    length: 'u32',
+    reach: 'u32',
+    samples: 'u32',
+    segments: 'u32',
+    segmentsPerClip: 'u32',
+    segmentSamples: 'u32',
+    firstPair: 'u32',
+    xOffset: 'u32',
+  },
+  constants: {},
+});
+
+/** The spectra of both segments, plain and a half sample later. Grid: (width / 64, pairs). */
+export const cqtSpectrum = defineKernel({
+  name: 'cqt_spectrum',
+  source: spectrumSource,
+  bindings: { z: 'read', roots: 'read', out: 'readWrite' },
+  parameters: { length: 'u32', width: 'u32', lowest: 'u32', halfRe: 'f32', halfIm: 'f32' },
+  constants: {},
+});
+
+/** Spectra times bands, folded and transformed back. Grid: (bins, pairs). */
+export const cqtBands = defineKernel({
+  name: 'cqt_bands',
+  source: `${octet}\n${bandsSource}`,
+  bindings: {
+    spectra: 'read',
+    bands: 'read',
+    bins: 'read',
+    phases: 'read',
+    roots: 'read',
+    out: 'readWrite',
+  },
+  parameters: {
+    width: 'u32',
+    bins: 'u32',
+    frames: 'u32',
+    segments: 'u32',
+    segmentsPerClip: 'u32',
+    segmentFrames: 'u32',
+    firstPair: 'u32',
+  },
+  constants: { POINTS: 'const POINTS = 512u;', COMPLEX: 'const COMPLEX = false;' },
 });

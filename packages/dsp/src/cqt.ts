@@ -1,5 +1,6 @@
 import { type Device, formatShape, Tensor, withDense } from '@dawnchorus/tensor';
 import { createDirectCqt } from './cqt-direct.ts';
+import { createFftCqt } from './cqt-fft.ts';
 import {
   type CqtNormalization,
   type CqtSettings,
@@ -22,7 +23,8 @@ export interface CqtOptions {
   readonly binsPerOctave: number;
   /** How coefficients are scaled by their filter's length l: `librosa` (default) sqrt(l), `convolutional` 1, `wrap` 2. */
   readonly normalization?: CqtNormalization;
-  readonly method?: 'direct';
+  /** `fft` (default) or `direct`, the definition itself: some 200 times the arithmetic, and the measure of the other. */
+  readonly method?: 'fft' | 'direct';
   readonly output?: CqtOutput;
 }
 
@@ -57,10 +59,11 @@ export interface Cqt {
  * @throws RangeError when a setting is out of range or the top bin lies above half the sample rate.
  */
 export function createCqt(device: Device, options: CqtOptions): Cqt {
-  const { output = 'magnitude', normalization = 'librosa' } = options;
+  const { method = 'fft', output = 'magnitude', normalization = 'librosa' } = options;
   const settings: CqtSettings = { ...options, normalization };
   checkCqtSettings(settings);
-  const implementation = createDirectCqt(device, settings, output);
+  const implementation =
+    method === 'direct' ? createDirectCqt(device, settings, output) : createFftCqt(device, settings, output);
   const frames = (samples: number) => Math.floor(samples / settings.hopLength) + 1;
   let disposed = false;
 

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { type Cqt, type CqtOptions, createCqt } from '../src/cqt.ts';
 import { golden, relativeError } from './golden.ts';
 
-const methods = ['direct'] as const;
+const methods = ['direct', 'fft'] as const;
 const tolerances = { direct: 3e-5, fft: 5e-5 };
 const teacher: CqtOptions = { sampleRate: 24000, hopLength: 320, fMin: 32.7, bins: 336, binsPerOctave: 48 };
 // Two octaves of short filters (the longest has 1034 taps), for tests that need many transforms.
@@ -72,11 +72,14 @@ for (const method of methods) {
     const samples = 53120;
     const frames = samples / 320 + 1;
     const bins = [0, 47, 191, 335];
-    const magnitude = await transform({ ...teacher, method }, ...bins.map((k) => tone(samples, frequencies[k], 24000)));
-    bins.forEach((k, row) => {
-      const middle = magnitude[(row * 336 + k) * frames + (frames - 1) / 2];
+    const tones = bins.map((k) => tone(samples, frequencies[k], 24000));
+    // So far apart that the tones do not reach each other's bins.
+    const chord = tones[0].map((_, i) => tones.reduce((sum, each) => sum + each[i], 0));
+    const magnitude = await transform({ ...teacher, method }, chord);
+    for (const k of bins) {
+      const middle = magnitude[k * frames + (frames - 1) / 2];
       assert.ok(Math.abs(middle / (Math.sqrt(lengths[k]) / 2) - 1) < 1e-3);
-    });
+    }
   });
 
   test(`${method}: an impulse on a frame's centre gives 2 / sqrt(length) in every bin of even length`, async () => {
@@ -211,7 +214,7 @@ function reference(x: ArrayLike<number>, { sampleRate, hopLength, fMin, bins, bi
 test('both methods agree with the definition for any settings and any length', async () => {
   const settings = fc.record({
     sampleRate: fc.constantFrom(8000, 11025, 24000),
-    hopLength: fc.integer({ min: 1, max: 200 }),
+    hopLength: fc.integer({ min: 8, max: 200 }),
     fMin: fc.double({ min: 100, max: 1500, noNaN: true }),
     bins: fc.integer({ min: 1, max: 12 }),
     binsPerOctave: fc.integer({ min: 1, max: 24 }),
@@ -231,6 +234,31 @@ test('both methods agree with the definition for any settings and any length', a
       }
     }),
     { numRuns: 40 },
+  );
+});
+
+test('fft: long clips go in segments that join without a seam', async () => {
+  const options: CqtOptions = { ...small, hopLength: 7, bins: 3 };
+  const x = noise(16000, 8);
+  const expected = await transform(
+    { ...options, method: 'direct' },
+    x,
+    x.map((value) => -value),
+    noise(16000, 9),
+  );
+  const got = await transform(
+    options,
+    x,
+    x.map((value) => -value),
+    noise(16000, 9),
+  );
+  assert.ok(relativeError(got, expected) < tolerances.fft);
+});
+
+test('fft: filters that are too long for the hop are refused', () => {
+  assert.throws(
+    () => createCqt(device, { ...teacher, hopLength: 32 }),
+    /50460 samples, over 1024 hops of 32; .* use method 'direct'/,
   );
 });
 
