@@ -1,3 +1,4 @@
+import { createProfiler, type ProfileRow } from '../kernel/profiler.ts';
 import { createRecorder, type Recorder } from '../kernel/recorder.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
@@ -96,6 +97,24 @@ export class Device {
     // A recycled buffer may still be read by recorded work, which a queue write would overtake.
     this.flush();
     this.gpu.queue.writeBuffer(storage.buffer.gpu, byteOffset, data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  /**
+   * Runs `body` and returns how long each kernel took on the GPU. Each dispatch gets a pass of its own meanwhile, so the
+   * whole is slower than without.
+   *
+   * @throws Error when the adapter has no timestamp-query.
+   */
+  async profile(body: () => unknown): Promise<ProfileRow[]> {
+    const profiler = createProfiler(this.gpu);
+    this.recorder.setProfiler(profiler);
+    try {
+      await body();
+      await this.synchronize();
+    } finally {
+      this.recorder.setProfiler(undefined);
+    }
+    return profiler.finish();
   }
 
   throwPendingError(): void {

@@ -2,6 +2,7 @@ import type { Kernel, ParameterType, ParameterValues } from '@dawnchorus/kernels
 import type { PooledBuffer } from '../memory/pool.ts';
 import { SLOT_BYTES, writeParameters } from './parameters.ts';
 import { type Constants, createPipelineCache } from './pipelines.ts';
+import type { Profiler } from './profiler.ts';
 
 /** How many workgroups along x, y and z. */
 export type Grid = readonly [number, number, number];
@@ -16,6 +17,8 @@ export interface Dispatch<P extends Record<string, ParameterType>> {
   readonly buffers: readonly PooledBuffer[];
   readonly parameters: ParameterValues<P>;
   readonly grid: Grid;
+  /** Name in profiles; the kernel's own by default. */
+  readonly label?: string;
 }
 
 const DISPATCHES_PER_SUBMIT = 128;
@@ -38,6 +41,7 @@ export function createRecorder(device: GPUDevice) {
   let encoder: GPUCommandEncoder | undefined;
   let pass: GPUComputePassEncoder | undefined;
   let slots = 0;
+  let profiler: Profiler | undefined;
   const statistics = { dispatches: 0, submits: 0 };
 
   function bindGroup(layout: { key: string; gpu: GPUBindGroupLayout }, buffers: readonly PooledBuffer[]): GPUBindGroup {
@@ -68,7 +72,7 @@ export function createRecorder(device: GPUDevice) {
     const pipeline = pipelines.get(work.kernel, work.constants ?? {}, work.library);
     if (!pass) {
       encoder ??= device.createCommandEncoder();
-      pass = encoder.beginComputePass();
+      pass = encoder.beginComputePass(profiler && { timestampWrites: profiler.stamps(work.label ?? work.kernel.name) });
     }
     const offset = slots++ * SLOT_BYTES;
     writeParameters(staging, offset, work.kernel, work.parameters);
@@ -76,6 +80,10 @@ export function createRecorder(device: GPUDevice) {
     pass.setBindGroup(0, bindGroup(pipeline.layout, work.buffers), [offset]);
     pass.dispatchWorkgroups(x, y, z);
     statistics.dispatches++;
+    if (profiler) {
+      pass.end();
+      pass = undefined;
+    }
     if (slots === DISPATCHES_PER_SUBMIT) flush();
   }
 
@@ -93,7 +101,9 @@ export function createRecorder(device: GPUDevice) {
     if (!encoder) return;
     if (slots > 0) device.queue.writeBuffer(parameterBuffer, 0, staging.buffer, 0, slots * SLOT_BYTES);
     slots = 0;
+    const afterSubmit = profiler?.resolve(encoder);
     device.queue.submit([encoder.finish()]);
+    afterSubmit?.();
     encoder = undefined;
     statistics.submits++;
   }
@@ -103,7 +113,13 @@ export function createRecorder(device: GPUDevice) {
     bindGroups.clear();
   }
 
-  return { dispatch, copyBuffer, flush, forgetBuffer, statistics, pipelines };
+  /** From now on every dispatch is timed; undefined ends it. */
+  function setProfiler(next: Profiler | undefined): void {
+    flush();
+    profiler = next;
+  }
+
+  return { setProfiler, dispatch, copyBuffer, flush, forgetBuffer, statistics, pipelines };
 }
 
 export type Recorder = ReturnType<typeof createRecorder>;
