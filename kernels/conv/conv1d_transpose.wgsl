@@ -1,6 +1,6 @@
 // out[b, c, i] = sum over o, k, t with t stride + k dilation - padding = i of y[b, o, t] weight[o, c, k], in groups:
 // the transposed convolution, which is also conv1d's gradient with respect to its input.
-// A thread makes 4 channels x 4 positions that lie `stride` apart, so that all four meet the same taps.
+// A thread makes 4 channels x 8 positions that lie `stride` apart, so that all of them meet the same taps.
 struct Params {
   channels: u32,
   length: u32,
@@ -31,14 +31,18 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let group = id.y / tiles;
   let c = (id.y % tiles) * 4u;
   let phase = id.x % params.stride;
-  let first = (id.x / params.stride) * 4u * params.stride + phase;
+  let first = (id.x / params.stride) * 8u * params.stride + phase;
   if (group >= params.groups || first >= params.length) { return; }
   let batch = id.z;
   let within = min(vec4<u32>(c) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(perGroup - 1u)) * params.kernel;
-  var s0 = vec4<f32>();
-  var s1 = vec4<f32>();
-  var s2 = vec4<f32>();
-  var s3 = vec4<f32>();
+  var e0 = vec4<f32>();
+  var e1 = vec4<f32>();
+  var e2 = vec4<f32>();
+  var e3 = vec4<f32>();
+  var l0 = vec4<f32>();
+  var l1 = vec4<f32>();
+  var l2 = vec4<f32>();
+  var l3 = vec4<f32>();
   for (var k = 0u; k < params.kernel; k++) {
     // A multiple of the stride added before the subtraction keeps it above zero without changing its remainder.
     let lift = (k * params.dilation) / params.stride + 1u;
@@ -49,21 +53,33 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     for (var o = 0u; o < yPerGroup; o++) {
       let channel = group * yPerGroup + o;
       let base = params.yOffset + (batch * params.yChannels + channel) * params.yLength;
-      let g = vec4<f32>(load(base, t), load(base, t + 1u), load(base, t + 2u), load(base, t + 3u));
+      let early = vec4<f32>(load(base, t), load(base, t + 1u), load(base, t + 2u), load(base, t + 3u));
+      let late = vec4<f32>(load(base, t + 4u), load(base, t + 5u), load(base, t + 6u), load(base, t + 7u));
       let w = params.weightOffset + channel * perGroup * params.kernel + within + k;
-      s0 += weight[w.x] * g;
-      s1 += weight[w.y] * g;
-      s2 += weight[w.z] * g;
-      s3 += weight[w.w] * g;
+      let w0 = weight[w.x];
+      let w1 = weight[w.y];
+      let w2 = weight[w.z];
+      let w3 = weight[w.w];
+      e0 += w0 * early;
+      l0 += w0 * late;
+      e1 += w1 * early;
+      l1 += w1 * late;
+      e2 += w2 * early;
+      l2 += w2 * late;
+      e3 += w3 * early;
+      l3 += w3 * late;
     }
   }
   let base = (batch * params.channels + group * perGroup + c) * params.length;
-  for (var j = 0u; j < 4u; j++) {
-    let i = first + j * params.stride;
-    if (i >= params.length) { break; }
-    out[base + i] = s0[j];
-    if (c + 1u < perGroup) { out[base + params.length + i] = s1[j]; }
-    if (c + 2u < perGroup) { out[base + 2u * params.length + i] = s2[j]; }
-    if (c + 3u < perGroup) { out[base + 3u * params.length + i] = s3[j]; }
+  for (var r = 0u; r < min(4u, perGroup - c); r++) {
+    var early = e0;
+    var late = l0;
+    if (r == 1u) { early = e1; late = l1; }
+    if (r == 2u) { early = e2; late = l2; }
+    if (r == 3u) { early = e3; late = l3; }
+    for (var j = 0u; j < 8u; j++) {
+      let i = first + j * params.stride;
+      if (i < params.length) { out[base + r * params.length + i] = select(late[j % 4u], early[j % 4u], j < 4u); }
+    }
   }
 }

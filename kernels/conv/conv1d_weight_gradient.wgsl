@@ -1,5 +1,5 @@
 // out[split, o, c, k] = sum over the split's share of (b, t) of grad[b, o, t] x[b, c, t stride + k dilation - padding].
-// A thread makes 4 output channels x 4 neighbours in the flattened (c, k); the sum over splits is a second pass, so
+// A thread makes 8 output channels x 4 neighbours in the flattened (c, k); the sum over splits is a second pass, so
 // that small weights still fill the machine and the order of the sum never changes.
 struct Params {
   batch: u32,
@@ -25,25 +25,35 @@ fn load(at: u32, position: u32) -> f32 {
   return select(0.0, x[at + min(position, params.inLength - 1u)], position < params.inLength);
 }
 
+fn store(at: u32, count: u32, values: vec4<f32>) {
+  for (var j = 0u; j < count; j++) { out[at + j] = values[j]; }
+}
+
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let perGroup = params.outChannels / params.groups;
   let inPerGroup = params.inChannels / params.groups;
   let columns = inPerGroup * params.kernel;
-  let tiles = (perGroup + 3u) / 4u;
+  let tiles = (perGroup + 7u) / 8u;
   let group = id.y / tiles;
-  let o = (id.y % tiles) * 4u;
+  let o = (id.y % tiles) * 8u;
   let column = id.x * 4u;
   if (group >= params.groups || column >= columns) { return; }
   let flat = min(vec4<u32>(column) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(columns - 1u));
   let channel = (group * inPerGroup + flat / params.kernel) * params.inLength + params.xOffset;
   let shift = (flat % params.kernel) * params.dilation - params.padding;
-  let rows = (group * perGroup + min(vec4<u32>(o) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(perGroup - 1u))) * params.outLength
-    + params.gradOffset;
+  let four = vec4<u32>(0u, 1u, 2u, 3u);
+  let last = vec4<u32>(perGroup - 1u);
+  let upper = (group * perGroup + min(o + four, last)) * params.outLength + params.gradOffset;
+  let lower = (group * perGroup + min(o + 4u + four, last)) * params.outLength + params.gradOffset;
   var s0 = vec4<f32>();
   var s1 = vec4<f32>();
   var s2 = vec4<f32>();
   var s3 = vec4<f32>();
+  var s4 = vec4<f32>();
+  var s5 = vec4<f32>();
+  var s6 = vec4<f32>();
+  var s7 = vec4<f32>();
   let start = id.z * params.chunk;
   let end = min(params.batch * params.outLength, start + params.chunk);
   var b = start / params.outLength;
@@ -52,11 +62,17 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let at = channel + b * params.inChannels * params.inLength;
     let p = t * params.stride + shift;
     let xs = vec4<f32>(load(at.x, p.x), load(at.y, p.y), load(at.z, p.z), load(at.w, p.w));
-    let g = rows + b * params.outChannels * params.outLength + t;
-    s0 += grad[g.x] * xs;
-    s1 += grad[g.y] * xs;
-    s2 += grad[g.z] * xs;
-    s3 += grad[g.w] * xs;
+    let step = b * params.outChannels * params.outLength + t;
+    let u = upper + step;
+    let l = lower + step;
+    s0 += grad[u.x] * xs;
+    s1 += grad[u.y] * xs;
+    s2 += grad[u.z] * xs;
+    s3 += grad[u.w] * xs;
+    s4 += grad[l.x] * xs;
+    s5 += grad[l.y] * xs;
+    s6 += grad[l.z] * xs;
+    s7 += grad[l.w] * xs;
     t++;
     if (t == params.outLength) {
       t = 0u;
@@ -64,10 +80,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
   }
   let base = (id.z * params.outChannels + group * perGroup + o) * columns + column;
-  for (var j = 0u; j < min(4u, columns - column); j++) {
-    out[base + j] = s0[j];
-    if (o + 1u < perGroup) { out[base + columns + j] = s1[j]; }
-    if (o + 2u < perGroup) { out[base + 2u * columns + j] = s2[j]; }
-    if (o + 3u < perGroup) { out[base + 3u * columns + j] = s3[j]; }
-  }
+  let stored = min(4u, columns - column);
+  let rows = min(8u, perGroup - o);
+  if (rows > 0u) { store(base + 0u * columns, stored, s0); }
+  if (rows > 1u) { store(base + 1u * columns, stored, s1); }
+  if (rows > 2u) { store(base + 2u * columns, stored, s2); }
+  if (rows > 3u) { store(base + 3u * columns, stored, s3); }
+  if (rows > 4u) { store(base + 4u * columns, stored, s4); }
+  if (rows > 5u) { store(base + 5u * columns, stored, s5); }
+  if (rows > 6u) { store(base + 6u * columns, stored, s6); }
+  if (rows > 7u) { store(base + 7u * columns, stored, s7); }
 }

@@ -26,7 +26,7 @@ export const conv1d = defineKernel({
   constants: { PADDED: 'const PADDED = true;' },
 });
 
-/** Grid: (stride * ceil(length / stride / 4) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
+/** Grid: (stride * ceil(length / stride / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
 export const conv1dTranspose = defineKernel({
   name: 'conv1d_transpose',
   source: transposeSource,
@@ -47,7 +47,7 @@ export const conv1dTranspose = defineKernel({
   constants: {},
 });
 
-/** Grid: (inChannels / groups * kernel / 32, groups * ceil(outChannels / groups / 4) / 8, splits). */
+/** Grid: (inChannels / groups * kernel / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */
 export const conv1dWeightGradient = defineKernel({
   name: 'conv1d_weight_gradient',
   source: weightGradientSource,

@@ -21,7 +21,7 @@ const parameters = {
   batchStart: 'u32',
 } as const;
 
-/** 4 x 4 outputs a thread, no workgroup memory. Grid: (n / 32, m / 32, batch). */
+/** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */
 export const matmulRegister = defineKernel({
   name: 'matmul_register',
   source: registerSource,

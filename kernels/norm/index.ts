@@ -21,7 +21,7 @@ export const norm = defineKernel({
     biasOffset: 'u32',
     eps: 'f32',
   },
-  constants: {},
+  constants: { LANES: 'const LANES = 64u;' },
 });
 
 /** Gradient with respect to the input. Grid: rows. */
@@ -40,7 +40,7 @@ export const normBackwardInput = defineKernel({
     gradOffset: 'u32',
     statisticsOffset: 'u32',
   },
-  constants: {},
+  constants: { LANES: 'const LANES = 64u;' },
 });
 
 /** Gradients of weight and bias as [2, channels]. Grid: channels. */
@@ -58,5 +58,5 @@ export const normBackwardAffine = defineKernel({
     gradOffset: 'u32',
     statisticsOffset: 'u32',
   },
-  constants: {},
+  constants: { LANES: 'const LANES = 64u;' },
 });

@@ -3,6 +3,7 @@
 //   (row % groups) * channelsPerGroup + i / spatial
 // so layer norm is (groups 1, spatial 1) and group norm over [batch, channels, spatial] is itself.
 // Two passes, the mean first and then the squares about it: E[x^2] - mean^2 loses everything where the mean is large.
+// In front: LANES, the threads that share a row.
 struct Params {
   rows: u32,
   length: u32,
@@ -22,12 +23,12 @@ struct Params {
 // [rows, 2]: mean and 1 / sqrt(variance + eps), for the gradient.
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 
-var<workgroup> partial: array<f32, 64>;
+var<workgroup> partial: array<f32, LANES>;
 
 fn total(lane: u32, value: f32) -> f32 {
   partial[lane] = value;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] += partial[lane + step]; }
     workgroupBarrier();
   }
@@ -36,7 +37,7 @@ fn total(lane: u32, value: f32) -> f32 {
   return sum;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) grid: vec3<u32>,
@@ -47,20 +48,20 @@ fn main(
   let start = params.xOffset + base;
   let count = f32(params.length);
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += 64u) { sum += x[start + i]; }
+  for (var i = lane; i < params.length; i += LANES) { sum += x[start + i]; }
   var mean = total(lane, sum) / count;
   // The mean of what is left over mends the rounding of the first sum.
   sum = 0.0;
-  for (var i = lane; i < params.length; i += 64u) { sum += x[start + i] - mean; }
+  for (var i = lane; i < params.length; i += LANES) { sum += x[start + i] - mean; }
   mean += total(lane, sum) / count;
   sum = 0.0;
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let d = x[start + i] - mean;
     sum += d * d;
   }
   let inverse = inverseSqrt(total(lane, sum) / count + params.eps);
   let firstChannel = (row % params.groups) * params.channelsPerGroup;
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let channel = firstChannel + i / params.spatial;
     out[base + i] = (x[start + i] - mean) * inverse * weight[params.weightOffset + channel] + bias[params.biasOffset + channel];
   }

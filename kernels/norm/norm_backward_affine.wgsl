@@ -1,5 +1,6 @@
 // Gradients of norm.wgsl's weight and bias: one workgroup a channel sums dy xhat and dy over every row that holds it.
 // out is [2, channels]: weight, then bias.
+// In front: LANES, the threads that share a row.
 struct Params {
   rows: u32,
   length: u32,
@@ -16,9 +17,9 @@ struct Params {
 @group(0) @binding(3) var<storage, read> grad: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
-var<workgroup> partial: array<vec2<f32>, 64>;
+var<workgroup> partial: array<vec2<f32>, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) grid: vec3<u32>,
@@ -30,7 +31,7 @@ fn main(
   let within = (channel % params.channelsPerGroup) * params.spatial;
   let count = (params.rows / params.groups) * params.spatial;
   var sums = vec2<f32>();
-  for (var i = lane; i < count; i += 64u) {
+  for (var i = lane; i < count; i += LANES) {
     let row = firstRow + (i / params.spatial) * params.groups;
     let at = row * params.length + within + i % params.spatial;
     let g = grad[params.gradOffset + at];
@@ -40,7 +41,7 @@ fn main(
   }
   partial[lane] = sums;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] += partial[lane + step]; }
     workgroupBarrier();
   }

@@ -1,5 +1,6 @@
 // Gradient of norm.wgsl with respect to x:
 //   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
+// In front: LANES, the threads that share a row.
 struct Params {
   rows: u32,
   length: u32,
@@ -18,9 +19,9 @@ struct Params {
 @group(0) @binding(4) var<storage, read> grad: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-var<workgroup> partial: array<vec2<f32>, 64>;
+var<workgroup> partial: array<vec2<f32>, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) grid: vec3<u32>,
@@ -32,18 +33,18 @@ fn main(
   let inverse = statistics[params.statisticsOffset + 2u * row + 1u];
   let firstChannel = params.weightOffset + (row % params.groups) * params.channelsPerGroup;
   var sums = vec2<f32>();
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let g = grad[params.gradOffset + base + i] * weight[firstChannel + i / params.spatial];
     sums += vec2<f32>(g, g * (x[params.xOffset + base + i] - mean) * inverse);
   }
   partial[lane] = sums;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] += partial[lane + step]; }
     workgroupBarrier();
   }
   let means = partial[0] / f32(params.length);
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let g = grad[params.gradOffset + base + i] * weight[firstChannel + i / params.spatial];
     let xhat = (x[params.xOffset + base + i] - mean) * inverse;
     out[base + i] = inverse * (g - means.x - xhat * means.y);

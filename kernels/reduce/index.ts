@@ -19,7 +19,7 @@ export const reduceRows = defineKernel({
   source: rowsSource,
   bindings: { input: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', chunk: 'u32', offset: 'u32', scale: 'f32' },
-  constants,
+  constants: { LANES: 'const LANES = 64u;', ...constants },
 });
 
 /** Middle axis of [outer, length, inner], one thread a column and chunk. */

@@ -1,6 +1,6 @@
 // Reduces the last axis of [rows, length]: out[row, chunk] = combine over the chunk's elements, times scale.
 // One workgroup a row and chunk; a tree in workgroup memory, so the order is fixed and sums stay accurate.
-// In front: Scalar, and
+// In front: LANES, Scalar, and
 //   fn initial(first: Scalar) -> Scalar   what a sum starts from: 0, or the first element for a maximum
 //   fn load(x: Scalar) -> Scalar        applied to each element of the input (identity, square, …)
 //   fn combine(a: Scalar, b: Scalar) -> Scalar
@@ -16,9 +16,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> input: array<Scalar>;
 @group(0) @binding(2) var<storage, read_write> out: array<Scalar>;
 
-var<workgroup> partial: array<Scalar, 64>;
+var<workgroup> partial: array<Scalar, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
@@ -29,13 +29,13 @@ fn main(
   var sum = initial(input[base + group.x * params.chunk]);
   if (row < params.rows) {
     let end = min(params.length, (group.x + 1u) * params.chunk);
-    for (var i = group.x * params.chunk + lane; i < end; i += 64u) {
+    for (var i = group.x * params.chunk + lane; i < end; i += LANES) {
       sum = combine(sum, load(input[base + i]));
     }
   }
   partial[lane] = sum;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] = combine(partial[lane], partial[lane + step]); }
     workgroupBarrier();
   }

@@ -7,5 +7,5 @@ export const nearestCode = defineKernel({
   source: nearestCodeSource,
   bindings: { x: 'read', codebook: 'read', indices: 'readWrite', residual: 'readWrite' },
   parameters: { rows: 'u32', dimension: 'u32', codes: 'u32', xOffset: 'u32', codebookOffset: 'u32' },
-  constants: {},
+  constants: { LANES: 'const LANES = 64u;' },
 });

@@ -1,6 +1,6 @@
 // Softmax (or its logarithm) over the last axis of [rows, length]; one workgroup a row. The largest element is
 // subtracted first, sums are in f32.
-// In front: LOGARITHM.
+// In front: LANES, LOGARITHM.
 struct Params {
   rows: u32,
   length: u32,
@@ -10,9 +10,9 @@ struct Params {
 @group(0) @binding(1) var<storage, read> input: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
-var<workgroup> partial: array<f32, 64>;
+var<workgroup> partial: array<f32, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
@@ -22,26 +22,26 @@ fn main(
   let start = params.offset + row * params.length;
   let to = row * params.length;
   var best = -3.4028234e38;
-  for (var i = lane; i < params.length; i += 64u) { best = max(best, input[start + i]); }
+  for (var i = lane; i < params.length; i += LANES) { best = max(best, input[start + i]); }
   partial[lane] = best;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] = max(partial[lane], partial[lane + step]); }
     workgroupBarrier();
   }
   let largest = partial[0];
   workgroupBarrier();
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += 64u) { sum += exp(input[start + i] - largest); }
+  for (var i = lane; i < params.length; i += LANES) { sum += exp(input[start + i] - largest); }
   partial[lane] = sum;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] += partial[lane + step]; }
     workgroupBarrier();
   }
   let total = partial[0];
   let logTotal = log(total);
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let shifted = input[start + i] - largest;
     if (LOGARITHM) { out[to + i] = shifted - logTotal; } else { out[to + i] = exp(shifted) / total; }
   }

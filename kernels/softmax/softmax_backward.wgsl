@@ -1,5 +1,5 @@
 // Gradient of softmax (dx = y (dy - sum(dy y))) or of its logarithm (dx = dy - exp(y) sum(dy)) from the output y.
-// In front: LOGARITHM.
+// In front: LANES, LOGARITHM.
 struct Params {
   rows: u32,
   length: u32,
@@ -11,9 +11,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> grad: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
 
-var<workgroup> partial: array<f32, 64>;
+var<workgroup> partial: array<f32, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
@@ -22,18 +22,18 @@ fn main(
   let row = min(group.x + group.y * groups.x, params.rows - 1u);
   let base = row * params.length;
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let g = grad[params.gradOffset + base + i];
     if (LOGARITHM) { sum += g; } else { sum += g * y[params.yOffset + base + i]; }
   }
   partial[lane] = sum;
   workgroupBarrier();
-  for (var step = 32u; step > 0u; step /= 2u) {
+  for (var step = LANES / 2u; step > 0u; step /= 2u) {
     if (lane < step) { partial[lane] += partial[lane + step]; }
     workgroupBarrier();
   }
   let total = partial[0];
-  for (var i = lane; i < params.length; i += 64u) {
+  for (var i = lane; i < params.length; i += LANES) {
     let g = grad[params.gradOffset + base + i];
     let value = y[params.yOffset + base + i];
     if (LOGARITHM) { out[base + i] = g - exp(value) * total; } else { out[base + i] = value * (g - total); }

@@ -37,7 +37,12 @@ program
   .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
   .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', count)
   .option('--config <file>', 'YAML configuration, or the name of a preset (default: small)')
-  .option('--set <key=value>', 'change one setting, e.g. training.batchSize=8; may be given more than once', collect, [])
+  .option(
+    '--set <key=value>',
+    'change one setting, e.g. training.batchSize=8; may be given more than once',
+    collect,
+    [],
+  )
   .option('--seed <n>', 'seed of every random draw', wholeNumber)
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);
@@ -48,7 +53,11 @@ program
   .requiredOption('--model <dir>', 'model folder in Hugging Face’s MERT layout, e.g. OUT/checkpoint')
   .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
   .requiredOption('--out <file>', 'where the .npy goes')
-  .option('--layers <which>', 'all: [layers + 1, frames, dim]; mean over layers, or one layer’s number: [frames, dim]', 'all')
+  .option(
+    '--layers <which>',
+    'all: [layers + 1, frames, dim]; mean over layers, or one layer’s number: [frames, dim]',
+    'all',
+  )
   .action(embedCommand);
 
 program

@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDevice } from '@dawnchorus/tensor';
 import { loadConfig, presets } from '../config/index.ts';
-import { checkpointFolder, loadTrainerState } from '../training/state.ts';
 import { pretrain } from '../training/pretrain.ts';
+import { checkpointFolder, loadTrainerState } from '../training/state.ts';
 
 const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
 

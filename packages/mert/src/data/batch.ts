@@ -26,9 +26,16 @@ export function normaliseWaveform(samples: Float32Array): Float32Array {
 }
 
 /** The clips, mixture and masks of a step: all by (seed, step), whatever was drawn before. */
-export async function readBatch(dataset: Dataset, config: PretrainConfig, step: number, frames: number): Promise<HostBatch> {
+export async function readBatch(
+  dataset: Dataset,
+  config: PretrainConfig,
+  step: number,
+  frames: number,
+): Promise<HostBatch> {
   const { batchSize, seed } = config.training;
-  const clean = await Promise.all(Array.from({ length: batchSize }, (_, i) => dataset.readCrop((step - 1) * batchSize + i)));
+  const clean = await Promise.all(
+    Array.from({ length: batchSize }, (_, i) => dataset.readCrop((step - 1) * batchSize + i)),
+  );
   return prepareBatch(clean, config, step, frames, { seed, mixture: true });
 }
 

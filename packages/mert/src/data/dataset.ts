@@ -140,7 +140,10 @@ export async function openDataset({ folder, sampleRate, cropSamples, seed }: Dat
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         const random = hostRandom(seed, purpose.crop, index, attempt);
         // A file that turns out broken is replaced by a draw, which depends on the index alone, not on what was read before.
-        const at = attempt === 0 ? order(Math.floor(index / files.length))[index % files.length] : random.integer(0, files.length - 1);
+        const at =
+          attempt === 0
+            ? order(Math.floor(index / files.length))[index % files.length]
+            : random.integer(0, files.length - 1);
         try {
           const crop = await cropOf(files[at], random);
           if (!crop.every(Number.isFinite)) throw new Error('has samples that are not numbers (NaN or infinite)');

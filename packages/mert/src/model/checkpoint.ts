@@ -1,4 +1,4 @@
-import { tensor, type Tensor } from '@dawnchorus/tensor';
+import { type Tensor, tensor } from '@dawnchorus/tensor';
 import type { SafetensorsTensor } from '../files/index.ts';
 import { huggingFaceName } from './names.ts';
 
@@ -39,7 +39,9 @@ export function loadParameters(
     if (!weight) {
       if (!optional.includes(name)) problems.push(`${name}: missing`);
     } else if (weight.shape.join() !== parameter.shape.join()) {
-      problems.push(`${name}: shape [${weight.shape.join(', ')}] in the file, [${parameter.shape.join(', ')}] in the model`);
+      problems.push(
+        `${name}: shape [${weight.shape.join(', ')}] in the file, [${parameter.shape.join(', ')}] in the model`,
+      );
     } else if (!(weight.data instanceof Float32Array)) {
       problems.push(`${name}: dtype ${weight.dtype} in the file, expected F32, F16 or BF16`);
     } else {

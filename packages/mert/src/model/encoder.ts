@@ -13,7 +13,11 @@ class PositionalConvolution extends nn.Module {
     super();
     const { hiddenSize, numConvPosEmbeddings: kernel, numConvPosEmbeddingGroups: groups } = config;
     const std = Math.sqrt(4 / (kernel * hiddenSize));
-    this.conv = new nn.WeightNormConv1d(hiddenSize, hiddenSize, kernel, keys, { padding: Math.floor(kernel / 2), groups, std });
+    this.conv = new nn.WeightNormConv1d(hiddenSize, hiddenSize, kernel, keys, {
+      padding: Math.floor(kernel / 2),
+      groups,
+      std,
+    });
   }
 
   /** x [batch, time, features] -> the same shape. */

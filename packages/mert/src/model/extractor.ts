@@ -19,7 +19,8 @@ class ConvLayer extends nn.Module {
       bias: config.convBias,
       std,
     });
-    if (config.featExtractNorm === 'layer') this.layerNorm = new nn.LayerNorm(outChannels, { eps: config.layerNormEps });
+    if (config.featExtractNorm === 'layer')
+      this.layerNorm = new nn.LayerNorm(outChannels, { eps: config.layerNormEps });
     // One group a channel: each channel is normalised over the clip, so the extractor does not hear loudness.
     else if (index === 0) this.layerNorm = new nn.GroupNorm(outChannels, outChannels, { eps: config.layerNormEps });
   }

@@ -1,5 +1,17 @@
 import { nn } from '@dawnchorus/autograd';
-import { argmax, cast, eq, gather, logSoftmax, matmul, maximum, rsqrt, sumSquares, type Tensor, transpose } from '@dawnchorus/tensor';
+import {
+  argmax,
+  cast,
+  eq,
+  gather,
+  logSoftmax,
+  matmul,
+  maximum,
+  rsqrt,
+  sumSquares,
+  type Tensor,
+  transpose,
+} from '@dawnchorus/tensor';
 
 class CqtModel extends nn.Module {
   fc: nn.Linear;
@@ -54,7 +66,9 @@ export class Heads extends nn.Module {
   /** Logits of frames [rows, hiddenSize]: [numCodebooks, rows, codebookSize]. */
   logits(frames: Tensor): Tensor {
     const { numCodebooks, codebookSize, finalDim, logitTemperature } = this.config;
-    const projected = normalise(this.finalProj.forward(frames).reshape([-1, numCodebooks, finalDim])).permute([1, 0, 2]);
+    const projected = normalise(this.finalProj.forward(frames).reshape([-1, numCodebooks, finalDim])).permute([
+      1, 0, 2,
+    ]);
     const classes = normalise(this.labelEmbsConcat.reshape([numCodebooks, codebookSize, finalDim]));
     return matmul(projected, transpose(classes)).mul(1 / logitTemperature);
   }

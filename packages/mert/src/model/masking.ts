@@ -16,7 +16,11 @@ function spanFrames(random: HostRandom, frames: number, { probability, length, m
   if (spans === 0) return [];
   // Where the spans do not fit, the starts may come closer to the end, and what hangs over is cut.
   const shortest = frames - length <= spans ? frames - spans - 1 : length;
-  const starts = sampleWithoutReplacement(random, Math.max(1, frames - shortest), Math.min(spans, Math.max(1, frames - shortest)));
+  const starts = sampleWithoutReplacement(
+    random,
+    Math.max(1, frames - shortest),
+    Math.min(spans, Math.max(1, frames - shortest)),
+  );
   const masked = new Set<number>();
   for (const start of starts) for (let t = start; t < Math.min(frames, start + length); t++) masked.add(t);
   return [...masked].sort((a, b) => a - b);

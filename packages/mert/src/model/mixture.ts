@@ -19,7 +19,12 @@ export interface MixtureDraw {
 }
 
 /** What is mixed into each clip; an empty list leaves it clean. A batch of one has nothing to mix in. */
-export function drawMixture(random: HostRandom, batch: number, samples: number, options: MixtureOptions): MixtureDraw[][] {
+export function drawMixture(
+  random: HostRandom,
+  batch: number,
+  samples: number,
+  options: MixtureOptions,
+): MixtureDraw[][] {
   const pool = (batch - 1) * samples;
   const longest = Math.min(options.lengthRange[1], samples, pool);
   const shortest = Math.min(options.lengthRange[0], longest);
@@ -37,7 +42,11 @@ export function drawMixture(random: HostRandom, batch: number, samples: number, 
  * In-batch noise mixture (Li et al., 2024): adds parts of the other clips, clean, at full level. Parts may overlap, and
  * nothing is scaled or clipped. Returns new arrays; the clean batch stays as it was.
  */
-export function mix(clips: readonly Float32Array[], draws: readonly (readonly MixtureDraw[])[], volume: number): Float32Array[] {
+export function mix(
+  clips: readonly Float32Array[],
+  draws: readonly (readonly MixtureDraw[])[],
+  volume: number,
+): Float32Array[] {
   return clips.map((clip, i) => {
     const out = clip.slice();
     const others = clips.filter((_, j) => j !== i);

@@ -1,5 +1,5 @@
-import { indexSelect, type Tensor } from '@dawnchorus/tensor';
 import type { nn } from '@dawnchorus/autograd';
+import { indexSelect, type Tensor } from '@dawnchorus/tensor';
 import type { Heads } from './heads.ts';
 import type { Student } from './student.ts';
 
@@ -33,12 +33,21 @@ export interface ObjectiveOutput {
  * The pretraining loss of a batch: the cross-entropies of all codebooks summed, plus the weighted constant-Q error and
  * penalty on the convolutions' output (the mean of its squares).
  */
-export function objective(student: Student, heads: Heads, batch: Batch, weights: LossWeights, keys?: nn.KeySequence): ObjectiveOutput {
+export function objective(
+  student: Student,
+  heads: Heads,
+  batch: Batch,
+  weights: LossWeights,
+  keys?: nn.KeySequence,
+): ObjectiveOutput {
   const { features, hiddenStates } = student.forward(batch.waveform, { mask: batch.mask, keys });
   const last = hiddenStates[hiddenStates.length - 1];
   const frames = indexSelect(last.reshape([-1, last.shape[2]]), 0, batch.rows);
   const { lossCodes, lossCqt, accuracy } = heads.forward(frames, batch.labels, batch.cqt);
   const featurePenalty = features.square().mean();
-  const loss = lossCodes.sum().add(lossCqt.mul(weights.cqtWeight)).add(featurePenalty.mul(weights.featurePenaltyWeight));
+  const loss = lossCodes
+    .sum()
+    .add(lossCqt.mul(weights.cqtWeight))
+    .add(featurePenalty.mul(weights.featurePenaltyWeight));
   return { loss, lossCodes, lossCqt, featurePenalty, accuracy };
 }

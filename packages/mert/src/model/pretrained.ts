@@ -1,5 +1,5 @@
-import { readFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
@@ -29,7 +29,10 @@ async function readJson(path: string): Promise<unknown> {
   try {
     text = await readFile(path, 'utf8');
   } catch (cause) {
-    throw new Error(`${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and model.safetensors`, { cause });
+    throw new Error(
+      `${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and model.safetensors`,
+      { cause },
+    );
   }
   try {
     return JSON.parse(text);
@@ -55,7 +58,9 @@ export async function loadPretrained(folder: string): Promise<PretrainedModel> {
     doNormalize: config.doNormalize,
     embed(samples) {
       if (samples.length < reach) {
-        throw new RangeError(`embed: ${samples.length} samples are less than the ${reach} that one frame needs; use a longer clip`);
+        throw new RangeError(
+          `embed: ${samples.length} samples are less than the ${reach} that one frame needs; use a longer clip`,
+        );
       }
       const heard = config.doNormalize ? normaliseWaveform(samples) : samples;
       return scope(() => {

@@ -56,7 +56,9 @@ export class Student extends nn.Module {
     const multiplier = this.config.featureGradMult;
     const passed =
       multiplier === 1 ? features : features.mul(multiplier).add(stopGradient(features.mul(1 - multiplier)));
-    const projected = this.featureProjection.projection.forward(this.featureProjection.layerNorm.forward(transpose(passed)));
+    const projected = this.featureProjection.projection.forward(
+      this.featureProjection.layerNorm.forward(transpose(passed)),
+    );
     let hidden = this.inputDropout.forward(projected, keys);
     if (mask) hidden = where(mask.unsqueeze(-1), this.maskedSpecEmbed, hidden);
     return { features, hiddenStates: this.encoder.forward(hidden, keys) };

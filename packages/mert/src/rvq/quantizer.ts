@@ -156,7 +156,12 @@ const KMEANS_ITERATIONS = 12;
  * Lloyd's k-means from rows of x drawn at random. A cluster that loses all its rows keeps its centre.
  * Returns the centres [size, dimension] and how many rows chose each.
  */
-export function kMeans(x: Tensor, size: number, random: HostRandom, iterations = KMEANS_ITERATIONS): { means: Tensor; counts: Tensor } {
+export function kMeans(
+  x: Tensor,
+  size: number,
+  random: HostRandom,
+  iterations = KMEANS_ITERATIONS,
+): { means: Tensor; counts: Tensor } {
   const rows = x.shape[0];
   const starts =
     rows >= size

@@ -30,7 +30,10 @@ function analysisFilters(): Tensor {
 function logPower(waveform: Tensor): Tensor {
   const parts = conv1d(waveform.unsqueeze(1), analysisFilters(), { stride: HOP });
   const [batch, channels, frames] = parts.shape;
-  const power = parts.square().reshape([batch, 2, channels / 2, frames]).sum({ dim: 1 });
+  const power = parts
+    .square()
+    .reshape([batch, 2, channels / 2, frames])
+    .sum({ dim: 1 });
   return log(power.add(1e-4));
 }
 

@@ -105,7 +105,11 @@ function stackClips(clips: readonly Float32Array[]): Tensor {
 }
 
 /** Latent rows of enough clips for k-means. */
-async function latentsForKMeans(autoencoder: Autoencoder, { config, readClips }: TeacherTraining, first: number): Promise<Tensor> {
+async function latentsForKMeans(
+  autoencoder: Autoencoder,
+  { config, readClips }: TeacherTraining,
+  first: number,
+): Promise<Tensor> {
   const parts: Tensor[] = [];
   const wanted = KMEANS_ROWS_PER_CODE * config.codebookSize;
   for (let rows = 0, at = first; rows < wanted; at += config.batchSize) {
@@ -156,8 +160,12 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
     }
     const clips = await next;
     if (step < config.steps) next = readClips(step * config.batchSize, config.batchSize);
-    const result = scope(() => trainStep(autoencoder, quantizer, stackClips(clips), config.commitmentWeight, [...parameters.values()]));
-    scope(() => optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, result.gradients[i]])), schedule(step)));
+    const result = scope(() =>
+      trainStep(autoencoder, quantizer, stackClips(clips), config.commitmentWeight, [...parameters.values()]),
+    );
+    scope(() =>
+      optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, result.gradients[i]])), schedule(step)),
+    );
     const { codes, inputs, error } = result.auxiliary;
     quantizer?.update(codes, inputs, config, random);
     for (const tensor of [...result.gradients, ...inputs]) tensor.dispose();
@@ -169,7 +177,8 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
     }
     result.value.dispose();
     error.dispose();
-    if (!Number.isFinite(read[0])) throw new Error(`the acoustic teacher's loss became ${read[0]} at step ${step}; lower rvq.learningRate`);
+    if (!Number.isFinite(read[0]))
+      throw new Error(`the acoustic teacher's loss became ${read[0]} at step ${step}; lower rvq.learningRate`);
     onStep?.({ step, loss: read[0], error: read[1], perplexity: perplexities });
   }
   // The parameters keep the optimiser's arena alive as views of it.

@@ -33,7 +33,8 @@ function ticks(low: number, high: number): number[] {
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((m) => m * power).find((candidate) => candidate >= rough) ?? power * 10;
   const result: number[] = [];
-  for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-9; at += step) result.push(Number(at.toPrecision(12)));
+  for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-9; at += step)
+    result.push(Number(at.toPrecision(12)));
   return result;
 }
 
@@ -46,7 +47,9 @@ export function smooth(values: readonly number[], window: number): number[] {
 }
 
 function drawPanel({ title, series, references = [] }: Panel, top: number): string {
-  const all = [...series.flatMap(({ values }) => values), ...references.map(({ value }) => value)].filter(Number.isFinite);
+  const all = [...series.flatMap(({ values }) => values), ...references.map(({ value }) => value)].filter(
+    Number.isFinite,
+  );
   const low = Math.min(0, ...all);
   const high = Math.max(...all, low + 1e-9) * 1.04;
   const steps = Math.max(2, ...series.map(({ values }) => values.length));
@@ -54,7 +57,9 @@ function drawPanel({ title, series, references = [] }: Panel, top: number): stri
   const y = (value: number) => top + HEIGHT - BOTTOM - ((value - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const parts = [`<text x="${LEFT}" y="${top + 18}" font-weight="bold">${escape(title)}</text>`];
   for (const tick of ticks(low, high)) {
-    parts.push(`<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}" stroke="#ddd"/>`);
+    parts.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(tick).toFixed(1)}" y2="${y(tick).toFixed(1)}" stroke="#ddd"/>`,
+    );
     parts.push(`<text x="${LEFT - 6}" y="${(y(tick) + 4).toFixed(1)}" text-anchor="end">${tick}</text>`);
   }
   for (const step of ticks(1, steps).filter((tick) => Number.isInteger(tick) && tick >= 1)) {
@@ -62,11 +67,15 @@ function drawPanel({ title, series, references = [] }: Panel, top: number): stri
   }
   const labels: { text: string; color: string; at: number }[] = [];
   for (const { label, value } of references) {
-    parts.push(`<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}" stroke="#888" stroke-dasharray="5 4"/>`);
+    parts.push(
+      `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(value).toFixed(1)}" y2="${y(value).toFixed(1)}" stroke="#888" stroke-dasharray="5 4"/>`,
+    );
     labels.push({ text: label, color: '#666', at: y(value) });
   }
   for (const { label, color, values } of series) {
-    const points = values.map((value, i) => (Number.isFinite(value) ? `${x(i + 1).toFixed(1)},${y(value).toFixed(1)}` : '')).filter(Boolean);
+    const points = values
+      .map((value, i) => (Number.isFinite(value) ? `${x(i + 1).toFixed(1)},${y(value).toFixed(1)}` : ''))
+      .filter(Boolean);
     parts.push(`<polyline points="${points.join(' ')}" fill="none" stroke="${color}" stroke-width="1.6"/>`);
     labels.push({ text: label, color, at: y(values.at(-1) ?? 0) });
   }

@@ -11,8 +11,24 @@ import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE, trainTeacher } from '.
 import { heldOutBaselines, type TargetSums, trainingBaselines } from './baselines.ts';
 import { createProgress, formatDuration } from './progress.ts';
 import { type ReportInput, readMetricsLog, writeReport } from './report.ts';
-import { checkpointFolder, loadCheckpoint, loadTensors, loadTrainerState, saveCheckpoint, saveTensors, type TrainerState } from './state.ts';
-import { createTrainer, cqtSettings, evaluateStep, type Teachers, type Trainer, trainingTensors, trainStep } from './step.ts';
+import {
+  checkpointFolder,
+  loadCheckpoint,
+  loadTensors,
+  loadTrainerState,
+  saveCheckpoint,
+  saveTensors,
+  type TrainerState,
+} from './state.ts';
+import {
+  cqtSettings,
+  createTrainer,
+  evaluateStep,
+  type Teachers,
+  type Trainer,
+  trainingTensors,
+  trainStep,
+} from './step.ts';
 
 export interface PretrainOptions {
   device: Device;
@@ -70,7 +86,9 @@ async function sumsOf({ statistics }: Trainer): Promise<TargetSums> {
   const sums = (await statistics.cqtSums.data()) as Float32Array;
   const bins = statistics.cqtSums.shape[1];
   return {
-    labelCounts: Array.from({ length: codebooks }, (_, i) => Float64Array.from(counts.subarray(i * size, (i + 1) * size))),
+    labelCounts: Array.from({ length: codebooks }, (_, i) =>
+      Float64Array.from(counts.subarray(i * size, (i + 1) * size)),
+    ),
     cqtSum: Float64Array.from(sums.subarray(0, bins)),
     cqtSumOfSquares: Float64Array.from(sums.subarray(bins)),
     frames: await statistics.frames.item(),
@@ -78,7 +96,11 @@ async function sumsOf({ statistics }: Trainer): Promise<TargetSums> {
 }
 
 /** The acoustic teacher: loaded from the run's folder, or trained now and saved there. */
-async function obtainTeacher(options: PretrainOptions, folder: string, log: (line: string) => void): Promise<RvqTeacher | undefined> {
+async function obtainTeacher(
+  options: PretrainOptions,
+  folder: string,
+  log: (line: string) => void,
+): Promise<RvqTeacher | undefined> {
   const { config, out, stopped } = options;
   const path = join(out, 'teacher', 'rvq.safetensors');
   if (existsSync(path)) {
@@ -86,7 +108,8 @@ async function obtainTeacher(options: PretrainOptions, folder: string, log: (lin
     await loadTensors(path, teacher.named());
     return teacher;
   }
-  const clipSamples = Math.round((config.rvq.cropSeconds * config.audio.sampleRate) / SAMPLES_PER_CODE) * SAMPLES_PER_CODE;
+  const clipSamples =
+    Math.round((config.rvq.cropSeconds * config.audio.sampleRate) / SAMPLES_PER_CODE) * SAMPLES_PER_CODE;
   const dataset = await openDataset({
     folder,
     sampleRate: config.audio.sampleRate,
@@ -111,7 +134,9 @@ async function obtainTeacher(options: PretrainOptions, folder: string, log: (lin
   if (!teacher) return undefined;
   await mkdir(join(out, 'teacher'), { recursive: true });
   await saveTensors(path, teacher.named());
-  log(`teacher: ${config.rvq.numCodebooks} codebooks of ${config.rvq.codebookSize}, trained in ${formatDuration((performance.now() - start) / 1000)}; ${last}`);
+  log(
+    `teacher: ${config.rvq.numCodebooks} codebooks of ${config.rvq.codebookSize}, trained in ${formatDuration((performance.now() - start) / 1000)}; ${last}`,
+  );
   return teacher;
 }
 
@@ -134,7 +159,8 @@ async function evaluateHeldOut(
     const { metrics, labels, cqt } = await evaluateStep(trainer, teachers, host, config);
     const guesses = heldOutBaselines(sums, labels, cqt);
     for (const key of Object.keys(losses) as (keyof typeof losses)[]) losses[key] += metrics[key] / HELD_OUT_BATCHES;
-    for (const key of Object.keys(baselines) as (keyof typeof baselines)[]) baselines[key] += guesses[key] / HELD_OUT_BATCHES;
+    for (const key of Object.keys(baselines) as (keyof typeof baselines)[])
+      baselines[key] += guesses[key] / HELD_OUT_BATCHES;
   }
   return { losses, baselines, files: dataset.files.length };
 }
@@ -176,7 +202,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   if (state) {
     const changed = differences(config, state.config);
     if (changed.length > 0) {
-      throw new Error(`${out}: the run was started with another configuration:\n  ${changed.join('\n  ')}\nresume with the same one`);
+      throw new Error(
+        `${out}: the run was started with another configuration:\n  ${changed.join('\n  ')}\nresume with the same one`,
+      );
     }
   }
 
@@ -184,9 +212,16 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const samples = cropSamples(config.audio);
   const frames = frameCount(samples, config.model);
   const { sampleRate } = config.audio;
-  const dataset = await openDataset({ folder: folders.train, sampleRate, cropSamples: samples, seed: config.training.seed });
+  const dataset = await openDataset({
+    folder: folders.train,
+    sampleRate,
+    cropSamples: samples,
+    seed: config.training.seed,
+  });
   const minutes = (dataset.seconds / 60).toFixed(1);
-  log(`data: ${dataset.files.length} files, ${minutes} min, from ${folders.train}${dataset.skipped.length ? `; ${dataset.skipped.length} left out` : ''}`);
+  log(
+    `data: ${dataset.files.length} files, ${minutes} min, from ${folders.train}${dataset.skipped.length ? `; ${dataset.skipped.length} left out` : ''}`,
+  );
   for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
   if (state) checkFiles(dataset, folders.train, state);
 
@@ -239,7 +274,18 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       const seconds = (performance.now() - start) / 1000;
       const clipsPerSecond = config.training.batchSize / seconds;
       const learningRate = trainer.schedule(step);
-      metrics.append({ step, loss, lossRvq, lossCqt, accuracy, gradNorm, learningRate, clipsPerSecond, seconds, ...rest });
+      metrics.append({
+        step,
+        loss,
+        lossRvq,
+        lossCqt,
+        accuracy,
+        gradNorm,
+        learningRate,
+        clipsPerSecond,
+        seconds,
+        ...rest,
+      });
       done = step;
       progress.update(
         step,

@@ -1,5 +1,5 @@
-import { join } from 'node:path';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { SkippedFile } from '../data/dataset.ts';
 import { writeAtomically, writeJson } from '../files/index.ts';
 import type { Baselines } from './baselines.ts';
@@ -42,7 +42,10 @@ export interface ReportInput {
 
 export async function readMetricsLog(path: string): Promise<MetricsLine[]> {
   const text = await readFile(path, 'utf8');
-  return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as MetricsLine);
+  return text
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line) as MetricsLine);
 }
 
 function mean(lines: readonly MetricsLine[]): Losses {
@@ -50,7 +53,8 @@ function mean(lines: readonly MetricsLine[]): Losses {
   return { loss: of('loss'), lossRvq: of('lossRvq'), lossCqt: of('lossCqt'), accuracy: of('accuracy') };
 }
 
-const number = (value: number) => (Number.isFinite(value) ? value.toFixed(Math.abs(value) < 0.1 ? 4 : 3) : String(value));
+const number = (value: number) =>
+  Number.isFinite(value) ? value.toFixed(Math.abs(value) < 0.1 ? 4 : 3) : String(value);
 const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
 
 /** How far a loss fell, in words and figures. */
@@ -66,21 +70,39 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
   const { training, heldOut } = input;
   const rows = [
     ['loss', fall(first.loss, last.loss), '', ''],
-    ['lossRvq (nats a codebook)', fall(first.lossRvq, last.lossRvq), `${number(training.labelFrequencyLoss)} label frequency`],
-    ['accuracy', `${percent(first.accuracy)} -> ${percent(last.accuracy)}`, `${percent(training.majorityAccuracy)} most frequent label`],
-    ['lossCqt', fall(first.lossCqt, last.lossCqt), `${number(training.cqtMeanLoss)} mean of each bin, ${number(training.cqtZeroLoss)} silence`],
+    [
+      'lossRvq (nats a codebook)',
+      fall(first.lossRvq, last.lossRvq),
+      `${number(training.labelFrequencyLoss)} label frequency`,
+    ],
+    [
+      'accuracy',
+      `${percent(first.accuracy)} -> ${percent(last.accuracy)}`,
+      `${percent(training.majorityAccuracy)} most frequent label`,
+    ],
+    [
+      'lossCqt',
+      fall(first.lossCqt, last.lossCqt),
+      `${number(training.cqtMeanLoss)} mean of each bin, ${number(training.cqtZeroLoss)} silence`,
+    ],
   ];
   const heldOutRow = (name: string) => {
     if (!heldOut) return '';
     const { losses, baselines } = heldOut;
-    if (name.startsWith('lossRvq')) return `${number(losses.lossRvq)} (label frequency ${number(baselines.labelFrequencyLoss)})`;
-    if (name === 'accuracy') return `${percent(losses.accuracy)} (most frequent label ${percent(baselines.majorityAccuracy)})`;
+    if (name.startsWith('lossRvq'))
+      return `${number(losses.lossRvq)} (label frequency ${number(baselines.labelFrequencyLoss)})`;
+    if (name === 'accuracy')
+      return `${percent(losses.accuracy)} (most frequent label ${percent(baselines.majorityAccuracy)})`;
     if (name === 'lossCqt') return `${number(losses.lossCqt)} (mean of each bin ${number(baselines.cqtMeanLoss)})`;
     return number(losses.loss);
   };
-  const header = heldOut ? '| measure | training: first -> last | a guess would score | held out |' : '| measure | training: first -> last | a guess would score |';
+  const header = heldOut
+    ? '| measure | training: first -> last | a guess would score | held out |'
+    : '| measure | training: first -> last | a guess would score |';
   const rule = heldOut ? '|---|---|---|---|' : '|---|---|---|';
-  const table = rows.map(([name, change, guess]) => `| ${name} | ${change} | ${guess} |${heldOut ? ` ${heldOutRow(name)} |` : ''}`);
+  const table = rows.map(
+    ([name, change, guess]) => `| ${name} | ${change} | ${guess} |${heldOut ? ` ${heldOutRow(name)} |` : ''}`,
+  );
   const text = [
     '# Pretraining report',
     '',
@@ -92,10 +114,16 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
     '',
     `First and last are means over ${window} steps.${heldOut ? ` Held out: ${heldOut.files} files that training never saw.` : ''}`,
   ];
-  if (input.skippedSteps > 0) text.push('', `${input.skippedSteps} steps were skipped because a gradient was not finite.`);
+  if (input.skippedSteps > 0)
+    text.push('', `${input.skippedSteps} steps were skipped because a gradient was not finite.`);
   if (input.silentCrops > 0) text.push('', `${input.silentCrops} crops were silent; they were trained on as they are.`);
   if (input.skipped.length > 0) {
-    text.push('', `${input.skipped.length} files were left out:`, '', ...input.skipped.map(({ path, reason }) => `- ${path}: ${reason}`));
+    text.push(
+      '',
+      `${input.skipped.length} files were left out:`,
+      '',
+      ...input.skipped.map(({ path, reason }) => `- ${path}: ${reason}`),
+    );
   } else {
     text.push('', 'No file was left out.');
   }
@@ -108,7 +136,11 @@ export async function writeReport(out: string, input: ReportInput): Promise<stri
   const lines = await readMetricsLog(join(out, 'metrics.jsonl'));
   const text = reportText(input, lines);
   const window = Math.max(1, Math.floor(lines.length / 20));
-  const curve = (key: keyof Losses) => smooth(lines.map((line) => line[key]), window);
+  const curve = (key: keyof Losses) =>
+    smooth(
+      lines.map((line) => line[key]),
+      window,
+    );
   const svg = drawCurves([
     {
       title: 'Cross-entropy of the codes (nats a codebook)',

@@ -51,7 +51,9 @@ export async function loadTensors(path: string, tensors: ReadonlyMap<string, Ten
 /** The newest whole checkpoint under a run's folder. */
 export function checkpointFolder(out: string): string | undefined {
   // A crash between the two renames of saveCheckpoint leaves only the previous one.
-  return [join(out, 'checkpoint'), join(out, 'checkpoint.previous')].find((path) => existsSync(join(path, 'trainer.json')));
+  return [join(out, 'checkpoint'), join(out, 'checkpoint.previous')].find((path) =>
+    existsSync(join(path, 'trainer.json')),
+  );
 }
 
 /**
@@ -87,7 +89,9 @@ export async function loadTrainerState(folder: string): Promise<TrainerState> {
   try {
     return JSON.parse(await readFile(path, 'utf8')) as TrainerState;
   } catch (cause) {
-    throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that pretrain wrote`, { cause });
+    throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that pretrain wrote`, {
+      cause,
+    });
   }
 }
 

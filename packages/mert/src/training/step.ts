@@ -12,7 +12,13 @@ import type { RvqTeacher } from '../rvq/teacher.ts';
 export const CQT_BINS = 336;
 
 /** The teachers' settings of the constant-Q transform (nnAudio's CQT1992v2 as MERT calls it). */
-export const cqtSettings = { sampleRate: 24000, hopLength: 320, fMin: 32.7, bins: CQT_BINS, binsPerOctave: 48 } as const;
+export const cqtSettings = {
+  sampleRate: 24000,
+  hopLength: 320,
+  fMin: 32.7,
+  bins: CQT_BINS,
+  binsPerOctave: 48,
+} as const;
 
 export interface Teachers {
   rvq: RvqTeacher;
@@ -51,7 +57,10 @@ export function labelBatch({ clean, mixed, masks }: HostBatch, { rvq, cqt }: Tea
   const codeRows = tensor(places(codes[0].shape[1]));
   return {
     waveform: flat(mixed),
-    mask: tensor(Uint32Array.from(masks.flatMap((mask) => [...mask])), { shape: [masks.length, frames], dtype: 'bool' }),
+    mask: tensor(Uint32Array.from(masks.flatMap((mask) => [...mask])), {
+      shape: [masks.length, frames],
+      dtype: 'bool',
+    }),
     rows: tensor(places(frames)),
     labels: concat(codes.map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows))),
     cqt: indexSelect(spectrum.reshape([-1, spectrum.shape[2]]), 0, tensor(places(spectrum.shape[1]))),
@@ -170,13 +179,10 @@ export function trainStep(
     const batch = labelBatch(host, teachers);
     countTargets(trainer.statistics, batch);
     const keys = nn.keySequence(config.training.seed, step);
-    const { gradients, auxiliary } = valueAndGrad(
-      () => {
-        const output = objective(student, heads, batch, config.loss, keys);
-        return { loss: output.loss, auxiliary: output };
-      },
-      [...parameters.values()],
-    );
+    const { gradients, auxiliary } = valueAndGrad(() => {
+      const output = objective(student, heads, batch, config.loss, keys);
+      return { loss: output.loss, auxiliary: output };
+    }, [...parameters.values()]);
     const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
     const squaredNorm = optimizer.step(named, trainer.schedule(step));
     return packOutput(auxiliary, squaredNorm);
@@ -199,7 +205,12 @@ export interface Evaluation {
 }
 
 /** The losses of a batch without dropout and without learning from it. */
-export async function evaluateStep(trainer: Trainer, teachers: Teachers, host: HostBatch, config: PretrainConfig): Promise<Evaluation> {
+export async function evaluateStep(
+  trainer: Trainer,
+  teachers: Teachers,
+  host: HostBatch,
+  config: PretrainConfig,
+): Promise<Evaluation> {
   const { packed, labels, cqt } = scope(() => {
     const batch = labelBatch(host, teachers);
     const output = objective(trainer.student, trainer.heads, batch, config.loss);

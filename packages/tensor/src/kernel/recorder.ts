@@ -135,3 +135,11 @@ export function linearGrid(workgroups: number, limit = 65535): Grid {
 export function gridFor(count: number, threads = 64): Grid {
   return linearGrid(Math.ceil(count / threads));
 }
+
+/**
+ * Threads that share a row in reductions, softmax and norms. CPU drivers pay dearly for each barrier of the tree that
+ * joins the threads' sums; four of them are one SIMD group there.
+ */
+export function rowLanes(device: { readonly adapter: { readonly software: boolean } }): { LANES: string } {
+  return { LANES: `const LANES = ${device.adapter.software ? 4 : 64}u;` };
+}

@@ -117,7 +117,7 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
     const [batch, channels] = out.shape;
     if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
     withDense(device, inputs, ([y, weight]) => {
-      const threads = stride * Math.ceil(Math.ceil(length / stride) / 4);
+      const threads = stride * Math.ceil(Math.ceil(length / stride) / 8);
       device.recorder.dispatch({
         kernel: kernels.conv1dTranspose,
         buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
@@ -154,7 +154,7 @@ const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
       const [batch, inChannels, inLength] = x.shape;
       const [, outChannels, outLength] = grad.shape;
       const columns = (inChannels / groups) * kernel;
-      const rows = groups * Math.ceil(outChannels / groups / 4);
+      const rows = groups * Math.ceil(outChannels / groups / 8);
       const threads = Math.ceil(columns / 4) * rows;
       const total = batch * outLength;
       const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));

@@ -51,7 +51,8 @@ export const matmul = kernelOp<Record<never, never>>({
     const [bBatchOuter, bBatchInner] = split(batch.strides[1]);
     const count = outerExtent * innerExtent;
     const tiled = !device.adapter.software && m * n >= SMALLEST_TILED && sizeOf([m, n]) * count >= 4 * SMALLEST_TILED;
-    const tile = tiled ? 64 : 32;
+    // Outputs of a workgroup along either side, in both kernels.
+    const tile = 64;
     // A grid is 65535 deep at most.
     const depth = device.limits.maxComputeWorkgroupsPerDimension;
     for (let batchStart = 0; batchStart < count; batchStart += depth) {

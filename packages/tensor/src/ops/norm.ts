@@ -1,5 +1,5 @@
 import { norm as kernels } from '@dawnchorus/kernels';
-import { linearGrid } from '../kernel/recorder.ts';
+import { linearGrid, rowLanes } from '../kernel/recorder.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
@@ -65,6 +65,7 @@ function normOp<A extends { eps: number }>(
         const sizes = layout(x, attributes);
         device.recorder.dispatch({
           kernel: kernels.norm,
+          constants: rowLanes(device),
           buffers: [x, weight, bias, out, statistics].map((tensor) => tensor.storage.buffer),
           parameters: {
             ...sizes,
@@ -98,12 +99,14 @@ function normBackwardOp<A>(layout: (x: Tensor, attributes: A) => NormLayout) {
         const offsets = { xOffset: x.offset, gradOffset: grad.offset, statisticsOffset: statistics.offset };
         device.recorder.dispatch({
           kernel: kernels.normBackwardInput,
+          constants: rowLanes(device),
           buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
           grid: linearGrid(sizes.rows),
         });
         device.recorder.dispatch({
           kernel: kernels.normBackwardAffine,
+          constants: rowLanes(device),
           buffers: [x, statistics, grad, affine].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets },
           grid: linearGrid(sizes.groups * sizes.channelsPerGroup),

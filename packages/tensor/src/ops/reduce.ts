@@ -1,7 +1,7 @@
 import { reduce } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor, rowLanes } from '../kernel/recorder.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
@@ -85,7 +85,7 @@ function reduceThree(
     const y = Math.min(outer, 32768);
     device.recorder.dispatch({
       kernel: reduce.reduceRows,
-      constants,
+      constants: { ...rowLanes(device), ...constants },
       buffers,
       parameters: { rows: outer, length, chunk, offset: x.offset, scale: passScale },
       grid: [chunks, y, Math.ceil(outer / y)],

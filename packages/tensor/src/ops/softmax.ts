@@ -1,6 +1,6 @@
 import { softmax as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { linearGrid } from '../kernel/recorder.ts';
+import { linearGrid, rowLanes } from '../kernel/recorder.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
@@ -24,7 +24,7 @@ function softmaxOp(name: string, logarithm: boolean) {
         const { rows, length } = rowsOf(dense);
         device.recorder.dispatch({
           kernel: kernels.softmax,
-          constants: { LOGARITHM: `const LOGARITHM = ${logarithm};` },
+          constants: { ...rowLanes(device), LOGARITHM: `const LOGARITHM = ${logarithm};` },
           buffers: [dense.storage.buffer, out.storage.buffer],
           parameters: { rows, length, offset: dense.offset },
           grid: linearGrid(rows),
@@ -45,7 +45,7 @@ function softmaxBackwardOp(logarithm: boolean) {
         const { rows, length } = rowsOf(y);
         device.recorder.dispatch({
           kernel: kernels.softmaxBackward,
-          constants: { LOGARITHM: `const LOGARITHM = ${logarithm};` },
+          constants: { ...rowLanes(device), LOGARITHM: `const LOGARITHM = ${logarithm};` },
           buffers: [y.storage.buffer, grad.storage.buffer, out.storage.buffer],
           parameters: { rows, length, yOffset: y.offset, gradOffset: grad.offset },
           grid: linearGrid(rows),

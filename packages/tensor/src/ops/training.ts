@@ -1,5 +1,5 @@
 import { optimizer, rvq } from '@dawnchorus/kernels';
-import { gridFor, linearGrid } from '../kernel/recorder.ts';
+import { gridFor, linearGrid, rowLanes } from '../kernel/recorder.ts';
 import { formatShape } from '../shape.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
@@ -78,6 +78,7 @@ const nearestCode = kernelOp<Record<never, never>>({
       const [rows, dimension] = x.shape;
       device.recorder.dispatch({
         kernel: rvq.nearestCode,
+        constants: rowLanes(device),
         buffers: [x, codebook, indices, residual].map((tensor) => tensor.storage.buffer),
         parameters: { rows, dimension, codes: codebook.shape[0], xOffset: x.offset, codebookOffset: codebook.offset },
         grid: linearGrid(rows),
