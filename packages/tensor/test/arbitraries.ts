@@ -132,22 +132,15 @@ export function present(x: NDArray, presentation: Presentation, axis = 0): { val
     return { values: x, tensor: rank === 1 ? first : slice(first, last, 1, shape[last] + 1) };
   }
   if (presentation === 'strided') {
-    const doubled = shape.map((extent, d) => (d === last ? extent * 2 + 1 : extent));
+    // Rows stay twice as far apart as their length, so that kernels may walk them as one.
+    const doubled = shape.map((extent, d) => (d === last ? extent * 2 : extent));
     const whole = embed(x, doubled, (index) => index.map((i, d) => (d === last ? i * 2 + 1 : i)));
-    return { values: x, tensor: slice(whole, last, 1, shape[last] * 2 + 1, 2) };
+    return { values: x, tensor: slice(whole, last, 1, shape[last] * 2, 2) };
   }
+  // One slice of a whole tensor repeats, so that the other strides stay those of the whole.
   const along = axis % rank;
-  const single = shape.map((extent, d) => (d === along ? Math.min(1, extent) : extent));
-  const values = build(shape, x.dtype, (index) => {
-    let flat = 0;
-    for (let d = 0; d < rank; d++) flat = flat * shape[d] + (d === along ? 0 : index[d]);
-    return x.data[flat];
-  });
-  if (sizeOf(shape) === 0) return { values, tensor: upload(x) };
-  const row = build(single, x.dtype, (index) => {
-    let flat = 0;
-    for (let d = 0; d < rank; d++) flat = flat * shape[d] + index[d];
-    return x.data[flat];
-  });
-  return { values, tensor: expand(upload(row), shape) };
+  if (sizeOf(shape) === 0) return { values: x, tensor: upload(x) };
+  const first = (index: readonly number[]) => index.map((i, d) => (d === along ? 0 : i));
+  const values = build(shape, x.dtype, (index) => x.data[flatIndex(shape, first(index))]);
+  return { values, tensor: expand(slice(embed(values, shape, first), along, 0, 1), shape) };
 }

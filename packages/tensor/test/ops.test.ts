@@ -17,10 +17,11 @@ async function check<N extends OpName>(
   op: OpCase<AttributesOf<N>>,
   { inputs, attributes }: Draw<AttributesOf<N>>,
   kinds: (i: number) => (typeof presentations)[number],
+  turn = 0,
 ) {
   const { values, outputs } = scope(() => {
     const presented = inputs.map((x, i) =>
-      op.presented === false ? { values: x, tensor: upload(x) } : present(x, kinds(i), i + x.shape.length),
+      op.presented === false ? { values: x, tensor: upload(x) } : present(x, kinds(i), i + turn),
     );
     const outputs = runCase(
       name,
@@ -44,10 +45,11 @@ function testOp<N extends OpName>(name: N): void {
     await fc.assert(
       fc.asyncProperty(op.draws, async (draw) => {
         // All inputs alike, or each in another presentation.
-        const step = run++ % 3;
+        const step = run % 3;
+        const turn = run++;
         const count = op.presented === false ? 1 : presentations.length;
         for (let k = 0; k < count; k++) {
-          await check(name, op, draw, (i) => presentations[(k + i * step) % presentations.length]);
+          await check(name, op, draw, (i) => presentations[(k + i * step) % presentations.length], turn);
         }
       }),
       runs,

@@ -144,7 +144,7 @@ export function normBackward(
     const absolute = [mean(g.map(Math.abs)), mean(g.map((v, i) => Math.abs(v * hat[i])))];
     for (let i = 0; i < length; i++) {
       data[r * length + i] = inverse * (g[i] - meanG - hat[i] * meanGHat);
-      scale[r * length + i] = inverse * (Math.abs(g[i]) + absolute[0] + Math.abs(hat[i]) * absolute[1]);
+      scale[r * length + i] = Math.abs(inverse) * (Math.abs(g[i]) + absolute[0] + Math.abs(hat[i]) * absolute[1]);
       const c = channel(r, i);
       affine[c] += dy[i] * hat[i];
       affine[channels + c] += dy[i];
