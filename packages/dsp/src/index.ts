@@ -8,4 +8,16 @@ export {
   cqtKernel,
   cqtLengths,
 } from './cqt-kernels.ts';
+export {
+  amplitudeToDb,
+  type DecibelOptions,
+  hzToMel,
+  logMel,
+  type MelOptions,
+  melFilterbank,
+  melSpectrogram,
+  melToHz,
+} from './mel.ts';
 export * from './resample.ts';
+export { type StftConvention, type StftOptions, spectrogram, stft, stftConventions } from './stft.ts';
+export { makeWindow, type Window } from './windows.ts';

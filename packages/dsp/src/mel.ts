@@ -1,0 +1,106 @@
+import { add, formatShape, log, matmul, max, maximum, mul, reshape, type Tensor } from '@dawnchorus/tensor';
+import { type StftOptions, spectrogram } from './stft.ts';
+import { cachedTable } from './upload.ts';
+
+export interface MelOptions {
+  /** Samples a second. */
+  readonly sampleRate: number;
+  readonly nFft: number;
+  readonly nMels: number;
+  /** Lowest edge in Hz; default 0. */
+  readonly fMin?: number;
+  /** Highest edge in Hz; default sampleRate / 2. */
+  readonly fMax?: number;
+  /** `htk`: 2595 log10(1 + f / 700), torchaudio's default. `slaney`: linear below 1 kHz, librosa's default. */
+  readonly scale: 'htk' | 'slaney';
+  /** `slaney` (librosa's default): every triangle has unit area. null (torchaudio's): unit height. */
+  readonly norm: 'slaney' | null;
+}
+
+const SLANEY_STEP = Math.log(6.4) / 27;
+
+/** Hz to mel. */
+export function hzToMel(hz: number, scale: MelOptions['scale']): number {
+  if (scale === 'htk') return 2595 * Math.log10(1 + hz / 700);
+  return hz < 1000 ? (3 * hz) / 200 : 15 + Math.log(hz / 1000) / SLANEY_STEP;
+}
+
+/** Mel to Hz. */
+export function melToHz(mel: number, scale: MelOptions['scale']): number {
+  if (scale === 'htk') return 700 * (10 ** (mel / 2595) - 1);
+  return mel < 15 ? (200 * mel) / 3 : 1000 * Math.exp(SLANEY_STEP * (mel - 15));
+}
+
+/**
+ * Triangles that overlap by half, evenly spaced in mel: row-major [nMels, floor(nFft / 2) + 1], computed in f64.
+ *
+ * @throws RangeError when nMels is no whole number from 1, or not 0 <= fMin < fMax <= sampleRate / 2.
+ */
+export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
+  const { sampleRate, nFft, nMels, fMin = 0, fMax = sampleRate / 2, scale, norm } = options;
+  if (!Number.isInteger(nMels) || nMels < 1) {
+    throw new RangeError(`melFilterbank: nMels is ${nMels}; expected a whole number from 1`);
+  }
+  if (!(fMin >= 0 && fMin < fMax && fMax <= sampleRate / 2)) {
+    throw new RangeError(
+      `melFilterbank: fMin ${fMin} and fMax ${fMax} Hz; expected 0 <= fMin < fMax <= ${sampleRate / 2}, half the sample rate`,
+    );
+  }
+  const [low, high] = [hzToMel(fMin, scale), hzToMel(fMax, scale)];
+  const edges = Array.from({ length: nMels + 2 }, (_, i) => melToHz(low + ((high - low) * i) / (nMels + 1), scale));
+  const bins = Math.floor(nFft / 2) + 1;
+  const bank = new Float32Array(nMels * bins);
+  for (let m = 0; m < nMels; m++) {
+    const [left, centre, right] = edges.slice(m, m + 3);
+    const height = norm === 'slaney' ? 2 / (right - left) : 1;
+    for (let f = 0; f < bins; f++) {
+      const hz = (f * sampleRate) / nFft;
+      bank[m * bins + f] =
+        height * Math.max(0, Math.min((hz - left) / (centre - left), (right - hz) / (right - centre)));
+    }
+  }
+  return bank;
+}
+
+/** |STFT|^power (2 by default) through a mel filter bank: x f32 [batch, samples] -> [batch, nMels, frames]. Gradients flow. */
+export function melSpectrogram(x: Tensor, options: StftOptions & MelOptions & { power?: 1 | 2 }): Tensor {
+  const energy = spectrogram(x, options);
+  const { sampleRate, nFft, nMels, fMin, fMax, scale, norm } = options;
+  const key = `mel ${JSON.stringify([sampleRate, nFft, nMels, fMin, fMax, scale, norm])}`;
+  const bank = cachedTable(x.device, key, () => melFilterbank(options));
+  return matmul(reshape(bank, [nMels, energy.shape[1]]), energy);
+}
+
+/** ln(mel + offset), offset 1e-6 by default as in torchaudio's log_mels: [batch, nMels, frames]. Gradients flow. */
+export function logMel(
+  x: Tensor,
+  { offset = 1e-6, ...options }: StftOptions & MelOptions & { power?: 1 | 2; offset?: number },
+): Tensor {
+  return log(add(melSpectrogram(x, options), offset));
+}
+
+export interface DecibelOptions {
+  /** What x holds: `power` gives 10 log10 x, `amplitude` 20 log10 x. */
+  readonly of: 'power' | 'amplitude';
+  /** Smaller values count as this; default 1e-10 for power, 1e-5 for amplitude. */
+  readonly floor?: number;
+  /** Nothing lies further under the maximum than this, in dB; default 80, null for no limit. */
+  readonly topDb?: number | null;
+  /** Whose maximum: each `item`'s along the first axis (default), or the whole `batch`'s. */
+  readonly maximumOf?: 'item' | 'batch';
+}
+
+/** Decibels relative to 1: librosa's power_to_db and amplitude_to_db, torchaudio's AmplitudeToDB. Same shape as x. */
+export function amplitudeToDb(x: Tensor, options: DecibelOptions): Tensor {
+  const { of, floor = of === 'power' ? 1e-10 : 1e-5, topDb = 80, maximumOf = 'item' } = options;
+  if (x.rank === 0 || !(floor > 0)) {
+    throw new RangeError(
+      `amplitudeToDb: x is ${formatShape(x.shape)} and floor ${floor}; expected an axis and a positive floor`,
+    );
+  }
+  const decibels = mul(log(maximum(x, floor)), (of === 'power' ? 10 : 20) / Math.LN10);
+  if (topDb === null) return decibels;
+  const dim = Array.from({ length: x.rank }, (_, d) => d).slice(maximumOf === 'item' ? 1 : 0);
+  const loudest = dim.length > 0 ? max(decibels, { dim, keepdim: true }) : decibels;
+  return maximum(decibels, add(loudest, -topDb));
+}
