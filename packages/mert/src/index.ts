@@ -9,7 +9,8 @@ export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model
 export { type Batch, type ObjectiveOutput, objective } from './model/objective.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { Student, type StudentOutput } from './model/student.ts';
-export { ResidualQuantizer } from './rvq/quantizer.ts';
+export { Autoencoder } from './rvq/autoencoder.ts';
+export { emptyQuantizer, kMeans, ResidualQuantizer, startQuantizer } from './rvq/quantizer.ts';
 export { RvqTeacher, trainTeacher } from './rvq/teacher.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
 export { cqtSettings, createTrainer, type Teachers, type Trainer, trainStep } from './training/step.ts';

@@ -34,7 +34,7 @@ export async function embedCommand(options: {
     (typeof layers === 'number' ? [states[layers]] : states).map((state) => state.data()),
   );
   const all = new Float32Array(values.length * frames * dim);
-  values.forEach((value, i) => all.set(value, i * frames * dim));
+  for (const [i, value] of values.entries()) all.set(value, i * frames * dim);
   let data = all;
   let shape = [values.length, frames, dim];
   if (layers !== 'all') {

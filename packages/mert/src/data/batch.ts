@@ -1,3 +1,4 @@
+import { type Tensor, tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import { maskBatch } from '../model/masking.ts';
 import { drawMixture, mix } from '../model/mixture.ts';
@@ -12,6 +13,14 @@ export interface HostBatch {
   mixed: Float32Array[];
   /** A row of 0 and 1 for each clip, [batch][frames]. */
   masks: Uint8Array[];
+}
+
+/** Clips of one length on the GPU: f32 [clips, samples]. */
+export function stackClips(clips: readonly Float32Array[]): Tensor {
+  const length = clips[0].length;
+  const data = new Float32Array(clips.length * length);
+  for (const [i, clip] of clips.entries()) data.set(clip, i * length);
+  return tensor(data, { shape: [clips.length, length] });
 }
 
 /** Zero mean and unit variance, as Hugging Face's feature extractor does it before the model. */

@@ -47,7 +47,7 @@ function createCache(sampleRate: number) {
   let bytes = 0;
   return (path: string): Promise<Float32Array> => {
     const cached = cache.get(path);
-    if (cached) {
+    if (cached !== undefined) {
       cache.delete(path);
       cache.set(path, cached);
       return cached;

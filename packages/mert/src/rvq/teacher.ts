@@ -1,6 +1,7 @@
 import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
+import { stackClips } from '../data/batch.ts';
 import { hostRandom, purpose } from '../random.ts';
 import { Autoencoder } from './autoencoder.ts';
 import { emptyQuantizer, type ResidualQuantizer, startQuantizer } from './quantizer.ts';
@@ -95,13 +96,6 @@ export interface TeacherTraining {
   onStep?(step: TeacherStep): void;
   /** Asked before each step; true ends the training without a teacher. */
   stopped?(): boolean;
-}
-
-function stackClips(clips: readonly Float32Array[]): Tensor {
-  const length = clips[0].length;
-  const flat = new Float32Array(clips.length * length);
-  clips.forEach((clip, i) => flat.set(clip, i * length));
-  return tensor(flat, { shape: [clips.length, length] });
 }
 
 /** Latent rows of enough clips for k-means. */

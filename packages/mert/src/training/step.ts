@@ -2,7 +2,7 @@ import { nn, optim, valueAndGrad } from '@dawnchorus/autograd';
 import type { Cqt } from '@dawnchorus/dsp';
 import { add, apply, concat, indexSelect, ones, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
-import type { HostBatch } from '../data/batch.ts';
+import { type HostBatch, stackClips } from '../data/batch.ts';
 import { Heads } from '../model/heads.ts';
 import { type Batch, objective } from '../model/objective.ts';
 import { Student } from '../model/student.ts';
@@ -38,17 +38,10 @@ export interface StepMetrics {
   accuracies: number[];
 }
 
-function flat(clips: readonly Float32Array[]): Tensor {
-  const length = clips[0].length;
-  const data = new Float32Array(clips.length * length);
-  clips.forEach((clip, i) => data.set(clip, i * length));
-  return tensor(data, { shape: [clips.length, length] });
-}
-
 /** Uploads a batch and asks the teachers for its targets at the masked frames. */
 export function labelBatch({ clean, mixed, masks }: HostBatch, { rvq, cqt }: Teachers): Batch {
   const frames = masks[0].length;
-  const heard = flat(clean);
+  const heard = stackClips(clean);
   const codes = rvq.encode(heard);
   const spectrum = cqt.transform(heard).permute([0, 2, 1]);
   // The same frame of each clip lies at another place in rows of frames, codes and spectra, which differ in length.
@@ -56,7 +49,7 @@ export function labelBatch({ clean, mixed, masks }: HostBatch, { rvq, cqt }: Tea
     Int32Array.from(masks.flatMap((mask, b) => [...mask.keys()].filter((t) => mask[t]).map((t) => b * length + t)));
   const codeRows = tensor(places(codes[0].shape[1]));
   return {
-    waveform: flat(mixed),
+    waveform: stackClips(mixed),
     mask: tensor(Uint32Array.from(masks.flatMap((mask) => [...mask])), {
       shape: [masks.length, frames],
       dtype: 'bool',
