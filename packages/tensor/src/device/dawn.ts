@@ -1,3 +1,6 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { create, globals } from 'webgpu';
 import { describeAdapter, type FoundAdapter } from './adapters.ts';
 import { provideSwiftShader } from './swiftshader.ts';
@@ -28,6 +31,31 @@ function createInstance(options: DawnOptions): GPU {
   return gpu;
 }
 
+/**
+ * Whether the Vulkan loader could find any driver: on Linux it reads manifests from these folders alone. Without one,
+ * asking Dawn is in vain and makes it print warnings that look like failures.
+ */
+function hasVulkanDriver(): boolean {
+  const { env } = process;
+  if (process.platform !== 'linux') return true;
+  if (env.VK_DRIVER_FILES || env.VK_ICD_FILENAMES || env.VK_ADD_DRIVER_FILES) return true;
+  const home = homedir();
+  const roots = [
+    env.XDG_CONFIG_HOME || join(home, '.config'),
+    env.XDG_DATA_HOME || join(home, '.local', 'share'),
+    ...(env.XDG_CONFIG_DIRS || '/etc/xdg').split(':'),
+    ...(env.XDG_DATA_DIRS || '/usr/local/share:/usr/share').split(':'),
+    '/usr/local/etc',
+    '/etc',
+    '/usr/local/share',
+    '/usr/share',
+  ];
+  return roots.some((root) => {
+    const folder = join(root, 'vulkan', 'icd.d');
+    return existsSync(folder) && readdirSync(folder).some((name) => name.endsWith('.json'));
+  });
+}
+
 async function request(gpu: GPU, options: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
   try {
     return await gpu.requestAdapter(options);
@@ -42,19 +70,21 @@ async function request(gpu: GPU, options: GPURequestAdapterOptions): Promise<GPU
  */
 export async function findDawnAdapter(options: DawnOptions): Promise<FoundAdapter> {
   const tried: string[] = [];
-  const gpu = createInstance(options);
-  if (!options.software) {
-    const adapter = await request(gpu, { powerPreference: 'high-performance' });
-    if (adapter) {
-      const description = describeAdapter(adapter, 'Dawn');
+  if (hasVulkanDriver()) {
+    const gpu = createInstance(options);
+    if (!options.software) {
       // Dawn puts hardware first, so a software adapter here means that there is no other.
-      return { adapter, description };
+      const adapter = await request(gpu, { powerPreference: 'high-performance' });
+      if (adapter) return { adapter, description: describeAdapter(adapter, 'Dawn') };
+      tried.push('a hardware adapter through Dawn: none');
     }
-    tried.push('a hardware adapter through Dawn: none');
+    const fallback = await request(gpu, { forceFallbackAdapter: true });
+    if (fallback) return { adapter: fallback, description: describeAdapter(fallback, 'Dawn') };
+    tried.push('a software adapter installed on the system: none');
+  } else {
+    tried.push('a hardware adapter through Dawn: no Vulkan driver is installed');
+    tried.push('a software adapter installed on the system: none');
   }
-  const fallback = await request(gpu, { forceFallbackAdapter: true });
-  if (fallback) return { adapter: fallback, description: describeAdapter(fallback, 'Dawn') };
-  tried.push('a software adapter installed on the system: none');
 
   const before = process.env.VK_DRIVER_FILES;
   const reason = provideSwiftShader();
