@@ -4,8 +4,10 @@ import {
   cos,
   div,
   eq,
+  ge,
   gt,
   log,
+  logicalAnd,
   lt,
   mul,
   neg,
@@ -76,9 +78,10 @@ export const elementwiseRules = {
     onlyIf(needs[1], () => unbroadcast(neg(mul(g, div(a, square(b)))), b.shape)),
   ]),
   pow: rule<NoAttributes>('both', (g, { inputs: [x, y], outputs: [z], needs }) => [
-    onlyIf(needs[0], () => unbroadcast(mul(g, mul(y, pow(x, sub(y, 1)))), x.shape)),
-    // 0^y does not change with y; the logarithm of zero must not make a NaN of it.
-    onlyIf(needs[1], () => unbroadcast(mul(g, where(eq(z, 0), 0, mul(z, log(x)))), y.shape)),
+    // x^0 is 1 everywhere: its slope must not become 0 times the infinite 0^-1.
+    onlyIf(needs[0], () => unbroadcast(mul(g, mul(y, pow(x, where(eq(y, 0), 0, sub(y, 1))))), x.shape)),
+    // 0^y does not change with y from 0 up; the logarithm of zero must not make a NaN of it. As in PyTorch.
+    onlyIf(needs[1], () => unbroadcast(mul(g, where(logicalAnd(eq(x, 0), ge(y, 0)), 0, mul(z, log(x)))), y.shape)),
   ]),
   maximum: extreme(gt),
   minimum: extreme(lt),

@@ -1,5 +1,9 @@
-import { type AttributesOf, apply, permute } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, ge, logicalAnd, lt, permute, type Tensor, where } from '@dawnchorus/tensor';
 import { rule, unbroadcast } from './rule.ts';
+
+/** Zero for what an index outside the axis left out, where reading back gives NaN. */
+const inside = (gradient: Tensor, index: Tensor, extent: number) =>
+  where(logicalAnd(ge(index, 0), lt(index, extent)), gradient, 0);
 
 export const indexingRules = {
   reshape: rule<AttributesOf<'reshape'>>('nothing', (g, { inputs: [x] }) => [g.reshape(x.shape)]),
@@ -30,13 +34,14 @@ export const indexingRules = {
   indexSelect: rule<AttributesOf<'indexSelect'>>('inputs', (g, { inputs: [x, index], attributes: { axis } }) =>
     apply('indexAdd', [g, index], { axis, extent: x.shape[axis] }),
   ),
-  indexAdd: rule<AttributesOf<'indexAdd'>>('inputs', (g, { inputs: [, index], attributes: { axis } }) =>
-    apply('indexSelect', [g, index], { axis }),
-  ),
+  indexAdd: rule<AttributesOf<'indexAdd'>>('inputs', (g, { inputs: [source, index], attributes: { axis, extent } }) => {
+    const along = index.reshape(source.shape.map((own, d) => (d === axis ? own : 1)));
+    return [inside(apply('indexSelect', [g, index], { axis })[0], along, extent)];
+  }),
   gather: rule<AttributesOf<'gather'>>('inputs', (g, { inputs: [x, index], attributes: { axis } }) =>
     apply('scatterAdd', [g, index], { axis, extent: x.shape[axis] }),
   ),
-  scatterAdd: rule<AttributesOf<'scatterAdd'>>('inputs', (g, { inputs: [, index], attributes: { axis } }) =>
-    apply('gather', [g, index], { axis }),
-  ),
+  scatterAdd: rule<AttributesOf<'scatterAdd'>>('inputs', (g, { inputs: [, index], attributes: { axis, extent } }) => [
+    inside(apply('gather', [g, index], { axis })[0], index, extent),
+  ]),
 };
