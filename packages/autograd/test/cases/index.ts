@@ -1,0 +1,109 @@
+import type { DifferentiableOpName } from '@dawnchorus/tensor';
+import { arrayOf, between, drawn, pick, type Random } from '../../../tensor/test/arbitraries.ts';
+import { someAxes } from '../../../tensor/test/cases/reduce.ts';
+import type { NDArray } from '../../../tensor/test/reference/array.ts';
+import * as norms from '../../../tensor/test/reference/norm.ts';
+import * as reductions from '../../../tensor/test/reference/reduce.ts';
+import { asTested, type RuleCase, type RuleCases } from './case.ts';
+import { elementwiseRuleCases } from './elementwise.ts';
+
+type ReduceAttributes = { axes: readonly number[]; keepdim: boolean };
+
+/** Every multiple of 0.01 once, shuffled: nothing ties, and the order survives a step. */
+function distinct(shape: readonly number[], random: Random): NDArray {
+  const x = arrayOf(shape, random);
+  const order = [...x.data.keys()].sort((a, b) => x.data[a] - x.data[b]);
+  order.forEach((place, rank) => {
+    x.data[place] = Math.fround((rank - order.length / 2) / 100);
+  });
+  return x;
+}
+
+const extreme = (reference: typeof reductions.max): RuleCase<ReduceAttributes> => ({
+  draws: drawn({ empty: false, largest: 300 }, (shape, random) => ({
+    inputs: [distinct(shape, random)],
+    attributes: { axes: someAxes(shape.length, random), keepdim: random() < 0.5 },
+  })),
+  reference: ([x], attributes) => reference(x, attributes),
+  // Not expanded: repeated elements tie.
+  presentations: ['dense', 'transposed', 'sliced', 'strided'],
+});
+
+/** Far from saturation, where the differences of softmax's gradient have few digits left in f32. */
+const rows = (reference: (x: NDArray) => NDArray): RuleCase<Record<never, never>> => ({
+  draws: drawn({ minRank: 1, maxRank: 4, largest: 300 }, (shape, random) => ({
+    inputs: [arrayOf(shape, random, between(-3, 3))],
+    attributes: {},
+  })),
+  reference: ([x]) => reference(x),
+});
+
+/**
+ * A row of two has no gradient but for eps, and one of three or four little: rounding would be all there is to see, so
+ * short rows get a large eps.
+ */
+const epsFor = (length: number, random: Random) => (length < 5 ? 0.1 : pick(random, [1e-5, 1e-3]));
+
+const aboutMean = (shape: readonly number[], random: Random): NDArray => {
+  const mean = pick(random, [0, 0, 30]);
+  return arrayOf(shape, random, (r) => mean + between(-2, 2)(r));
+};
+
+/** Central differences repeat rows that stand still: no expanded ones, whose variance may be nothing. */
+const normPresentations = ['dense', 'transposed', 'sliced', 'strided'] as const;
+
+/** One case for every operation with a gradient: a missing one does not compile. */
+export const ruleCases: RuleCases<DifferentiableOpName> = {
+  ...elementwiseRuleCases,
+  sum: asTested('sum'),
+  mean: asTested('mean'),
+  sumSquares: asTested('sumSquares'),
+  max: extreme(reductions.max),
+  min: extreme(reductions.min),
+  softmax: rows(norms.softmax),
+  logSoftmax: rows(norms.logSoftmax),
+  layerNorm: {
+    draws: drawn({ minRank: 1, maxRank: 4, largest: 300 }, (shape, random) => {
+      const features = shape.at(-1)!;
+      return {
+        inputs: [aboutMean(shape, random), arrayOf([features], random), arrayOf([features], random)],
+        attributes: { eps: epsFor(features, random) },
+      };
+    }),
+    reference: ([x, weight, bias], { eps }) => norms.norm(x, weight, bias, norms.layerNormLayout(x), eps)[0],
+    presentations: normPresentations,
+  },
+  groupNorm: {
+    draws: drawn({ minRank: 2, maxRank: 4, largest: 150 }, ([batch, perGroup, ...spatial], random) => {
+      const groups = pick(random, [1, 2, 3]);
+      const channels = perGroup * groups;
+      const length = spatial.reduce((product, extent) => product * extent, perGroup);
+      return {
+        inputs: [
+          aboutMean([batch, channels, ...spatial], random),
+          arrayOf([channels], random),
+          arrayOf([channels], random),
+        ],
+        attributes: { groups, eps: epsFor(length, random) },
+      };
+    }),
+    reference: ([x, weight, bias], { groups, eps }) =>
+      norms.norm(x, weight, bias, norms.groupNormLayout(x, groups), eps)[0],
+    presentations: normPresentations,
+  },
+  matmul: asTested('matmul'),
+  conv1d: asTested('conv1d'),
+  convTranspose1d: asTested('convTranspose1d'),
+  conv1dWeightGradient: asTested('conv1dWeightGradient'),
+  dropout: asTested('dropout'),
+  indexSelect: asTested('indexSelect'),
+  indexAdd: asTested('indexAdd'),
+  gather: asTested('gather'),
+  scatterAdd: asTested('scatterAdd'),
+  concat: asTested('concat'),
+  unslice: asTested('unslice'),
+  reshape: asTested('reshape'),
+  permute: asTested('permute'),
+  slice: asTested('slice'),
+  expand: asTested('expand'),
+};
