@@ -20,9 +20,6 @@ interface Entry {
   readonly rule: Rule<unknown>;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
-  /** Identities at the time of recording; the tensors above may be other handles. */
-  readonly inputIds: readonly number[];
-  readonly outputId: number;
   readonly attributes: unknown;
   readonly saved: readonly Tensor[];
 }
@@ -64,8 +61,6 @@ function record(parameters: readonly Tensor[]) {
       rule,
       inputs: keep(inputs, rule.saves === 'inputs' || rule.saves === 'both'),
       outputs: keep(outputs, rule.saves === 'outputs' || rule.saves === 'both'),
-      inputIds: inputs.map((input) => input.id),
-      outputId: outputs[0].id,
       attributes,
       saved,
     });
@@ -95,10 +90,10 @@ function backward(
     scope(() => accumulate(loss.id, ones([...loss.shape], { device: loss.device })));
     while (entries.length > 0) {
       const entry = entries[entries.length - 1];
-      const gradient = gradients.get(entry.outputId);
+      const gradient = gradients.get(entry.outputs[0].id);
       if (gradient) {
         scope(() => {
-          const needs = entry.inputIds.map((id, i) => tracked.has(id) && entry.inputs[i].dtype === 'f32');
+          const needs = entry.inputs.map(({ id, dtype }) => tracked.has(id) && dtype === 'f32');
           const parts = entry.rule.vjp(gradient, { ...entry, needs });
           parts.forEach((part, i) => {
             if (!part || !needs[i]) return;
@@ -107,12 +102,12 @@ function backward(
                 `grad: the rule of ${entry.name} made ${formatShape(part.shape)} for an input of ${formatShape(entry.inputs[i].shape)}`,
               );
             }
-            accumulate(entry.inputIds[i], part);
+            accumulate(entry.inputs[i].id, part);
           });
         });
-        if (!wanted.has(entry.outputId)) {
+        if (!wanted.has(entry.outputs[0].id)) {
           gradient.dispose();
-          gradients.delete(entry.outputId);
+          gradients.delete(entry.outputs[0].id);
         }
       }
       entries.pop();
@@ -178,28 +173,25 @@ export function valueAndGrad<A = undefined>(
       release(tape.entries);
       throw error;
     }
-    const gradients = parameters.map((parameter) => {
-      const gradient = found.get(parameter.id);
-      if (!gradient) return zeros(parameter.shape, { device: parameter.device });
-      // A view that the enclosing scope owns, in place of the tape's own handle.
-      const owned = unobserved(
-        () =>
-          apply('reshape', [gradient.contiguous ? gradient : apply('contiguous', [gradient], {})[0]], {
-            shape: parameter.shape,
-          })[0],
-      );
-      gradient.dispose();
-      return owned;
-    });
-    return { value: loss, gradients, auxiliary: auxiliary as A };
+    try {
+      const gradients = parameters.map((parameter) => {
+        const gradient = found.get(parameter.id);
+        if (!gradient) return zeros(parameter.shape, { device: parameter.device });
+        // A view that the enclosing scope owns, in place of the tape's own handle. An enclosing tape sees it made.
+        const [dense] = gradient.contiguous ? [gradient] : apply('contiguous', [gradient], {});
+        return apply('reshape', [dense], { shape: parameter.shape })[0];
+      });
+      return { value: loss, gradients, auxiliary: auxiliary as A };
+    } finally {
+      for (const gradient of found.values()) gradient.dispose();
+    }
   });
 }
 
 /** The gradients alone. */
 export function grad(fn: () => Tensor, parameters: readonly Tensor[]): Tensor[] {
-  const { value, gradients } = valueAndGrad(fn, parameters);
-  value.dispose();
-  return gradients;
+  // The loss may be a tensor that was there before: only a scope knows.
+  return scope(() => valueAndGrad(fn, parameters).gradients);
 }
 
 /** The same values, through which no gradient flows. */

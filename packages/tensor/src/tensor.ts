@@ -24,7 +24,8 @@ let nextId = 1;
  * `scope` that it was made in.
  */
 export class Tensor {
-  readonly id = nextId++;
+  /** Names the values: handles made by `retain` share it, views and everything else have their own. */
+  readonly id: number;
   readonly shape: Shape;
   /** In elements, not bytes; 0 along a broadcast axis. */
   readonly strides: readonly number[];
@@ -34,7 +35,16 @@ export class Tensor {
   #storage: Storage | undefined;
 
   /** Not for users: make tensors by `tensor`, `zeros`, … and by operations. */
-  constructor(storage: Storage, dtype: DType, shape: Shape, strides: readonly number[], offset: number, scoped = true) {
+  constructor(
+    storage: Storage,
+    dtype: DType,
+    shape: Shape,
+    strides: readonly number[],
+    offset: number,
+    scoped = true,
+    id = nextId++,
+  ) {
+    this.id = id;
     this.#storage = storage;
     this.dtype = dtype;
     this.shape = shape;
@@ -82,7 +92,7 @@ export class Tensor {
 
   /** Another handle on the same elements, which no scope disposes. */
   retain(): Tensor {
-    return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset, false);
+    return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset, false, this.id);
   }
 
   /** Gives this handle's share of the memory back. */
