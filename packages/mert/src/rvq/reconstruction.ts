@@ -16,12 +16,15 @@ function logPower(waveform: Tensor): Tensor {
   return log(spectrogram(waveform, { ...framing, power: 2 }).add(1e-4));
 }
 
+/** The waveform's share of the loss is small, as in EnCodec: codes that spell out phases could not be predicted from context. */
+const WAVEFORM_WEIGHT = 0.1;
+
 /**
- * How far a reconstruction is from its target, [batch, samples] both: the mean absolute error of the waveform, relative
- * to the target's own mean absolute value, plus that of the log-power spectrum.
+ * How far a reconstruction is from its target, [batch, samples] both: the mean absolute error of the log-power spectrum,
+ * plus a tenth of the waveform's mean absolute error relative to the target's own mean absolute value (`error`).
  */
 export function reconstructionLoss(output: Tensor, target: Tensor): { loss: Tensor; error: Tensor } {
   const error = abs(output.sub(target)).mean().div(abs(target).mean().add(1e-3));
   const spectral = abs(logPower(output).sub(logPower(target))).mean();
-  return { loss: error.add(spectral), error };
+  return { loss: spectral.add(error.mul(WAVEFORM_WEIGHT)), error };
 }
