@@ -22,33 +22,36 @@ export async function gradcheck(
   { step = 1e-2, tolerance = 1e-2, samples = Number.POSITIVE_INFINITY }: GradcheckOptions = {},
 ): Promise<void> {
   const analytic = grad(() => fn(...inputs), inputs);
-  for (let i = 0; i < inputs.length; i++) {
-    const values = (await inputs[i].data()) as Float32Array;
-    const expected = (await analytic[i].data()) as Float32Array;
-    const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
-    const stride = Math.max(1, Math.ceil(values.length / samples));
-    for (let at = 0; at < values.length; at += stride) {
-      const evaluate = async (delta: number) => {
-        const moved = values.slice();
-        moved[at] += delta;
-        const loss = scope(() => {
-          const replaced = tensor(moved, { shape: inputs[i].shape, device: inputs[i].device });
-          return fn(...inputs.map((input, j) => (j === i ? replaced : input)));
-        });
-        const result = await loss.item();
-        loss.dispose();
-        // What the step became in f32.
-        return { result, moved: moved[at] };
-      };
-      const up = await evaluate(step);
-      const down = await evaluate(-step);
-      const numeric = (up.result - down.result) / (up.moved - down.moved);
-      if (!(Math.abs(numeric - expected[at]) <= tolerance * scale)) {
-        throw new Error(
-          `gradcheck: input ${i}, element ${at}: gradient ${expected[at]}, central difference ${numeric}`,
-        );
+  try {
+    for (let i = 0; i < inputs.length; i++) {
+      const values = (await inputs[i].data()) as Float32Array;
+      const expected = (await analytic[i].data()) as Float32Array;
+      const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
+      const stride = Math.max(1, Math.ceil(values.length / samples));
+      for (let at = 0; at < values.length; at += stride) {
+        const evaluate = async (delta: number) => {
+          const moved = values.slice();
+          moved[at] += delta;
+          const loss = scope(() => {
+            const replaced = tensor(moved, { shape: inputs[i].shape, device: inputs[i].device });
+            return fn(...inputs.map((input, j) => (j === i ? replaced : input)));
+          });
+          const result = await loss.item();
+          loss.dispose();
+          // What the step became in f32.
+          return { result, moved: moved[at] };
+        };
+        const up = await evaluate(step);
+        const down = await evaluate(-step);
+        const numeric = (up.result - down.result) / (up.moved - down.moved);
+        if (!(Math.abs(numeric - expected[at]) <= tolerance * scale)) {
+          throw new Error(
+            `gradcheck: input ${i}, element ${at}: gradient ${expected[at]}, central difference ${numeric}`,
+          );
+        }
       }
     }
+  } finally {
+    for (const gradient of analytic) gradient.dispose();
   }
-  for (const gradient of analytic) gradient.dispose();
 }

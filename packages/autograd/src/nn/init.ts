@@ -1,13 +1,6 @@
 import { normal, ones, type Shape, type Tensor, uniform, zeros } from '@dawnchorus/tensor';
+import { keep } from '../keep.ts';
 import type { KeySequence } from './keys.ts';
-
-/** Parameters live until their module is disposed, whatever scope made them. */
-function keep(make: () => Tensor): Tensor {
-  const made = make();
-  const parameter = made.retain();
-  made.dispose();
-  return parameter;
-}
 
 export const initNormal = (shape: Shape, std: number, keys: KeySequence) =>
   keep(() => normal(shape, { std, ...keys.next() }));

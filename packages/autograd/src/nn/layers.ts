@@ -10,6 +10,7 @@ import {
   type Tensor,
   transpose,
 } from '@dawnchorus/tensor';
+import { keep } from '../keep.ts';
 import { initDefault, initNormal, initOnes, initZeros } from './init.ts';
 import type { KeySequence } from './keys.ts';
 import { Module } from './module.ts';
@@ -140,10 +141,7 @@ export class WeightNormConv1d extends Module {
     this.bias = initZeros([outChannels]);
     this.weightV = initNormal([outChannels, perGroup, kernel], std, keys);
     // The length of a column of this many normal draws, so that the weight starts as v.
-    this.weightG = initZeros([1, 1, kernel]);
-    const norm = sumSquares(this.weightV, { dim: [0, 1], keepdim: true }).sqrt();
-    this.weightG.rebind(norm.storage, norm.offset);
-    norm.dispose();
+    this.weightG = keep(() => sumSquares(this.weightV, { dim: [0, 1], keepdim: true }).sqrt());
     this.options = options;
   }
 

@@ -1,4 +1,5 @@
-import { concat, type Device, formatShape, scope, type Tensor, zeros } from '@dawnchorus/tensor';
+import { concat, type Device, formatShape, type Tensor, zeros } from '@dawnchorus/tensor';
+import { keep } from '../keep.ts';
 
 /** A run of parameters that share one buffer. */
 export interface Shard {
@@ -37,7 +38,7 @@ export function createArena(
     bytes += own;
   }
   return groups.map((group) => {
-    const values = scope(() => concat(group.map(([, parameter]) => parameter.reshape([-1])))).retain();
+    const values = keep(() => concat(group.map(([, parameter]) => parameter.reshape([-1]))));
     let offset = 0;
     for (const [, parameter] of group) {
       parameter.rebind(values.storage, offset);
@@ -62,8 +63,5 @@ export function gatherGradients(shard: Shard, gradients: ReadonlyMap<string, Ten
 
 /** Zeros that outlive scopes, laid out like a shard. */
 export function shardZeros(shard: Shard): Tensor {
-  const made = zeros([shard.size], { device: shard.values.device });
-  const kept = made.retain();
-  made.dispose();
-  return kept;
+  return keep(() => zeros([shard.size], { device: shard.values.device }));
 }
