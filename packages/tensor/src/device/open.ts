@@ -27,7 +27,7 @@ async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
   if (typeof process === 'undefined' || !process.versions?.node) {
     throw new Error('openDevice: this browser has no WebGPU (navigator.gpu is missing); use a current one over https');
   }
-  const { findDawnAdapter } = await import('./dawn.ts');
+  const { findDawnAdapter } = await import('#dawn');
   return findDawnAdapter(options);
 }
 
