@@ -1,0 +1,275 @@
+import { execFileSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs';
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { PretrainConfig } from '../src/config/index.ts';
+import { loadPretrained } from '../src/model/pretrained.ts';
+import { type PretrainOptions, pretrain } from '../src/training/pretrain.ts';
+import { messageOf, openTestDevice, temporaryFolder, tinyConfig, tone, writeFile, writeTone } from './support.ts';
+
+const device = await openTestDevice();
+const folder = temporaryFolder();
+const data = join(folder, 'music');
+for (let i = 0; i < 3; i++) writeTone(join(data, `tone-${i}.wav`), 1 + 0.3 * i, i);
+writeFile(join(data, 'notes.wav'), 'this is text');
+const config = tinyConfig('training.checkpointEvery=2');
+
+type Line = Record<string, unknown> & { step: number };
+
+const linesOf = (out: string): Line[] =>
+  readFileSync(join(out, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+/** A run's metrics without what depends on the clock. */
+const measured = (out: string) => linesOf(out).map(({ seconds, clipsPerSecond, ...rest }) => rest);
+
+function run(name: string, options: Partial<PretrainOptions> = {}) {
+  return pretrain({ device, config, data, out: join(folder, name), log: () => {}, ...options });
+}
+
+/** Stops a run after `steps` steps of the student: the question is asked before each step, the teacher's included. */
+function stopAfter(name: string, steps: number) {
+  const path = join(folder, name, 'metrics.jsonl');
+  return () => existsSync(path) && readFileSync(path, 'utf8').split('\n').length - 1 >= steps;
+}
+
+const checkpointOf = (name: string) =>
+  readFileSync(join(folder, name, 'checkpoint', 'model.safetensors')).toString('hex');
+
+const pretraining = suite('pretrain');
+
+pretraining.before(async () => {
+  await run('unbroken');
+});
+
+pretraining('one object a step, with everything that is measured', () => {
+  const lines = linesOf(join(folder, 'unbroken'));
+  assert.equal(
+    lines.map(({ step }) => step),
+    [1, 2, 3, 4, 5, 6],
+  );
+  const names = ['loss', 'lossRvq', 'lossCqt', 'accuracy', 'gradNorm', 'learningRate', 'clipsPerSecond', 'seconds'];
+  for (const line of lines) for (const name of names) assert.ok(Number.isFinite(line[name]), `${name} of ${line.step}`);
+  const first = lines[0] as Line & { lossRvq: number; lossCqt: number; featurePenalty: number; loss: number };
+  const sum = 2 * first.lossRvq + config.loss.cqtWeight * first.lossCqt;
+  const whole = sum + config.loss.featurePenaltyWeight * first.featurePenalty;
+  assert.ok(Math.abs(whole / first.loss - 1) < 1e-5, 'the loss is the weighted sum of its parts');
+  // Warm-up to the peak at step 2, then a straight line to 0 after the last step.
+  const rates = lines.map(({ learningRate }) => (learningRate as number) / config.optimizer.learningRate);
+  for (const [i, rate] of [0.5, 1, 0.8, 0.6, 0.4, 0.2].entries()) assert.ok(Math.abs(rates[i] - rate) < 1e-12);
+});
+
+pretraining('the same seed gives the same bits, another seed does not', async () => {
+  await run('again');
+  assert.equal(measured(join(folder, 'again')), measured(join(folder, 'unbroken')));
+  assert.is(checkpointOf('again'), checkpointOf('unbroken'));
+  await run('other-seed', { config: tinyConfig('training.seed=7'), steps: 1 });
+  assert.is.not(measured(join(folder, 'other-seed'))[0].loss, measured(join(folder, 'unbroken'))[0].loss);
+});
+
+pretraining('stopped between checkpoints and resumed, it is the unbroken run', async () => {
+  const stopped = await run('stopped', { stopped: stopAfter('stopped', 3) });
+  assert.is(stopped.finished, false);
+  assert.is(stopped.step, 3);
+  assert.is(stopped.report, undefined);
+  const resumed = await run('stopped', { resume: true });
+  assert.is(resumed.finished, true);
+  assert.is(resumed.step, 6);
+  assert.equal(measured(join(folder, 'stopped')), measured(join(folder, 'unbroken')));
+  assert.is(checkpointOf('stopped'), checkpointOf('unbroken'));
+  const statistics = (name: string) => JSON.parse(readFileSync(join(folder, name, 'report.json'), 'utf8')).training;
+  assert.equal(statistics('stopped'), statistics('unbroken'));
+});
+
+pretraining('ended early by its number of steps and resumed with more, it is the unbroken run', async () => {
+  const early = await run('longer', { steps: 3 });
+  assert.is(early.finished, true);
+  assert.ok(early.report);
+  await run('longer', { steps: 6, resume: true });
+  assert.equal(measured(join(folder, 'longer')), measured(join(folder, 'unbroken')));
+  assert.is(checkpointOf('longer'), checkpointOf('unbroken'));
+});
+
+pretraining('killed after its last checkpoint, it does the lost steps again', async () => {
+  await cp(join(folder, 'unbroken'), join(folder, 'killed'), { recursive: true });
+  const out = join(folder, 'killed');
+  rmSync(join(out, 'checkpoint'), { recursive: true });
+  await run('half', { steps: 4 });
+  await cp(join(folder, 'half', 'checkpoint'), join(out, 'checkpoint.previous'), { recursive: true });
+  // The log is two steps ahead of the checkpoint, its last line is cut, and the crash came between the two renames.
+  writeFileSync(join(out, 'metrics.jsonl'), `${readFileSync(join(out, 'metrics.jsonl'), 'utf8')}{"step": 7, "lo`);
+  await run('killed', { resume: true, steps: 6 });
+  assert.equal(measured(out), measured(join(folder, 'unbroken')));
+  assert.is(checkpointOf('killed'), checkpointOf('unbroken'));
+  assert.is(existsSync(join(out, 'checkpoint.previous')), false);
+});
+
+pretraining('a finished run that is resumed changes nothing', async () => {
+  const before = readFileSync(join(folder, 'again', 'metrics.jsonl'), 'utf8');
+  const result = await run('again', { resume: true });
+  assert.is(result.finished, true);
+  assert.is(readFileSync(join(folder, 'again', 'metrics.jsonl'), 'utf8'), before);
+});
+
+pretraining('stopped while the teacher trains, it can be started anew', async () => {
+  const stopped = await run('no-teacher', { stopped: () => true });
+  assert.equal(stopped, { step: 0, finished: false, checkpoint: undefined, report: undefined });
+  await run('no-teacher', { steps: 1 });
+  assert.equal(measured(join(folder, 'no-teacher')), measured(join(folder, 'unbroken')).slice(0, 1));
+});
+
+pretraining('stopped before the first step, it keeps its teacher', async () => {
+  const trained = join(folder, 'teacher-only', 'teacher', 'rvq.safetensors');
+  const stopped = await run('teacher-only', { stopped: () => existsSync(trained) });
+  assert.is(stopped.step, 0);
+  await run('teacher-only', { resume: true });
+  assert.equal(measured(join(folder, 'teacher-only')), measured(join(folder, 'unbroken')));
+});
+
+pretraining('a full disk leaves the previous checkpoint, and the run goes on once there is room', async () => {
+  const disk = join(folder, 'disk');
+  mkdirSync(disk);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk], { stdio: 'ignore' });
+  } catch {
+    console.error('full disk: left out, a small file system cannot be mounted without root');
+    return;
+  }
+  try {
+    const out = join(disk, 'run');
+    await run('on-disk', { out, steps: 2 });
+    const checkpoint = () =>
+      ['model', 'training'].map((name) => readFileSync(join(out, 'checkpoint', `${name}.safetensors`)).toString('hex'));
+    const before = checkpoint();
+    const { bavail, bsize } = statfsSync(disk);
+    const filler = join(disk, 'filler');
+    writeFileSync(filler, new Uint8Array(bavail * bsize - 100_000));
+    const message = await messageOf(() => run('on-disk', { out, resume: true, steps: 6 }));
+    assert.match(message, /the disk or quota of .* is full \(ENOSPC\)/);
+    assert.equal(checkpoint(), before);
+    assert.equal(readdirSync(out).sort(), [
+      'checkpoint',
+      'curves.svg',
+      'metrics.jsonl',
+      'report.json',
+      'report.md',
+      'teacher',
+    ]);
+    const states = (await loadPretrained(join(out, 'checkpoint'))).embed(tone(12000, 1));
+    assert.ok((await states[2].data()).every(Number.isFinite));
+    rmSync(filler);
+    await run('on-disk', { out, resume: true, steps: 6 });
+    assert.equal(measured(out), measured(join(folder, 'unbroken')));
+  } finally {
+    execFileSync('umount', [disk]);
+  }
+});
+
+pretraining('the checkpoint is a model folder', async () => {
+  const model = await loadPretrained(join(folder, 'unbroken', 'checkpoint'));
+  const states = model.embed(tone(12000, 1));
+  assert.equal(
+    states.map(({ shape }) => [...shape]),
+    Array(3).fill([37, 32]),
+  );
+  assert.ok((await states[2].data()).every(Number.isFinite));
+});
+
+pretraining('report, curves and left-out files are written', () => {
+  const out = join(folder, 'unbroken');
+  const report = readFileSync(join(out, 'report.md'), 'utf8');
+  assert.match(report, /6 steps in/);
+  assert.match(report, /1 files were left out|1 file was left out/);
+  assert.match(report, /notes\.wav/);
+  assert.match(report, 'label frequency');
+  const svg = readFileSync(join(out, 'curves.svg'), 'utf8');
+  assert.match(svg, /^<svg /);
+  assert.is(svg.match(/<polyline/g)?.length, 3);
+  assert.not.match(svg, /NaN|Infinity|undefined/);
+  const { training } = JSON.parse(readFileSync(join(out, 'report.json'), 'utf8'));
+  assert.ok(training.labelFrequencyLoss > 0 && training.labelFrequencyLoss <= Math.log(8) + 1e-6);
+  assert.ok(training.majorityAccuracy >= 1 / 8 && training.majorityAccuracy <= 1);
+  assert.ok(training.cqtMeanLoss < training.cqtZeroLoss);
+});
+
+pretraining('music in train/ and valid/: the second is held out and scored', async () => {
+  const both = join(folder, 'both');
+  for (let i = 0; i < 2; i++) writeTone(join(both, 'train', `${i}.wav`), 1, i);
+  writeTone(join(both, 'valid', 'held.wav'), 1, 9);
+  const { report } = await run('held-out', { data: both, steps: 1, config: tinyConfig() });
+  assert.match(report!, 'Held out: 1 files that training never saw');
+  const { files, heldOut } = JSON.parse(readFileSync(join(folder, 'held-out', 'report.json'), 'utf8'));
+  assert.is(files, 2);
+  assert.ok(Number.isFinite(heldOut.losses.loss) && Number.isFinite(heldOut.baselines.cqtMeanLoss));
+});
+
+const refusals = suite('pretrain refuses');
+
+/** Every file under a run, to see that a refusal leaves it alone. */
+const contents = (name: string) =>
+  readdirSync(join(folder, name), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      return [path, readFileSync(path).toString('hex')];
+    })
+    .sort();
+
+async function refused(name: string, options: Partial<PretrainOptions>): Promise<string> {
+  const before = contents(name);
+  const message = await messageOf(() => run(name, options));
+  assert.equal(contents(name), before);
+  return message;
+}
+
+refusals('a folder that holds a run, without resume', async () => {
+  assert.match(await refused('unbroken', {}), /already holds a run; go on with --resume, or choose another --out/);
+});
+
+refusals('to resume where there is nothing', async () => {
+  const message = await messageOf(() => run('nothing-here', { resume: true }));
+  assert.match(message, /nothing-here: there is no run to resume/);
+  assert.is(existsSync(join(folder, 'nothing-here')), false);
+});
+
+refusals('to resume with another configuration, and names what differs', async () => {
+  const other: PretrainConfig = structuredClone(config);
+  other.model.finalDim = 4;
+  other.optimizer.learningRate = 1;
+  const message = await refused('unbroken', { resume: true, config: other });
+  assert.match(message, 'model.finalDim: 8 in the run, 4 now');
+  assert.match(message, 'optimizer.learningRate: 0.002 in the run, 1 now');
+});
+
+refusals('to resume with other files, and names them', async () => {
+  const other = join(folder, 'other-music');
+  await cp(data, other, { recursive: true });
+  renameSync(join(other, 'tone-1.wav'), join(other, 'tone-9.wav'));
+  const message = await refused('unbroken', { resume: true, data: other });
+  assert.match(message, /tone-1\.wav/);
+  assert.match(message, /tone-9\.wav/);
+});
+
+refusals('a folder without usable music', async () => {
+  const empty = join(folder, 'text-only');
+  writeFile(join(empty, 'a.wav'), 'text');
+  assert.match(await messageOf(() => run('unused', { data: empty })), /none of its 1 audio files can be used/);
+});
+
+refusals.after(() => device.close());
+
+pretraining.run();
+refusals.run();
