@@ -11,7 +11,7 @@ export function polynomialDecay(options: {
 }): (step: number) => number {
   const { peak, warmupSteps, totalSteps, power = 1, end = 0 } = options;
   return (step) => {
-    if (step <= warmupSteps) return (peak * step) / warmupSteps;
+    if (warmupSteps > 0 && step <= warmupSteps) return (peak * step) / warmupSteps;
     if (step >= totalSteps) return end;
     return (peak - end) * (1 - (step - warmupSteps) / (totalSteps - warmupSteps)) ** power + end;
   };

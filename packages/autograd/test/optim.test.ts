@@ -1,0 +1,246 @@
+import { matmul, type Tensor, tensor } from '@dawnchorus/tensor';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { arrayOf, between, randomFrom, upload } from '../../tensor/test/arbitraries.ts';
+import type { NDArray } from '../../tensor/test/reference/array.ts';
+import * as training from '../../tensor/test/reference/training.ts';
+import '../../tensor/test/device.ts';
+import { nn, optim, valueAndGrad } from '../src/index.ts';
+
+const shapes: Record<string, number[]> = { weight: [7, 5], bias: [7], scale: [], empty: [0, 3], table: [13, 3] };
+const names = Object.keys(shapes);
+
+type Arrays = Map<string, NDArray>;
+
+function draw(seed: number, scale = 1): Arrays {
+  const random = randomFrom(seed);
+  return new Map(names.map((name) => [name, arrayOf(shapes[name], random, between(-scale, scale))]));
+}
+
+const uploadAll = (arrays: Arrays) => new Map([...arrays].map(([name, array]) => [name, upload(array)]));
+
+async function readAll(tensors: ReadonlyMap<string, Tensor>): Promise<number[]> {
+  const parts = await Promise.all([...tensors.values()].map((x) => x.data()));
+  return parts.flatMap((part) => [...part]);
+}
+
+const flatten = (arrays: Arrays) => Float64Array.from([...arrays.values()].flatMap(({ data }) => [...data]));
+
+async function step(optimiser: optim.AdamW, gradients: Arrays, learningRate: number): Promise<number> {
+  const uploaded = uploadAll(gradients);
+  const norm = optimiser.step(uploaded, learningRate);
+  const value = await norm.item();
+  for (const x of [...uploaded.values(), norm]) x.dispose();
+  return value;
+}
+
+/** Every third step is long enough to be clipped. */
+const gradientsOf = (t: number) => draw(100 + t, t % 3 === 0 ? 4 : 0.05);
+const rate = (t: number) => 0.01 / (1 + t / 10);
+
+/** The same steps in f64. */
+function reference(
+  start: Arrays,
+  options: Required<Omit<optim.AdamWOptions, 'shardBytes'>>,
+  steps: number,
+): Float64Array {
+  const vector = (data: Float64Array): NDArray => ({ dtype: 'f32', shape: [data.length], data });
+  const values = flatten(start);
+  let state: Float64Array[] = [values, new Float64Array(values.length), new Float64Array(values.length)];
+  for (let t = 1; t <= steps; t++) {
+    const gradients = flatten(gradientsOf(t));
+    const norm = gradients.reduce((total, g) => total + g * g, 0);
+    const inputs = [gradients, Float64Array.of(norm), ...state].map(vector);
+    const { betas, ...rest } = options;
+    state = training.adamw(inputs, { ...rest, beta1: betas[0], beta2: betas[1], learningRate: rate(t), step: t });
+  }
+  return state[0];
+}
+
+async function runSteps(options: optim.AdamWOptions, steps = 20) {
+  const parameters = uploadAll(draw(1));
+  const optimiser = new optim.AdamW(parameters, options);
+  for (let t = 1; t <= steps; t++) await step(optimiser, gradientsOf(t), rate(t));
+  return { parameters, optimiser, values: await readAll(parameters) };
+}
+
+for (const [what, options] of [
+  ['plain', { betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, clipNorm: 0 }],
+  ['with weight decay', { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.3, clipNorm: 0 }],
+  ['with clipping', { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.01, clipNorm: 1 }],
+] as [string, Required<Omit<optim.AdamWOptions, 'shardBytes'>>][]) {
+  test(`20 steps of AdamW ${what} agree with an f64 loop`, async () => {
+    const { values, optimiser } = await runSteps(options);
+    assert.is(optimiser.stepCount, 20);
+    const expected = reference(draw(1), options, 20);
+    assert.is(values.length, expected.length);
+    const start = flatten(draw(1));
+    values.forEach((value, i) => {
+      // Twenty roundings of the parameter, and a ten-thousandth of the way that it went.
+      const allowed = 20 * 2 ** -24 * Math.max(1, Math.abs(expected[i])) + 1e-4 * Math.abs(expected[i] - start[i]);
+      assert.ok(Math.abs(value - expected[i]) <= allowed, `element ${i} is ${value}, expected ${expected[i]}`);
+    });
+  });
+}
+
+test('clipping and weight decay change the result, so that the loops above compare something', () => {
+  const options = { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0, clipNorm: 0 } as const;
+  const plain = reference(draw(1), options, 20);
+  for (const change of [{ weightDecay: 0.3 }, { clipNorm: 1 }]) {
+    const other = reference(draw(1), { ...options, ...change }, 20);
+    assert.ok(plain.some((value, i) => Math.abs(value - other[i]) > 1e-3));
+  }
+});
+
+test('many shards give what one gives', async () => {
+  const options = { clipNorm: 1, weightDecay: 0.1 };
+  const one = await runSteps(options);
+  assert.is(one.optimiser.shards.length, 1);
+  const several = await runSteps({ ...options, shardBytes: 160 });
+  assert.equal(
+    several.optimiser.shards.map((shard) => [shard.names, shard.size]),
+    [
+      [['weight'], 35],
+      [['bias', 'scale', 'empty'], 8],
+      [['table'], 39],
+    ],
+  );
+  // The norm is summed in another order.
+  several.values.forEach((value, i) => {
+    assert.ok(Math.abs(value - one.values[i]) <= 1e-6, `element ${i}: ${value} and ${one.values[i]}`);
+  });
+});
+
+test('step returns the squared norm before clipping', async () => {
+  const parameters = uploadAll(draw(1));
+  for (const shardBytes of [undefined, 64]) {
+    const optimiser = new optim.AdamW(parameters, { clipNorm: 0.5, shardBytes });
+    const gradients = draw(9, 2);
+    const expected = flatten(gradients).reduce((total, g) => total + g * g, 0);
+    const norm = await step(optimiser, gradients, 0.1);
+    assert.ok(Math.abs(norm - expected) <= 1e-5 * expected, `${norm}, expected ${expected}`);
+  }
+});
+
+for (const [what, bad] of [
+  ['NaN', Number.NaN],
+  ['infinite', Number.POSITIVE_INFINITY],
+  ['too large to square', 1e30],
+] as const) {
+  test(`a gradient that is ${what} in one shard leaves parameters and moments of all as they were`, async () => {
+    const parameters = uploadAll(draw(1));
+    const optimiser = new optim.AdamW(parameters, { shardBytes: 160, clipNorm: 1 });
+    await step(optimiser, gradientsOf(1), 0.1);
+    const everything = async () => {
+      const moments = optimiser.moments.flatMap(({ first, second }) => [first, second]);
+      return [await readAll(parameters), ...(await Promise.all(moments.map(async (x) => [...(await x.data())])))];
+    };
+    const before = await everything();
+    const gradients = draw(3);
+    gradients.get('table')!.data[17] = bad;
+    assert.not(Number.isFinite(await step(optimiser, gradients, 0.1)));
+    assert.equal(await everything(), before);
+    // And the next one counts again.
+    await step(optimiser, gradientsOf(2), 0.1);
+    assert.not.equal((await everything())[0], before[0]);
+  });
+}
+
+test('parameters become views of one storage, which updates and other views share', async () => {
+  const parameters = uploadAll(draw(1));
+  const strided = upload(draw(1).get('weight')!).transpose();
+  parameters.set('strided', strided);
+  const before = await readAll(parameters);
+  const optimiser = new optim.AdamW(parameters);
+  const [shard] = optimiser.shards;
+  let offset = 0;
+  for (const [name, parameter] of parameters) {
+    assert.is(parameter.storage, shard.values.storage, name);
+    assert.is(parameter.offset, offset, name);
+    assert.ok(parameter.contiguous, name);
+    offset += parameter.size;
+  }
+  assert.is(shard.size, offset);
+  assert.equal(await readAll(parameters), before);
+  assert.equal([...(await shard.values.data())], before);
+
+  const weight = parameters.get('weight')!;
+  const views = [weight.transpose(), weight.slice(0, 2, 5).retain(), weight.retain()];
+  const gradients = new Map(
+    [...parameters].map(([name, x]) => [name, tensor(new Float32Array(x.size).fill(1), { shape: x.shape })]),
+  );
+  optimiser.step(gradients, 0.5);
+  const after = (await weight.toArray()) as number[][];
+  assert.not.equal(after.flat(), before.slice(0, 35));
+  assert.equal(await views[0].transpose().toArray(), after);
+  assert.equal(await views[1].toArray(), after.slice(2, 5));
+  assert.equal(await views[2].toArray(), after);
+});
+
+test('misuse is an error', () => {
+  assert.throws(() => new optim.AdamW(new Map()), /there are no parameters/);
+  assert.throws(
+    () => optim.createArena(new Map([['labels', tensor(Int32Array.of(1))]])),
+    /labels is i32; parameters are f32/,
+  );
+  const optimiser = new optim.AdamW(new Map([['weight', tensor([1, 2])]]));
+  assert.throws(() => optimiser.step(new Map(), 0.1), /the gradient of weight is missing/);
+  assert.throws(() => optimiser.step(new Map([['weight', tensor([1])]]), 0.1), /do not fit an arena of 2/);
+});
+
+test('polynomialDecay follows fairseq', () => {
+  /** PolynomialDecayLRSchedule.step_update: warmup_factor = num_updates / warmup_updates, and so on. */
+  const fairseq = (step: number, lr: number, warmup: number, total: number, power: number, end: number) => {
+    if (warmup > 0 && step <= warmup) return (step / warmup) * lr;
+    if (step >= total) return end;
+    const remaining = 1 - (step - warmup) / (total - warmup);
+    return (lr - end) * remaining ** power + end;
+  };
+  for (const [peak, warmupSteps, totalSteps, power, end] of [
+    [5e-4, 32_000, 400_000, 1, 0],
+    [1.5e-3, 10, 50, 2, 1e-5],
+    [1e-3, 0, 20, 1, 0],
+  ]) {
+    const schedule = optim.polynomialDecay({ peak, warmupSteps, totalSteps, power, end });
+    for (const step of [0, 1, 2, 9, 10, 11, 19, 20, 49, 50, 51, 31_999, 32_000, 32_001, 399_999, 400_000, 500_000]) {
+      const expected = fairseq(step, peak, warmupSteps, totalSteps, power, end);
+      assert.ok(
+        Math.abs(schedule(step) - expected) <= 1e-12 * peak,
+        `step ${step}: ${schedule(step)}, not ${expected}`,
+      );
+    }
+    assert.is(schedule(warmupSteps), peak);
+    assert.is(schedule(totalSteps), end);
+  }
+  const plain = optim.polynomialDecay({ peak: 1, warmupSteps: 4, totalSteps: 8 });
+  assert.equal([1, 2, 3, 4, 5, 6, 7, 8].map(plain), [0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0]);
+});
+
+test('a small regression converges to the weights that made its data', async () => {
+  const random = randomFrom(5);
+  const x = upload(arrayOf([64, 3], random));
+  const truth = tensor([[1.5], [-2], [0.5]]);
+  const target = matmul(x, truth).add(0.75);
+  const model = new nn.Linear(3, 1, nn.keySequence(1));
+  const parameters = model.namedParameters();
+  const optimiser = new optim.AdamW(parameters, { weightDecay: 0, clipNorm: 1 });
+  const schedule = optim.polynomialDecay({ peak: 0.2, warmupSteps: 10, totalSteps: 150 });
+  let last = 0;
+  for (let t = 1; t <= 150; t++) {
+    const { value, gradients } = valueAndGrad(
+      () => nn.meanSquaredError(model.forward(x), target),
+      [...parameters.values()],
+    );
+    const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
+    const norm = optimiser.step(named, schedule(t));
+    if (t === 150) last = await value.item();
+    for (const made of [value, norm, ...gradients]) made.dispose();
+  }
+  assert.ok(last < 1e-4, `loss ${last}`);
+  const found = [...(await model.weight.data()), ...(await model.bias!.data())];
+  [1.5, -2, 0.5, 0.75].forEach((value, i) => {
+    assert.ok(Math.abs(found[i] - value) < 1e-2, `${found}`);
+  });
+});
+
+test.run();
