@@ -22,15 +22,19 @@ export function scalar(device: Device, value: number, dtype: DType): Tensor {
   if (!cache) scalars.set(device, (cache = new Map()));
   const key = `${dtype}${bitsOf(value, dtype)}`;
   let tensor = cache.get(key);
-  if (!tensor) {
+  if (tensor) {
+    cache.delete(key);
+  } else {
     if (cache.size >= CACHED_SCALARS) {
-      for (const old of cache.values()) old.dispose();
-      cache.clear();
+      // Only the one that was not asked for the longest: others may be operands of this very call.
+      const [oldest, unused] = cache.entries().next().value as [string, Tensor];
+      unused.dispose();
+      cache.delete(oldest);
     }
     tensor = Tensor.allocate(device, dtype, [], 'scalar', false);
     fillBuffer(device, tensor, value);
-    cache.set(key, tensor);
   }
+  cache.set(key, tensor);
   return tensor;
 }
 
