@@ -1,4 +1,17 @@
-import { add, layerNorm, matmul, mul, normal, observe, ones, scope, sum, type Tensor, zeros } from '@dawnchorus/tensor';
+import {
+  add,
+  layerNorm,
+  matmul,
+  mul,
+  normal,
+  observe,
+  ones,
+  scope,
+  sum,
+  type Tensor,
+  where,
+  zeros,
+} from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device } from '../../tensor/test/device.ts';
@@ -144,6 +157,16 @@ test('gradcheck leaves nothing behind, whether it passes or not', () =>
     );
     a.dispose();
   }));
+
+test('constants that change every step displace none in use, and do not pile up', async () => {
+  const step = (i: number) => {
+    for (const gradient of grad(() => sum(mul(where(x.gt(0), 0.5, i + 0.125), x)), [x])) gradient.dispose();
+  };
+  for (let i = 0; i < 600; i++) step(i);
+  const before = live();
+  for (let i = 600; i < 700; i++) step(i);
+  assert.is(live(), before);
+});
 
 test('modules and optimisers give back what they hold', () =>
   leavesNothing(() => {
