@@ -1,0 +1,151 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { prepareBatch } from '../src/data/batch.ts';
+import { drawMixture, type MixtureOptions, mix } from '../src/model/mixture.ts';
+import { hostRandom } from '../src/random.ts';
+import { goldenArrays, relativeError, tinyConfig, tone } from './support.ts';
+
+const published: MixtureOptions = { probability: 0.5, numberRange: [1, 3], lengthRange: [12000, 24000], volume: 1 };
+
+const mixing = suite('mix');
+
+mixing('the published formula with recorded draws', async () => {
+  const golden = await goldenArrays('mixing.safetensors');
+  const split = (all: Float32Array) => [0, 1, 2].map((i) => all.slice(i * 6000, (i + 1) * 6000));
+  const clips = split(golden('batch'));
+  // [start in the other clips, length, position], as the file's metadata lists them.
+  const draws = [
+    [
+      [100, 1500, 200],
+      [5500, 1200, 1000],
+    ],
+    [],
+    [[0, 2000, 4000]],
+  ].map((clip) => clip.map(([start, length, position]) => ({ start, length, position })));
+  const mixed = mix(clips, draws, 1);
+  for (const [i, expected] of split(golden('mert/out')).entries()) {
+    assert.ok(relativeError(mixed[i], expected) < 1e-6, `clip ${i}`);
+  }
+  assert.equal(mixed[1], clips[1]);
+  assert.is.not(mixed[1], clips[1], 'a copy, so that changing one does not change the other');
+});
+
+const clipsOf = (batch: number, samples: number) => Array.from({ length: batch }, (_, i) => tone(samples, i));
+
+mixing('leaves the clean batch as it was, and adds only where it says', () => {
+  const cases = fc.record({
+    batch: fc.integer({ min: 1, max: 5 }),
+    samples: fc.integer({ min: 1, max: 60 }),
+    seed: fc.nat(),
+    volume: fc.constantFrom(0.5, 1, 2),
+    lengthRange: fc.tuple(fc.integer({ min: 1, max: 80 }), fc.integer({ min: 0, max: 40 })),
+  });
+  fc.assert(
+    fc.property(cases, ({ batch, samples, seed, volume, lengthRange: [shortest, more] }) => {
+      const options = { ...published, probability: 0.8, volume, lengthRange: [shortest, shortest + more] as const };
+      const clips = clipsOf(batch, samples);
+      const before = clips.map((clip) => clip.slice());
+      const draws = drawMixture(hostRandom(seed), batch, samples, options);
+      const mixed = mix(clips, draws, volume);
+      assert.equal(clips, before);
+      for (const [i, clip] of clips.entries()) {
+        const pool = clips.filter((_, j) => j !== i).flatMap((other) => [...other]);
+        const expected = Float64Array.from(clip);
+        for (const { start, length, position } of draws[i]) {
+          assert.ok(start >= 0 && start + length <= pool.length && position >= 0 && position + length <= samples);
+          for (let t = 0; t < length; t++) expected[position + t] += volume * pool[start + t];
+        }
+        assert.ok(relativeError(mixed[i], expected) < 1e-6);
+      }
+    }),
+  );
+});
+
+const drawing = suite('drawMixture');
+
+drawing('a batch of one, or probability 0, leaves every clip clean', () => {
+  assert.equal(drawMixture(hostRandom(1), 1, 120000, { ...published, probability: 1 }), [[]]);
+  for (let seed = 0; seed < 50; seed++) {
+    assert.equal(drawMixture(hostRandom(seed), 3, 120000, { ...published, probability: 0 }), [[], [], []]);
+  }
+});
+
+drawing('the probability is that of being mixed, not of staying clean', () => {
+  for (const probability of [0.1, 0.5, 0.9, 1]) {
+    const clips = 4000;
+    const draws = drawMixture(hostRandom(3), clips, 30000, { ...published, probability });
+    const share = draws.filter((draw) => draw.length > 0).length / clips;
+    // Four standard deviations of a binomial.
+    assert.ok(Math.abs(share - probability) <= 4 * Math.sqrt((probability * (1 - probability)) / clips), `${share}`);
+  }
+});
+
+/** Pearson's statistic of counts that should be equal. */
+function chiSquare(counts: readonly number[]): number {
+  const expected = counts.reduce((sum, count) => sum + count, 0) / counts.length;
+  return counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
+}
+
+drawing('numbers, lengths, starts and positions are uniform, both ends included', () => {
+  const [clips, samples] = [6000, 120000];
+  const draws = drawMixture(hostRandom(5), clips, samples, { ...published, probability: 1 });
+  const numbers = [1, 2, 3].map((number) => draws.filter((draw) => draw.length === number).length);
+  assert.is(
+    numbers.reduce((sum, count) => sum + count, 0),
+    clips,
+  );
+  // 99.9 % points: 13.8 for 2 degrees of freedom, 27.9 for 9.
+  assert.ok(chiSquare(numbers) < 13.8, `${numbers}`);
+  const parts = draws.flat();
+  const pool = (clips - 1) * samples;
+  const shares: [string, (part: (typeof parts)[number]) => number][] = [
+    ['length', ({ length }) => (length - 12000) / 12001],
+    ['start', ({ start }) => start / (pool - 24000 + 1)],
+    ['position', ({ position, length }) => position / (samples - length + 1)],
+  ];
+  for (const [name, share] of shares) {
+    const counts = Array(10).fill(0);
+    for (const part of parts) counts[Math.floor(share(part) * 10)]++;
+    assert.is(counts.length, 10, `${name} out of range`);
+    assert.ok(chiSquare(counts) < 27.9, `${name}: ${counts}`);
+  }
+  const ends = new Set<number>();
+  for (const { length } of drawMixture(hostRandom(6), 300, 50, {
+    ...published,
+    probability: 1,
+    lengthRange: [4, 6],
+  }).flat()) {
+    ends.add(length);
+  }
+  assert.equal([...ends].sort(), [4, 5, 6]);
+});
+
+drawing('parts longer than the clips are cut to them', () => {
+  for (const draw of drawMixture(hostRandom(1), 2, 100, { ...published, probability: 1 }).flat()) {
+    assert.equal(draw, { start: 0, length: 100, position: 0 });
+  }
+});
+
+const preparing = suite('prepareBatch');
+
+preparing('clean clips, masks and what is heard depend on seed and step alone', () => {
+  const config = tinyConfig('mixture.probability=1');
+  const prepare = (step: number, mixture = true) =>
+    prepareBatch(clipsOf(3, 12000), config, step, 36, { seed: 4, mixture });
+  const [batch, again, later, unmixed] = [prepare(2), prepare(2), prepare(3), prepare(2, false)];
+  assert.equal(again, batch);
+  assert.equal(batch.clean, clipsOf(3, 12000), 'what the teachers hear is not mixed');
+  assert.equal(unmixed.masks, batch.masks, 'masks do not depend on the mixture');
+  assert.not.equal(unmixed.mixed, batch.mixed);
+  assert.not.equal(later.masks, batch.masks);
+  for (const clip of batch.mixed) {
+    const mean = clip.reduce((sum, value) => sum + value, 0) / clip.length;
+    assert.ok(Math.abs(mean) < 1e-4);
+    assert.ok(Math.abs(clip.reduce((sum, value) => sum + value * value, 0) / clip.length - 1) < 1e-3);
+  }
+});
+
+mixing.run();
+drawing.run();
+preparing.run();

@@ -1,0 +1,99 @@
+/**
+ * Learning, end to end: labels of real music from a quantiser trained on it, and a small student that can learn four
+ * clips by heart. A sign, a missing gradient or labels shifted against the frames would leave it near ln K.
+ */
+
+import { fileURLToPath } from 'node:url';
+import { createCqt, readAudio } from '@dawnchorus/dsp';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cropSamples, frameCount, loadConfig } from '../src/config/index.ts';
+import { prepareBatch } from '../src/data/batch.ts';
+import { trainTeacher } from '../src/rvq/teacher.ts';
+import { cqtSettings, createTrainer, evaluateStep, type StepMetrics, trainStep } from '../src/training/step.ts';
+import { openTestDevice } from './support.ts';
+
+const STEPS = 40;
+const CODES = 16;
+const titles = ['macklin-geoscape-theme-1', 'whallon-automat', 'reeves-david01', 'zeropage-ambiphonic'];
+
+const config = loadConfig({
+  set: [
+    'audio.cropSeconds=1',
+    'model.hiddenSize=64',
+    'model.numHiddenLayers=2',
+    'model.numAttentionHeads=4',
+    'model.intermediateSize=128',
+    'model.convDim=[16, 16, 16, 16, 16, 16, 16]',
+    'model.numConvPosEmbeddings=32',
+    'model.numConvPosEmbeddingGroups=4',
+    'model.hiddenDropout=0',
+    'model.attentionDropout=0',
+    'model.featProjDropout=0',
+    'model.layerdrop=0',
+    'model.finalDim=32',
+    'model.featureGradMult=1',
+    'mixture.probability=0',
+    'rvq.numCodebooks=2',
+    `rvq.codebookSize=${CODES}`,
+    'rvq.dimension=16',
+    'rvq.channels=4',
+    'rvq.steps=10',
+    'rvq.batchSize=4',
+    'rvq.learningRate=0.003',
+    // In so few steps the encoder moves fast, and the entries must follow as fast.
+    'rvq.decay=0.8',
+    'rvq.deadCodeThreshold=1',
+    'optimizer.learningRate=0.003',
+    'optimizer.warmupSteps=10',
+    'optimizer.clipNorm=1',
+    'optimizer.weightDecay=0',
+    `training.steps=${STEPS}`,
+    'training.batchSize=4',
+  ],
+});
+
+const learning = suite('overfit');
+
+learning('a small student learns the codes of four clips by heart', async () => {
+  const device = await openTestDevice();
+  const clips = await Promise.all(
+    titles.map(async (title) => {
+      const path = fileURLToPath(new URL(`../../../data/music/train/${title}.ogg`, import.meta.url));
+      return (await readAudio(path, { sampleRate: 24000, start: 2, duration: 1 })).samples;
+    }),
+  );
+  let perplexity: number[] = [];
+  const rvq = await trainTeacher({
+    config: config.rvq,
+    seed: 1,
+    readClips: async (first, count) => Array.from({ length: count }, (_, i) => clips[(first + i) % clips.length]),
+    onStep: (step) => {
+      perplexity = step.perplexity;
+    },
+  });
+  // Otherwise one code could be everywhere, and there would be nothing to learn.
+  for (const codes of perplexity) assert.ok(codes > CODES / 2, `perplexity ${codes}`);
+
+  const host = prepareBatch(clips, config, 1, frameCount(cropSamples(config.audio), config.model), {
+    seed: 1,
+    mixture: false,
+  });
+  const teachers = { rvq: rvq!, cqt: createCqt(device, cqtSettings) };
+  const trainer = createTrainer(config);
+  let first: StepMetrics | undefined;
+  for (let step = 1; step <= STEPS; step++) {
+    const metrics = await trainStep(trainer, teachers, host, config, step);
+    first ??= metrics;
+  }
+  const { metrics } = await evaluateStep(trainer, teachers, host, config);
+  const chance = Math.log(CODES);
+  assert.ok(first!.lossRvq > 0.75 * chance && first!.lossRvq < 1.5 * chance, `starts at ${first!.lossRvq}`);
+  for (const [book, loss] of metrics.lossCodes.entries()) assert.ok(loss < chance / 10, `codebook ${book}: ${loss}`);
+  for (const [book, share] of metrics.accuracies.entries()) assert.ok(share > 0.95, `codebook ${book}: ${share}`);
+  assert.ok(metrics.lossCqt < first!.lossCqt / 2, `CQT ${first!.lossCqt} -> ${metrics.lossCqt}`);
+  if (process.env.DEBUG) console.error({ first, metrics, perplexity });
+  device.close();
+});
+
+learning.run();
