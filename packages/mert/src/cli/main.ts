@@ -5,15 +5,11 @@ import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
 import { pretrainCommand } from './pretrain.ts';
 
-function wholeNumber(text: string): number {
+function wholeNumber(text: string, least: number): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('expected a whole number from 0.');
-  return value;
-}
-
-function count(text: string): number {
-  const value = wholeNumber(text);
-  if (value === 0) throw new InvalidArgumentError('expected a whole number from 1.');
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < least) {
+    throw new InvalidArgumentError(`expected a whole number from ${least}.`);
+  }
   return value;
 }
 
@@ -35,7 +31,9 @@ program
   .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
   .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
   .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
-  .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', count)
+  .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', (text) =>
+    wholeNumber(text, 1),
+  )
   .option('--config <file>', 'YAML configuration, or the name of a preset (default: small)')
   .option(
     '--set <key=value>',
@@ -43,7 +41,7 @@ program
     collect,
     [],
   )
-  .option('--seed <n>', 'seed of every random draw', wholeNumber)
+  .option('--seed <n>', 'seed of every random draw', (text) => wholeNumber(text, 0))
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);
 

@@ -27,7 +27,9 @@ function freeRunFolder(): string {
 
 /** The configuration: a file or preset, then --set, then --seed. */
 function configOf({ config = 'small', set, seed }: Options) {
-  const source = presets().includes(config) ? { preset: config } : { file: config };
+  // A bare word that is no file was meant as a preset, and gets the list of those.
+  const named = presets().includes(config) || (/^[\w-]+$/.test(config) && !existsSync(config));
+  const source = named ? { preset: config } : { file: config };
   return loadConfig({ ...source, set: seed === undefined ? set : [...set, `training.seed=${seed}`] });
 }
 
