@@ -157,9 +157,10 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
     const result = scope(() =>
       trainStep(autoencoder, quantizer, stackClips(clips), config.commitmentWeight, [...parameters.values()]),
     );
-    scope(() =>
-      optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, result.gradients[i]])), schedule(step)),
-    );
+    // Braces: a scope keeps what it returns, and nobody wants the gradient's norm.
+    scope(() => {
+      optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, result.gradients[i]])), schedule(step));
+    });
     const { codes, inputs, error } = result.auxiliary;
     quantizer?.update(codes, inputs, config, random);
     for (const tensor of [...result.gradients, ...inputs]) tensor.dispose();

@@ -23,6 +23,7 @@ import {
 import {
   cqtSettings,
   createTrainer,
+  disposeTrainer,
   evaluateStep,
   type Teachers,
   type Trainer,
@@ -232,6 +233,13 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   }
   const teachers = { rvq, cqt: createCqt(device, cqtSettings) };
   const trainer = createTrainer(config);
+  using _memory = {
+    [Symbol.dispose]() {
+      disposeTrainer(trainer);
+      teachers.rvq.dispose();
+      teachers.cqt.dispose();
+    },
+  };
   const parts = () => ({ student: trainer.student.namedParameters(), training: trainingTensors(trainer) });
   let done = 0;
   const metricsPath = join(out, 'metrics.jsonl');

@@ -112,6 +112,12 @@ export function createTrainer(config: PretrainConfig): Trainer {
   return { student, heads, optimizer, parameters, statistics, schedule };
 }
 
+/** Gives a trainer's memory back. */
+export function disposeTrainer({ student, heads, optimizer, statistics }: Trainer): void {
+  for (const part of [student, heads, optimizer]) part.dispose();
+  for (const sum of Object.values<Tensor>({ ...statistics })) sum.dispose();
+}
+
 /** What a checkpoint holds besides the student: heads, moments and statistics. */
 export function trainingTensors({ heads, optimizer, statistics }: Trainer): Map<string, Tensor> {
   const named = new Map<string, Tensor>(heads.namedParameters());
