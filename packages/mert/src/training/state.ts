@@ -77,8 +77,11 @@ export async function saveCheckpoint(out: string, parts: CheckpointParts, state:
     await rm(temporary, { recursive: true, force: true });
     throw error;
   }
-  await rm(previous, { recursive: true, force: true });
-  if (existsSync(final)) await rename(final, previous);
+  // Where a crash left only the previous one, that stays until the new one is in place.
+  if (existsSync(final)) {
+    await rm(previous, { recursive: true, force: true });
+    await rename(final, previous);
+  }
   await rename(temporary, final);
   await rm(previous, { recursive: true, force: true });
   return final;
