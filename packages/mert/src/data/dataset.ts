@@ -59,10 +59,14 @@ function createCache(sampleRate: number) {
     cache.set(path, decoded);
     decoded.catch(() => cache.delete(path));
     if (bytes > CACHE_BYTES) {
-      const [oldest] = cache.keys();
-      void cache.get(oldest)?.then((samples) => {
-        bytes -= samples.byteLength;
-      });
+      const [[oldest, dropped]] = cache;
+      // One that cannot be read counted for nothing, and whoever asked for it gets the error.
+      dropped.then(
+        (samples) => {
+          bytes -= samples.byteLength;
+        },
+        () => {},
+      );
       cache.delete(oldest);
     }
     return decoded;
