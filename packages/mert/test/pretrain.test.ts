@@ -72,6 +72,16 @@ pretraining('one object a step, with everything that is measured', () => {
   for (const [i, rate] of [0.5, 1, 0.8, 0.6, 0.4, 0.2].entries()) assert.ok(Math.abs(rates[i] - rate) < 1e-12);
 });
 
+pretraining('gives its memory back', async () => {
+  // What the engine itself keeps, such as tables of the teacher's loss, is there after the first run.
+  const before = device.statistics();
+  await run('memory', { steps: 1 });
+  const after = device.statistics();
+  assert.is(after.liveBuffers, before.liveBuffers);
+  assert.is(after.liveBytes, before.liveBytes);
+  assert.is(after.leakedTensors, 0);
+});
+
 pretraining('the same seed gives the same bits, another seed does not', async () => {
   await run('again');
   assert.equal(measured(join(folder, 'again')), measured(join(folder, 'unbroken')));
