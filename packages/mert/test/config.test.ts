@@ -60,10 +60,12 @@ load('options cover the file, the file covers the preset, field by field', () =>
   });
   assert.is(config.training.steps, 200);
   assert.is(config.training.seed, 7);
-  assert.is(config.training.batchSize, 4);
+  const preset = loadConfig({ preset: 'small' });
+  assert.is.not(preset.model.hiddenSize, loadConfig().model.hiddenSize);
+  assert.is(config.training.batchSize, preset.training.batchSize);
   assert.equal(config.mixture.lengthRange, [10, 20]);
   assert.equal(config.mixture.numberRange, [2, 2]);
-  assert.is(config.model.hiddenSize, 96);
+  assert.is(config.model.hiddenSize, preset.model.hiddenSize);
   assert.is(config.model.numConvPosEmbeddings, 128);
 });
 
@@ -208,8 +210,9 @@ load('a wrong field is not compared with others', () => {
 
 load('a problem between layers is reported in the upper one', () => {
   const lines = ['model: {hiddenSize: 112}', 'training: {steps: 5}'];
+  const { warmupSteps } = loadConfig({ preset: 'small' }).optimizer;
   assert.equal(problemsOf(lines, { preset: 'small', set: ['model.numAttentionHeads=3'] }), [
-    'run.yaml:2:19 training.steps: optimizer.warmupSteps (12) must be at most training.steps (5); lower it or train longer',
+    `run.yaml:2:19 training.steps: optimizer.warmupSteps (${warmupSteps}) must be at most training.steps (5); lower it or train longer`,
     '--set model.numAttentionHeads=3: model.hiddenSize (112) must be a multiple of model.numAttentionHeads (3)',
   ]);
 });

@@ -22,7 +22,7 @@ import {
 } from '../src/training/step.ts';
 import { openTestDevice } from './support.ts';
 
-const STEPS = 36;
+const STEPS = 44;
 const CODES = 16;
 const titles = ['macklin-geoscape-theme-1', 'whallon-automat', 'reeves-david01', 'zeropage-ambiphonic'];
 
@@ -53,7 +53,7 @@ const config = loadConfig({
     // In so few steps the encoder moves fast, and the entries must follow as fast.
     'rvq.decay=0.8',
     'rvq.deadCodeThreshold=1',
-    'optimizer.learningRate=0.003',
+    'optimizer.learningRate=0.005',
     'optimizer.warmupSteps=10',
     'optimizer.clipNorm=1',
     'optimizer.weightDecay=0',
