@@ -145,7 +145,10 @@ function runModule(
   const index = fileURLToPath(new URL('../src/index.ts', import.meta.url));
   writeFileSync(file, `const engine = await import(${JSON.stringify(index)});\n${source}\n`);
   const start = performance.now();
-  const child = spawn(process.execPath, [...process.execArgv, file], { env: { ...process.env, ...env } });
+  const child = spawn(process.execPath, [...process.execArgv, file], {
+    // The test runner asks for colours, which would stand in the printed numbers.
+    env: { ...process.env, FORCE_COLOR: '0', ...env },
+  });
   let out = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (out += data));
   const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);

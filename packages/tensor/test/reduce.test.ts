@@ -20,9 +20,9 @@ import type { Expected, NDArray } from './reference/array.ts';
 import * as norms from './reference/norm.ts';
 import * as reference from './reference/reduce.ts';
 
-// Reductions change algorithm with size: rows in chunks above 2 * 8192, columns in chunks above 2 * 256. These shapes
+// Reductions change algorithm with size: rows in chunks above 2 * 2048, columns in chunks above 2 * 256. These shapes
 // stand on both sides of each, and off every multiple.
-const rowLengths = [8191, 16_384, 16_385, 24_577, 40_001];
+const rowLengths = [2047, 4096, 4097, 8191, 16_385, 40_001];
 const columnShapes = [
   [512, 3],
   [513, 3],

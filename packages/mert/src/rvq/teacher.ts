@@ -1,5 +1,5 @@
 import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
-import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { mean, rsqrt, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import { stackClips } from '../data/batch.ts';
 import { hostRandom, purpose } from '../random.ts';
@@ -16,6 +16,15 @@ export const SAMPLES_PER_CODE = 320;
 const WARMUP_SHARE = 0.35;
 /** Latent vectors for k-means, for each entry of a codebook. */
 const KMEANS_ROWS_PER_CODE = 24;
+
+/**
+ * Clips brought to zero mean and unit variance. The student hears them so too: codes that told how loud a clip is could
+ * not be predicted.
+ */
+function normalise(waveform: Tensor): Tensor {
+  const centred = waveform.sub(mean(waveform, { dim: 1, keepdim: true }));
+  return centred.mul(rsqrt(mean(centred.square(), { dim: 1, keepdim: true }).add(1e-6)));
+}
 
 /** Latents [batch, dimension, frames] as rows [batch * frames, dimension]. */
 function asRows(latent: Tensor): Tensor {
@@ -43,11 +52,11 @@ export class RvqTeacher {
   encode(waveform: Tensor): Tensor[] {
     const [batch, samples] = waveform.shape;
     const whole = waveform.slice(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
-    const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(whole)));
+    const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(normalise(whole))));
     return codes.map((code) => code.reshape([batch, -1]));
   }
 
-  /** Waveforms [batch, frames * 320] from codes. */
+  /** Waveforms [batch, frames * 320] of unit variance from codes. */
   decode(codes: readonly Tensor[]): Tensor {
     const rows = this.quantizer.decode(codes.map((code) => code.reshape([-1])));
     return this.autoencoder.decode(fromRows(rows, codes[0].shape[0]));
@@ -108,7 +117,7 @@ async function latentsForKMeans(
   const wanted = KMEANS_ROWS_PER_CODE * config.codebookSize;
   for (let rows = 0, at = first; rows < wanted; at += config.batchSize) {
     const clips = await readClips(at, config.batchSize);
-    const part = scope(() => asRows(autoencoder.encode(stackClips(clips))));
+    const part = scope(() => asRows(autoencoder.encode(normalise(stackClips(clips)))));
     parts.push(part);
     rows += part.shape[0];
   }
@@ -155,7 +164,9 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
     const clips = await next;
     if (step < config.steps) next = readClips(step * config.batchSize, config.batchSize);
     const result = scope(() =>
-      trainStep(autoencoder, quantizer, stackClips(clips), config.commitmentWeight, [...parameters.values()]),
+      trainStep(autoencoder, quantizer, normalise(stackClips(clips)), config.commitmentWeight, [
+        ...parameters.values(),
+      ]),
     );
     // Braces: a scope keeps what it returns, and nobody wants the gradient's norm.
     scope(() => {

@@ -53,7 +53,8 @@ function constantsOf(kind: Kind, dtype: DType) {
   });
 }
 
-const ROW_CHUNK = 8192;
+/** Short enough that few lanes sharing a chunk keep the sum a tree. */
+const ROW_CHUNK = 2048;
 const COLUMN_CHUNK = 256;
 const THREADS_WANTED = 8192;
 
