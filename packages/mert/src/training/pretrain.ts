@@ -269,7 +269,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   let saved = done;
   try {
     let next = done < stopAt ? readBatch(dataset, config, done + 1, frames) : undefined;
-    while (done < stopAt && next && !stopped?.()) {
+    while (done < stopAt && next !== undefined && !stopped?.()) {
       const step = done + 1;
       const start = performance.now();
       const host = await next;
