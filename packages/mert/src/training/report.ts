@@ -49,13 +49,15 @@ export async function readMetricsLog(path: string): Promise<MetricsLine[]> {
 }
 
 function mean(lines: readonly MetricsLine[]): Losses {
-  const of = (key: keyof Losses) => lines.reduce((sum, line) => sum + line[key], 0) / lines.length;
+  const of = (key: keyof Losses) => lines.reduce((sum, line) => sum + (line[key] ?? Number.NaN), 0) / lines.length;
   return { loss: of('loss'), lossRvq: of('lossRvq'), lossCqt: of('lossCqt'), accuracy: of('accuracy') };
 }
 
 const number = (value: number) =>
   Number.isFinite(value) ? value.toFixed(Math.abs(value) < 0.1 ? 4 : 3) : String(value);
 const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
+
+const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 
 /** How far a loss fell, in words and figures. */
 function fall(from: number, to: number): string {
@@ -115,12 +117,12 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
     `First and last are means over ${window} steps.${heldOut ? ` Held out: ${heldOut.files} files that training never saw.` : ''}`,
   ];
   if (input.skippedSteps > 0)
-    text.push('', `${input.skippedSteps} steps were skipped because a gradient was not finite.`);
-  if (input.silentCrops > 0) text.push('', `${input.silentCrops} crops were silent; they were trained on as they are.`);
+    text.push('', `${count(input.skippedSteps, 'step was', 'steps were')} skipped because a gradient was not finite.`);
+  if (input.silentCrops > 0) text.push('', `${count(input.silentCrops, 'crop was', 'crops were')} silent; training used what there is.`);
   if (input.skipped.length > 0) {
     text.push(
       '',
-      `${input.skipped.length} files were left out:`,
+      `${count(input.skipped.length, 'file was', 'files were')} left out:`,
       '',
       ...input.skipped.map(({ path, reason }) => `- ${path}: ${reason}`),
     );
