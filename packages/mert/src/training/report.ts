@@ -118,7 +118,8 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
   ];
   if (input.skippedSteps > 0)
     text.push('', `${count(input.skippedSteps, 'step was', 'steps were')} skipped because a gradient was not finite.`);
-  if (input.silentCrops > 0) text.push('', `${count(input.silentCrops, 'crop was', 'crops were')} silent; training used what there is.`);
+  if (input.silentCrops > 0)
+    text.push('', `${count(input.silentCrops, 'crop was', 'crops were')} silent; training used what there is.`);
   if (input.skipped.length > 0) {
     text.push(
       '',
