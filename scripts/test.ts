@@ -1,5 +1,5 @@
 /**
- * Runs the tests of every package, each package in a process of its own with one GPU device, and ends with the line
+ * Runs the tests of every package, each file in a process of its own with a GPU device of its own, and ends with the line
  * `N passed, N failed`. Names of packages or test files as arguments run only those: npm test -- tensor overfit
  */
 import { spawn } from 'node:child_process';
@@ -26,28 +26,32 @@ const suites: Suite[] = ['packages/tensor', 'packages/autograd', 'packages/dsp',
   })
   .filter(({ files }) => files.length > 0);
 
-/** Runs one package's tests; what it printed tells how many passed. */
-function run({ name, folder, files }: Suite): Promise<{ passed: number; failed: number }> {
-  const pattern = `^(${files.map((file) => file.replace(/[.]/g, '\\.')).join('|')})$`;
-  const start = performance.now();
-  console.log(`\n${name}: ${files.length} files`);
+interface Result {
+  passed: number;
+  failed: number;
+}
+
+/** Runs one file; what it printed tells how many passed. */
+function run(path: string): Promise<Result> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', 'node_modules/uvu/bin.js', folder, pattern], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
+    const child = spawn(process.execPath, ['--import', 'tsx', path], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk;
       process.stdout.write(chunk);
     });
     child.on('close', (code, signal) => {
-      const number = (label: string) => Number(text.match(new RegExp(`${label}:\\s+(\\d+)`))?.[1] ?? 0);
-      const passed = number('Passed');
-      let failed = number('Total') - passed - number('Skipped');
+      // A file may hold several suites, each with a count of its own.
+      const sum = (label: string) =>
+        [...text.matchAll(new RegExp(`${label}:\\s+(\\d+)`, 'g'))].reduce(
+          (total, match) => total + Number(match[1]),
+          0,
+        );
+      const passed = sum('Passed');
+      let failed = sum('Total') - passed - sum('Skipped');
       // A process that died or failed without a failing test (a file that does not load) is a failure of its own.
-      if ((code !== 0 || number('Total') === 0) && failed === 0) failed = 1;
-      const seconds = ((performance.now() - start) / 1000).toFixed(0);
-      console.log(`${name}: ${passed} passed, ${failed} failed in ${seconds} s${signal ? ` (${signal})` : ''}`);
+      if ((code !== 0 || sum('Total') === 0) && failed === 0) failed = 1;
+      if (signal) console.log(`${path}: ended by ${signal}`);
       resolve({ passed, failed });
     });
   });
@@ -55,10 +59,19 @@ function run({ name, folder, files }: Suite): Promise<{ passed: number; failed: 
 
 let passed = 0;
 let failed = 0;
-for (const suite of suites) {
-  const result = await run(suite);
-  passed += result.passed;
-  failed += result.failed;
+for (const { name, folder, files } of suites) {
+  const start = performance.now();
+  const own: Result = { passed: 0, failed: 0 };
+  for (const file of files) {
+    console.log(`\n${name}/${file}`);
+    const result = await run(join(folder, file));
+    own.passed += result.passed;
+    own.failed += result.failed;
+  }
+  const seconds = ((performance.now() - start) / 1000).toFixed(0);
+  console.log(`${name}: ${own.passed} passed, ${own.failed} failed in ${seconds} s`);
+  passed += own.passed;
+  failed += own.failed;
 }
 if (suites.length === 0) {
   console.error(`no test file matches ${only.join(' ')}`);

@@ -97,3 +97,20 @@ fn isNan(x: f32) -> bool {
 fn isFinite(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
+
+// Sine and cosine to about 1e-7 for arguments up to some thousands: WGSL promises 2^-11 only, and some drivers give no
+// more. Cody and Waite's reduction to [-pi/4, pi/4] in three parts, then Cephes' polynomials (sinf.c).
+fn sineOfQuarter(x: f32, quarter: i32) -> f32 {
+  let k = round(x * 0.63661977236758);
+  let r = ((x - k * 1.5703125) - k * 4.837512969970703e-4) - k * 7.549789954891882e-8;
+  let z = r * r;
+  let s = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * r + r;
+  let c = ((2.443315711809948e-5 * z - 1.388731625493765e-3) * z + 4.166664568298827e-2) * z * z - 0.5 * z + 1.0;
+  let turn = (i32(k) + quarter) & 3;
+  let value = select(s, c, (turn & 1) == 1);
+  return select(value, -value, turn > 1);
+}
+
+fn sine(x: f32) -> f32 { return sineOfQuarter(x, 0); }
+
+fn cosine(x: f32) -> f32 { return sineOfQuarter(x, 1); }
