@@ -17,7 +17,3 @@ export function initDefault(shape: Shape, fanIn: number, keys: KeySequence): Ten
   const bound = fanIn > 0 ? 1 / Math.sqrt(fanIn) : 0;
   return initUniform(shape, -bound, bound, keys);
 }
-
-/** Kaiming normal for ReLU-like activations: standard deviation sqrt(2 / fanIn). */
-export const initKaimingNormal = (shape: Shape, fanIn: number, keys: KeySequence) =>
-  initNormal(shape, Math.sqrt(2 / fanIn), keys);

@@ -1,4 +1,4 @@
-import { type Tensor, tensor } from '@dawnchorus/tensor';
+import type { Tensor } from '@dawnchorus/tensor';
 import type { SafetensorsTensor } from '../files/index.ts';
 import { huggingFaceName } from './names.ts';
 
@@ -58,10 +58,4 @@ export function loadParameters(
   for (const [parameter, data] of found) {
     parameter.device.write(parameter.storage, parameter.offset * 4, data as Float32Array<ArrayBuffer>);
   }
-}
-
-/** Makes a tensor of a checkpoint's entry. */
-export function toTensor(entry: SafetensorsTensor): Tensor {
-  if (!(entry.data instanceof Float32Array)) throw new TypeError(`expected floats, got ${entry.dtype}`);
-  return tensor(entry.data, { shape: entry.shape });
 }

@@ -1,3 +1,4 @@
+import { nn } from '@dawnchorus/autograd';
 import {
   add,
   apply,
@@ -39,14 +40,6 @@ function statistics(x: Tensor, codes: Tensor, size: number): { sums: Tensor; cou
   const [sums] = apply('indexAdd', [x, codes], { axis: 0, extent: size });
   const [counts] = apply('indexAdd', [ones([x.shape[0]], { device: x.device }), codes], { axis: 0, extent: size });
   return { sums, counts };
-}
-
-/** Out of every scope; the caller disposes it. */
-function keep(make: () => Tensor): Tensor {
-  return scope(() => {
-    const made = make();
-    return made.retain();
-  });
 }
 
 /**
@@ -143,9 +136,9 @@ export class ResidualQuantizer {
 export function emptyQuantizer(codebooks: number, size: number, dimension: number): ResidualQuantizer {
   return new ResidualQuantizer(
     Array.from({ length: codebooks }, () => ({
-      embed: keep(() => zeros([size, dimension])),
-      embedAvg: keep(() => zeros([size, dimension])),
-      clusterSize: keep(() => zeros([size])),
+      embed: nn.initZeros([size, dimension]),
+      embedAvg: nn.initZeros([size, dimension]),
+      clusterSize: nn.initZeros([size]),
     })),
   );
 }

@@ -1,5 +1,5 @@
 import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
-import { mean, rsqrt, scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { concat, mean, rsqrt, scope, type Tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import { stackClips } from '../data/batch.ts';
 import { hostRandom, purpose } from '../random.ts';
@@ -121,14 +121,9 @@ async function latentsForKMeans(
     parts.push(part);
     rows += part.shape[0];
   }
-  const data = new Float32Array(parts.reduce((size, part) => size + part.size, 0));
-  let at = 0;
-  for (const part of parts) {
-    data.set((await part.data()) as Float32Array, at);
-    at += part.size;
-    part.dispose();
-  }
-  return tensor(data, { shape: [data.length / config.dimension, config.dimension] });
+  const rows = concat(parts);
+  for (const part of parts) part.dispose();
+  return rows;
 }
 
 /**

@@ -324,7 +324,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     hours: dataset.seconds / 3600,
     skipped: dataset.skipped,
     silentCrops: dataset.silentCrops,
-    skippedSteps: lines.filter((line) => !Number.isFinite(line.gradNorm) || line.gradNorm === null).length,
+    skippedSteps: lines.filter((line) => !Number.isFinite(line.gradNorm)).length,
     training: trainingBaselines(sums),
     heldOut: folders.valid ? await evaluateHeldOut(folders.valid, trainer, teachers, config, sums) : undefined,
     checkpoint: checkpoint ?? '',

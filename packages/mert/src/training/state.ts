@@ -27,20 +27,16 @@ export interface CheckpointParts {
   training: ReadonlyMap<string, Tensor>;
 }
 
-async function writeTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+/** Saves tensors under Hugging Face's spelling of their names. */
+export async function saveTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
   await writeSafetensors(
     path,
-    [...tensors].map(([name, tensor]) => [
+    [...namedForHuggingFace(tensors)].map(([name, tensor]) => [
       name,
       { dtype: 'F32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Float32Array },
     ]),
     { format: 'pt' },
   );
-}
-
-/** Saves tensors under Hugging Face's spelling of their names. */
-export async function saveTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
-  await writeTensors(path, namedForHuggingFace(tensors));
 }
 
 /** Fills tensors from a file that saveTensors wrote. */

@@ -80,10 +80,6 @@ export interface Trainer {
   schedule: (step: number) => number;
 }
 
-function kept(make: () => Tensor): Tensor {
-  return scope(() => make().retain());
-}
-
 export function createTrainer(config: PretrainConfig): Trainer {
   const { model, rvq } = config;
   const keys = nn.keySequence(config.training.seed);
@@ -103,11 +99,10 @@ export function createTrainer(config: PretrainConfig): Trainer {
   const { betas, eps, weightDecay, clipNorm, learningRate, warmupSteps } = config.optimizer;
   const optimizer = new optim.AdamW(parameters, { betas, eps, weightDecay, clipNorm });
   const schedule = optim.polynomialDecay({ peak: learningRate, warmupSteps, totalSteps: config.training.steps + 1 });
-  const empty = (shape: number[]) => kept(() => ones(shape).mul(0));
   const statistics = {
-    labelCounts: empty([rvq.numCodebooks, rvq.codebookSize]),
-    cqtSums: empty([2, CQT_BINS]),
-    frames: empty([1]),
+    labelCounts: nn.initZeros([rvq.numCodebooks, rvq.codebookSize]),
+    cqtSums: nn.initZeros([2, CQT_BINS]),
+    frames: nn.initZeros([1]),
   };
   return { student, heads, optimizer, parameters, statistics, schedule };
 }
