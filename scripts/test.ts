@@ -14,7 +14,14 @@ interface Suite {
   files: string[];
 }
 
-const suites: Suite[] = ['packages/tensor', 'packages/autograd', 'packages/formats', 'packages/dsp', 'packages/mert', 'bench']
+const suites: Suite[] = [
+  'packages/tensor',
+  'packages/autograd',
+  'packages/formats',
+  'packages/dsp',
+  'packages/mert',
+  'bench',
+]
   .map((path) => ({ name: path.split('/').at(-1) as string, folder: join(path, 'test') }))
   .filter(({ folder }) => existsSync(folder))
   .map(({ name, folder }) => {
