@@ -1,12 +1,15 @@
 import type { Device } from './device/device.ts';
-import type { Op } from './ops/op.ts';
+import { currentTrace } from './graph/tracing.ts';
+import type { DefinedOp, Op } from './ops/op.ts';
 import { type AttributesOf, type OpName, opTable } from './ops/table.ts';
 import { formatShape } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
 /** One operation that went through the door. */
 export interface Application {
-  readonly name: OpName;
+  /** One of the table's names, or the name of an operation made by `defineOp`. */
+  readonly name: string;
+  readonly op: Op<unknown>;
   readonly inputs: readonly Tensor[];
   readonly outputs: readonly Tensor[];
   readonly attributes: unknown;
@@ -53,8 +56,12 @@ function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown):
  * The one door: checks the inputs, infers what comes out (errors are thrown here, before any GPU work), records the
  * kernels, and tells whoever listens.
  */
-export function apply<N extends OpName>(name: N, inputs: readonly Tensor[], attributes: AttributesOf<N>): Tensor[] {
-  const op = opTable[name] as unknown as Op<unknown>;
+export function apply<N extends OpName>(op: N, inputs: readonly Tensor[], attributes: AttributesOf<N>): Tensor[];
+export function apply<A>(op: DefinedOp<A>, inputs: readonly Tensor[], attributes: A): Tensor[];
+export function apply(named: OpName | DefinedOp<never>, inputs: readonly Tensor[], attributes: unknown): Tensor[] {
+  const name = typeof named === 'string' ? named : named.name;
+  const op = (typeof named === 'string' ? opTable[named] : named) as unknown as Op<unknown>;
+  const trace = currentTrace();
   const device = deviceOf(name, inputs, attributes);
   let outputs: Tensor[];
   if (op.kind === 'view') {
@@ -68,14 +75,21 @@ export function apply<N extends OpName>(name: N, inputs: readonly Tensor[], attr
       for (const { dtype, shape } of specs) {
         outputs.push(Tensor.allocate(device, dtype, shape, `${name} ${formatShape(shape)}`));
       }
-      if (specs.length === 0 || outputs.some((output) => output.size > 0)) op.run(device, inputs, outputs, attributes);
+      // A trace only takes down what was asked for; its kernels run when the compiled function is replayed.
+      if (!trace && (specs.length === 0 || outputs.some((output) => output.size > 0))) {
+        device.recorder.attribute({ name, op, inputs, outputs, attributes });
+        op.run(device, inputs, outputs, attributes);
+        device.recorder.attribute(undefined);
+      }
     } catch (error) {
+      device.recorder.attribute(undefined);
       for (const output of outputs) output.dispose();
       throw error;
     }
   }
+  const application: Application = { name, op, inputs, outputs, attributes };
+  trace?.record(application);
   if (observers.length > 0) {
-    const application = { name, inputs, outputs, attributes };
     for (const observer of [...observers]) observer(application);
   }
   return outputs;

@@ -9,7 +9,7 @@ export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
 export { withDense } from './ops/dense.ts';
 export * from './ops/functions.ts';
-export { kernelOp } from './ops/op.ts';
+export { type DefinedOp, defineOp, type KernelOp, kernelOp, type Op, type TensorSpec } from './ops/op.ts';
 export type { RandomKey } from './ops/random.ts';
 export { type AttributesOf, type DifferentiableOpName, differentiableOps, type OpName, opTable } from './ops/table.ts';
 export type { AdamWAttributes } from './ops/training.ts';

@@ -1,6 +1,7 @@
 import { apply } from './apply.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
+import { outsideTrace } from './graph/tracing.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
@@ -362,7 +363,7 @@ export function tensor(
     );
   }
   const device = options.device ?? getDefaultDevice();
-  const result = Tensor.allocate(device, dtype, [...shape], 'tensor');
+  const result = outsideTrace(() => Tensor.allocate(device, dtype, [...shape], 'tensor'));
   // Views of shared memory cannot be handed to the GPU, so they are copied.
   let data = typed(flat, dtype);
   if (!(data.buffer instanceof ArrayBuffer)) data = data.slice();

@@ -1,5 +1,7 @@
 import type { Kernel, ParameterType, ParameterValues } from '@dawnchorus/kernels';
 import type { PooledBuffer } from '../memory/pool.ts';
+import type { Op } from '../ops/op.ts';
+import type { Tensor } from '../tensor.ts';
 import { SLOT_BYTES, writeParameters } from './parameters.ts';
 import { type Constants, createPipelineCache } from './pipelines.ts';
 import type { Profiler } from './profiler.ts';
@@ -19,6 +21,15 @@ export interface Dispatch<P extends Record<string, ParameterType>> {
   readonly grid: Grid;
   /** Name in profiles; the kernel's own by default. */
   readonly label?: string;
+}
+
+/** The operation that a dispatch works for. */
+export interface Work {
+  readonly name: string;
+  readonly op: Op<unknown>;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attributes: unknown;
 }
 
 const DISPATCHES_PER_SUBMIT = 128;
@@ -42,6 +53,8 @@ export function createRecorder(device: GPUDevice) {
   let pass: GPUComputePassEncoder | undefined;
   let slots = 0;
   let profiler: Profiler | undefined;
+  let captured: Dispatch<Record<string, ParameterType>>[] | undefined;
+  let work: Work | undefined;
   const statistics = { dispatches: 0, submits: 0 };
 
   function bindGroup(layout: { key: string; gpu: GPUBindGroupLayout }, buffers: readonly PooledBuffer[]): GPUBindGroup {
@@ -69,22 +82,50 @@ export function createRecorder(device: GPUDevice) {
     if (x > limit || y > limit || z > limit) {
       throw new RangeError(`kernel ${work.kernel.name}: grid ${work.grid} is over this adapter's limit of ${limit}`);
     }
-    const pipeline = pipelines.get(work.kernel, work.constants ?? {}, work.library);
-    if (!pass) {
-      encoder ??= device.createCommandEncoder();
-      pass = encoder.beginComputePass(profiler && { timestampWrites: profiler.stamps(work.label ?? work.kernel.name) });
+    if (captured) {
+      captured.push(work as unknown as Dispatch<Record<string, ParameterType>>);
+      return;
     }
+    const pipeline = pipelines.get(work.kernel, work.constants ?? {}, work.library);
+    const group = bindGroup(pipeline.layout, work.buffers);
     const offset = slots++ * SLOT_BYTES;
     writeParameters(staging, offset, work.kernel, work.parameters);
-    pass.setPipeline(pipeline.gpu);
-    pass.setBindGroup(0, bindGroup(pipeline.layout, work.buffers), [offset]);
-    pass.dispatchWorkgroups(x, y, z);
+    encode(pipeline.gpu, group, offset, work.grid, work.label ?? work.kernel.name);
+    if (slots === DISPATCHES_PER_SUBMIT) flush();
+  }
+
+  /** One dispatch into the open pass. */
+  function encode(pipeline: GPUComputePipeline, group: GPUBindGroup, offset: number, grid: Grid, label: string): void {
+    if (!pass) {
+      encoder ??= device.createCommandEncoder();
+      pass = encoder.beginComputePass(profiler && { timestampWrites: profiler.stamps(label) });
+    }
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group, [offset]);
+    pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     statistics.dispatches++;
     if (profiler) {
       pass.end();
       pass = undefined;
     }
-    if (slots === DISPATCHES_PER_SUBMIT) flush();
+  }
+
+  /** Takes down the dispatches of `body` instead of encoding them. */
+  function capture(body: () => void): Dispatch<Record<string, ParameterType>>[] {
+    const outer = captured;
+    const mine: Dispatch<Record<string, ParameterType>>[] = [];
+    captured = mine;
+    try {
+      body();
+    } finally {
+      captured = outer;
+    }
+    return mine;
+  }
+
+  /** Says which operation the next dispatches work for, until undefined; profiles and errors ask. */
+  function attribute(next: Work | undefined): void {
+    work = next;
   }
 
   function copyBuffer(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number): void {
@@ -119,7 +160,21 @@ export function createRecorder(device: GPUDevice) {
     profiler = next;
   }
 
-  return { setProfiler, dispatch, copyBuffer, flush, forgetBuffer, statistics, pipelines };
+  return {
+    setProfiler,
+    dispatch,
+    encode,
+    capture,
+    attribute,
+    get work() {
+      return work;
+    },
+    copyBuffer,
+    flush,
+    forgetBuffer,
+    statistics,
+    pipelines,
+  };
 }
 
 export type Recorder = ReturnType<typeof createRecorder>;

@@ -1,5 +1,7 @@
 import type { Device } from '../device/device.ts';
+import { isTracing } from '../graph/tracing.ts';
 import type { PooledBuffer } from './pool.ts';
+import { isVirtual, virtualBuffer } from './virtual.ts';
 
 /** A buffer shared by the tensors that view it; goes back to the pool when the last of them is disposed. */
 export class Storage {
@@ -9,7 +11,7 @@ export class Storage {
 
   constructor(device: Device, bytes: number, label: string) {
     this.device = device;
-    this.buffer = device.pool.acquire(bytes, label);
+    this.buffer = isTracing() ? virtualBuffer(bytes, label) : device.pool.acquire(bytes, label);
   }
 
   get references(): number {
@@ -21,6 +23,6 @@ export class Storage {
   }
 
   release(): void {
-    if (--this.#references === 0) this.device.pool.release(this.buffer);
+    if (--this.#references === 0 && !isVirtual(this.buffer)) this.device.pool.release(this.buffer);
   }
 }

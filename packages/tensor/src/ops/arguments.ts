@@ -1,5 +1,7 @@
 import type { Device } from '../device/device.ts';
 import { bitsOf, type DType } from '../dtype.ts';
+import { outsideTrace } from '../graph/tracing.ts';
+import type { Storage } from '../memory/storage.ts';
 import { formatShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { fillBuffer } from './fill.ts';
@@ -15,6 +17,12 @@ export interface AxisOptions {
 
 const CACHED_SCALARS = 512;
 const scalars = new WeakMap<Device, Map<string, Tensor>>();
+const scalarValues = new WeakMap<Storage, number>();
+
+/** The number that a storage made by `scalar` holds. */
+export function scalarValue(storage: Storage): number | undefined {
+  return scalarValues.get(storage);
+}
 
 /** A scalar tensor, kept for the next time: constants come back every step. */
 export function scalar(device: Device, value: number, dtype: DType): Tensor {
@@ -31,8 +39,12 @@ export function scalar(device: Device, value: number, dtype: DType): Tensor {
       unused.dispose();
       cache.delete(oldest);
     }
-    tensor = Tensor.allocate(device, dtype, [], 'scalar', false);
-    fillBuffer(device, tensor, value);
+    tensor = outsideTrace(() => {
+      const constant = Tensor.allocate(device, dtype, [], 'scalar', false);
+      fillBuffer(device, constant, value);
+      return constant;
+    });
+    scalarValues.set(tensor.storage, value);
   }
   cache.set(key, tensor);
   return tensor;

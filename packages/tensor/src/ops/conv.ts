@@ -57,6 +57,7 @@ const conv1d = kernelOp<ConvAttributes>({
     }
     return [{ dtype: 'f32', shape: [batch, outChannels, outLength] }];
   },
+  flops: ([, weight], [out]) => 2 * out.size * weight.shape[1] * weight.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups }) {
     const [batch, outChannels, outLength] = out.shape;
     if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
@@ -113,6 +114,7 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
     }
     return [{ dtype: 'f32', shape: [batch, perGroup * groups, length] }];
   },
+  flops: ([y, weight]) => 2 * y.size * weight.shape[1] * weight.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups, length }) {
     const [batch, channels] = out.shape;
     if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
@@ -148,6 +150,7 @@ const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
   infer([x, grad], { groups, kernel }) {
     return [{ dtype: 'f32', shape: [grad.shape[1], x.shape[1] / groups, kernel] }];
   },
+  flops: ([, grad], [out]) => 2 * grad.size * out.shape[1] * out.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups, kernel }) {
     if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
     withDense(device, inputs, ([x, grad]) => {

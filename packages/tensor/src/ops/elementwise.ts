@@ -4,7 +4,7 @@ import { type DType, promote, wgslType } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { broadcastShapes, broadcastStrides, collapse, isContiguous, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { kernelOp } from './op.ts';
+import { type KernelOp, kernelOp, type TensorSpec } from './op.ts';
 
 /**
  * Elementwise operations as WGSL expressions over x, y and z.
@@ -137,30 +137,29 @@ export function runMap(device: Device, inputs: readonly Tensor[], out: Tensor, b
   });
 }
 
+/** An operation that computes each element of its output from those of its inputs at the same place. */
+function mapOp<A>(op: Pick<KernelOp<A>, 'infer'> & { map: (inputs: readonly TensorSpec[], attributes: A) => string }) {
+  return kernelOp<A>({
+    ...op,
+    run(device, inputs, [out], attributes) {
+      runMap(device, inputs, out, op.map(inputs, attributes));
+    },
+  });
+}
+
 function elementwiseOp(name: string, rule: Rule, expression: string) {
-  return kernelOp<Record<never, never>>({
+  const compiled = (inputs: readonly TensorSpec[]) =>
+    compile(
+      name,
+      rule,
+      expression,
+      inputs.map((input) => input.dtype),
+    );
+  return mapOp<Record<never, never>>({
     infer(inputs) {
-      const { dtype } = compile(
-        name,
-        rule,
-        expression,
-        inputs.map((input) => input.dtype),
-      );
-      return [{ dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
+      return [{ dtype: compiled(inputs).dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
     },
-    run(device, inputs, [out]) {
-      runMap(
-        device,
-        inputs,
-        out,
-        compile(
-          name,
-          rule,
-          expression,
-          inputs.map((input) => input.dtype),
-        ).body,
-      );
-    },
+    map: (inputs) => compiled(inputs).body,
   });
 }
 
@@ -175,34 +174,28 @@ function opsFrom<T extends Record<string, readonly [Rule, string]>>(table: T): {
 }
 
 /** x where the condition holds, y elsewhere. */
-const where = kernelOp<Record<never, never>>({
+const where = mapOp<Record<never, never>>({
   infer([condition, x, y]) {
     if (condition.dtype !== 'bool')
       throw new TypeError(`where: the condition is ${condition.dtype}; expected bool, e.g. x.gt(0)`);
     return [{ dtype: promote(x.dtype, y.dtype), shape: broadcastShapes('where', condition.shape, x.shape, y.shape) }];
   },
-  run(device, inputs, [out]) {
-    runMap(device, inputs, out, 'return select(Result(c), Result(b), a != 0u);');
-  },
+  map: () => 'return select(Result(c), Result(b), a != 0u);',
 });
 
-const cast = kernelOp<{ dtype: DType }>({
+const cast = mapOp<{ dtype: DType }>({
   infer([x], { dtype }) {
     return [{ dtype, shape: x.shape }];
   },
-  run(device, [x], [out], { dtype }) {
-    runMap(device, [x], out, dtype === 'bool' ? 'return u32(a != A());' : 'return Result(a);');
-  },
+  map: (_inputs, { dtype }) => (dtype === 'bool' ? 'return u32(a != A());' : 'return Result(a);'),
 });
 
 /** A dense row-major copy. */
-const contiguous = kernelOp<Record<never, never>>({
+const contiguous = mapOp<Record<never, never>>({
   infer([x]) {
     return [{ dtype: x.dtype, shape: x.shape }];
   },
-  run(device, [x], [out]) {
-    runMap(device, [x], out, 'return a;');
-  },
+  map: () => 'return a;',
 });
 
 export const differentiableElementwise = { ...opsFrom(unary), ...opsFrom(binary), where, cast, contiguous };

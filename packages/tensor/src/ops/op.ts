@@ -13,8 +13,20 @@ export interface KernelOp<A> {
   readonly kind: 'kernel';
   /** What comes out. Throws for every misuse, naming the op, the shapes and the remedy. */
   infer(inputs: readonly Tensor[], attributes: A): readonly TensorSpec[];
-  /** Records the dispatches that fill the outputs. */
+  /**
+   * Records the dispatches that fill the outputs. Depends on nothing but shapes, strides, dtypes and attributes, because
+   * a compiled function records it once and replays what it recorded.
+   */
   run(device: Device, inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A): void;
+  /** Floating-point operations, a multiply-add counting two; by default one for each element of the outputs. */
+  flops?(inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A): number;
+  /** Inputs whose elements change in place. */
+  readonly mutates?: readonly number[];
+  /**
+   * For elementwise operations: the body of `fn compute(a: A, b: B, c: C) -> Result` in WGSL. It lets a compiled function
+   * join the operation with its neighbours.
+   */
+  map?(inputs: readonly TensorSpec[], attributes: A): string;
 }
 
 /** An operation that only looks at the same storage in another way. */
@@ -25,7 +37,21 @@ export interface ViewOp<A> {
 
 export type Op<A> = KernelOp<A> | ViewOp<A>;
 
+/** An operation from outside the table: somebody's own kernel. */
+export interface DefinedOp<A> extends KernelOp<A> {
+  /** Names it in errors, profiles and gradients. */
+  readonly name: string;
+}
+
 export function kernelOp<A>(op: Omit<KernelOp<A>, 'kind'>): KernelOp<A> {
+  return { kind: 'kernel', ...op };
+}
+
+/**
+ * An operation with kernels of your own, to be called by `apply(op, inputs, attributes)`. Attributes are plain data, since
+ * compiled functions are told apart by them.
+ */
+export function defineOp<A = Record<never, never>>(op: Omit<DefinedOp<A>, 'kind'>): DefinedOp<A> {
   return { kind: 'kernel', ...op };
 }
 

@@ -22,6 +22,7 @@ export interface AdamWAttributes {
  * dense vectors of one length but the norm. Skipped on the GPU when the norm is not finite. No outputs.
  */
 const adamw = kernelOp<AdamWAttributes>({
+  mutates: [2, 3, 4],
   infer(inputs) {
     const [gradients, norm, ...state] = inputs;
     expectDtype('adamw', 'the squared norm', norm, 'f32');

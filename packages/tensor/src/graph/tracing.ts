@@ -1,0 +1,40 @@
+import type { Application } from '../apply.ts';
+
+/** Takes down what passes the door while a function is traced. */
+export interface Tracer {
+  record(application: Application): void;
+}
+
+let current: Tracer | undefined;
+/** Set while buffers are virtual: in a trace, and when a graph's kernels are taken down. */
+let virtual = false;
+
+export function currentTrace(): Tracer | undefined {
+  return current;
+}
+
+/** Whether new storage is virtual. */
+export function isTracing(): boolean {
+  return virtual;
+}
+
+function during<T>(tracer: Tracer | undefined, onPaper: boolean, body: () => T): T {
+  const [outerTracer, outerVirtual] = [current, virtual];
+  current = tracer;
+  virtual = onPaper;
+  try {
+    return body();
+  } finally {
+    current = outerTracer;
+    virtual = outerVirtual;
+  }
+}
+
+/** Runs `body` with every operation taken down by `tracer` and none of them executed. */
+export const traceWith = <T>(tracer: Tracer, body: () => T): T => during(tracer, true, body);
+
+/** Runs `body` with virtual storage: for taking down the kernels of an operation without running them. */
+export const onPaper = <T>(body: () => T): T => during(undefined, true, body);
+
+/** Runs `body` for real, also inside a trace: for constants that are made from numbers and stay what they are. */
+export const outsideTrace = <T>(body: () => T): T => during(undefined, false, body);
