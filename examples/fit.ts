@@ -28,5 +28,5 @@ for (let step = 1; step <= 200; step++) {
   if (step % 50 === 0) console.log(step, await loss.item());
   loss.dispose();
 }
-console.log(await net.forward(x).slice(0, 0, 4).print());
+console.log(await net.forward(x).sliceAxis(0, 0, 4).print());
 device.close();

@@ -71,7 +71,7 @@ test('what is not visible is not attended to, and gets no gradient from other st
   await assertMatches('attention', layer.forward(x, { visible }), toArray(expected), tolerance);
 
   // The output at step 0 of a clip: steps that are neither 0 nor visible have no part in it.
-  const [gradient] = grad(() => layer.forward(x, { visible }).slice(1, 0, 1).square().sum(), [x]);
+  const [gradient] = grad(() => layer.forward(x, { visible }).sliceAxis(1, 0, 1).square().sum(), [x]);
   const rows = (await gradient.toArray()) as Matrix[];
   for (let b = 0; b < batch; b++) {
     for (let t = 0; t < time; t++) {

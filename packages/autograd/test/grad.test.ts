@@ -7,7 +7,7 @@ import {
   mul,
   ones,
   permute,
-  slice,
+  sliceAxis,
   sum,
   type Tensor,
   tensor,
@@ -164,8 +164,8 @@ test('views as parameters have gradients of their own shape, laid out row by row
   const whole = arange(0, 12, 1, { dtype: 'f32' }).reshape([3, 4]);
   const views = [
     permute(whole, [1, 0]),
-    slice(whole, 1, 1, 4, 2),
-    expand(slice(whole, 0, 1, 2), [3, 4]),
+    sliceAxis(whole, 1, 1, 4, 2),
+    expand(sliceAxis(whole, 0, 1, 2), [3, 4]),
     whole.reshape([2, 6]),
   ];
   const gradients = grad(
@@ -183,8 +183,8 @@ test('views as parameters have gradients of their own shape, laid out row by row
 
 test('a view made inside carries the gradient to what it views, one made outside does not', async () => {
   const x = tensor([1, 2, 3, 4]);
-  const outside = x.slice(0, 0, 2);
-  const [gradient] = grad(() => add(x.slice(0, 1, 3).square().sum(), outside.sum()), [x]);
+  const outside = x.sliceAxis(0, 0, 2);
+  const [gradient] = grad(() => add(x.sliceAxis(0, 1, 3).square().sum(), outside.sum()), [x]);
   assert.equal(await numbers(gradient), [0, 4, 6, 0]);
 });
 

@@ -165,7 +165,7 @@ test('parameters become views of one storage, which updates and other views shar
   assert.equal([...(await shard.values.data())], before);
 
   const weight = parameters.get('weight')!;
-  const views = [weight.transpose(), weight.slice(0, 2, 5).retain(), weight.retain()];
+  const views = [weight.transpose(), weight.sliceAxis(0, 2, 5).retain(), weight.retain()];
   const gradients = new Map(
     [...parameters].map(([name, x]) => [name, tensor(new Float32Array(x.size).fill(1), { shape: x.shape })]),
   );

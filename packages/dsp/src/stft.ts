@@ -5,7 +5,7 @@ import {
   indexSelect,
   permute,
   reshape,
-  slice,
+  sliceAxis,
   sqrt,
   square,
   type Tensor,
@@ -136,6 +136,6 @@ export function stft(x: Tensor, options: StftOptions): Tensor {
 export function spectrogram(x: Tensor, { power = 2, ...options }: StftOptions & { power?: 1 | 2 }): Tensor {
   const y = parts(x, options);
   const bins = y.shape[1] / 2;
-  const energy = add(square(slice(y, 1, 0, bins)), square(slice(y, 1, bins, 2 * bins)));
+  const energy = add(square(sliceAxis(y, 1, 0, bins)), square(sliceAxis(y, 1, bins, 2 * bins)));
   return power === 2 ? energy : sqrt(energy);
 }

@@ -4,7 +4,7 @@ import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
 import { outsideTrace } from './graph/tracing.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
-import type { AxisOptions, Operand } from './ops/arguments.ts';
+import { Operations } from './methods.ts';
 import * as functions from './ops/functions.ts';
 import { format } from './print.ts';
 import { checkShape, contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
@@ -24,7 +24,7 @@ let nextId = 1;
  * Memory goes back when every tensor that views it is disposed: by `dispose()`, by `using x = …`, or by leaving the
  * `scope` that it was made in.
  */
-export class Tensor {
+export class Tensor extends Operations {
   /** Names the values: handles made by `retain` share it, views and everything else have their own. */
   readonly id: number;
   readonly shape: Shape;
@@ -45,6 +45,7 @@ export class Tensor {
     scoped = true,
     id = nextId++,
   ) {
+    super();
     this.id = id;
     this.#storage = storage;
     this.dtype = dtype;
@@ -153,139 +154,8 @@ export class Tensor {
     return format(this, await this.data());
   }
 
-  toString(): string {
+  override toString(): string {
     return `Tensor(${this.dtype}${formatShape(this.shape)}${this.disposed ? ', disposed' : ''})`;
-  }
-
-  // Arithmetic, with NumPy's broadcasting.
-  add(other: Operand): Tensor {
-    return functions.add(this, other);
-  }
-  sub(other: Operand): Tensor {
-    return functions.sub(this, other);
-  }
-  mul(other: Operand): Tensor {
-    return functions.mul(this, other);
-  }
-  div(other: Operand): Tensor {
-    return functions.div(this, other);
-  }
-  pow(other: Operand): Tensor {
-    return functions.pow(this, other);
-  }
-  maximum(other: Operand): Tensor {
-    return functions.maximum(this, other);
-  }
-  minimum(other: Operand): Tensor {
-    return functions.minimum(this, other);
-  }
-  eq(other: Operand): Tensor {
-    return functions.eq(this, other);
-  }
-  ne(other: Operand): Tensor {
-    return functions.ne(this, other);
-  }
-  lt(other: Operand): Tensor {
-    return functions.lt(this, other);
-  }
-  le(other: Operand): Tensor {
-    return functions.le(this, other);
-  }
-  gt(other: Operand): Tensor {
-    return functions.gt(this, other);
-  }
-  ge(other: Operand): Tensor {
-    return functions.ge(this, other);
-  }
-  neg(): Tensor {
-    return functions.neg(this);
-  }
-  abs(): Tensor {
-    return functions.abs(this);
-  }
-  exp(): Tensor {
-    return functions.exp(this);
-  }
-  log(): Tensor {
-    return functions.log(this);
-  }
-  sqrt(): Tensor {
-    return functions.sqrt(this);
-  }
-  square(): Tensor {
-    return functions.square(this);
-  }
-  tanh(): Tensor {
-    return functions.tanh(this);
-  }
-  sigmoid(): Tensor {
-    return functions.sigmoid(this);
-  }
-  relu(): Tensor {
-    return functions.relu(this);
-  }
-  gelu(): Tensor {
-    return functions.gelu(this);
-  }
-
-  // Reductions.
-  sum(options?: AxisOptions): Tensor {
-    return functions.sum(this, options);
-  }
-  mean(options?: AxisOptions): Tensor {
-    return functions.mean(this, options);
-  }
-  max(options?: AxisOptions): Tensor {
-    return functions.max(this, options);
-  }
-  min(options?: AxisOptions): Tensor {
-    return functions.min(this, options);
-  }
-  argmax(options: { dim: number; keepdim?: boolean }): Tensor {
-    return functions.argmax(this, options);
-  }
-  var(options?: AxisOptions & { correction?: number }): Tensor {
-    return functions.variance(this, options);
-  }
-
-  // Views: no copy.
-  reshape(shape: Shape): Tensor {
-    return functions.reshape(this, shape);
-  }
-  transpose(a = -2, b = -1): Tensor {
-    return functions.transpose(this, a, b);
-  }
-  permute(axes: readonly number[]): Tensor {
-    return functions.permute(this, axes);
-  }
-  slice(axis: number, start: number, end?: number, step?: number): Tensor {
-    return functions.slice(this, axis, start, end, step);
-  }
-  expand(shape: Shape): Tensor {
-    return functions.expand(this, shape);
-  }
-  squeeze(axis: number): Tensor {
-    return functions.squeeze(this, axis);
-  }
-  unsqueeze(axis: number): Tensor {
-    return functions.unsqueeze(this, axis);
-  }
-
-  // Everything else that reads well as a method.
-  matmul(other: Tensor): Tensor {
-    return functions.matmul(this, other);
-  }
-  softmax(options?: { dim?: number }): Tensor {
-    return functions.softmax(this, options);
-  }
-  logSoftmax(options?: { dim?: number }): Tensor {
-    return functions.logSoftmax(this, options);
-  }
-  cast(dtype: DType): Tensor {
-    return functions.cast(this, dtype);
-  }
-  indexSelect(axis: number, index: Tensor): Tensor {
-    return functions.indexSelect(this, axis, index);
   }
 }
 

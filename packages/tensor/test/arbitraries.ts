@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type DType, expand, permute, slice, type Tensor, tensor } from '../src/index.ts';
+import { type DType, expand, permute, sliceAxis, type Tensor, tensor } from '../src/index.ts';
 import { build, eachIndex, flatIndex, type NDArray, sizeOf, store } from './reference/array.ts';
 
 /** The same draws every time, unless the environment asks for others. */
@@ -128,19 +128,19 @@ export function present(x: NDArray, presentation: Presentation, axis = 0): { val
     // Padded on the first and the last axis, so that there is an offset and a gap between rows.
     const padded = shape.map((extent, d) => extent + (d === 0 ? 3 : 0) + (d === last ? 2 : 0));
     const whole = embed(x, padded, (index) => index.map((i, d) => i + (d === 0 ? 2 : 0) + (d === last ? 1 : 0)));
-    const first = slice(whole, 0, rank === 1 ? 3 : 2, shape[0] + (rank === 1 ? 3 : 2));
-    return { values: x, tensor: rank === 1 ? first : slice(first, last, 1, shape[last] + 1) };
+    const first = sliceAxis(whole, 0, rank === 1 ? 3 : 2, shape[0] + (rank === 1 ? 3 : 2));
+    return { values: x, tensor: rank === 1 ? first : sliceAxis(first, last, 1, shape[last] + 1) };
   }
   if (presentation === 'strided') {
     // Rows stay twice as far apart as their length, so that kernels may walk them as one.
     const doubled = shape.map((extent, d) => (d === last ? extent * 2 : extent));
     const whole = embed(x, doubled, (index) => index.map((i, d) => (d === last ? i * 2 + 1 : i)));
-    return { values: x, tensor: slice(whole, last, 1, shape[last] * 2, 2) };
+    return { values: x, tensor: sliceAxis(whole, last, 1, shape[last] * 2, 2) };
   }
   // One slice of a whole tensor repeats, so that the other strides stay those of the whole.
   const along = axis % rank;
   if (sizeOf(shape) === 0) return { values: x, tensor: upload(x) };
   const first = (index: readonly number[]) => index.map((i, d) => (d === along ? 0 : i));
   const values = build(shape, x.dtype, (index) => x.data[flatIndex(shape, first(index))]);
-  return { values, tensor: expand(slice(embed(values, shape, first), along, 0, 1), shape) };
+  return { values, tensor: expand(sliceAxis(embed(values, shape, first), along, 0, 1), shape) };
 }

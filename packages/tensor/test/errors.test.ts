@@ -114,8 +114,8 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'nine axes': [() => f32(1).reshape([1, 1, 1, 1, 1, 1, 1, 1, 1]), 'reshape', 'rank 9', '8'],
   'an axis named twice': [() => f32(2, 3).permute([0, 0]), 'permute', '[0,0]', '[2, 3]'],
   'an axis left out': [() => f32(2, 3).permute([1]), 'permute', '[2, 3]'],
-  'a step of nothing': [() => f32(4).slice(0, 0, 4, 0), 'slice', 'step 0'],
-  'a bound that is no whole number': [() => f32(4).slice(0, 0.5), 'slice', '0.5'],
+  'a step of nothing': [() => f32(4).sliceAxis(0, 0, 4, 0), 'sliceAxis', 'step 0'],
+  'a bound that is no whole number': [() => f32(4).sliceAxis(0, 0.5), 'sliceAxis', '0.5'],
   'a stretch of more than one': [() => f32(2, 3).expand([4, 3]), 'expand', '[2, 3]', '[4, 3]'],
   'fewer axes': [() => f32(2, 3).expand([3]), 'expand', '[2, 3]', '[3]'],
   'a squeeze of more than one': [() => f32(2, 3).squeeze(0), 'squeeze', '[2, 3]', 'extent 2'],
@@ -173,11 +173,11 @@ test('adamw wants dense vectors of one length and one norm', () => {
   const norms = f32(3);
   const wrong: [t.Tensor[], string][] = [
     [[v(), norms, v(), v(), v()], '[3]'],
-    [[v(), norms.slice(0, 1, 2), v(), v(), v()], 'offset'],
+    [[v(), norms.sliceAxis(0, 1, 2), v(), v(), v()], 'offset'],
     [[v(), i32(), v(), v(), v()], 'i32'],
     [[v(), f32(), f32(5), v(), v()], '[5]'],
-    [[v(), f32(), f32(8).slice(0, 4), v(), v()], 'offset'],
-    [[v(), f32(), f32(8).slice(0, 0, 8, 2), v(), v()], 'dense'],
+    [[v(), f32(), f32(8).sliceAxis(0, 4), v(), v()], 'offset'],
+    [[v(), f32(), f32(8).sliceAxis(0, 0, 8, 2), v(), v()], 'dense'],
     [[v(), f32(), v(), i32(4), v()], 'i32[4]'],
   ];
   for (const [inputs, part] of wrong) {

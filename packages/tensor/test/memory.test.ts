@@ -16,10 +16,10 @@ test('views share storage, and the last one gives it back', () => {
   assert.ok(one >= 8 * 16 * 4);
   const views = [
     x.transpose(),
-    x.slice(0, 2, 6, 2),
+    x.sliceAxis(0, 2, 6, 2),
     x.reshape([128]),
     x.unsqueeze(0),
-    x.slice(0, 0, 1).expand([4, 16]),
+    x.sliceAxis(0, 0, 1).expand([4, 16]),
   ];
   assert.is(live() - before, one);
   // The slice that was expanded is a handle of its own.

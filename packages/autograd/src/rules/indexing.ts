@@ -25,7 +25,7 @@ export const indexingRules = {
     let start = 0;
     return inputs.map(({ shape }) => {
       const end = start + shape[axis];
-      const part = g.slice(axis, start, end);
+      const part = g.sliceAxis(axis, start, end);
       start = end;
       return part;
     });

@@ -2,7 +2,8 @@ import { type AttributesOf, apply, dropout, matmul, transpose } from '@dawnchoru
 import { onlyIf, rule, unbroadcast } from './rule.ts';
 
 /** The halves of the [2, channels] that a norm's backward kernel makes. */
-const affine = (both: ReturnType<typeof apply>[number], i: number) => both.slice(0, i, i + 1).reshape([both.shape[1]]);
+const affine = (both: ReturnType<typeof apply>[number], i: number) =>
+  both.sliceAxis(0, i, i + 1).reshape([both.shape[1]]);
 
 export const layerRules = {
   matmul: rule<Record<never, never>>('inputs', (g, { inputs: [a, b], needs }) => [

@@ -28,7 +28,7 @@ class PositionalConvolution extends nn.Module {
   forward(x: Tensor): Tensor {
     const y = this.conv.forward(transpose(x));
     // An even kernel with padding kernel / 2 makes one step too many; the last is dropped.
-    return transpose(y.slice(2, 0, x.shape[1]).gelu());
+    return transpose(y.sliceAxis(2, 0, x.shape[1]).gelu());
   }
 }
 

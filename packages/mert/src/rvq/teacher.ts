@@ -51,7 +51,7 @@ export class RvqTeacher {
    */
   encode(waveform: Tensor): Tensor[] {
     const [batch, samples] = waveform.shape;
-    const whole = waveform.slice(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
+    const whole = waveform.sliceAxis(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
     const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(normalise(whole))));
     return codes.map((code) => code.reshape([batch, -1]));
   }

@@ -182,13 +182,14 @@ export function transpose(x: Tensor, a = -2, b = -1): Tensor {
 }
 
 /** Elements start, start + step, … below end of one axis; negative bounds count from the end. */
-export function slice(x: Tensor, axis: number, start: number, end?: number, step = 1): Tensor {
-  const d = normaliseAxis(axis, x.rank, 'slice');
+export function sliceAxis(x: Tensor, axis: number, start: number, end?: number, step = 1): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'sliceAxis');
   const extent = x.shape[d];
-  if (!Number.isInteger(step) || step < 1) throw new RangeError(`slice: step ${step}; expected a whole number from 1`);
+  if (!Number.isInteger(step) || step < 1)
+    throw new RangeError(`sliceAxis: step ${step}; expected a whole number from 1`);
   for (const value of [start, end ?? 0]) {
     if (Number.isNaN(value) || (Number.isFinite(value) && !Number.isInteger(value))) {
-      throw new RangeError(`slice: bound ${value} of axis ${d} is no whole number`);
+      throw new RangeError(`sliceAxis: bound ${value} of axis ${d} is no whole number`);
     }
   }
   const bound = (value: number) => Math.min(extent, Math.max(0, value < 0 ? value + extent : value));
