@@ -23,7 +23,26 @@ export interface Kernel<P extends Record<string, ParameterType> = Record<string,
   readonly parameters: P;
   /** The names that the source expects in front of it, with an example that compiles. */
   readonly constants: Readonly<Record<string, string>>;
+  /**
+   * Functions through which the source reads or writes one of its bindings, by name. Their text stands in front of the
+   * source; a graph compiler puts another in its place to make what is read, or use what is written, on the spot.
+   */
+  readonly hooks?: Readonly<Record<string, Hook>>;
 }
+
+export interface Hook {
+  readonly binding: string;
+  readonly text: string;
+}
+
+/** `fn emit(at: u32, value: f32)` stores an element of a dense output. */
+export const emit: Hook = { binding: 'out', text: 'fn emit(at: u32, value: f32) { out[at] = value; }' };
+
+/** `fn fetch(at: u32) -> Scalar` reads an element of a dense input, counted from its offset. */
+export const fetch: Hook = {
+  binding: 'input',
+  text: 'fn fetch(at: u32) -> Scalar { return input[params.offset + at]; }',
+};
 
 export function defineKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {
   return kernel;

@@ -6,6 +6,7 @@
 import type { Kernel } from '@dawnchorus/kernels';
 import * as families from '@dawnchorus/kernels';
 import { create, globals } from 'webgpu';
+import { assembleSource } from '../packages/tensor/src/kernel/pipelines.ts';
 
 Object.assign(globalThis, globals);
 const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
@@ -43,7 +44,7 @@ for (const family of Object.values(families)) {
     if (!isKernel(kernel)) continue;
     count++;
     const library = kernel.name === 'map' ? families.elementwise.elementwiseFunctions : '';
-    const code = `${Object.values(kernel.constants).join('\n')}\n${library}\n${kernel.source}`;
+    const code = assembleSource(kernel, kernel.constants, library);
     const module = device.createShaderModule({ code, label: kernel.name });
     const { messages } = await module.getCompilationInfo();
     const problems = [

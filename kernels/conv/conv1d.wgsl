@@ -77,9 +77,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   for (var j = 0u; j < stored; j++) {
     let early4 = j < 4u;
     let i = j % 4u;
-    out[base + j] = select(b0[i], a0[i], early4);
-    if (o + 1u < perGroup) { out[base + params.outLength + j] = select(b1[i], a1[i], early4); }
-    if (o + 2u < perGroup) { out[base + 2u * params.outLength + j] = select(b2[i], a2[i], early4); }
-    if (o + 3u < perGroup) { out[base + 3u * params.outLength + j] = select(b3[i], a3[i], early4); }
+    emit(base + j, select(b0[i], a0[i], early4));
+    if (o + 1u < perGroup) { emit(base + params.outLength + j, select(b1[i], a1[i], early4)); }
+    if (o + 2u < perGroup) { emit(base + 2u * params.outLength + j, select(b2[i], a2[i], early4)); }
+    if (o + 3u < perGroup) { emit(base + 3u * params.outLength + j, select(b3[i], a3[i], early4)); }
   }
 }

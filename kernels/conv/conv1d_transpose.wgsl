@@ -79,7 +79,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (r == 3u) { early = e3; late = l3; }
     for (var j = 0u; j < 8u; j++) {
       let i = first + j * params.stride;
-      if (i < params.length) { out[base + r * params.length + i] = select(late[j % 4u], early[j % 4u], j < 4u); }
+      if (i < params.length) { emit(base + r * params.length + i, select(late[j % 4u], early[j % 4u], j < 4u)); }
     }
   }
 }

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, emit } from '../contract.ts';
 import {
   conv1d as conv1dSource,
   conv1dTranspose as transposeSource,
@@ -24,6 +24,7 @@ export const conv1d = defineKernel({
     weightOffset: 'u32',
   },
   constants: { PADDED: 'const PADDED = true;' },
+  hooks: { emit },
 });
 
 /** Grid: (stride * ceil(length / stride / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
@@ -45,6 +46,7 @@ export const conv1dTranspose = defineKernel({
     weightOffset: 'u32',
   },
   constants: {},
+  hooks: { emit },
 });
 
 /** Grid: (inChannels / groups * kernel / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */

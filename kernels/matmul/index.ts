@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, emit } from '../contract.ts';
 import { matmulRegister as registerSource, matmulTiled as tiledSource } from '../generated/wgsl.ts';
 
 const bindings = { a: 'read', b: 'read', out: 'readWrite' } as const;
@@ -28,6 +28,7 @@ export const matmulRegister = defineKernel({
   bindings,
   parameters,
   constants: {},
+  hooks: { emit },
 });
 
 /** 64 x 64 tiles through workgroup memory. Grid: (n / 64, m / 64, batch). */
@@ -37,4 +38,5 @@ export const matmulTiled = defineKernel({
   bindings,
   parameters,
   constants: {},
+  hooks: { emit },
 });

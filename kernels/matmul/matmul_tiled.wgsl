@@ -80,7 +80,7 @@ fn main(
     if (row < params.m) {
       let base = (batch * params.m + row) * params.n + column;
       for (var j = 0u; j < 4u; j++) {
-        if (column + j < params.n) { out[base + j] = c[r][j]; }
+        if (column + j < params.n) { emit(base + j, c[r][j]); }
       }
     }
   }

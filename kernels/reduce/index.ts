@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, fetch } from '../contract.ts';
 import {
   argReduce as argReduceSource,
   reduceColumns as columnsSource,
@@ -20,6 +20,7 @@ export const reduceRows = defineKernel({
   bindings: { input: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', chunk: 'u32', offset: 'u32', scale: 'f32' },
   constants: { LANES: 'const LANES = 64u;', ...constants },
+  hooks: { fetch },
 });
 
 /** Middle axis of [outer, length, inner], one thread a column and chunk. */
@@ -37,6 +38,7 @@ export const reduceColumns = defineKernel({
     scale: 'f32',
   },
   constants,
+  hooks: { fetch },
 });
 
 /** Index of the extreme element along the middle axis of [outer, length, inner]. */

@@ -21,11 +21,11 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let column = i % params.inner;
   let chunk = (i / params.inner) % params.chunks;
   let outer = i / (params.inner * params.chunks);
-  let base = params.offset + outer * params.length * params.inner + column;
-  var sum = initial(input[base + chunk * params.chunk * params.inner]);
+  let base = outer * params.length * params.inner + column;
+  var sum = initial(fetch(base + chunk * params.chunk * params.inner));
   let end = min(params.length, (chunk + 1u) * params.chunk);
   for (var r = chunk * params.chunk; r < end; r++) {
-    sum = combine(sum, load(input[base + r * params.inner]));
+    sum = combine(sum, load(fetch(base + r * params.inner)));
   }
   out[i] = finish(sum, params.scale);
 }

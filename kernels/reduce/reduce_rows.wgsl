@@ -25,12 +25,12 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let row = group.y + group.z * groups.y;
-  let base = params.offset + min(row, params.rows - 1u) * params.length;
-  var sum = initial(input[base + group.x * params.chunk]);
+  let base = min(row, params.rows - 1u) * params.length;
+  var sum = initial(fetch(base + group.x * params.chunk));
   if (row < params.rows) {
     let end = min(params.length, (group.x + 1u) * params.chunk);
     for (var i = group.x * params.chunk + lane; i < end; i += LANES) {
-      sum = combine(sum, load(input[base + i]));
+      sum = combine(sum, load(fetch(base + i)));
     }
   }
   partial[lane] = sum;

@@ -16,7 +16,8 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
     if (text === undefined) throw new Error(`kernel ${kernel.name}: constant ${name} was not given`);
     return text;
   });
-  return `${lines.join('\n')}\n${library}\n${kernel.source}`;
+  const hooks = Object.entries(kernel.hooks ?? {}).map(([name, hook]) => constants[name] ?? hook.text);
+  return `${[...lines, ...hooks].join('\n')}\n${library}\n${kernel.source}`;
 }
 
 /** Compiles on first use and remembers by kernel and constants. */

@@ -57,6 +57,7 @@ const conv1d = kernelOp<ConvAttributes>({
     }
     return [{ dtype: 'f32', shape: [batch, outChannels, outLength] }];
   },
+  emits: true,
   flops: ([, weight], [out]) => 2 * out.size * weight.shape[1] * weight.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups }) {
     const [batch, outChannels, outLength] = out.shape;
@@ -114,6 +115,7 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
     }
     return [{ dtype: 'f32', shape: [batch, perGroup * groups, length] }];
   },
+  emits: true,
   flops: ([y, weight]) => 2 * y.size * weight.shape[1] * weight.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups, length }) {
     const [batch, channels] = out.shape;

@@ -30,6 +30,7 @@ export const matmul = kernelOp<Record<never, never>>({
     const batch = broadcastShapes('matmul (batch axes)', a.shape.slice(0, -2), b.shape.slice(0, -2));
     return [{ dtype: 'f32', shape: [...batch, a.shape[a.rank - 2], b.shape[b.rank - 1]] }];
   },
+  emits: true,
   flops: ([a], [out]) => 2 * out.size * a.shape[a.rank - 1],
   run(device, [a, b], [out]) {
     const batchShape = out.shape.slice(0, -2);

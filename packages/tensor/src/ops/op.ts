@@ -27,6 +27,10 @@ export interface KernelOp<A> {
    * join the operation with its neighbours.
    */
   map?(inputs: readonly TensorSpec[], attributes: A): string;
+  /** Its kernel stores each element of its one output by `emit`, so that elementwise operations may follow on the spot. */
+  readonly emits?: boolean;
+  /** The input that its kernel reads by `fetch`, so that elementwise operations may make it on the spot. */
+  readonly fetches?: number;
 }
 
 /** An operation that only looks at the same storage in another way. */

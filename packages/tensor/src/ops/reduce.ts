@@ -113,6 +113,7 @@ export function sumMiddle(device: Device, x: Tensor, shape: readonly [number, nu
 
 function reduceOp(name: string, kind: Kind, mean = false) {
   return kernelOp<ReduceAttributes>({
+    fetches: 0,
     infer([x], { axes, keepdim }) {
       if ((kind === 'max' || kind === 'min') && axes.some((d) => x.shape[d] === 0)) {
         throw new RangeError(
