@@ -16,4 +16,5 @@ export { type AttributesOf, type DifferentiableOpName, differentiableOps, type O
 export type { AdamWAttributes } from './ops/training.ts';
 export { scope } from './scope.ts';
 export { broadcastShapes, contiguousStrides, formatShape, type Shape, sizeOf } from './shape.ts';
-export { arange, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';
+export type * from './shape-types.ts';
+export { arange, assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';

@@ -2,6 +2,18 @@ import type { DType } from './dtype.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
 import * as functions from './ops/functions.ts';
 import type { Shape } from './shape.ts';
+import type {
+  BroadcastableTo,
+  BroadcastShape,
+  Literal,
+  MatmulOperand,
+  MatmulShape,
+  PermutedShape,
+  ReducedShape,
+  ReshapedShape,
+  ShapeOf,
+  TransposedShape,
+} from './shape-types.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
@@ -10,87 +22,99 @@ import type { Tensor } from './tensor.ts';
  */
 export abstract class Operations {
   // Arithmetic, with NumPy's broadcasting.
-  add(this: Tensor, other: Operand): Tensor {
-    return functions.add(this, other);
+  add<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.add<T, O>(this, other);
   }
-  sub(this: Tensor, other: Operand): Tensor {
-    return functions.sub(this, other);
+  sub<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.sub<T, O>(this, other);
   }
-  mul(this: Tensor, other: Operand): Tensor {
-    return functions.mul(this, other);
+  mul<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.mul<T, O>(this, other);
   }
-  div(this: Tensor, other: Operand): Tensor {
-    return functions.div(this, other);
+  div<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.div<T, O>(this, other);
   }
-  pow(this: Tensor, other: Operand): Tensor {
-    return functions.pow(this, other);
+  pow<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.pow<T, O>(this, other);
   }
-  maximum(this: Tensor, other: Operand): Tensor {
-    return functions.maximum(this, other);
+  maximum<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.maximum<T, O>(this, other);
   }
-  minimum(this: Tensor, other: Operand): Tensor {
-    return functions.minimum(this, other);
+  minimum<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.minimum<T, O>(this, other);
   }
-  eq(this: Tensor, other: Operand): Tensor {
-    return functions.eq(this, other);
+  eq<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.eq<T, O>(this, other);
   }
-  ne(this: Tensor, other: Operand): Tensor {
-    return functions.ne(this, other);
+  ne<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.ne<T, O>(this, other);
   }
-  lt(this: Tensor, other: Operand): Tensor {
-    return functions.lt(this, other);
+  lt<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.lt<T, O>(this, other);
   }
-  le(this: Tensor, other: Operand): Tensor {
-    return functions.le(this, other);
+  le<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.le<T, O>(this, other);
   }
-  gt(this: Tensor, other: Operand): Tensor {
-    return functions.gt(this, other);
+  gt<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.gt<T, O>(this, other);
   }
-  ge(this: Tensor, other: Operand): Tensor {
-    return functions.ge(this, other);
+  ge<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.ge<T, O>(this, other);
   }
-  neg(this: Tensor): Tensor {
+  neg<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.neg(this);
   }
-  abs(this: Tensor): Tensor {
+  abs<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.abs(this);
   }
-  exp(this: Tensor): Tensor {
+  exp<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.exp(this);
   }
-  log(this: Tensor): Tensor {
+  log<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.log(this);
   }
-  sqrt(this: Tensor): Tensor {
+  sqrt<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.sqrt(this);
   }
-  square(this: Tensor): Tensor {
+  square<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.square(this);
   }
-  tanh(this: Tensor): Tensor {
+  tanh<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.tanh(this);
   }
-  sigmoid(this: Tensor): Tensor {
+  sigmoid<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.sigmoid(this);
   }
-  relu(this: Tensor): Tensor {
+  relu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.relu(this);
   }
-  gelu(this: Tensor): Tensor {
+  gelu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.gelu(this);
   }
 
   // Reductions.
-  sum(this: Tensor, options?: AxisOptions): Tensor {
+  sum<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
+    this: T,
+    options?: O,
+  ): Tensor<ReducedShape<T, O>> {
     return functions.sum(this, options);
   }
-  mean(this: Tensor, options?: AxisOptions): Tensor {
+  mean<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
+    this: T,
+    options?: O,
+  ): Tensor<ReducedShape<T, O>> {
     return functions.mean(this, options);
   }
-  max(this: Tensor, options?: AxisOptions): Tensor {
+  max<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
+    this: T,
+    options?: O,
+  ): Tensor<ReducedShape<T, O>> {
     return functions.max(this, options);
   }
-  min(this: Tensor, options?: AxisOptions): Tensor {
+  min<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
+    this: T,
+    options?: O,
+  ): Tensor<ReducedShape<T, O>> {
     return functions.min(this, options);
   }
   argmax(this: Tensor, options: { dim: number; keepdim?: boolean }): Tensor {
@@ -101,19 +125,23 @@ export abstract class Operations {
   }
 
   // Views: no copy.
-  reshape(this: Tensor, shape: Shape): Tensor {
+  reshape<const N extends Shape>(this: Tensor, shape: N): Tensor<ReshapedShape<N>> {
     return functions.reshape(this, shape);
   }
-  transpose(this: Tensor, a = -2, b = -1): Tensor {
-    return functions.transpose(this, a, b);
+  transpose<T extends Tensor, A extends number = -2, B extends number = -1>(
+    this: T,
+    a?: A,
+    b?: B,
+  ): Tensor<TransposedShape<T, A, B>> {
+    return functions.transpose<T, A, B>(this, a, b);
   }
-  permute(this: Tensor, axes: readonly number[]): Tensor {
+  permute<T extends Tensor, const P extends readonly number[]>(this: T, axes: P): Tensor<PermutedShape<T, P>> {
     return functions.permute(this, axes);
   }
   sliceAxis(this: Tensor, axis: number, start: number, end?: number, step?: number): Tensor {
     return functions.sliceAxis(this, axis, start, end, step);
   }
-  expand(this: Tensor, shape: Shape): Tensor {
+  expand<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
     return functions.expand(this, shape);
   }
   squeeze(this: Tensor, axis: number): Tensor {
@@ -124,16 +152,16 @@ export abstract class Operations {
   }
 
   // Everything else that reads well as a method.
-  matmul(this: Tensor, other: Tensor): Tensor {
-    return functions.matmul(this, other);
+  matmul<T extends Tensor, O extends Tensor>(this: T, other: MatmulOperand<T, O>): Tensor<MatmulShape<T, O>> {
+    return functions.matmul<T, O>(this, other);
   }
-  softmax(this: Tensor, options?: { dim?: number }): Tensor {
+  softmax<T extends Tensor>(this: T, options?: { dim?: number }): Tensor<ShapeOf<T>> {
     return functions.softmax(this, options);
   }
-  logSoftmax(this: Tensor, options?: { dim?: number }): Tensor {
+  logSoftmax<T extends Tensor>(this: T, options?: { dim?: number }): Tensor<ShapeOf<T>> {
     return functions.logSoftmax(this, options);
   }
-  cast(this: Tensor, dtype: DType): Tensor {
+  cast<T extends Tensor>(this: T, dtype: DType): Tensor<ShapeOf<T>> {
     return functions.cast(this, dtype);
   }
   indexSelect(this: Tensor, axis: number, index: Tensor): Tensor {

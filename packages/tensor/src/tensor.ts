@@ -8,6 +8,7 @@ import { Operations } from './methods.ts';
 import * as functions from './ops/functions.ts';
 import { format } from './print.ts';
 import { checkShape, contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
+import type { Dynamic, Literal, Pattern } from './shape-types.ts';
 
 /** Counts tensors that nobody disposed; their memory is freed when the garbage collector finds them. */
 const leaks = new FinalizationRegistry<Storage>((storage) => {
@@ -17,14 +18,22 @@ const leaks = new FinalizationRegistry<Storage>((storage) => {
 
 let nextId = 1;
 
+/** Names the place of the shape in the type of a tensor; nothing is there at run time. */
+export declare const shapeOf: unique symbol;
+
 /**
  * An n-dimensional array on the GPU: a shape and strides over a shared storage. Views (reshape, transpose, slice, expand)
  * share the storage of what they view. Operations never change their inputs; each returns a new tensor.
  *
  * Memory goes back when every tensor that views it is disposed: by `dispose()`, by `using x = …`, or by leaving the
  * `scope` that it was made in.
+ *
+ * Its type may say its shape: `Tensor<[8, 768]>`, `Tensor<[number, 768]>`. Plain `Tensor` is one of any shape, goes
+ * wherever a known shape is asked for, and is checked when an operation is called; `assertShape` checks it at once.
  */
-export class Tensor extends Operations {
+export class Tensor<S extends Shape = Dynamic> extends Operations {
+  /** In types only: the shape, where the compiler knows it. */
+  declare readonly [shapeOf]: S;
   /** Names the values: handles made by `retain` share it, views and everything else have their own. */
   readonly id: number;
   readonly shape: Shape;
@@ -93,7 +102,7 @@ export class Tensor extends Operations {
   }
 
   /** Another handle on the same elements, which no scope disposes. */
-  retain(): Tensor {
+  retain(): Tensor<S> {
     return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset, false, this.id);
   }
 
@@ -122,7 +131,7 @@ export class Tensor extends Operations {
 
   /** Reads the elements back in row-major order. @throws any GPU error since the last readback. */
   async data(): Promise<TypedArrayOf[DType]> {
-    const dense = functions.contiguous(this);
+    const dense: Tensor = functions.contiguous(this);
     try {
       const bytes = await this.device.read(dense.storage, dense.offset * bytesPerElement, this.size * bytesPerElement);
       if (this.dtype === 'f32') return new Float32Array(bytes);
@@ -209,13 +218,13 @@ function dtypeOf(values: unknown): DType {
  *
  * @throws RangeError when the arrays are ragged or do not fill the shape.
  */
-export function tensor(
+export function tensor<const S extends Shape = Dynamic>(
   values: NestedNumbers | Float32Array | Int32Array | Uint32Array,
-  options: CreationOptions & { shape?: Shape } = {},
-): Tensor {
+  options: CreationOptions & { shape?: S } = {},
+): Tensor<Literal<S>> {
   const dtype = options.dtype ?? dtypeOf(values);
   let flat: ArrayLike<number>;
-  let shape = options.shape;
+  let shape: Shape | undefined = options.shape;
   if (ArrayBuffer.isView(values)) {
     flat = values;
     shape ??= [values.length];
@@ -242,7 +251,11 @@ export function tensor(
 }
 
 /** A tensor with every element equal to `value`. */
-export function full(shape: Shape, value: number, options: CreationOptions = {}): Tensor {
+export function full<const S extends Shape>(
+  shape: S,
+  value: number,
+  options: CreationOptions = {},
+): Tensor<Literal<S>> {
   return apply('full', [], {
     shape: [...shape],
     value,
@@ -251,11 +264,11 @@ export function full(shape: Shape, value: number, options: CreationOptions = {})
   })[0];
 }
 
-export function zeros(shape: Shape, options: CreationOptions = {}): Tensor {
+export function zeros<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
   return full(shape, 0, options);
 }
 
-export function ones(shape: Shape, options: CreationOptions = {}): Tensor {
+export function ones<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
   return full(shape, 1, options);
 }
 
@@ -270,5 +283,21 @@ export function arange(start: number, end: number, step = 1, options: CreationOp
       dtype,
     ) as Float32Array,
     { ...options, dtype },
+  );
+}
+
+/**
+ * Checks the shape of a tensor and tells the compiler: `assertShape(x, [null, 768])` makes x a `Tensor<[number, 768]>`
+ * from there on. null stands for any extent.
+ *
+ * @throws RangeError when the rank or an extent differs, with both shapes.
+ */
+export function assertShape<const P extends readonly (number | null)[]>(
+  x: Tensor,
+  shape: P,
+): asserts x is Tensor<Pattern<P>> {
+  if (x.rank === shape.length && shape.every((extent, d) => extent === null || extent === x.shape[d])) return;
+  throw new RangeError(
+    `assertShape: the tensor is ${formatShape(x.shape)}; expected [${shape.map((extent) => extent ?? 'any').join(', ')}]`,
   );
 }

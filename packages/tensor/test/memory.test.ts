@@ -123,7 +123,7 @@ test('a view that leaves a scope keeps its storage', async () => {
 
 test('a scope that throws gives everything back', () => {
   const before = live();
-  assert.throws(() => scope(() => add(zeros([2]), zeros([3]))), 'broadcast');
+  assert.throws(() => scope(() => add(zeros([2]), zeros([3]) as Tensor)), 'broadcast');
   assert.is(live(), before);
 });
 

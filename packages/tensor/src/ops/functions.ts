@@ -2,6 +2,18 @@ import { apply } from '../apply.ts';
 import { type Device, getDefaultDevice } from '../device/device.ts';
 import type { DType } from '../dtype.ts';
 import { formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape } from '../shape.ts';
+import type {
+  BroadcastableTo,
+  BroadcastShape,
+  Literal,
+  MatmulOperand,
+  MatmulShape,
+  PermutedShape,
+  ReducedShape,
+  ReshapedShape,
+  ShapeOf,
+  TransposedShape,
+} from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 import { type AxisOptions, type Operand, operands } from './arguments.ts';
 import type { ConvAttributes } from './conv.ts';
@@ -51,12 +63,12 @@ type BinaryName =
 
 const unary =
   (name: UnaryName) =>
-  (x: Tensor): Tensor =>
+  <T extends Tensor>(x: T): Tensor<ShapeOf<T>> =>
     apply(name, [x], {})[0];
 const binary =
   (name: BinaryName) =>
-  (a: Operand, b: Operand): Tensor =>
-    apply(name, operands(name, a, b), {})[0];
+  <A extends Operand, B extends Operand>(a: A, b: BroadcastableTo<A, B>): Tensor<BroadcastShape<A, B>> =>
+    apply(name, operands(name, a, b as Operand), {})[0];
 
 // Elementwise, with NumPy's broadcasting; integers and bool meet f32 as f32.
 export const add = binary('add');
@@ -109,12 +121,12 @@ export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
 }
 
 /** Another dtype; floats are cut towards zero, and everything but 0 is true. */
-export function cast(x: Tensor, dtype: DType): Tensor {
+export function cast<T extends Tensor>(x: T, dtype: DType): Tensor<ShapeOf<T>> {
   return x.dtype === dtype ? x : apply('cast', [x], { dtype })[0];
 }
 
 /** The same tensor where it is dense and row-major, else a dense copy. */
-export function contiguous(x: Tensor): Tensor {
+export function contiguous<T extends Tensor>(x: T): Tensor<ShapeOf<T>> {
   return x.contiguous ? x : apply('contiguous', [x], {})[0];
 }
 
@@ -122,7 +134,11 @@ type Reduction = 'sum' | 'mean' | 'sumSquares' | 'max' | 'min';
 
 const reduction =
   (name: Reduction) =>
-  (x: Tensor, { dim, keepdim = false }: AxisOptions = {}): Tensor => {
+  <T extends Tensor, const O extends AxisOptions = Record<never, never>>(
+    x: T,
+    options?: O,
+  ): Tensor<ReducedShape<T, O>> => {
+    const { dim, keepdim = false }: AxisOptions = options ?? {};
     const input = x.dtype === 'bool' && name === 'sum' ? cast(x, 'i32') : x;
     return apply(name, [input], { axes: normaliseAxes(dim, x.rank, name), keepdim })[0];
   };
@@ -155,12 +171,12 @@ export function variance(
 }
 
 /** [..., m, k] x [..., k, n]; batch axes broadcast, and transposed views are read in place. */
-export function matmul(a: Tensor, b: Tensor): Tensor {
-  return apply('matmul', [a, b], {})[0];
+export function matmul<A extends Tensor, B extends Tensor>(a: A, b: MatmulOperand<A, B>): Tensor<MatmulShape<A, B>> {
+  return apply('matmul', [a, b as Tensor], {})[0];
 }
 
 /** The same elements in another shape; one extent may be -1. A copy only where the strides leave no other way. */
-export function reshape(x: Tensor, shape: Shape): Tensor {
+export function reshape<const N extends Shape>(x: Tensor, shape: N): Tensor<ReshapedShape<N>> {
   const target = resolveShape(x.size, shape, x.shape);
   if (sameShape(target, x.shape)) return x;
   const viewable = reshapedStrides(x.shape, x.strides, target) !== undefined;
@@ -168,12 +184,19 @@ export function reshape(x: Tensor, shape: Shape): Tensor {
 }
 
 /** Axes in another order. */
-export function permute(x: Tensor, axes: readonly number[]): Tensor {
+export function permute<T extends Tensor, const P extends readonly number[]>(
+  x: T,
+  axes: P,
+): Tensor<PermutedShape<T, P>> {
   return apply('permute', [x], { axes })[0];
 }
 
 /** Swaps two axes, the last two by default. */
-export function transpose(x: Tensor, a = -2, b = -1): Tensor {
+export function transpose<T extends Tensor, A extends number = -2, B extends number = -1>(
+  x: T,
+  a: A | -2 = -2,
+  b: B | -1 = -1,
+): Tensor<TransposedShape<T, A, B>> {
   const axes = x.shape.map((_, d) => d);
   const from = normaliseAxis(a, x.rank, 'transpose');
   const to = normaliseAxis(b, x.rank, 'transpose');
@@ -197,7 +220,7 @@ export function sliceAxis(x: Tensor, axis: number, start: number, end?: number, 
 }
 
 /** Stretches axes of extent 1 to `shape` without a copy. */
-export function expand(x: Tensor, shape: Shape): Tensor {
+export function expand<const N extends Shape>(x: Tensor, shape: N): Tensor<Literal<N>> {
   return sameShape(x.shape, shape) ? x : apply('expand', [x], { shape: [...shape] })[0];
 }
 
@@ -224,16 +247,21 @@ function overLastAxis(name: 'softmax' | 'logSoftmax', x: Tensor, dim: number): T
 }
 
 /** Along `dim`, the last axis by default. */
-export function softmax(x: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+export function softmax<T extends Tensor>(x: T, { dim = -1 }: { dim?: number } = {}): Tensor<ShapeOf<T>> {
   return overLastAxis('softmax', x, dim);
 }
 
-export function logSoftmax(x: Tensor, { dim = -1 }: { dim?: number } = {}): Tensor {
+export function logSoftmax<T extends Tensor>(x: T, { dim = -1 }: { dim?: number } = {}): Tensor<ShapeOf<T>> {
   return overLastAxis('logSoftmax', x, dim);
 }
 
 /** Normalises the last axis to mean 0 and variance 1, then scales and shifts by weight and bias [features]. */
-export function layerNorm(x: Tensor, weight: Tensor, bias: Tensor, { eps = 1e-5 } = {}): Tensor {
+export function layerNorm<T extends Tensor>(
+  x: T,
+  weight: Tensor,
+  bias: Tensor,
+  { eps = 1e-5 } = {},
+): Tensor<ShapeOf<T>> {
   return apply('layerNorm', [x, weight, bias], { eps })[0];
 }
 
@@ -329,18 +357,18 @@ interface DrawOptions extends RandomKey {
 }
 
 /** Uniform draws in [low, high) by Philox; `seed` and `stream` name them. */
-export function uniform(
-  shape: Shape,
+export function uniform<const S extends Shape>(
+  shape: S,
   { low = 0, high = 1, ...key }: DrawOptions & { low?: number; high?: number },
-): Tensor {
+): Tensor<Literal<S>> {
   return apply('uniform', [], { shape: [...shape], low, high, ...key, device: getDefault(key) })[0];
 }
 
 /** Normal draws by Philox; `seed` and `stream` name them. */
-export function normal(
-  shape: Shape,
+export function normal<const S extends Shape>(
+  shape: S,
   { mean: centre = 0, std = 1, ...key }: DrawOptions & { mean?: number; std?: number },
-): Tensor {
+): Tensor<Literal<S>> {
   return apply('normal', [], { shape: [...shape], mean: centre, std, ...key, device: getDefault(key) })[0];
 }
 
@@ -349,7 +377,7 @@ function getDefault({ device }: DrawOptions): Device {
 }
 
 /** Zeroes elements with probability p and scales the rest by 1 / (1 - p); p = 0 returns x itself. */
-export function dropout(x: Tensor, { p, ...key }: RandomKey & { p: number }): Tensor {
+export function dropout<T extends Tensor>(x: T, { p, ...key }: RandomKey & { p: number }): Tensor<ShapeOf<T>> {
   return p === 0 ? x : apply('dropout', [x], { p, ...key })[0];
 }
 
