@@ -1,5 +1,11 @@
 import { defineKernel } from '../contract.ts';
-import { copy as copySource, fill as fillSource, functions, map as mapSource } from '../generated/wgsl.ts';
+import {
+  copy as copySource,
+  fill as fillSource,
+  functions,
+  fused as fusedSource,
+  map as mapSource,
+} from '../generated/wgsl.ts';
 
 /** Shared WGSL functions (erf, gelu, sigmoid, …) that elementwise expressions may call. */
 export const elementwiseFunctions = functions;
@@ -29,6 +35,16 @@ export const map = defineKernel({
     CONTIGUOUS: 'const CONTIGUOUS = false;',
     compute: 'fn compute(a: A, b: B, c: C) -> Result { return a + b; }',
   },
+});
+
+/** Whatever a graph compiler puts in place of `body`, once for each element. Its bindings are the compiler's. */
+export const fused = defineKernel({
+  name: 'fused',
+  source: fusedSource,
+  bindings: {},
+  parameters: { size: 'u32' },
+  constants: {},
+  hooks: { body: { binding: '', text: 'fn body(i: u32) {}' } },
 });
 
 /** Strided copy of one tensor into a part of another. */

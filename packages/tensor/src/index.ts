@@ -3,6 +3,7 @@ export type { AdapterDescription } from './device/adapters.ts';
 export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export type { DType, TypedArrayOf } from './dtype.ts';
+export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, trace } from './graph/trace.ts';
 export type { ProfileRow } from './kernel/profiler.ts';
 export { type Dispatch, type Grid, gridFor, linearGrid } from './kernel/recorder.ts';

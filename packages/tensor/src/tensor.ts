@@ -1,7 +1,7 @@
 import { apply } from './apply.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
-import { outsideTrace } from './graph/tracing.ts';
+import { currentTrace, outsideTrace } from './graph/tracing.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
 import { Operations } from './methods.ts';
@@ -247,6 +247,7 @@ export function tensor<const S extends Shape = Dynamic>(
   let data = typed(flat, dtype);
   if (!(data.buffer instanceof ArrayBuffer)) data = data.slice();
   if (data.length > 0) device.write(result.storage, 0, data as Float32Array<ArrayBuffer>);
+  currentTrace()?.constant(result, data);
   return result;
 }
 

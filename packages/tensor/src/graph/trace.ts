@@ -20,12 +20,16 @@ export interface GraphValue {
   readonly strides: readonly number[];
   readonly offset: number;
   readonly storage: Storage;
-  /** `captured`: a tensor from outside that is no argument; `scalar`: a number among the operands. */
+  /** `captured`: a tensor from outside that is no argument, or one made of numbers; `scalar`: a number among the operands. */
   readonly source: 'input' | 'captured' | 'scalar' | 'node';
   /** Of captured values and scalars, held until the graph is disposed. */
   readonly tensor?: Tensor;
+  /** The user's own handle of what was captured from outside. */
+  readonly origin?: WeakRef<Tensor>;
   /** Of scalars. */
   readonly value?: number;
+  /** Of tensors made of numbers inside the function. */
+  readonly numbers?: ArrayLike<number>;
 }
 
 /** An operation of a traced function; views are operations too. */
@@ -102,6 +106,16 @@ function compareNodes(before: GraphNode | undefined, now: GraphNode, at: number)
     if (input.source === 'scalar' && !Object.is(input.value, other.value)) {
       stale(`the number that ${now.name} (${where}) takes changed from ${input.value} to ${other.value}`);
     }
+    if (input.numbers && other.numbers) {
+      const { numbers } = other;
+      const at = Array.from(input.numbers).findIndex((value, k) => !Object.is(value, numbers[k]));
+      if (at >= 0) {
+        stale(
+          `element ${at} of a tensor made of numbers, which ${now.name} (${where}) takes, changed from ${input.numbers[at]} to ${numbers[at]}`,
+        );
+      }
+      return;
+    }
     const moved = input.source === 'captured' && (input.storage !== other.storage || input.offset !== other.offset);
     if (moved || input.id !== other.id) {
       stale(
@@ -113,12 +127,13 @@ function compareNodes(before: GraphNode | undefined, now: GraphNode, at: number)
 }
 
 /** Takes a function's operations down, or compares them one by one with those of an earlier trace. */
-function createTracer(device: Device, expected?: Graph) {
+function createTracer(expected?: Graph) {
   const values: GraphValue[] = [];
   const nodes: GraphNode[] = [];
   const known = new Map<number, GraphValue>();
+  const constants = new Map<Storage, ArrayLike<number>>();
 
-  function add(tensor: Tensor, source: GraphValue['source'], extra: Pick<GraphValue, 'tensor' | 'value'> = {}) {
+  function add(tensor: Tensor, source: GraphValue['source'], extra: Partial<GraphValue> = {}) {
     const { dtype, shape, strides, offset, storage } = tensor;
     const value: GraphValue = { id: values.length, dtype, shape, strides, offset, storage, source, ...extra };
     values.push(value);
@@ -132,7 +147,14 @@ function createTracer(device: Device, expected?: Graph) {
     // A buffer of another trace says so itself.
     if (isVirtual(tensor.storage.buffer)) void tensor.storage.buffer.gpu;
     const value = scalarValue(tensor.storage);
-    return add(tensor, value === undefined ? 'captured' : 'scalar', { tensor: tensor.retain(), value });
+    const numbers = constants.get(tensor.storage);
+    const origin = value === undefined && !numbers ? new WeakRef(tensor) : undefined;
+    return add(tensor, value === undefined ? 'captured' : 'scalar', {
+      tensor: tensor.retain(),
+      value,
+      numbers,
+      origin,
+    });
   }
 
   return {
@@ -151,7 +173,9 @@ function createTracer(device: Device, expected?: Graph) {
       if (expected) compareNodes(expected.nodes[nodes.length], node, nodes.length);
       nodes.push(node);
     },
-    device,
+    constant(tensor: Tensor, numbers: ArrayLike<number>) {
+      constants.set(tensor.storage, numbers);
+    },
     dispose() {
       for (const { tensor } of values) tensor?.dispose();
     },
@@ -163,10 +187,18 @@ function placeholder(like: Tensor): Tensor {
   return Tensor.allocate(like.device, like.dtype, like.shape, 'an argument of a compiled function', false);
 }
 
-export interface Traced<R> {
+/** Stands for a tensor in what a traced function returned. */
+export class Output {
+  readonly index: number;
+  constructor(index: number) {
+    this.index = index;
+  }
+}
+
+export interface Traced {
   readonly graph: Graph;
-  /** What the function returned, with tensors replaced by their index in the graph's outputs. */
-  readonly result: R;
+  /** What the function returned, with an `Output` in place of each tensor. */
+  readonly result: unknown;
 }
 
 /**
@@ -174,13 +206,13 @@ export interface Traced<R> {
  *
  * @throws Error when `fn` is async or reads elements back.
  */
-export function traceCall<R>(
+export function traceCall(
   device: Device,
-  fn: (...args: never[]) => R,
+  fn: (...args: never[]) => unknown,
   args: readonly unknown[],
   expected?: Graph,
-): Traced<R> {
-  const tracer = createTracer(device, expected);
+): Traced {
+  const tracer = createTracer(expected);
   const inputs: GraphValue[] = [];
   const placeholders: Tensor[] = [];
   try {
@@ -203,7 +235,7 @@ export function traceCall<R>(
       const leaves = flattenTree(returned);
       const outputs = leaves.map((tensor) => tracer.valueOf(tensor));
       let at = 0;
-      const result = mapTensors(returned, () => at++ as never) as R;
+      const result = mapTensors(returned, () => new Output(at++));
       for (const leaf of new Set(leaves)) if (tracer.valueOf(leaf).source === 'node') leaf.dispose();
       return { result, outputs };
     });

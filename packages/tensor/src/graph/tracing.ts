@@ -1,8 +1,11 @@
 import type { Application } from '../apply.ts';
+import type { Tensor } from '../tensor.ts';
 
 /** Takes down what passes the door while a function is traced. */
 export interface Tracer {
   record(application: Application): void;
+  /** Takes down a tensor that was made of numbers. */
+  constant(tensor: Tensor, numbers: ArrayLike<number>): void;
 }
 
 let current: Tracer | undefined;

@@ -1,4 +1,5 @@
 import type { Kernel, ParameterType, ParameterValues } from '@dawnchorus/kernels';
+import { isTracing } from '../graph/tracing.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Op } from '../ops/op.ts';
 import type { Tensor } from '../tensor.ts';
@@ -63,16 +64,24 @@ export function createRecorder(device: GPUDevice) {
     let group = bindGroups.get(key);
     if (!group) {
       if (bindGroups.size >= CACHED_BIND_GROUPS) bindGroups.clear();
-      group = device.createBindGroup({
-        layout: layout.gpu,
-        entries: [
-          { binding: 0, resource: { buffer: parameterBuffer, size: SLOT_BYTES } },
-          ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer: buffer.gpu } })),
-        ],
-      });
+      group = createGroup(layout, parameterBuffer, buffers);
       bindGroups.set(key, group);
     }
     return group;
+  }
+
+  function createGroup(
+    layout: { gpu: GPUBindGroupLayout },
+    parameters: GPUBuffer,
+    buffers: readonly PooledBuffer[],
+  ): GPUBindGroup {
+    return device.createBindGroup({
+      layout: layout.gpu,
+      entries: [
+        { binding: 0, resource: { buffer: parameters, size: SLOT_BYTES } },
+        ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer: buffer.gpu } })),
+      ],
+    });
   }
 
   function dispatch<P extends Record<string, ParameterType>>(work: Dispatch<P>): void {
@@ -82,7 +91,8 @@ export function createRecorder(device: GPUDevice) {
     if (x > limit || y > limit || z > limit) {
       throw new RangeError(`kernel ${work.kernel.name}: grid ${work.grid} is over this adapter's limit of ${limit}`);
     }
-    if (captured) {
+    // A constant that is made meanwhile is made for real.
+    if (captured && isTracing()) {
       captured.push(work as unknown as Dispatch<Record<string, ParameterType>>);
       return;
     }
@@ -164,6 +174,7 @@ export function createRecorder(device: GPUDevice) {
     setProfiler,
     dispatch,
     encode,
+    createGroup,
     capture,
     attribute,
     get work() {

@@ -1,0 +1,12 @@
+// Elementwise operations that a graph compiler joined: calls body(i) for every i below size. The compiler writes the
+// function, which reads its inputs through strides and stores its outputs, and appends their bindings.
+struct Params {
+  size: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
+  let i = id.x + id.y * groups.x * 64u;
+  if (i < params.size) { body(i); }
+}

@@ -1,0 +1,198 @@
+import { contiguous } from '../ops/functions.ts';
+import { formatShape } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { explainPlan } from './explain.ts';
+import { createPlan, type Plan } from './plan.ts';
+import { type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
+import { currentTrace } from './tracing.ts';
+import { flattenTree, mapTensors } from './tree.ts';
+
+export interface CompileOptions {
+  /** Traces kept, one for each combination of shapes, dtypes and other arguments; the least recently used goes first. */
+  cacheSize?: number;
+  /**
+   * When to run the function on paper again and compare it with its trace, to find closure values that changed:
+   * `doubling` (before calls 2, 4, 8, …; the default), `always`, or `never`.
+   */
+  verify?: 'doubling' | 'always' | 'never';
+}
+
+/** A function that was traced and is replayed. */
+export interface Compiled<A extends readonly unknown[], R> {
+  (...args: A): R;
+  /** The kernels of the latest trace: what was fused into each, its bytes and FLOPs; and the memory they take. */
+  explain(): string;
+  /** How often the function was traced. */
+  readonly traces: number;
+  /** Bytes of GPU memory that the traces hold for what is made on the way. */
+  readonly plannedBytes: number;
+  /** Gives the memory of all traces back. The function may be called again. */
+  dispose(): void;
+}
+
+interface Entry {
+  readonly graph: Graph;
+  readonly plan: Plan;
+  /** Tensors from outside. */
+  readonly captured: readonly GraphValue[];
+  /** What the function returned, with an `Output` in place of each tensor. */
+  readonly result: unknown;
+  calls: number;
+}
+
+/** Arguments with tensors replaced by what a trace depends on. */
+function keyOf(args: readonly unknown[]): string {
+  const described = mapTensors(args, ({ dtype, shape }) => `tensor ${dtype}${formatShape(shape)}`);
+  return JSON.stringify(described, (_, value) => {
+    if (value instanceof Map) return { map: [...value] };
+    if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
+      return `number ${Object.is(value, -0) ? '-0' : value}`;
+    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
+      throw new TypeError(
+        `compile: an argument is a ${typeof value}; pass tensors and plain data, and close over the rest`,
+      );
+    }
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      const prototype = Object.getPrototypeOf(value);
+      if (prototype !== Object.prototype && prototype !== null) {
+        throw new TypeError(
+          `compile: an argument is a ${prototype.constructor?.name ?? 'special object'}; pass tensors and plain data, and close over the rest`,
+        );
+      }
+    }
+    return value;
+  });
+}
+
+/** A tensor from outside that is gone or lies elsewhere now would be missed: its old memory would be read. */
+function checkCaptured(captured: readonly GraphValue[]): void {
+  for (const { origin, storage, offset, dtype, shape } of captured) {
+    const tensor = origin?.deref();
+    if (!tensor || (!tensor.disposed && tensor.storage === storage && tensor.offset === offset)) continue;
+    throw new StaleTraceError(
+      `compile: the tensor ${dtype}${formatShape(shape)} that the function took from outside when it was traced ` +
+        `${tensor.disposed ? 'was disposed' : 'has moved (into an optimiser’s arena, say)'} since; pass it as an argument, or compile the function again`,
+    );
+  }
+}
+
+/**
+ * Makes a function of tensors fast: its first call runs it on paper and takes down every operation that passes the door
+ * (gradients and optimiser steps included); dead code and repeated computations go, elementwise chains become one kernel
+ * or part of the kernel before or after them, memory is placed once, and every further call replays the kernels.
+ *
+ * Arguments are tensors and plain data in arrays, maps and objects; another shape, dtype or plain value leads to another
+ * trace. Tensors that the function uses without being passed (parameters) are read, and changed in place by optimisers,
+ * where they lie. What it makes on its way is disposed. Results are the same to the bit from call to call, and those of
+ * the function itself to rounding (1e-6).
+ *
+ * @throws StaleTraceError when something other than arguments changed since the trace: it names what.
+ * @throws Error when the function reads elements back, is async, or a tensor of the trace is used outside.
+ */
+export function compile<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  { cacheSize = 8, verify = 'doubling' }: CompileOptions = {},
+): Compiled<A, R> {
+  const entries = new Map<string, Entry>();
+  let traces = 0;
+  let latest: Entry | undefined;
+
+  function release(entry: Entry): void {
+    entry.plan.dispose();
+    entry.graph.dispose();
+    if (latest === entry) latest = undefined;
+  }
+
+  function entryFor(tensors: readonly Tensor[], args: A): Entry {
+    const key = keyOf(args);
+    let entry = entries.get(key);
+    if (entry) {
+      entries.delete(key);
+    } else {
+      if (tensors.length === 0) throw new TypeError('compile: at least one argument must be a tensor');
+      const { graph, result } = traceCall(tensors[0].device, fn as (...args: never[]) => unknown, args);
+      traces++;
+      try {
+        const captured = graph.values.filter(({ origin }) => origin);
+        entry = { graph, captured, plan: createPlan(graph), result, calls: 0 };
+      } catch (error) {
+        graph.dispose();
+        throw error;
+      }
+      if (entries.size >= cacheSize) {
+        const [oldest, unused] = entries.entries().next().value as [string, Entry];
+        entries.delete(oldest);
+        release(unused);
+      }
+    }
+    entries.set(key, entry);
+    return entry;
+  }
+
+  function check(entry: Entry, args: A): void {
+    entry.calls++;
+    const due = verify === 'always' || (verify === 'doubling' && (entry.calls & (entry.calls - 1)) === 0);
+    if (entry.calls > 1 && due) {
+      const again = traceCall(entry.graph.device, fn as (...args: never[]) => unknown, args, entry.graph);
+      again.graph.dispose();
+    }
+  }
+
+  function call(...args: A): R {
+    if (currentTrace()) return fn(...args);
+    const tensors = flattenTree(args);
+    const entry = entryFor(tensors, args);
+    latest = entry;
+    const { plan } = entry;
+    checkCaptured(entry.captured);
+    check(entry, args);
+    // The kernels of a trace read arguments from the start of their storage.
+    const dense = tensors.map((tensor) => (tensor.offset === 0 && tensor.contiguous ? tensor : copyOf(tensor)));
+    try {
+      const made = plan.run(dense.map(({ storage }) => storage.buffer));
+      const outputs = plan.results.map(({ view, from, index }) => {
+        const storage = from === 'result' ? made[index] : from === 'argument' ? dense[index].storage : view.storage;
+        return new Tensor(storage, view.dtype, view.shape, view.strides, view.offset);
+      });
+      return mapResult(entry.result, outputs) as R;
+    } finally {
+      dense.forEach((tensor, i) => {
+        if (tensor !== tensors[i]) tensor.dispose();
+      });
+    }
+  }
+
+  return Object.defineProperties(call as Compiled<A, R>, {
+    explain: {
+      value: () => {
+        if (!latest) throw new Error('explain: the function has not been called yet');
+        return explainPlan(latest.plan, latest.graph);
+      },
+    },
+    traces: { get: () => traces },
+    plannedBytes: {
+      get: () => [...entries.values()].reduce((sum, { plan }) => sum + plan.sizes.reduce((a, b) => a + b, 0), 0),
+    },
+    dispose: {
+      value: () => {
+        for (const entry of entries.values()) release(entry);
+        entries.clear();
+      },
+    },
+  });
+}
+
+function copyOf(tensor: Tensor): Tensor {
+  if (!tensor.contiguous) return contiguous(tensor);
+  return contiguous(new Tensor(tensor.storage, tensor.dtype, tensor.shape, tensor.strides, tensor.offset));
+}
+
+function mapResult(value: unknown, outputs: readonly Tensor[]): unknown {
+  if (value instanceof Output) return outputs[value.index];
+  if (Array.isArray(value)) return value.map((item) => mapResult(item, outputs));
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, mapResult(item, outputs)]));
+  if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapResult(item, outputs)]));
+  }
+  return value;
+}

@@ -1,0 +1,126 @@
+import type { DType } from '../dtype.ts';
+import type { Storage } from '../memory/storage.ts';
+import type { KernelOp } from '../ops/op.ts';
+import { isContiguous, type Shape } from '../shape.ts';
+import type { Graph, GraphNode, GraphValue } from './trace.ts';
+
+/** How an operation sees a storage. */
+export interface View {
+  readonly storage: Storage;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+  readonly offset: number;
+  /** The number that every element is, where that is known. */
+  readonly literal?: number;
+}
+
+/** An operation that computes something; views have become layouts of what it reads. */
+export interface Step {
+  readonly node: GraphNode;
+  readonly op: KernelOp<unknown>;
+  readonly inputs: readonly View[];
+  readonly outputs: readonly View[];
+}
+
+export interface Program {
+  readonly steps: readonly Step[];
+  readonly outputs: readonly View[];
+  /** Operations that were dropped, for `explain`. */
+  readonly removed: { dead: number; repeated: number };
+}
+
+/** Whether elements are read one after another from the start of the storage. */
+export function isWhole(view: View): boolean {
+  return view.offset === 0 && isContiguous(view.shape, view.strides);
+}
+
+export function mutated(step: Step): Storage[] {
+  return (step.op.mutates ?? []).map((i) => step.inputs[i].storage);
+}
+
+const ids = new WeakMap<object, number>();
+let nextId = 1;
+/** A number for an object, to make keys of. */
+export function identity(object: object): number {
+  let id = ids.get(object);
+  if (id === undefined) ids.set(object, (id = nextId++));
+  return id;
+}
+
+function attributesKey(attributes: Readonly<Record<string, unknown>>): string {
+  // JSON knows no infinities, and devices are told apart by identity.
+  return JSON.stringify(attributes, (_, value) => {
+    if (typeof value === 'number' && !Number.isFinite(value)) return `number ${value}`;
+    if (Object.is(value, -0)) return 'number -0';
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      const prototype = Object.getPrototypeOf(value);
+      if (prototype !== Object.prototype) return `object ${identity(value)}`;
+    }
+    return value;
+  });
+}
+
+/**
+ * Turns a graph into the list of what must be computed: views disappear, equal computations happen once, what nobody
+ * needs is dropped. The order stays.
+ */
+export function optimize(graph: Graph): Program {
+  /** Storage that holds the same elements as another. */
+  const same = new Map<Storage, Storage>();
+  const literals = new Map<Storage, number>();
+  const mutatedStorages = new Set<Storage>();
+  for (const { op, inputs } of graph.nodes) {
+    if (op.kind === 'kernel') for (const i of op.mutates ?? []) mutatedStorages.add(inputs[i].storage);
+  }
+  /** How often a storage has changed so far. */
+  const versions = new Map<Storage, number>();
+
+  const viewOf = ({ storage, dtype, shape, strides, offset, source, value }: GraphValue): View => {
+    const root = same.get(storage) ?? storage;
+    return { storage: root, dtype, shape, strides, offset, literal: source === 'scalar' ? value : literals.get(root) };
+  };
+  const viewKey = ({ storage, dtype, shape, strides, offset, literal }: View) =>
+    literal === undefined
+      ? `${identity(storage)}.${versions.get(storage) ?? 0}:${dtype}[${shape}|${strides}]+${offset}`
+      : `${Object.is(literal, -0) ? '-0' : literal}:${dtype}[${shape}]`;
+
+  const steps: Step[] = [];
+  const seen = new Map<string, readonly View[]>();
+  let repeated = 0;
+  for (const node of graph.nodes) {
+    if (node.op.kind === 'view') continue;
+    const { op } = node;
+    const inputs = node.inputs.map(viewOf);
+    const pure = !op.mutates && node.outputs.length > 0 && node.outputs.every((o) => !mutatedStorages.has(o.storage));
+    if (pure) {
+      const key = `${identity(op)}(${inputs.map(viewKey)})${attributesKey(node.attributes)}`;
+      const before = seen.get(key);
+      if (before) {
+        for (const [i, output] of node.outputs.entries()) same.set(output.storage, before[i].storage);
+        repeated++;
+        continue;
+      }
+      seen.set(key, node.outputs.map(viewOf));
+      if (node.name === 'full') {
+        const value = node.attributes.value as number;
+        if (Number.isFinite(value)) literals.set(node.outputs[0].storage, value);
+      }
+    }
+    for (const i of op.mutates ?? []) versions.set(inputs[i].storage, (versions.get(inputs[i].storage) ?? 0) + 1);
+    steps.push({ node, op, inputs, outputs: node.outputs.map(viewOf) });
+  }
+
+  const outputs = graph.outputs.map(viewOf);
+  const needed = new Set<Storage>(outputs.map(({ storage }) => storage));
+  const alive: Step[] = [];
+  for (const step of steps.reverse()) {
+    const changes = mutated(step);
+    if (changes.length === 0 && !step.outputs.some(({ storage }) => needed.has(storage))) continue;
+    // A literal is written into the kernel where that is elementwise; others read it.
+    for (const { storage, literal } of step.inputs) if (literal === undefined || !step.op.map) needed.add(storage);
+    alive.push(step);
+  }
+  alive.reverse();
+  return { steps: alive, outputs, removed: { dead: steps.length - alive.length, repeated } };
+}

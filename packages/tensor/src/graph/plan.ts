@@ -1,0 +1,247 @@
+import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
+import type { Pipeline } from '../kernel/pipelines.ts';
+import type { Grid } from '../kernel/recorder.ts';
+import type { PooledBuffer } from '../memory/pool.ts';
+import { Storage } from '../memory/storage.ts';
+import { isVirtual } from '../memory/virtual.ts';
+import { fuse } from './fuse.ts';
+import { type Lowered, lower } from './lower.ts';
+import { mutated, optimize, type Program, type View } from './optimize.ts';
+import type { Graph } from './trace.ts';
+
+/** A buffer that a dispatch binds: there for good, or given anew with each call. */
+type Place =
+  | { readonly kind: 'fixed'; readonly buffer: PooledBuffer }
+  | { readonly kind: 'argument' | 'result'; readonly index: number };
+
+interface Step {
+  readonly pipeline: Pipeline;
+  readonly grid: Grid;
+  readonly label: string;
+  readonly offset: number;
+  readonly places: readonly Place[];
+  /** Of steps that bind nothing but fixed buffers. */
+  group: GPUBindGroup | undefined;
+  /** By the buffers given with the call, for the others. */
+  readonly groups: Map<string, GPUBindGroup>;
+}
+
+/** What a call gets back: a view of an argument, of a captured tensor, or of memory of its own. */
+export interface ResultPlace {
+  readonly view: View;
+  readonly from: 'argument' | 'captured' | 'result';
+  readonly index: number;
+}
+
+/** A graph with its kernels chosen and its memory placed. */
+export interface Plan {
+  readonly program: Program;
+  readonly dispatches: readonly Lowered[];
+  /** Bytes of each buffer that holds what is made on the way. */
+  readonly sizes: readonly number[];
+  /** Bytes that the same values would take side by side. */
+  readonly unsharedBytes: number;
+  /** Outputs that were written over an input of theirs. */
+  readonly inPlace: number;
+  readonly results: readonly ResultPlace[];
+  /** Replays everything. `buffers`: those of the arguments. Returns the storages of what was made. */
+  run(buffers: readonly PooledBuffer[]): Storage[];
+  dispose(): void;
+}
+
+const DISPATCHES_PER_SUBMIT = 1024;
+const CACHED_GROUPS_A_STEP = 32;
+
+/** Which buffer takes over which, to the end of the chain. */
+function follow(chain: ReadonlyMap<number, number>, id: number): number {
+  let at = id;
+  for (let next = chain.get(at); next !== undefined; next = chain.get(at)) at = next;
+  return at;
+}
+
+/** Gives each of the intervals a buffer: the smallest that is free and large enough, else the largest free one grows. */
+export function placeIntervals(intervals: readonly { first: number; last: number; size: number }[]): {
+  place: number[];
+  sizes: number[];
+} {
+  const sizes: number[] = [];
+  const place = new Array<number>(intervals.length);
+  const ends: { last: number; buffer: number }[] = [];
+  const free = new Set<number>();
+  const order = intervals
+    .map((_, i) => i)
+    .sort((a, b) => intervals[a].first - intervals[b].first || intervals[b].size - intervals[a].size);
+  for (const i of order) {
+    const { first, last, size } = intervals[i];
+    for (let e = ends.length - 1; e >= 0; e--) {
+      if (ends[e].last >= first) continue;
+      free.add(ends[e].buffer);
+      ends.splice(e, 1);
+    }
+    let best = -1;
+    for (const buffer of free) {
+      const fits = sizes[buffer] >= size;
+      const bestFits = best >= 0 && sizes[best] >= size;
+      if (
+        best < 0 ||
+        (fits && (!bestFits || sizes[buffer] < sizes[best])) ||
+        (!fits && !bestFits && sizes[buffer] > sizes[best])
+      )
+        best = buffer;
+    }
+    if (best < 0) {
+      best = sizes.length;
+      sizes.push(size);
+    } else {
+      free.delete(best);
+      sizes[best] = Math.max(sizes[best], size);
+    }
+    place[i] = best;
+    ends.push({ last, buffer: best });
+  }
+  return { place, sizes };
+}
+
+/** Compiles a graph: optimises, fuses, lowers, and places its memory. */
+export function createPlan(graph: Graph): Plan {
+  const { device } = graph;
+  const program = optimize(graph);
+  const units = fuse(program, device.limits.maxStorageBuffersPerShaderStage);
+
+  const argumentIndex = new Map(graph.inputs.map(({ storage }, i) => [storage, i]));
+  const returned = new Set(program.outputs.map(({ storage }) => storage));
+  const lastUse = new Map<Storage, number>();
+  const changed = new Set<Storage>();
+  units.forEach((unit, at) => {
+    for (const step of [...unit.elementwise, ...(unit.anchor ? [unit.anchor] : [])]) {
+      for (const { storage } of [...step.inputs, ...step.outputs]) lastUse.set(storage, at);
+      for (const storage of mutated(step)) changed.add(storage);
+    }
+  });
+  const dyingAt = units.map(() => new Set<Storage>());
+  for (const [storage, at] of lastUse) {
+    if (!isVirtual(storage.buffer) || argumentIndex.has(storage) || returned.has(storage) || changed.has(storage))
+      continue;
+    dyingAt[at].add(storage);
+  }
+  const inPlace = new Map<number, number>();
+  const dispatches: Lowered[] = [];
+  units.forEach((unit, at) => {
+    const lowered = lower(device, unit, dyingAt[at]);
+    for (const [to, from] of lowered.inPlace) inPlace.set(to, from);
+    dispatches.push(...lowered.dispatches);
+  });
+
+  // Where each buffer lives: with the call, for good, or in memory that is shared over time.
+  const resultStorages: Storage[] = [];
+  const places = new Map<number, Place>();
+  for (const [storage, index] of argumentIndex) places.set(storage.buffer.id, { kind: 'argument', index });
+  const results = program.outputs.map((view): ResultPlace => {
+    const argument = argumentIndex.get(view.storage);
+    if (argument !== undefined) return { view, from: 'argument', index: argument };
+    if (!isVirtual(view.storage.buffer)) return { view, from: 'captured', index: 0 };
+    let index = resultStorages.indexOf(view.storage);
+    if (index < 0) {
+      index = resultStorages.length;
+      resultStorages.push(view.storage);
+      places.set(follow(inPlace, view.storage.buffer.id), { kind: 'result', index });
+    }
+    return { view, from: 'result', index };
+  });
+  const spans = new Map<number, { first: number; last: number; size: number }>();
+  let unsharedBytes = 0;
+  dispatches.forEach(({ buffers }, at) => {
+    for (const buffer of buffers) {
+      if (!isVirtual(buffer)) continue;
+      const root = follow(inPlace, buffer.id);
+      if (places.has(root)) continue;
+      const span = spans.get(root);
+      if (span) {
+        span.last = at;
+      } else {
+        spans.set(root, { first: at, last: at, size: buffer.size });
+        unsharedBytes += buffer.size;
+      }
+    }
+  });
+  const roots = [...spans.keys()];
+  const { place, sizes } = placeIntervals([...spans.values()]);
+  const memory = sizes.map((size) => device.pool.acquire(size, 'compiled function'));
+  roots.forEach((root, i) => {
+    places.set(root, { kind: 'fixed', buffer: memory[place[i]] });
+  });
+
+  const parameters = device.gpu.createBuffer({
+    label: 'parameters of a compiled function',
+    size: Math.max(1, dispatches.length) * SLOT_BYTES,
+    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  });
+  const staging = new DataView(new ArrayBuffer(Math.max(1, dispatches.length) * SLOT_BYTES));
+  const { recorder } = device;
+  const steps = dispatches.map((dispatch, i): Step => {
+    const { kernel, constants = {}, library, grid } = dispatch;
+    const pipeline = recorder.pipelines.get(kernel, constants, library);
+    writeParameters(staging, i * SLOT_BYTES, kernel, dispatch.parameters as Record<string, number | readonly number[]>);
+    const own = dispatch.buffers.map((buffer): Place => {
+      if (!isVirtual(buffer)) return { kind: 'fixed', buffer };
+      return places.get(follow(inPlace, buffer.id)) as Place;
+    });
+    const fixed = own.every(({ kind }) => kind === 'fixed');
+    const buffers = own.map((at) => (at.kind === 'fixed' ? at.buffer : undefined));
+    return {
+      pipeline,
+      grid,
+      label: dispatch.label ?? kernel.name,
+      offset: i * SLOT_BYTES,
+      places: own,
+      group: fixed ? recorder.createGroup(pipeline.layout, parameters, buffers as PooledBuffer[]) : undefined,
+      groups: new Map(),
+    };
+  });
+  device.gpu.queue.writeBuffer(parameters, 0, staging.buffer);
+
+  function groupOf(step: Step, given: readonly PooledBuffer[], made: readonly Storage[]): GPUBindGroup {
+    if (step.group) return step.group;
+    const buffers = step.places.map((at) => {
+      if (at.kind === 'fixed') return at.buffer;
+      return at.kind === 'argument' ? given[at.index] : made[at.index].buffer;
+    });
+    let key = '';
+    for (const { id } of buffers) key += `${id},`;
+    let group = step.groups.get(key);
+    if (!group) {
+      if (step.groups.size >= CACHED_GROUPS_A_STEP) step.groups.clear();
+      group = recorder.createGroup(step.pipeline.layout, parameters, buffers);
+      step.groups.set(key, group);
+    }
+    return group;
+  }
+
+  return {
+    program,
+    dispatches,
+    sizes,
+    unsharedBytes,
+    inPlace: inPlace.size,
+    results,
+    run(buffers) {
+      const made = resultStorages.map(
+        ({ buffer }) => new Storage(device, buffer.size, 'result of a compiled function'),
+      );
+      let encoded = 0;
+      for (const step of steps) {
+        const { grid } = step;
+        recorder.encode(step.pipeline.gpu, groupOf(step, buffers, made), step.offset, grid, step.label);
+        if (++encoded % DISPATCHES_PER_SUBMIT === 0) recorder.flush();
+      }
+      return made;
+    },
+    dispose() {
+      if (device.closed) return;
+      for (const buffer of memory) device.pool.release(buffer);
+      device.flush();
+      parameters.destroy();
+      steps.length = 0;
+    },
+  };
+}
