@@ -1,1 +1,3 @@
-export {};
+export * from './atomic.ts';
+export * from './npy.ts';
+export * from './safetensors.ts';

@@ -1,7 +1,6 @@
 export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';
-export * from './files/index.ts';
 export { loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
 export { Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
 export { type MaskingOptions, maskBatch } from './model/masking.ts';

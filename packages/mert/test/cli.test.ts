@@ -3,10 +3,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createCqt, encodeWav } from '@dawnchorus/dsp';
+import { readNpy } from '@dawnchorus/formats';
 import { tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { readNpy } from '../src/files/index.ts';
 import { cqtSettings } from '../src/training/step.ts';
 import {
   goldenPath,

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeWav } from '@dawnchorus/dsp';
+import { readSafetensors } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { loadConfig, type PretrainConfig } from '../src/config/index.ts';
-import { readSafetensors } from '../src/files/index.ts';
 
 export { relativeError } from '../../dsp/test/golden.ts';
 

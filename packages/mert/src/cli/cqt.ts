@@ -1,6 +1,6 @@
 import { createCqt, readAudio } from '@dawnchorus/dsp';
+import { writeNpy } from '@dawnchorus/formats';
 import { openDevice, tensor } from '@dawnchorus/tensor';
-import { writeNpy } from '../files/index.ts';
 import { cqtSettings } from '../training/step.ts';
 
 /** Writes the constant-Q magnitudes of a file: float32 [bins, frames]. */

@@ -1,6 +1,6 @@
 import { readAudio } from '@dawnchorus/dsp';
+import { writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
-import { writeNpy } from '../files/index.ts';
 import { loadPretrained } from '../model/pretrained.ts';
 
 /** A layer's number, or what else --layers may say. */

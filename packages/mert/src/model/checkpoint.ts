@@ -1,5 +1,5 @@
+import type { SafetensorsTensor } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
-import type { SafetensorsTensor } from '../files/index.ts';
 import { huggingFaceName } from './names.ts';
 
 /** Other spellings of the positional convolution's weight norm, by PyTorch's newer parametrisation. */

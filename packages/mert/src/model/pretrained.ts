@@ -2,10 +2,10 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
+import { readSafetensors } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { fromHuggingFace } from '../config/index.ts';
 import { normaliseWaveform } from '../data/batch.ts';
-import { readSafetensors } from '../files/index.ts';
 import { loadParameters } from './checkpoint.ts';
 import { Student } from './student.ts';
 

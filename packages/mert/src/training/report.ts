@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { writeAtomically, writeJson } from '@dawnchorus/formats';
 import type { SkippedFile } from '../data/dataset.ts';
-import { writeAtomically, writeJson } from '../files/index.ts';
 import type { Baselines } from './baselines.ts';
 import { drawCurves, smooth } from './curves.ts';
 import { formatDuration } from './progress.ts';

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
 import { type PretrainConfig, toHuggingFace } from '../config/index.ts';
-import { readSafetensors, writeJson, writeSafetensors } from '../files/index.ts';
 import { loadParameters, namedForHuggingFace } from '../model/checkpoint.ts';
 
 /** What a resumed run must know besides its tensors. */

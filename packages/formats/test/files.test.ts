@@ -25,9 +25,9 @@ import {
   writeJson,
   writeNpy,
   writeSafetensors,
-} from '../src/files/index.ts';
+} from '../src/index.ts';
 
-const folder = mkdtempSync(join(tmpdir(), 'mert-files-'));
+const folder = mkdtempSync(join(tmpdir(), 'formats-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 const file = (name: string): string => join(folder, name);
 

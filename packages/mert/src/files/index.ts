@@ -1,3 +1,0 @@
-export * from './atomic.ts';
-export * from './npy.ts';
-export * from './safetensors.ts';
