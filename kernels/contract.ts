@@ -38,10 +38,13 @@ export interface Hook {
 /** `fn emit(at: u32, value: f32)` stores an element of a dense output. */
 export const emit: Hook = { binding: 'out', text: 'fn emit(at: u32, value: f32) { out[at] = value; }' };
 
-/** `fn fetch(at: u32) -> Scalar` reads an element of a dense input, counted from its offset. */
+/**
+ * `fn fetch(at: u32) -> Scalar` reads an element of a dense input, counted from its offset. `InputElement` is the type in
+ * memory, `Scalar` the one to compute with: f32 for f16.
+ */
 export const fetch: Hook = {
   binding: 'input',
-  text: 'fn fetch(at: u32) -> Scalar { return input[params.offset + at]; }',
+  text: 'fn fetch(at: u32) -> Scalar { return Scalar(input[params.offset + at]); }',
 };
 
 export function defineKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {

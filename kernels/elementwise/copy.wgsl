@@ -1,6 +1,6 @@
 // out[offset + i through outStrides] = in[offset + i through inStrides]: writes one tensor into a part of another
 // (concatenation, gathering gradients into an arena, the gradient of a slice).
-// In front: Scalar.
+// In front: Element.
 struct Params {
   size: u32,
   rank: u32,
@@ -11,8 +11,8 @@ struct Params {
   outStrides: array<vec4<u32>, 2>,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Scalar>;
-@group(0) @binding(2) var<storage, read_write> out: array<Scalar>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
+@group(0) @binding(2) var<storage, read_write> out: array<Element>;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {

@@ -61,7 +61,7 @@ export const copy = defineKernel({
     inStrides: 'u32x8',
     outStrides: 'u32x8',
   },
-  constants: { Scalar: 'alias Scalar = f32;' },
+  constants: { Element: 'alias Element = f32;' },
 });
 
 /** Sets every element to one value. */
@@ -70,5 +70,8 @@ export const fill = defineKernel({
   source: fillSource,
   bindings: { out: 'readWrite' },
   parameters: { size: 'u32', bits: 'u32' },
-  constants: { Scalar: 'alias Scalar = f32;' },
+  constants: {
+    Element: 'alias Element = f32;',
+    fromBits: 'fn fromBits(bits: u32) -> Element { return bitcast<Element>(bits); }',
+  },
 });

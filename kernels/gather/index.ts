@@ -15,7 +15,11 @@ export const gather = defineKernel({
     indexOffset: 'u32',
     outsideBits: 'u32',
   },
-  constants: { Scalar: 'alias Scalar = f32;', PER_ELEMENT: 'const PER_ELEMENT = false;' },
+  constants: {
+    Element: 'alias Element = f32;',
+    fromBits: 'fn fromBits(bits: u32) -> Element { return bitcast<Element>(bits); }',
+    PER_ELEMENT: 'const PER_ELEMENT = false;',
+  },
 });
 
 /** Adds along one axis by index, without atomics. */
@@ -24,5 +28,9 @@ export const scatterAdd = defineKernel({
   source: scatterAddSource,
   bindings: { source: 'read', index: 'read', out: 'readWrite' },
   parameters: { outer: 'u32', extent: 'u32', inner: 'u32', count: 'u32', sourceOffset: 'u32', indexOffset: 'u32' },
-  constants: { Scalar: 'alias Scalar = f32;', PER_ELEMENT: 'const PER_ELEMENT = false;' },
+  constants: {
+    Scalar: 'alias Scalar = f32;',
+    Element: 'alias Element = f32;',
+    PER_ELEMENT: 'const PER_ELEMENT = false;',
+  },
 });

@@ -7,6 +7,8 @@ import {
 
 const constants = {
   Scalar: 'alias Scalar = f32;',
+  InputElement: 'alias InputElement = f32;',
+  OutElement: 'alias OutElement = f32;',
   initial: 'fn initial(first: Scalar) -> Scalar { return 0.0; }',
   load: 'fn load(x: Scalar) -> Scalar { return x; }',
   combine: 'fn combine(a: Scalar, b: Scalar) -> Scalar { return a + b; }',
@@ -49,6 +51,7 @@ export const argReduce = defineKernel({
   parameters: { outer: 'u32', length: 'u32', inner: 'u32', offset: 'u32' },
   constants: {
     Scalar: 'alias Scalar = f32;',
+    InputElement: 'alias InputElement = f32;',
     better: 'fn better(candidate: Scalar, best: Scalar) -> bool { return candidate > best; }',
   },
 });

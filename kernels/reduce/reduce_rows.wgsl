@@ -1,6 +1,6 @@
 // Reduces the last axis of [rows, length]: out[row, chunk] = combine over the chunk's elements, times scale.
 // One workgroup a row and chunk; a tree in workgroup memory, so the order is fixed and sums stay accurate.
-// In front: LANES, Scalar, and
+// In front: LANES, Scalar, the type that is combined in, InputElement and OutElement, the types in memory, and
 //   fn initial(first: Scalar) -> Scalar   what a sum starts from: 0, or the first element for a maximum
 //   fn load(x: Scalar) -> Scalar        applied to each element of the input (identity, square, …)
 //   fn combine(a: Scalar, b: Scalar) -> Scalar
@@ -13,8 +13,8 @@ struct Params {
   scale: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<Scalar>;
-@group(0) @binding(2) var<storage, read_write> out: array<Scalar>;
+@group(0) @binding(1) var<storage, read> input: array<InputElement>;
+@group(0) @binding(2) var<storage, read_write> out: array<OutElement>;
 
 var<workgroup> partial: array<Scalar, LANES>;
 
@@ -39,5 +39,5 @@ fn main(
     if (lane < step) { partial[lane] = combine(partial[lane], partial[lane + step]); }
     workgroupBarrier();
   }
-  if (lane == 0u && row < params.rows) { out[row * groups.x + group.x] = finish(partial[0], params.scale); }
+  if (lane == 0u && row < params.rows) { out[row * groups.x + group.x] = OutElement(finish(partial[0], params.scale)); }
 }

@@ -14,6 +14,18 @@ import type {
   ShapeOf,
   TransposedShape,
 } from './shape-types.ts';
+import type {
+  BroadcastableTo,
+  BroadcastShape,
+  Literal,
+  MatmulOperand,
+  MatmulShape,
+  PermutedShape,
+  ReducedShape,
+  ReshapedShape,
+  ShapeOf,
+  TransposedShape,
+} from './shape-types.ts';
 import type { Tensor } from './tensor.ts';
 
 /**

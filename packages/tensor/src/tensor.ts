@@ -2,6 +2,7 @@ import { apply } from './apply.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
 import { currentTrace, outsideTrace } from './graph/tracing.ts';
+import { fromFloat16, toFloat16 } from './half.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
 import { Operations } from './methods.ts';
@@ -66,9 +67,14 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     if (scoped) registerInScope(this);
   }
 
-  /** A new tensor with memory of its own, contents undefined. */
+  /** A new tensor with memory of its own, contents undefined. @throws TypeError for f16 where the adapter has none. */
   static allocate(device: Device, dtype: DType, shape: Shape, label: string, scoped = true): Tensor {
-    const storage = new Storage(device, Math.max(1, sizeOf(shape)) * bytesPerElement, label);
+    if (dtype === 'f16' && !device.features.has('shader-f16')) {
+      throw new TypeError(
+        `${label}: f16 needs the GPU feature shader-f16, which ${device.adapter.name} does not have; use f32`,
+      );
+    }
+    const storage = new Storage(device, Math.max(1, sizeOf(shape)) * bytesPerElement(dtype), label);
     return new Tensor(storage, dtype, shape, contiguousStrides(shape), 0, scoped);
   }
 
@@ -129,12 +135,17 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     Object.assign(this, { strides: contiguousStrides(this.shape), offset });
   }
 
-  /** Reads the elements back in row-major order. @throws any GPU error since the last readback. */
+  /**
+   * Reads the elements back in row-major order: a Float32Array for f32 and f16, an Int32Array for i32, a Uint32Array for
+   * u32 and a Uint8Array of 0 and 1 for bool. @throws any GPU error since the last readback.
+   */
   async data(): Promise<TypedArrayOf[DType]> {
     const dense: Tensor = functions.contiguous(this);
     try {
-      const bytes = await this.device.read(dense.storage, dense.offset * bytesPerElement, this.size * bytesPerElement);
+      const width = bytesPerElement(this.dtype);
+      const bytes = await this.device.read(dense.storage, dense.offset * width, this.size * width);
       if (this.dtype === 'f32') return new Float32Array(bytes);
+      if (this.dtype === 'f16') return fromFloat16(new Uint16Array(bytes));
       if (this.dtype === 'i32') return new Int32Array(bytes);
       if (this.dtype === 'u32') return new Uint32Array(bytes);
       return Uint8Array.from(new Uint32Array(bytes));
@@ -199,8 +210,9 @@ function flatten(values: NestedNumbers, shape: Shape, depth: number, out: number
   for (const value of values) flatten(value, shape, depth + 1, out);
 }
 
-function typed(values: ArrayLike<number>, dtype: DType): Float32Array | Int32Array | Uint32Array {
+function typed(values: ArrayLike<number>, dtype: DType): Float32Array | Uint16Array | Int32Array | Uint32Array {
   if (dtype === 'f32') return values instanceof Float32Array ? values : Float32Array.from(values);
+  if (dtype === 'f16') return toFloat16(values);
   if (dtype === 'i32') return values instanceof Int32Array ? values : Int32Array.from(values);
   if (dtype === 'u32') return values instanceof Uint32Array ? values : Uint32Array.from(values);
   return Uint32Array.from(values, (value) => (value ? 1 : 0));
@@ -214,9 +226,9 @@ function dtypeOf(values: unknown): DType {
 
 /**
  * A tensor from numbers: nested arrays, or a flat (typed) array with a shape. The dtype is f32 unless given or told by
- * an Int32Array or Uint32Array.
+ * an Int32Array or Uint32Array. For f16 each number goes to the nearest half, ties to even, and to infinity from 65520.
  *
- * @throws RangeError when the arrays are ragged or do not fill the shape.
+ * @throws RangeError when the arrays are ragged or do not fill the shape, TypeError for f16 where the adapter has none.
  */
 export function tensor<const S extends Shape = Dynamic>(
   values: NestedNumbers | Float32Array | Int32Array | Uint32Array,
@@ -277,14 +289,8 @@ export function ones<const S extends Shape>(shape: S, options: CreationOptions =
 export function arange(start: number, end: number, step = 1, options: CreationOptions = {}): Tensor {
   const count = Math.max(0, Math.ceil((end - start) / step));
   if (!Number.isFinite(count)) throw new RangeError(`arange: from ${start} to ${end} in steps of ${step} never ends`);
-  const dtype = options.dtype ?? 'i32';
-  return tensor(
-    typed(
-      Array.from({ length: count }, (_, i) => start + i * step),
-      dtype,
-    ) as Float32Array,
-    { ...options, dtype },
-  );
+  const values = Array.from({ length: count }, (_, i) => start + i * step);
+  return tensor(values, { ...options, shape: [count], dtype: options.dtype ?? 'i32' });
 }
 
 /**

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { type DType, expand, permute, sliceAxis, type Tensor, tensor } from '../src/index.ts';
-import { build, eachIndex, flatIndex, type NDArray, sizeOf, store } from './reference/array.ts';
+import { build, eachIndex, flatIndex, isWhole, type NDArray, sizeOf, store } from './reference/array.ts';
 
 /** The same draws every time, unless the environment asks for others. */
 export const runs = {
@@ -68,7 +68,7 @@ export type Domain = (random: Random) => number;
 
 /** Away from zero where a fraction becomes a whole number, so that domains without zero stay so. */
 export function toDtype(value: number, dtype: DType): number {
-  if (dtype === 'f32') return Math.fround(value);
+  if (!isWhole(dtype)) return store(value, dtype);
   if (dtype === 'bool') return Number(value > 0);
   const whole = Math.sign(value) * Math.ceil(Math.abs(value));
   return store(dtype === 'u32' ? Math.abs(whole) : whole, dtype);
@@ -88,10 +88,10 @@ export const presentations = ['dense', 'transposed', 'sliced', 'strided', 'expan
 export type Presentation = (typeof presentations)[number];
 
 /** Stands where a view must not look. */
-const GARBAGE: Record<DType, number> = { f32: 1e30, i32: 1_234_567, u32: 1_234_567, bool: 1 };
+const GARBAGE: Record<DType, number> = { f32: 1e30, f16: 6e4, i32: 1_234_567, u32: 1_234_567, bool: 1 };
 
 export function upload({ data, shape, dtype }: NDArray): Tensor {
-  const values = dtype === 'f32' ? Float32Array : dtype === 'i32' ? Int32Array : Uint32Array;
+  const values = !isWhole(dtype) ? Float32Array : dtype === 'i32' ? Int32Array : Uint32Array;
   return tensor(values.from(data), { shape, dtype });
 }
 

@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import type { Tensor } from '../src/index.ts';
-import type { Expected } from './reference/array.ts';
+import { type Expected, isWhole, toHalf } from './reference/array.ts';
 
 /**
  * Errors are relative to the element or, where that is larger, to its `scale` (see Expected); 'peak' makes the largest
@@ -14,7 +14,13 @@ export interface Tolerance {
 
 const FLOAT: Tolerance = { relative: 1e-5 };
 
-/** Where the values first differ, or undefined. Integers and booleans are compared exactly. */
+/**
+ * What rounding a result to f16 may cost on top of the tolerance, which is that of the f32 that it was computed in: half
+ * a unit in the last place of eleven bits, or of the smallest half.
+ */
+const halfRounding = (value: number) => Math.max(2 ** -11 * Math.abs(value), 2 ** -25);
+
+/** Where the values first differ, or undefined. Integers and booleans are compared exactly, halves to half a unit in the last place more than the tolerance. */
 export function difference(actual: ArrayLike<number>, expected: Expected, tolerance: Tolerance): string | undefined {
   const { data, dtype, scale } = expected;
   const peak = tolerance.peak ? data.reduce((a, b) => Math.max(a, Math.abs(b)), 0) : 0;
@@ -22,8 +28,11 @@ export function difference(actual: ArrayLike<number>, expected: Expected, tolera
     const [got, want] = [actual[i], data[i]];
     if (got === want || (Number.isNaN(got) && Number.isNaN(want))) continue;
     if (dtype === 'f32' && got === Math.fround(want)) continue;
+    if (dtype === 'f16' && got === toHalf(want)) continue;
     const magnitude = Math.max(Math.abs(want), scale?.[i] ?? 0, peak);
-    const allowed = dtype === 'f32' ? tolerance.relative * magnitude + (tolerance.absolute ?? 0) : 0;
+    let allowed = isWhole(dtype) ? 0 : tolerance.relative * magnitude + (tolerance.absolute ?? 0);
+    // The error of the f32 result before it was rounded moves the place that is rounded.
+    if (dtype === 'f16') allowed += halfRounding(Math.abs(want) + allowed);
     if (!(Math.abs(got - want) <= allowed)) {
       return `element ${i} of ${data.length} is ${got}, expected ${want} to within ${allowed}`;
     }

@@ -1,4 +1,11 @@
-import { openDevice } from '../src/index.ts';
+import { type DType, openDevice } from '../src/index.ts';
 
 /** One device a test process, opened without a word. */
 export const device = await openDevice({ log: () => {} });
+
+/** Whether the adapter has f16. Tests of it are skipped where it has not, and say so in their names. */
+export const hasHalf = device.features.has('shader-f16');
+export const unlessHalf = hasHalf ? '' : ' (skipped: this adapter has no shader-f16)';
+
+/** The dtypes of real numbers that this adapter has. */
+export const floats: DType[] = hasHalf ? ['f32', 'f16'] : ['f32'];

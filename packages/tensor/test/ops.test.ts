@@ -2,12 +2,13 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AttributesOf, type OpName, opTable, scope } from '../src/index.ts';
-import { present, presentations, runs, upload } from './arbitraries.ts';
+import { formatShape } from '../src/shape.ts';
+import { present, presentations, type Random, randomFrom, runs, upload } from './arbitraries.ts';
 import { type Draw, type OpCase, runCase } from './cases/case.ts';
 import { opCases } from './cases/index.ts';
 import { assertMatches } from './compare.ts';
-import './device.ts';
-import { formatShape } from '../src/shape.ts';
+import { hasHalf, unlessHalf } from './device.ts';
+import { type NDArray, toHalf } from './reference/array.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
@@ -38,6 +39,39 @@ async function check<N extends OpName>(
   for (const output of outputs) output.dispose();
 }
 
+/**
+ * The draw with its f32 inputs rounded to f16; some stay f32 in every third run, where the operation takes both. The
+ * reference gets the same inputs.
+ */
+function inHalf<A>(draw: Draw<A>, half: Exclude<OpCase<A>['half'], false>, run: number, random: Random): Draw<A> {
+  const mixed = half?.mixed !== false && run % 3 === 2;
+  const rounded = (x: NDArray, i: number): NDArray => {
+    if (x.dtype !== 'f32' || half?.keep?.includes(i) || (mixed && random() < 0.5)) return x;
+    return { ...x, dtype: 'f16', data: x.data.map(toHalf) };
+  };
+  return { ...draw, inputs: draw.inputs.map(rounded) };
+}
+
+function testHalf<N extends OpName>(name: N, op: OpCase<AttributesOf<N>>): void {
+  const { half } = op;
+  if (half === false) return;
+  (hasHalf ? test : test.skip)(`${name} agrees with its reference in f16${unlessHalf}`, async () => {
+    let run = 0;
+    let halves = 0;
+    const property = fc.asyncProperty(op.draws, fc.nat(), async (draw, seed) => {
+      const held = inHalf(draw, half, run, randomFrom(seed));
+      const turn = run++;
+      const kinds = (i: number) =>
+        op.presented === false ? 'dense' : presentations[(turn + i) % presentations.length];
+      halves += held.inputs.filter(({ dtype }) => dtype === 'f16').length;
+      halves += (held.attributes as { dtype?: unknown }).dtype === 'f16' ? 1 : 0;
+      await check(name, op, held, kinds, turn);
+    });
+    await fc.assert(property, runs);
+    assert.ok(halves > 0, `${name}: no draw had f16 in it; does the case say \`half: false\`?`);
+  });
+}
+
 function testOp<N extends OpName>(name: N): void {
   const op = opCases[name] as unknown as OpCase<AttributesOf<N>>;
   test(`${name} agrees with its reference in every presentation`, async () => {
@@ -55,6 +89,7 @@ function testOp<N extends OpName>(name: N): void {
       runs,
     );
   });
+  testHalf(name, op);
   if (op.dense) {
     const { dense } = op;
     test(`${name} agrees with its reference in other dtypes`, async () => {

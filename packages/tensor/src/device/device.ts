@@ -73,17 +73,19 @@ export class Device {
   /** Copies bytes off the GPU. */
   async read(storage: Storage, byteOffset: number, byteLength: number): Promise<ArrayBuffer> {
     if (byteLength === 0) return new ArrayBuffer(0);
+    // Copies begin and end at multiples of four bytes, halves need not; buffers are multiples of 256 bytes.
+    const lead = byteOffset % 4;
     const staging = this.gpu.createBuffer({
       label: 'readback',
-      size: Math.ceil(byteLength / 4) * 4,
+      size: Math.ceil((lead + byteLength) / 4) * 4,
       usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
     });
     try {
-      this.recorder.copyBuffer(storage.buffer.gpu, byteOffset, staging, 0, staging.size);
+      this.recorder.copyBuffer(storage.buffer.gpu, byteOffset - lead, staging, 0, staging.size);
       this.flush();
       await staging.mapAsync(GPUMapMode.READ);
       this.throwPendingError();
-      return staging.getMappedRange().slice(0, byteLength);
+      return staging.getMappedRange().slice(lead, lead + byteLength);
     } catch (error) {
       this.throwPendingError();
       throw error;
@@ -92,11 +94,20 @@ export class Device {
     }
   }
 
-  /** Copies bytes onto the GPU. */
+  /**
+   * Copies bytes onto the GPU. The offset is a multiple of four; where the length is none, the bytes up to the next one
+   * are overwritten with zeros.
+   */
   write(storage: Storage, byteOffset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    let bytes = data;
+    if (data.byteLength % 4 !== 0) {
+      const padded = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
+      padded.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      bytes = padded;
+    }
     // A recycled buffer may still be read by recorded work, which a queue write would overtake.
     this.flush();
-    this.gpu.queue.writeBuffer(storage.buffer.gpu, byteOffset, data.buffer, data.byteOffset, data.byteLength);
+    this.gpu.queue.writeBuffer(storage.buffer.gpu, byteOffset, bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /**

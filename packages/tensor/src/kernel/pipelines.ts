@@ -9,7 +9,13 @@ export interface Pipeline {
 /** Values of a kernel's constants: WGSL text in front of its source. */
 export type Constants = Readonly<Record<string, string>>;
 
-/** The source as Dawn compiles it: constants first, then any shared functions, then the file. */
+/** Whether WGSL text mentions the type f16, which it must then ask for. */
+const mentionsF16 = /\bf16\b/;
+
+/**
+ * The source as Dawn compiles it: constants first, then any shared functions, then the file. `enable f16;` comes before
+ * all of it where a constant makes something f16; kernels themselves never name the type.
+ */
 export function assembleSource(kernel: Kernel, constants: Constants, library = ''): string {
   const lines = Object.keys(kernel.constants).map((name) => {
     const text = constants[name] ?? (name in constants ? '' : undefined);
@@ -17,7 +23,8 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
     return text;
   });
   const hooks = Object.entries(kernel.hooks ?? {}).map(([name, hook]) => constants[name] ?? hook.text);
-  return `${[...lines, ...hooks].join('\n')}\n${library}\n${kernel.source}`;
+  const front = [...lines, ...hooks].join('\n');
+  return `${mentionsF16.test(front) ? 'enable f16;\n' : ''}${front}\n${library}\n${kernel.source}`;
 }
 
 /** Compiles on first use and remembers by kernel and constants. */

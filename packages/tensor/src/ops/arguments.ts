@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts';
-import { bitsOf, type DType } from '../dtype.ts';
+import { bitsOf, type DType, isFloat, promote } from '../dtype.ts';
 import { outsideTrace } from '../graph/tracing.ts';
 import type { Storage } from '../memory/storage.ts';
 import { formatShape } from '../shape.ts';
@@ -50,20 +50,42 @@ export function scalar(device: Device, value: number, dtype: DType): Tensor {
   return tensor;
 }
 
-/** Turns the numbers among operands into scalar tensors. At least one must be a tensor. */
+/** Questions, for which a number means what the other operand's dtype makes of it: half(0.1) equals 0.1. */
+const comparisons = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
+
+/**
+ * Turns the numbers among operands into scalar tensors. At least one must be a tensor. Beside f16 a number stays f32, so
+ * that 1e-5 or 1e5 loses nothing in a product that is computed in f32; see `commonDtype`.
+ */
 export function operands(operation: string, ...values: Operand[]): Tensor[] {
   const tensors = values.filter((value): value is Tensor => value instanceof Tensor);
   if (tensors.length === 0) throw new TypeError(`${operation}: at least one operand must be a tensor`);
   const bad = values.find((value) => !(value instanceof Tensor) && typeof value !== 'number');
   if (bad !== undefined) throw new TypeError(`${operation}: operands are tensors or numbers, not ${typeof bad}`);
   const { device } = tensors[0];
-  const whole = tensors.find((tensor) => tensor.dtype !== 'bool' && tensor.dtype !== 'f32');
-  const someFloat = tensors.some((tensor) => tensor.dtype === 'f32');
+  const whole = tensors.find((tensor) => tensor.dtype !== 'bool' && !isFloat(tensor.dtype));
+  const someFloat = tensors.some((tensor) => isFloat(tensor.dtype));
+  const float = comparisons.has(operation) && someFloat ? tensors.map((tensor) => tensor.dtype).reduce(promote) : 'f32';
   return values.map((value) => {
     if (value instanceof Tensor) return value;
     const integer = Number.isInteger(value) && !someFloat;
-    return scalar(device, value, integer ? (whole?.dtype ?? 'i32') : 'f32');
+    return scalar(device, value, integer ? (whole?.dtype ?? 'i32') : float);
   });
+}
+
+/**
+ * The dtype that operands meet in. Numbers given as operands do not count beside tensors of f16: they adapt, where a
+ * tensor of f32 would make the result f32.
+ */
+export function commonDtype(inputs: readonly Tensor[]): DType {
+  const given = inputs.filter((input) => scalarValue(input.storage) === undefined).map((input) => input.dtype);
+  if (given.includes('f16') && !given.includes('f32')) return 'f16';
+  return inputs.map((input) => input.dtype).reduce(promote);
+}
+
+/** Any of the dtypes that gradients flow through. */
+export function expectFloat(operation: string, role: string, tensor: Tensor): void {
+  expectDtype(operation, role, tensor, 'f32', 'f16');
 }
 
 export function expectDtype(operation: string, role: string, tensor: Tensor, ...dtypes: DType[]): void {

@@ -1,9 +1,10 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { type DType, promote, wgslType } from '../dtype.ts';
+import { type DType, promote, wgslType, workingDtype } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { broadcastShapes, broadcastStrides, collapse, isContiguous, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { commonDtype } from './arguments.ts';
 import { type KernelOp, kernelOp, type TensorSpec } from './op.ts';
 
 /**
@@ -13,6 +14,9 @@ import { type KernelOp, kernelOp, type TensorSpec } from './op.ts';
  *   arithmetic: inputs become the promoted dtype (i32 where all are bool), and so is the result
  *   compare:    inputs become the promoted dtype; the result is bool
  *   logic:      inputs become bool; so is the result
+ *
+ * Where the promoted dtype is f16, expressions still compute in f32, and the result of float and arithmetic is rounded to
+ * f16 once.
  */
 type Rule = 'float' | 'arithmetic' | 'compare' | 'logic';
 
@@ -80,26 +84,23 @@ function variables(dtype: DType | 'boolean', inputs: readonly DType[]): string {
     .join(' ');
 }
 
-/** Result dtype and the body of `compute` for one expression and input dtypes. */
-function compile(
-  name: string,
-  rule: Rule,
-  expression: string,
-  inputs: readonly DType[],
-): { dtype: DType; body: string } {
-  const isBool = rule === 'compare' || rule === 'logic' || yieldsBool.has(name);
-  if (rule === 'logic') {
-    return { dtype: 'bool', body: `${variables('boolean', inputs)} return u32(${expression});` };
-  }
-  let working: DType = rule === 'float' ? 'f32' : inputs.reduce(promote);
+/** The dtype that comes out, where `common` is the dtype that the inputs meet in. */
+function resultDtype(name: string, rule: Rule, common: DType): DType {
+  if (rule === 'compare' || rule === 'logic' || yieldsBool.has(name)) return 'bool';
+  if (rule === 'float') return common === 'f16' ? 'f16' : 'f32';
+  return common === 'bool' ? 'i32' : common;
+}
+
+/** The body of `compute` for one expression and input dtypes. */
+function compile(name: string, rule: Rule, expression: string, inputs: readonly DType[]): string {
+  if (rule === 'logic') return `${variables('boolean', inputs)} return u32(${expression});`;
+  let working: DType = rule === 'float' ? 'f32' : workingDtype(inputs.reduce(promote));
   if (working === 'bool' && rule === 'arithmetic') working = 'i32';
   let text = expression;
   // WGSL has no sign or negation of unsigned numbers; both keep two's complement meaning.
   if (working === 'u32' && name === 'sign') text = 'min(x, 1u)';
   if (working === 'u32' && name === 'neg') text = '0u - x';
-  const dtype: DType = isBool ? 'bool' : working;
-  const result = isBool ? `u32(${text})` : text;
-  return { dtype, body: `${variables(working, inputs)} return ${result};` };
+  return `${variables(working, inputs)} return Result(${text});`;
 }
 
 /** Runs `compute` over the broadcast inputs into a contiguous output. */
@@ -148,18 +149,18 @@ function mapOp<A>(op: Pick<KernelOp<A>, 'infer'> & { map: (inputs: readonly Tens
 }
 
 function elementwiseOp(name: string, rule: Rule, expression: string) {
-  const compiled = (inputs: readonly TensorSpec[]) =>
-    compile(
-      name,
-      rule,
-      expression,
-      inputs.map((input) => input.dtype),
-    );
   return mapOp<Record<never, never>>({
     infer(inputs) {
-      return [{ dtype: compiled(inputs).dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
+      const dtype = resultDtype(name, rule, commonDtype(inputs));
+      return [{ dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
     },
-    map: (inputs) => compiled(inputs).body,
+    map: (inputs) =>
+      compile(
+        name,
+        rule,
+        expression,
+        inputs.map((input) => input.dtype),
+      ),
   });
 }
 
@@ -178,7 +179,7 @@ const where = mapOp<Record<never, never>>({
   infer([condition, x, y]) {
     if (condition.dtype !== 'bool')
       throw new TypeError(`where: the condition is ${condition.dtype}; expected bool, e.g. x.gt(0)`);
-    return [{ dtype: promote(x.dtype, y.dtype), shape: broadcastShapes('where', condition.shape, x.shape, y.shape) }];
+    return [{ dtype: commonDtype([x, y]), shape: broadcastShapes('where', condition.shape, x.shape, y.shape) }];
   },
   map: () => 'return select(Result(c), Result(b), a != 0u);',
 });
@@ -187,7 +188,11 @@ const cast = mapOp<{ dtype: DType }>({
   infer([x], { dtype }) {
     return [{ dtype, shape: x.shape }];
   },
-  map: (_inputs, { dtype }) => (dtype === 'bool' ? 'return u32(a != A());' : 'return Result(a);'),
+  map([x], { dtype }) {
+    if (dtype === 'bool') return 'return u32(a != A());';
+    // By way of f32, which holds every half, so that f16 is never asked to become anything else.
+    return x.dtype === 'f16' || dtype === 'f16' ? 'return Result(f32(a));' : 'return Result(a);';
+  },
 });
 
 /** A dense row-major copy. */

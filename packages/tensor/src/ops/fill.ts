@@ -1,7 +1,7 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import type { DType } from '../dtype.ts';
-import { bitsOf, wgslType } from '../dtype.ts';
+import { bitsOf, fromBits, wgslType } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -11,7 +11,7 @@ import { kernelOp } from './op.ts';
 export function fillBuffer(device: Device, out: Tensor, value: number): void {
   device.recorder.dispatch({
     kernel: elementwise.fill,
-    constants: { Scalar: `alias Scalar = ${wgslType[out.dtype]};` },
+    constants: { Element: `alias Element = ${wgslType[out.dtype]};`, fromBits: fromBits(out.dtype) },
     buffers: [out.storage.buffer],
     parameters: { size: out.size, bits: bitsOf(value, out.dtype) },
     grid: gridFor(out.size),

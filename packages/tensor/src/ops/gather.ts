@@ -1,11 +1,12 @@
 import { elementwise, gather as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { type DType, wgslType } from '../dtype.ts';
+import { type DType, fromBits, wgslType, workingDtype } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { collapse, contiguousStrides, formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
+import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
 
 interface AxisAttribute {
@@ -19,7 +20,7 @@ function around(shape: readonly number[], axis: number): { outer: number; inner:
 
 /** NaN for floats, the largest value for integers: what an index outside the axis reads. */
 function outsideBits(dtype: DType): number {
-  return { f32: 0x7fc00000, i32: 0x7fffffff, u32: 0xffffffff, bool: 0 }[dtype];
+  return { f32: 0x7fc00000, f16: 0x7e00, i32: 0x7fffffff, u32: 0xffffffff, bool: 0 }[dtype];
 }
 
 function runGather(device: Device, inputs: readonly Tensor[], out: Tensor, axis: number, perElement: boolean): void {
@@ -27,7 +28,11 @@ function runGather(device: Device, inputs: readonly Tensor[], out: Tensor, axis:
     const { outer, inner } = around(out.shape, axis);
     device.recorder.dispatch({
       kernel: kernels.gather,
-      constants: { Scalar: `alias Scalar = ${wgslType[x.dtype]};`, PER_ELEMENT: `const PER_ELEMENT = ${perElement};` },
+      constants: {
+        Element: `alias Element = ${wgslType[x.dtype]};`,
+        fromBits: fromBits(x.dtype),
+        PER_ELEMENT: `const PER_ELEMENT = ${perElement};`,
+      },
       buffers: [x.storage.buffer, index.storage.buffer, out.storage.buffer],
       parameters: {
         outer,
@@ -55,7 +60,8 @@ function runScatterAdd(
     device.recorder.dispatch({
       kernel: kernels.scatterAdd,
       constants: {
-        Scalar: `alias Scalar = ${wgslType[out.dtype]};`,
+        Scalar: `alias Scalar = ${wgslType[workingDtype(out.dtype)]};`,
+        Element: `alias Element = ${wgslType[out.dtype]};`,
         PER_ELEMENT: `const PER_ELEMENT = ${perElement};`,
       },
       buffers: [source.storage.buffer, index.storage.buffer, out.storage.buffer],
@@ -149,7 +155,7 @@ export function writePart(
   const merged = collapse(source.shape, source.strides, strides);
   device.recorder.dispatch({
     kernel: elementwise.copy,
-    constants: { Scalar: `alias Scalar = ${wgslType[source.dtype]};` },
+    constants: { Element: `alias Element = ${wgslType[source.dtype]};` },
     buffers: [source.storage.buffer, out.storage.buffer],
     parameters: {
       size: source.size,
@@ -194,13 +200,7 @@ const unslice = kernelOp<AxisAttribute & { shape: readonly number[]; start: numb
     return [{ dtype: source.dtype, shape }];
   },
   run(device, [source], [out], { axis, start, step }) {
-    device.recorder.dispatch({
-      kernel: elementwise.fill,
-      constants: { Scalar: `alias Scalar = ${wgslType[out.dtype]};` },
-      buffers: [out.storage.buffer],
-      parameters: { size: out.size, bits: 0 },
-      grid: gridFor(out.size),
-    });
+    fillBuffer(device, out, 0);
     const strides = contiguousStrides(out.shape);
     writePart(
       device,

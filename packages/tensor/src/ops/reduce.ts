@@ -1,6 +1,6 @@
 import { reduce } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { type DType, wgslType } from '../dtype.ts';
+import { type DType, isFloat, wgslType, workingDtype } from '../dtype.ts';
 import { gridFor, rowLanes } from '../kernel/recorder.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -42,15 +42,19 @@ function gathered(x: Tensor, axes: readonly number[]): { shape: number[]; stride
   };
 }
 
-function constantsOf(kind: Kind, dtype: DType) {
-  const float = dtype === 'f32';
-  return (first: boolean) => ({
-    Scalar: `alias Scalar = ${wgslType[dtype]};`,
+/** Halves are combined in f32. */
+function constantsOf(kind: Kind, input: DType, out: DType, first: boolean) {
+  const working = workingDtype(out);
+  const float = working === 'f32';
+  return {
+    Scalar: `alias Scalar = ${wgslType[working]};`,
+    InputElement: `alias InputElement = ${wgslType[input]};`,
+    OutElement: `alias OutElement = ${wgslType[out]};`,
     initial: `fn initial(first: Scalar) -> Scalar { return ${kind === 'max' || kind === 'min' ? 'first' : 'Scalar()'}; }`,
     load: `fn load(x: Scalar) -> Scalar { return ${kind === 'sumSquares' && first ? 'x * x' : 'x'}; }`,
     combine: `fn combine(a: Scalar, b: Scalar) -> Scalar { return ${combine[kind]}; }`,
     finish: `fn finish(x: Scalar, scale: f32) -> Scalar { return ${float ? 'x * scale' : 'x'}; }`,
-  });
+  };
 }
 
 /** Short enough that few lanes sharing a chunk keep the sum a tree. */
@@ -68,7 +72,6 @@ function reduceThree(
   scale: number,
   first = true,
 ): void {
-  const constants = constantsOf(kind, out.dtype)(first);
   const rows = inner === 1;
   let chunk = length;
   if (rows && length > 2 * ROW_CHUNK) chunk = ROW_CHUNK;
@@ -79,7 +82,10 @@ function reduceThree(
   // An axis of extent 0 is one empty chunk: a sum of nothing is 0.
   const chunks = Math.max(1, Math.ceil(length / Math.max(1, chunk)));
   const target =
-    chunks === 1 ? out : Tensor.allocate(device, out.dtype, [outer, chunks, inner], 'partial reduction', false);
+    chunks === 1
+      ? out
+      : Tensor.allocate(device, workingDtype(out.dtype), [outer, chunks, inner], 'partial reduction', false);
+  const constants = constantsOf(kind, x.tensor.dtype, target.dtype, first);
   const passScale = chunks === 1 ? scale : 1;
   const buffers = [x.tensor.storage.buffer, target.storage.buffer];
   if (rows) {
@@ -120,7 +126,8 @@ function reduceOp(name: string, kind: Kind, mean = false) {
           `${name}: ${formatShape(x.shape)} has no elements along axes [${axes}], and no ${name} exists of nothing`,
         );
       }
-      if (mean && x.dtype !== 'f32') throw new TypeError(`${name}: expected f32, got ${x.dtype}; use .cast('f32')`);
+      if (mean && !isFloat(x.dtype))
+        throw new TypeError(`${name}: expected f32 or f16, got ${x.dtype}; use .cast('f32')`);
       if (x.dtype === 'bool') throw new TypeError(`${name}: bool has no ${name}; use .cast('i32')`);
       return [{ dtype: x.dtype, shape: reducedShape(x.shape, axes, keepdim) }];
     },
@@ -147,12 +154,14 @@ const argmax = kernelOp<{ axis: number; keepdim: boolean }>({
       const [outer, length, inner] = asThree(x.shape, [axis]);
       const bits = 'bitcast<u32>';
       const nan = (v: string) => `((${bits}(${v}) & 0x7fffffffu) > 0x7f800000u)`;
-      const better =
-        x.dtype === 'f32' ? `!${nan('best')} && (${nan('candidate')} || candidate > best)` : 'candidate > best';
+      const better = isFloat(x.dtype)
+        ? `!${nan('best')} && (${nan('candidate')} || candidate > best)`
+        : 'candidate > best';
       device.recorder.dispatch({
         kernel: reduce.argReduce,
         constants: {
-          Scalar: `alias Scalar = ${wgslType[x.dtype]};`,
+          Scalar: `alias Scalar = ${wgslType[workingDtype(x.dtype)]};`,
+          InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
           better: `fn better(candidate: Scalar, best: Scalar) -> bool { return ${better}; }`,
         },
         buffers: [dense.storage.buffer, out.storage.buffer],

@@ -20,6 +20,10 @@ export interface OpCase<A> {
   tolerance?: Tolerance;
   /** False where the operation takes dense inputs only. */
   presented?: boolean;
+  /** How the draws with f32 inputs run in f16 too; false where the operation has no f16. */
+  half?:
+    | false
+    | { /** Inputs that stay f32. */ keep?: readonly number[] /** False where all must be alike. */; mixed?: false };
 }
 
 export type OpCases<N extends OpName> = { [K in N]: OpCase<AttributesOf<K>> };

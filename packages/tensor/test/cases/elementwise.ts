@@ -1,6 +1,8 @@
 import type { DType } from '../../src/index.ts';
 import { arrayOf, between, broadcastPart, type Domain, drawn, integer, pick, type Random } from '../arbitraries.ts';
 import type { Tolerance } from '../compare.ts';
+import { floats } from '../device.ts';
+import { isWhole } from '../reference/array.ts';
 import {
   cast as castReference,
   type ElementwiseName,
@@ -40,6 +42,14 @@ const two: DType[][] = [
   ['i32', 'f32'],
   ['bool', 'i32'],
   ['i32', 'u32'],
+  ...floats.flatMap<DType[]>((dtype) =>
+    dtype === 'f16'
+      ? [
+          ['i32', 'f16'],
+          ['f16', 'bool'],
+        ]
+      : [],
+  ),
 ];
 /** Whole numbers at the ends of their range, too. */
 const wholeNumbers: Domain = (random) =>
@@ -50,7 +60,7 @@ function elementwiseCase(name: ElementwiseName, arity: 1 | 2, options: Options =
   const make = (shape: number[], random: Random, types: readonly DType[]) => ({
     inputs: types.map((dtype, i) => {
       const part = arity === 1 ? shape : broadcastPart(shape, random);
-      const domain = dtype === 'f32' || options.domains ? domains[i] : wholeNumbers;
+      const domain = !isWhole(dtype) || options.domains ? domains[i] : wholeNumbers;
       return arrayOf(part, random, domain, dtype);
     }),
     attributes: {},
@@ -142,6 +152,7 @@ export const elementwiseCases: OpCases<ElementwiseName | 'where' | 'cast' | 'con
         ['i32', 'f32'],
         ['bool', 'bool'],
         ['u32', 'i32'],
+        ['i32', floats[floats.length - 1]],
       ]);
       const values = dtypes.map((dtype) => arrayOf(broadcastPart(shape, random), random, few, dtype));
       return { inputs: [arrayOf(shape, random, few, 'bool'), ...values], attributes: {} };
@@ -151,14 +162,14 @@ export const elementwiseCases: OpCases<ElementwiseName | 'where' | 'cast' | 'con
   cast: {
     draws: drawn({}, (shape, random) => ({
       inputs: [arrayOf(shape, random, anything, pick<DType>(random, ['f32', 'i32']))],
-      attributes: { dtype: pick<DType>(random, ['f32', 'i32', 'bool']) },
+      attributes: { dtype: pick<DType>(random, [...floats, 'i32', 'bool']) },
     })),
     dense: drawn({}, (shape, random) => {
-      const from = pick<DType>(random, ['f32', 'i32', 'u32', 'bool']);
-      const domain: Domain = (r) => (r() < 0.2 ? pick(r, [3e9, -3e9, 1e20]) : anything(r));
+      const from = pick<DType>(random, [...floats, 'i32', 'u32', 'bool']);
+      const domain: Domain = (r) => (r() < 0.2 ? pick(r, [3e9, -3e9, 1e20, 65519, -65520, 2049, 3e-8]) : anything(r));
       return {
-        inputs: [arrayOf(shape, random, from === 'f32' ? domain : wholeNumbers, from)],
-        attributes: { dtype: pick<DType>(random, ['f32', 'i32', 'u32', 'bool']) },
+        inputs: [arrayOf(shape, random, isWhole(from) ? wholeNumbers : domain, from)],
+        attributes: { dtype: pick<DType>(random, [...floats, 'i32', 'u32', 'bool']) },
       };
     }),
     reference: ([x], { dtype }) => [castReference(x, dtype)],

@@ -1,7 +1,7 @@
 import { type AdamWAttributes, apply, type DType } from '../../src/index.ts';
 import { arrayOf, between, drawn, integer, pick, type Random } from '../arbitraries.ts';
-import { device } from '../device.ts';
-import { build, store } from '../reference/array.ts';
+import { device, floats } from '../device.ts';
+import { build, isWhole, store } from '../reference/array.ts';
 import * as random from '../reference/random.ts';
 import * as training from '../reference/training.ts';
 import type { OpCases } from './case.ts';
@@ -17,8 +17,8 @@ const shaped = { largest: 300 };
 export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'nearestCode'> = {
   full: {
     draws: drawn({}, (shape, draw) => {
-      const dtype = pick<DType>(draw, ['f32', 'i32', 'u32', 'bool']);
-      const value = pick(draw, dtype === 'f32' ? [0, -1.5, Number.NaN, Number.NEGATIVE_INFINITY] : [0, -3, 1, 7]);
+      const dtype = pick<DType>(draw, [...floats, 'i32', 'u32', 'bool']);
+      const value = pick(draw, !isWhole(dtype) ? [0, -1.5, Number.NaN, Number.NEGATIVE_INFINITY] : [0, -3, 1, 7]);
       return { inputs: [], attributes: { shape, value, dtype, device } };
     }),
     reference: (_, { shape, value, dtype }) => [build(shape, dtype, () => store(value, dtype))],
@@ -50,6 +50,7 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
   },
   adamw: {
     presented: false,
+    half: false,
     draws: drawn({ minRank: 1, maxRank: 1 }, (shape, draw) => {
       const gradients = arrayOf(shape, draw);
       const norm = gradients.data.reduce((sum, g) => sum + g * g, 0);
@@ -93,5 +94,6 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
       };
     }),
     reference: ([x, codebook]) => training.nearestCode(x, codebook),
+    half: false,
   },
 };

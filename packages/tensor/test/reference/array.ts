@@ -1,4 +1,5 @@
 import type { DType } from '../../src/index.ts';
+import { roundHalfEven } from './functions.ts';
 
 /** A dense row-major array in f64, with the dtype that a tensor of it would have. */
 export interface NDArray {
@@ -19,9 +20,23 @@ export interface Expected extends NDArray {
 
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
 
-/** The value as the dtype holds it: f32 rounded, integers wrapped. */
+/** The nearest half, ties to even, by the definition: a multiple of the spacing of halves of this magnitude. */
+export function toHalf(value: number): number {
+  const magnitude = Math.abs(value);
+  if (Number.isNaN(value) || magnitude === 0) return value;
+  let spacing = 2 ** -24;
+  while (spacing < 2 ** 5 && magnitude >= spacing * 2048) spacing *= 2;
+  const rounded = spacing * roundHalfEven(magnitude / spacing);
+  return Math.sign(value) * (rounded > 65504 ? Number.POSITIVE_INFINITY : rounded);
+}
+
+/** Whether the dtype holds whole numbers or booleans. */
+export const isWhole = (dtype: DType): boolean => dtype !== 'f32' && dtype !== 'f16';
+
+/** The value as the dtype holds it: floats rounded, integers wrapped. */
 export function store(value: number, dtype: DType): number {
   if (dtype === 'f32') return Math.fround(value);
+  if (dtype === 'f16') return toHalf(value);
   if (dtype === 'i32') return value | 0;
   if (dtype === 'u32') return value >>> 0;
   return value ? 1 : 0;

@@ -1,5 +1,5 @@
 import type { DType, OpName } from '../../src/index.ts';
-import { at, broadcast, build, type Expected, type NDArray, store } from './array.ts';
+import { at, broadcast, build, type Expected, isWhole, type NDArray, store } from './array.ts';
 import { erf, gelu, geluDerivative, roundHalfEven } from './functions.ts';
 
 /** How inputs are read and what comes out; written down here again, not taken from the implementation. */
@@ -7,10 +7,8 @@ export type Rule = 'float' | 'arithmetic' | 'compare' | 'logic' | 'test';
 
 type Function = (x: number, y: number) => number;
 
-const whole = (dtype: DType) => dtype !== 'f32';
-
 /** Products of large integers are not exact in f64. */
-const product = (x: number, y: number, dtype: DType) => (whole(dtype) ? Math.imul(x, y) : x * y);
+const product = (x: number, y: number, dtype: DType) => (isWhole(dtype) ? Math.imul(x, y) : x * y);
 
 export const elementwise = {
   neg: ['arithmetic', (x) => -x],
@@ -57,24 +55,27 @@ export const elementwise = {
 
 export type ElementwiseName = keyof typeof elementwise;
 
-const order: DType[] = ['bool', 'u32', 'i32', 'f32'];
+const order: DType[] = ['bool', 'u32', 'i32', 'f16', 'f32'];
 export const promoted = (dtypes: readonly DType[]): DType =>
   order[Math.max(...dtypes.map((dtype) => order.indexOf(dtype)))];
 
 export function elementwiseReference(name: ElementwiseName, inputs: readonly NDArray[]): Expected {
   const [rule, compute] = elementwise[name] as readonly [Rule, Function];
   const common = promoted(inputs.map((input) => input.dtype));
-  let working: DType = rule === 'float' || rule === 'test' ? 'f32' : rule === 'logic' ? 'bool' : common;
+  // Halves are computed with in f32; only the result is one.
+  const half = common === 'f16';
+  let working: DType = rule === 'float' || rule === 'test' || half ? 'f32' : common;
+  if (rule === 'logic') working = 'bool';
   if (rule === 'arithmetic' && working === 'bool') working = 'i32';
-  const result: DType = rule === 'float' || rule === 'arithmetic' ? working : 'bool';
+  const result: DType = rule === 'float' || rule === 'arithmetic' ? (half ? 'f16' : working) : 'bool';
   const shape = broadcast(...inputs.map((input) => input.shape));
   return build(shape, result, (index) => {
     const [x, y] = inputs.map((input) => store(at(input, index), working));
-    if (whole(working) && (name === 'mul' || name === 'square')) {
+    if (isWhole(working) && (name === 'mul' || name === 'square')) {
       return store(product(x, name === 'mul' ? y : x, working), result);
     }
     const value = compute(x, y);
-    return whole(result) ? store(value, result) : value;
+    return isWhole(result) ? store(value, result) : value;
   });
 }
 
@@ -87,7 +88,7 @@ export function where(condition: NDArray, x: NDArray, y: NDArray): Expected {
 /** Floats are cut towards zero and clamped to the nearest number that both types hold, as WGSL converts. */
 export function cast(x: NDArray, dtype: DType): Expected {
   const convert = (value: number): number => {
-    if (x.dtype !== 'f32' || dtype === 'f32' || dtype === 'bool') return store(value, dtype);
+    if (isWhole(x.dtype) || !isWhole(dtype) || dtype === 'bool') return store(value, dtype);
     const [low, high] = dtype === 'i32' ? [-(2 ** 31), 2 ** 31 - 128] : [0, 2 ** 32 - 256];
     return Math.min(high, Math.max(low, Math.trunc(value)));
   };

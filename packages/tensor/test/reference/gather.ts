@@ -1,8 +1,14 @@
 import type { DType } from '../../src/index.ts';
-import { around, at, build, type Expected, type NDArray, sizeOf, store } from './array.ts';
+import { around, at, build, type Expected, isWhole, type NDArray, sizeOf, store } from './array.ts';
 
 /** What an index outside the axis reads. */
-export const outside: Record<DType, number> = { f32: Number.NaN, i32: 2 ** 31 - 1, u32: 2 ** 32 - 1, bool: 0 };
+export const outside: Record<DType, number> = {
+  f32: Number.NaN,
+  f16: Number.NaN,
+  i32: 2 ** 31 - 1,
+  u32: 2 ** 32 - 1,
+  bool: 0,
+};
 
 const replaced = (shape: readonly number[], axis: number, extent: number) =>
   shape.map((own, d) => (d === axis ? extent : own));
@@ -40,7 +46,7 @@ function addAt(source: NDArray, axis: number, extent: number, place: (j: number,
       }
     }
   }
-  for (let i = 0; source.dtype !== 'f32' && i < data.length; i++) data[i] = store(data[i], source.dtype);
+  for (let i = 0; isWhole(source.dtype) && i < data.length; i++) data[i] = store(data[i], source.dtype);
   return { dtype: source.dtype, shape, data, scale };
 }
 

@@ -1,13 +1,15 @@
+import type { DType } from '../../src/index.ts';
 import { broadcast, type Expected, eachIndex, flatIndex, type NDArray, sizeOf } from './array.ts';
 
 /** Sums of products, each with the sum of their magnitudes. */
 class Products implements Expected {
-  readonly dtype = 'f32';
+  readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: Float64Array;
   readonly scale: Float64Array;
 
-  constructor(shape: readonly number[]) {
+  constructor(shape: readonly number[], operands: readonly NDArray[]) {
+    this.dtype = operands.every(({ dtype }) => dtype === 'f16') ? 'f16' : 'f32';
     this.shape = shape;
     this.data = new Float64Array(sizeOf(shape));
     this.scale = new Float64Array(this.data.length);
@@ -24,7 +26,7 @@ export function matmul(a: NDArray, b: NDArray): Expected {
   const n = b.shape.at(-1)!;
   const [aBatch, bBatch] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
   const batch = broadcast(aBatch, bBatch);
-  const out = new Products([...batch, m, n]);
+  const out = new Products([...batch, m, n], [a, b]);
   eachIndex(batch, (index, flat) => {
     const aStart = flatIndex(aBatch, index) * m * k;
     const bStart = flatIndex(bBatch, index) * k * n;
@@ -81,20 +83,20 @@ function eachTap(
 
 export function conv1d(x: NDArray, weight: NDArray, sizes: ConvSizes): Expected {
   const [outChannels, , kernel] = weight.shape;
-  const out = new Products([x.shape[0], outChannels, convOutputLength(x.shape[2], kernel, sizes)]);
+  const out = new Products([x.shape[0], outChannels, convOutputLength(x.shape[2], kernel, sizes)], [x, weight]);
   eachTap(x.shape, out.shape, kernel, sizes, (ix, iw, iy) => out.add(iy, x.data[ix] * weight.data[iw]));
   return out;
 }
 
 export function convTranspose1d(y: NDArray, weight: NDArray, sizes: ConvSizes & { length: number }): Expected {
   const [, perGroup, kernel] = weight.shape;
-  const out = new Products([y.shape[0], perGroup * sizes.groups, sizes.length]);
+  const out = new Products([y.shape[0], perGroup * sizes.groups, sizes.length], [y, weight]);
   eachTap(out.shape, y.shape, kernel, sizes, (ix, iw, iy) => out.add(ix, y.data[iy] * weight.data[iw]));
   return out;
 }
 
 export function conv1dWeightGradient(x: NDArray, grad: NDArray, sizes: ConvSizes & { kernel: number }): Expected {
-  const out = new Products([grad.shape[1], x.shape[1] / sizes.groups, sizes.kernel]);
+  const out = new Products([grad.shape[1], x.shape[1] / sizes.groups, sizes.kernel], [x, grad]);
   eachTap(x.shape, grad.shape, sizes.kernel, sizes, (ix, iw, iy) => out.add(iw, x.data[ix] * grad.data[iy]));
   return out;
 }

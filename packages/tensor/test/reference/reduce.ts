@@ -1,4 +1,4 @@
-import { around, build, type Expected, eachIndex, flatIndex, type NDArray, sizeOf, store } from './array.ts';
+import { around, build, type Expected, eachIndex, flatIndex, isWhole, type NDArray, sizeOf, store } from './array.ts';
 
 function keptShape(shape: readonly number[], axes: readonly number[]): number[] {
   return shape.map((extent, d) => (axes.includes(d) ? 1 : extent));
@@ -26,7 +26,7 @@ function fold(
     seen[to] = 1;
     scale[to] += Math.abs(step(0, value));
   });
-  for (let i = 0; x.dtype !== 'f32' && i < data.length; i++) data[i] = store(data[i], x.dtype);
+  for (let i = 0; isWhole(x.dtype) && i < data.length; i++) data[i] = store(data[i], x.dtype);
   return { dtype: x.dtype, shape: finalShape(x.shape, axes, keepdim), data, scale };
 }
 
