@@ -35,8 +35,8 @@ export interface Hook {
   readonly text: string;
 }
 
-/** `fn emit(at: u32, value: f32)` stores an element of a dense output. */
-export const emit: Hook = { binding: 'out', text: 'fn emit(at: u32, value: f32) { out[at] = value; }' };
+/** `fn emit(at: u32, value: f32)` stores an element of a dense output, whose type in memory is `OutElement`. */
+export const emit: Hook = { binding: 'out', text: 'fn emit(at: u32, value: f32) { out[at] = OutElement(value); }' };
 
 /**
  * `fn fetch(at: u32) -> Scalar` reads an element of a dense input, counted from its offset. `InputElement` is the type in

@@ -1,6 +1,7 @@
 // out[b, o, t] = sum over c, k of x[b, c, t stride + k dilation - padding] weight[o, c, k], in groups.
 // A thread makes 4 output channels x 8 time steps in registers: 12 loads for 32 multiply-adds.
-// In front: PADDED (false when no tap can fall outside the input).
+// In front: PADDED (false when no tap can fall outside the input); XElement, WeightElement and OutElement, the types in
+// memory. Sums are in f32.
 struct Params {
   inChannels: u32,
   inLength: u32,
@@ -15,13 +16,13 @@ struct Params {
   weightOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<XElement>;
+@group(0) @binding(2) var<storage, read> weight: array<WeightElement>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
 fn load(base: u32, position: u32) -> f32 {
-  if (PADDED) { return select(0.0, x[base + min(position, params.inLength - 1u)], position < params.inLength); }
-  return x[base + position];
+  if (PADDED) { return select(0.0, f32(x[base + min(position, params.inLength - 1u)]), position < params.inLength); }
+  return f32(x[base + position]);
 }
 
 @compute @workgroup_size(16, 4)
@@ -58,10 +59,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       let xe = vec4<f32>(load(base, p.x), load(base, p.y), load(base, p.z), load(base, p.w));
       let xl = vec4<f32>(load(base, q.x), load(base, q.y), load(base, q.z), load(base, q.w));
       let w = rows + c * params.kernel + k;
-      let w0 = weight[w.x];
-      let w1 = weight[w.y];
-      let w2 = weight[w.z];
-      let w3 = weight[w.w];
+      let w0 = f32(weight[w.x]);
+      let w1 = f32(weight[w.y]);
+      let w2 = f32(weight[w.z]);
+      let w3 = f32(weight[w.w]);
       a0 += w0 * xe;
       a1 += w1 * xe;
       a2 += w2 * xe;

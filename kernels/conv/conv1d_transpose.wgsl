@@ -1,6 +1,7 @@
 // out[b, c, i] = sum over o, k, t with t stride + k dilation - padding = i of y[b, o, t] weight[o, c, k], in groups:
 // the transposed convolution, which is also conv1d's gradient with respect to its input.
 // A thread makes 4 channels x 8 positions that lie `stride` apart, so that all of them meet the same taps.
+// In front: YElement, WeightElement and OutElement, the types in memory. Sums are in f32.
 struct Params {
   channels: u32,
   length: u32,
@@ -15,12 +16,12 @@ struct Params {
   weightOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<YElement>;
+@group(0) @binding(2) var<storage, read> weight: array<WeightElement>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
 fn load(base: u32, t: u32) -> f32 {
-  return select(0.0, y[base + min(t, params.yLength - 1u)], t < params.yLength);
+  return select(0.0, f32(y[base + min(t, params.yLength - 1u)]), t < params.yLength);
 }
 
 @compute @workgroup_size(16, 4)
@@ -56,10 +57,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
       let early = vec4<f32>(load(base, t), load(base, t + 1u), load(base, t + 2u), load(base, t + 3u));
       let late = vec4<f32>(load(base, t + 4u), load(base, t + 5u), load(base, t + 6u), load(base, t + 7u));
       let w = params.weightOffset + channel * perGroup * params.kernel + within + k;
-      let w0 = weight[w.x];
-      let w1 = weight[w.y];
-      let w2 = weight[w.z];
-      let w3 = weight[w.w];
+      let w0 = f32(weight[w.x]);
+      let w1 = f32(weight[w.y]);
+      let w2 = f32(weight[w.z]);
+      let w3 = f32(weight[w.w]);
       e0 += w0 * early;
       l0 += w0 * late;
       e1 += w1 * early;

@@ -1,6 +1,7 @@
 // out[split, o, c, k] = sum over the split's share of (b, t) of grad[b, o, t] x[b, c, t stride + k dilation - padding].
 // A thread makes 8 output channels x 4 neighbours in the flattened (c, k); the sum over splits is a second pass, so
 // that small weights still fill the machine and the order of the sum never changes.
+// In front: XElement, GradElement and OutElement, the types in memory. Sums are in f32.
 struct Params {
   batch: u32,
   inChannels: u32,
@@ -17,16 +18,16 @@ struct Params {
   gradOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> grad: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<XElement>;
+@group(0) @binding(2) var<storage, read> grad: array<GradElement>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
 fn load(at: u32, position: u32) -> f32 {
-  return select(0.0, x[at + min(position, params.inLength - 1u)], position < params.inLength);
+  return select(0.0, f32(x[at + min(position, params.inLength - 1u)]), position < params.inLength);
 }
 
 fn store(at: u32, count: u32, values: vec4<f32>) {
-  for (var j = 0u; j < count; j++) { out[at + j] = values[j]; }
+  for (var j = 0u; j < count; j++) { out[at + j] = OutElement(values[j]); }
 }
 
 @compute @workgroup_size(8, 8)
@@ -65,14 +66,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let step = b * params.outChannels * params.outLength + t;
     let u = upper + step;
     let l = lower + step;
-    s0 += grad[u.x] * xs;
-    s1 += grad[u.y] * xs;
-    s2 += grad[u.z] * xs;
-    s3 += grad[u.w] * xs;
-    s4 += grad[l.x] * xs;
-    s5 += grad[l.y] * xs;
-    s6 += grad[l.z] * xs;
-    s7 += grad[l.w] * xs;
+    s0 += f32(grad[u.x]) * xs;
+    s1 += f32(grad[u.y]) * xs;
+    s2 += f32(grad[u.z]) * xs;
+    s3 += f32(grad[u.w]) * xs;
+    s4 += f32(grad[l.x]) * xs;
+    s5 += f32(grad[l.y]) * xs;
+    s6 += f32(grad[l.z]) * xs;
+    s7 += f32(grad[l.w]) * xs;
     t++;
     if (t == params.outLength) {
       t = 0u;

@@ -23,7 +23,12 @@ export const conv1d = defineKernel({
     xOffset: 'u32',
     weightOffset: 'u32',
   },
-  constants: { PADDED: 'const PADDED = true;' },
+  constants: {
+    PADDED: 'const PADDED = true;',
+    XElement: 'alias XElement = f32;',
+    WeightElement: 'alias WeightElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
   hooks: { emit },
 });
 
@@ -45,7 +50,11 @@ export const conv1dTranspose = defineKernel({
     yOffset: 'u32',
     weightOffset: 'u32',
   },
-  constants: {},
+  constants: {
+    YElement: 'alias YElement = f32;',
+    WeightElement: 'alias WeightElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
   hooks: { emit },
 });
 
@@ -69,5 +78,9 @@ export const conv1dWeightGradient = defineKernel({
     xOffset: 'u32',
     gradOffset: 'u32',
   },
-  constants: {},
+  constants: {
+    XElement: 'alias XElement = f32;',
+    GradElement: 'alias GradElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
 });

@@ -1,6 +1,11 @@
 import { defineKernel, emit } from '../contract.ts';
 import { matmulRegister as registerSource, matmulTiled as tiledSource } from '../generated/wgsl.ts';
 
+const constants = {
+  AElement: 'alias AElement = f32;',
+  BElement: 'alias BElement = f32;',
+  OutElement: 'alias OutElement = f32;',
+};
 const bindings = { a: 'read', b: 'read', out: 'readWrite' } as const;
 /** Strides in elements; a batch index is split as (outer, inner) so that attention heads need no copy. */
 const parameters = {
@@ -27,7 +32,7 @@ export const matmulRegister = defineKernel({
   source: registerSource,
   bindings,
   parameters,
-  constants: {},
+  constants,
   hooks: { emit },
 });
 
@@ -37,6 +42,6 @@ export const matmulTiled = defineKernel({
   source: tiledSource,
   bindings,
   parameters,
-  constants: {},
+  constants,
   hooks: { emit },
 });

@@ -1,5 +1,6 @@
 // C[batch, m, n] = A[batch, m, k] B[batch, k, n] with any strides, for hardware adapters: 64 x 64 tiles of C, K in steps
 // of 16 staged through workgroup memory, an 8 x 4 block of C a thread in registers.
+// In front: AElement, BElement and OutElement, the types in memory; sums are in f32.
 struct Params {
   m: u32,
   n: u32,
@@ -19,9 +20,9 @@ struct Params {
   batchStart: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<AElement>;
+@group(0) @binding(2) var<storage, read> b: array<BElement>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
 const TILE = 64u;
 const STEP = 16u;
@@ -51,7 +52,7 @@ fn main(
       }
       var value = 0.0;
       if (rowStart + r < params.m && k0 + k < params.k) {
-        value = a[aBase + (rowStart + r) * params.aRow + (k0 + k) * params.aColumn];
+        value = f32(a[aBase + (rowStart + r) * params.aRow + (k0 + k) * params.aColumn]);
       }
       aTile[k][r] = value;
       var s = i % TILE;
@@ -62,7 +63,7 @@ fn main(
       }
       value = 0.0;
       if (columnStart + s < params.n && k0 + k < params.k) {
-        value = b[bBase + (k0 + k) * params.bRow + (columnStart + s) * params.bColumn];
+        value = f32(b[bBase + (k0 + k) * params.bRow + (columnStart + s) * params.bColumn]);
       }
       bTile[k][s] = value;
     }

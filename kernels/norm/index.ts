@@ -21,7 +21,11 @@ export const norm = defineKernel({
     biasOffset: 'u32',
     eps: 'f32',
   },
-  constants: { LANES: 'const LANES = 64u;' },
+  constants: {
+    LANES: 'const LANES = 64u;',
+    Element: 'alias Element = f32;',
+    AffineElement: 'alias AffineElement = f32;',
+  },
 });
 
 /** Gradient with respect to the input. Grid: rows. */
@@ -40,7 +44,11 @@ export const normBackwardInput = defineKernel({
     gradOffset: 'u32',
     statisticsOffset: 'u32',
   },
-  constants: { LANES: 'const LANES = 64u;' },
+  constants: {
+    LANES: 'const LANES = 64u;',
+    Element: 'alias Element = f32;',
+    AffineElement: 'alias AffineElement = f32;',
+  },
 });
 
 /** Gradients of weight and bias as [2, channels]. Grid: channels. */
@@ -58,5 +66,5 @@ export const normBackwardAffine = defineKernel({
     gradOffset: 'u32',
     statisticsOffset: 'u32',
   },
-  constants: { LANES: 'const LANES = 64u;' },
+  constants: { LANES: 'const LANES = 64u;', Element: 'alias Element = f32;' },
 });

@@ -1,6 +1,6 @@
 // Gradients of norm.wgsl's weight and bias: one workgroup a channel sums dy xhat and dy over every row that holds it.
 // out is [2, channels]: weight, then bias.
-// In front: LANES, the threads that share a row.
+// In front: LANES, the threads that share a row; Element, the type in memory of x and grad.
 struct Params {
   rows: u32,
   length: u32,
@@ -12,9 +12,9 @@ struct Params {
   statisticsOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read> statistics: array<f32>;
-@group(0) @binding(3) var<storage, read> grad: array<f32>;
+@group(0) @binding(3) var<storage, read> grad: array<Element>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 var<workgroup> partial: array<vec2<f32>, LANES>;
@@ -34,10 +34,10 @@ fn main(
   for (var i = lane; i < count; i += LANES) {
     let row = firstRow + (i / params.spatial) * params.groups;
     let at = row * params.length + within + i % params.spatial;
-    let g = grad[params.gradOffset + at];
+    let g = f32(grad[params.gradOffset + at]);
     let mean = statistics[params.statisticsOffset + 2u * row];
     let inverse = statistics[params.statisticsOffset + 2u * row + 1u];
-    sums += vec2<f32>(g * (x[params.xOffset + at] - mean) * inverse, g);
+    sums += vec2<f32>(g * (f32(x[params.xOffset + at]) - mean) * inverse, g);
   }
   partial[lane] = sums;
   workgroupBarrier();

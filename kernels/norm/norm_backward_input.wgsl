@@ -1,6 +1,6 @@
 // Gradient of norm.wgsl with respect to x:
 //   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
-// In front: LANES, the threads that share a row.
+// In front: LANES, the threads that share a row; Element, the type in memory of x, grad and out; AffineElement, that of weight.
 struct Params {
   rows: u32,
   length: u32,
@@ -13,11 +13,11 @@ struct Params {
   statisticsOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> weight: array<AffineElement>;
 @group(0) @binding(3) var<storage, read> statistics: array<f32>;
-@group(0) @binding(4) var<storage, read> grad: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> grad: array<Element>;
+@group(0) @binding(5) var<storage, read_write> out: array<Element>;
 
 var<workgroup> partial: array<vec2<f32>, LANES>;
 
@@ -34,8 +34,8 @@ fn main(
   let firstChannel = params.weightOffset + (row % params.groups) * params.channelsPerGroup;
   var sums = vec2<f32>();
   for (var i = lane; i < params.length; i += LANES) {
-    let g = grad[params.gradOffset + base + i] * weight[firstChannel + i / params.spatial];
-    sums += vec2<f32>(g, g * (x[params.xOffset + base + i] - mean) * inverse);
+    let g = f32(grad[params.gradOffset + base + i]) * f32(weight[firstChannel + i / params.spatial]);
+    sums += vec2<f32>(g, g * (f32(x[params.xOffset + base + i]) - mean) * inverse);
   }
   partial[lane] = sums;
   workgroupBarrier();
@@ -45,8 +45,8 @@ fn main(
   }
   let means = partial[0] / f32(params.length);
   for (var i = lane; i < params.length; i += LANES) {
-    let g = grad[params.gradOffset + base + i] * weight[firstChannel + i / params.spatial];
-    let xhat = (x[params.xOffset + base + i] - mean) * inverse;
-    out[base + i] = inverse * (g - means.x - xhat * means.y);
+    let g = f32(grad[params.gradOffset + base + i]) * f32(weight[firstChannel + i / params.spatial]);
+    let xhat = (f32(x[params.xOffset + base + i]) - mean) * inverse;
+    out[base + i] = Element(inverse * (g - means.x - xhat * means.y));
   }
 }

@@ -17,5 +17,5 @@ export const philox = defineKernel({
     shift: 'f32',
     high: 'f32',
   },
-  constants: { DISTRIBUTION: 'const DISTRIBUTION = 0u;' },
+  constants: { DISTRIBUTION: 'const DISTRIBUTION = 0u;', Element: 'alias Element = f32;' },
 });

@@ -1,7 +1,7 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
 // Element i takes word i % 4 of the block whose counter is (i / 4, 0, stream) and whose key is the seed, so a draw
 // depends on seed, stream and index alone: not on the adapter, the grid or what was drawn before.
-// In front: DISTRIBUTION (0 uniform in [0, 1), 1 standard normal, 2 dropout of x).
+// In front: DISTRIBUTION (0 uniform in [0, 1), 1 standard normal, 2 dropout of x); Element, the type in memory.
 struct Params {
   size: u32,
   seedLow: u32,
@@ -16,8 +16,8 @@ struct Params {
   high: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read_write> out: array<Element>;
 
 fn multiplyHigh(a: u32, b: u32) -> u32 {
   let al = a & 0xffffu;
@@ -61,7 +61,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   var values = u * params.scale + params.shift;
   if (DISTRIBUTION == 0u) {
     // Where rounding reaches the upper bound the draw goes to the lower one, which rounding leaves with half its share.
-    values = select(values, vec4<f32>(params.shift), values >= vec4<f32>(params.high));
+    values = select(values, vec4<f32>(params.shift), vec4<f32>(vec4<Element>(values)) >= vec4<f32>(params.high));
   }
   if (DISTRIBUTION == 1u) {
     // Box and Muller; 1 - u lies in (0, 1].
@@ -73,9 +73,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   for (var j = 0u; j < min(4u, params.size - block * 4u); j++) {
     let i = block * 4u + j;
     if (DISTRIBUTION == 2u) {
-      out[i] = select(0.0, x[params.xOffset + i] * params.scale, u[j] >= params.shift);
+      out[i] = Element(select(0.0, f32(x[params.xOffset + i]) * params.scale, u[j] >= params.shift));
     } else {
-      out[i] = values[j];
+      out[i] = Element(values[j]);
     }
   }
 }

@@ -7,7 +7,7 @@ export const softmax = defineKernel({
   source: softmaxSource,
   bindings: { input: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', offset: 'u32' },
-  constants: { LANES: 'const LANES = 64u;', LOGARITHM: 'const LOGARITHM = false;' },
+  constants: { LANES: 'const LANES = 64u;', LOGARITHM: 'const LOGARITHM = false;', Element: 'alias Element = f32;' },
 });
 
 export const softmaxBackward = defineKernel({
@@ -15,5 +15,5 @@ export const softmaxBackward = defineKernel({
   source: backwardSource,
   bindings: { y: 'read', grad: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', yOffset: 'u32', gradOffset: 'u32' },
-  constants: { LANES: 'const LANES = 64u;', LOGARITHM: 'const LOGARITHM = false;' },
+  constants: { LANES: 'const LANES = 64u;', LOGARITHM: 'const LOGARITHM = false;', Element: 'alias Element = f32;' },
 });

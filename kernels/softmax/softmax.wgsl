@@ -1,14 +1,14 @@
 // Softmax (or its logarithm) over the last axis of [rows, length]; one workgroup a row. The largest element is
 // subtracted first, sums are in f32.
-// In front: LANES, LOGARITHM.
+// In front: LANES, LOGARITHM, Element, the type in memory.
 struct Params {
   rows: u32,
   length: u32,
   offset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> input: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> input: array<Element>;
+@group(0) @binding(2) var<storage, read_write> out: array<Element>;
 
 var<workgroup> partial: array<f32, LANES>;
 
@@ -22,7 +22,7 @@ fn main(
   let start = params.offset + row * params.length;
   let to = row * params.length;
   var best = -3.4028234e38;
-  for (var i = lane; i < params.length; i += LANES) { best = max(best, input[start + i]); }
+  for (var i = lane; i < params.length; i += LANES) { best = max(best, f32(input[start + i])); }
   partial[lane] = best;
   workgroupBarrier();
   for (var step = LANES / 2u; step > 0u; step /= 2u) {
@@ -32,7 +32,7 @@ fn main(
   let largest = partial[0];
   workgroupBarrier();
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) { sum += exp(input[start + i] - largest); }
+  for (var i = lane; i < params.length; i += LANES) { sum += exp(f32(input[start + i]) - largest); }
   partial[lane] = sum;
   workgroupBarrier();
   for (var step = LANES / 2u; step > 0u; step /= 2u) {
@@ -42,7 +42,7 @@ fn main(
   let total = partial[0];
   let logTotal = log(total);
   for (var i = lane; i < params.length; i += LANES) {
-    let shifted = input[start + i] - largest;
-    if (LOGARITHM) { out[to + i] = shifted - logTotal; } else { out[to + i] = exp(shifted) / total; }
+    let shifted = f32(input[start + i]) - largest;
+    if (LOGARITHM) { out[to + i] = Element(shifted - logTotal); } else { out[to + i] = Element(exp(shifted) / total); }
   }
 }

@@ -1,5 +1,5 @@
 // Gradient of softmax (dx = y (dy - sum(dy y))) or of its logarithm (dx = dy - exp(y) sum(dy)) from the output y.
-// In front: LANES, LOGARITHM.
+// In front: LANES, LOGARITHM, Element, the type in memory.
 struct Params {
   rows: u32,
   length: u32,
@@ -7,9 +7,9 @@ struct Params {
   gradOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read> grad: array<f32>;
-@group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> y: array<Element>;
+@group(0) @binding(2) var<storage, read> grad: array<Element>;
+@group(0) @binding(3) var<storage, read_write> out: array<Element>;
 
 var<workgroup> partial: array<f32, LANES>;
 
@@ -23,8 +23,8 @@ fn main(
   let base = row * params.length;
   var sum = 0.0;
   for (var i = lane; i < params.length; i += LANES) {
-    let g = grad[params.gradOffset + base + i];
-    if (LOGARITHM) { sum += g; } else { sum += g * y[params.yOffset + base + i]; }
+    let g = f32(grad[params.gradOffset + base + i]);
+    if (LOGARITHM) { sum += g; } else { sum += g * f32(y[params.yOffset + base + i]); }
   }
   partial[lane] = sum;
   workgroupBarrier();
@@ -34,8 +34,8 @@ fn main(
   }
   let total = partial[0];
   for (var i = lane; i < params.length; i += LANES) {
-    let g = grad[params.gradOffset + base + i];
-    let value = y[params.yOffset + base + i];
-    if (LOGARITHM) { out[base + i] = g - exp(value) * total; } else { out[base + i] = value * (g - total); }
+    let g = f32(grad[params.gradOffset + base + i]);
+    let value = f32(y[params.yOffset + base + i]);
+    if (LOGARITHM) { out[base + i] = Element(g - exp(value) * total); } else { out[base + i] = Element(value * (g - total)); }
   }
 }

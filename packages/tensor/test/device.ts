@@ -1,4 +1,4 @@
-import { type DType, openDevice } from '../src/index.ts';
+import { openDevice } from '../src/index.ts';
 
 /** One device a test process, opened without a word. */
 export const device = await openDevice({ log: () => {} });
@@ -8,4 +8,4 @@ export const hasHalf = device.features.has('shader-f16');
 export const unlessHalf = hasHalf ? '' : ' (skipped: this adapter has no shader-f16)';
 
 /** The dtypes of real numbers that this adapter has. */
-export const floats: DType[] = hasHalf ? ['f32', 'f16'] : ['f32'];
+export const floats: ('f32' | 'f16')[] = hasHalf ? ['f32', 'f16'] : ['f32'];

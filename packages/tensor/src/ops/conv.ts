@@ -1,7 +1,8 @@
 import { conv as kernels } from '@dawnchorus/kernels';
+import { promote, wgslType } from '../dtype.ts';
 import { formatShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { expectDtype, expectRank } from './arguments.ts';
+import { expectFloat, expectRank } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
@@ -37,8 +38,8 @@ const conv1d = kernelOp<ConvAttributes>({
   infer([x, weight], attributes) {
     check('conv1d', attributes);
     const { groups } = attributes;
-    expectDtype('conv1d', 'the input', x, 'f32');
-    expectDtype('conv1d', 'the weight', weight, 'f32');
+    expectFloat('conv1d', 'the input', x);
+    expectFloat('conv1d', 'the weight', weight);
     expectRank('conv1d', 'the input', x, 3, '[batch, channels, length]');
     expectRank('conv1d', 'the weight', weight, 3, '[outChannels, inChannels / groups, kernel]');
     const [batch, inChannels, length] = x.shape;
@@ -55,7 +56,7 @@ const conv1d = kernelOp<ConvAttributes>({
         `conv1d: input of length ${length} is shorter than the kernel's reach of ${attributes.dilation * (kernel - 1) + 1} less padding ${attributes.padding} on both sides`,
       );
     }
-    return [{ dtype: 'f32', shape: [batch, outChannels, outLength] }];
+    return [{ dtype: promote(x.dtype, weight.dtype), shape: [batch, outChannels, outLength] }];
   },
   emits: true,
   flops: ([, weight], [out]) => 2 * out.size * weight.shape[1] * weight.shape[2],
@@ -65,7 +66,12 @@ const conv1d = kernelOp<ConvAttributes>({
     withDense(device, inputs, ([x, weight]) => {
       device.recorder.dispatch({
         kernel: kernels.conv1d,
-        constants: { PADDED: `const PADDED = ${padding > 0};` },
+        constants: {
+          PADDED: `const PADDED = ${padding > 0};`,
+          XElement: `alias XElement = ${wgslType[x.dtype]};`,
+          WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
+          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+        },
         buffers: [x.storage.buffer, weight.storage.buffer, out.storage.buffer],
         parameters: {
           inChannels: x.shape[1],
@@ -95,8 +101,8 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
   infer([y, weight], attributes) {
     check('convTranspose1d', attributes);
     const { groups, length } = attributes;
-    expectDtype('convTranspose1d', 'the input', y, 'f32');
-    expectDtype('convTranspose1d', 'the weight', weight, 'f32');
+    expectFloat('convTranspose1d', 'the input', y);
+    expectFloat('convTranspose1d', 'the weight', weight);
     expectRank('convTranspose1d', 'the input', y, 3, '[batch, channels, length]');
     expectRank('convTranspose1d', 'the weight', weight, 3, '[inChannels, outChannels / groups, kernel]');
     const [batch, yChannels, yLength] = y.shape;
@@ -113,7 +119,7 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
         `convTranspose1d: a convolution of length ${length} gives ${convOutputLength(length, kernel, attributes)} steps, not the input's ${yLength}; choose another length`,
       );
     }
-    return [{ dtype: 'f32', shape: [batch, perGroup * groups, length] }];
+    return [{ dtype: promote(y.dtype, weight.dtype), shape: [batch, perGroup * groups, length] }];
   },
   emits: true,
   flops: ([y, weight]) => 2 * y.size * weight.shape[1] * weight.shape[2],
@@ -124,6 +130,11 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
       const threads = stride * Math.ceil(Math.ceil(length / stride) / 8);
       device.recorder.dispatch({
         kernel: kernels.conv1dTranspose,
+        constants: {
+          YElement: `alias YElement = ${wgslType[y.dtype]};`,
+          WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
+          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+        },
         buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
         parameters: {
           channels,
@@ -150,7 +161,7 @@ const SHORTEST_CHUNK = 256;
 /** conv1d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last extent. */
 const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
   infer([x, grad], { groups, kernel }) {
-    return [{ dtype: 'f32', shape: [grad.shape[1], x.shape[1] / groups, kernel] }];
+    return [{ dtype: promote(x.dtype, grad.dtype), shape: [grad.shape[1], x.shape[1] / groups, kernel] }];
   },
   flops: ([, grad], [out]) => 2 * grad.size * out.shape[1] * out.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups, kernel }) {
@@ -168,6 +179,11 @@ const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
         splits === 1 ? out : Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
       device.recorder.dispatch({
         kernel: kernels.conv1dWeightGradient,
+        constants: {
+          XElement: `alias XElement = ${wgslType[x.dtype]};`,
+          GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
+          OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
+        },
         buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
         parameters: {
           batch,

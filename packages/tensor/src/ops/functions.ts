@@ -353,6 +353,8 @@ export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
 }
 
 interface DrawOptions extends RandomKey {
+  /** f32 by default; f16 gives the same draws, rounded. */
+  dtype?: 'f32' | 'f16';
   device?: Device;
 }
 

@@ -1,7 +1,8 @@
 import { matmul as kernels } from '@dawnchorus/kernels';
+import { promote, wgslType } from '../dtype.ts';
 import { broadcastShapes, broadcastStrides, collapse, formatShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { expectDtype } from './arguments.ts';
+import { expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
@@ -9,13 +10,13 @@ import { kernelOp } from './op.ts';
 const SMALLEST_TILED = 64 * 64;
 
 /**
- * [..., m, k] x [..., k, n] -> [..., m, n], f32, batch axes broadcast. Any strides: a transposed operand is read in
- * place. Sums are in f32.
+ * [..., m, k] x [..., k, n] -> [..., m, n], batch axes broadcast. Any strides: a transposed operand is read in place.
+ * f32, or f16 where both operands are; sums are in f32.
  */
 export const matmul = kernelOp<Record<never, never>>({
   infer([a, b]) {
-    expectDtype('matmul', 'the left operand', a, 'f32');
-    expectDtype('matmul', 'the right operand', b, 'f32');
+    expectFloat('matmul', 'the left operand', a);
+    expectFloat('matmul', 'the right operand', b);
     if (a.rank < 2 || b.rank < 2) {
       throw new RangeError(
         `matmul: ${formatShape(a.shape)} x ${formatShape(b.shape)}: both need two axes or more; use unsqueeze`,
@@ -28,7 +29,7 @@ export const matmul = kernelOp<Record<never, never>>({
       );
     }
     const batch = broadcastShapes('matmul (batch axes)', a.shape.slice(0, -2), b.shape.slice(0, -2));
-    return [{ dtype: 'f32', shape: [...batch, a.shape[a.rank - 2], b.shape[b.rank - 1]] }];
+    return [{ dtype: promote(a.dtype, b.dtype), shape: [...batch, a.shape[a.rank - 2], b.shape[b.rank - 1]] }];
   },
   emits: true,
   flops: ([a], [out]) => 2 * out.size * a.shape[a.rank - 1],
@@ -60,6 +61,11 @@ export const matmul = kernelOp<Record<never, never>>({
     for (let batchStart = 0; batchStart < count; batchStart += depth) {
       device.recorder.dispatch({
         kernel: tiled ? kernels.matmulTiled : kernels.matmulRegister,
+        constants: {
+          AElement: `alias AElement = ${wgslType[a.dtype]};`,
+          BElement: `alias BElement = ${wgslType[b.dtype]};`,
+          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+        },
         buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
         parameters: {
           m,

@@ -1,8 +1,10 @@
 import { norm as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { type DType, wgslType } from '../dtype.ts';
 import { linearGrid, rowLanes } from '../kernel/recorder.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectDtype } from './arguments.ts';
+import { expectDtype, expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
@@ -29,12 +31,13 @@ function groupNormLayout(x: Tensor, groups: number): NormLayout {
 }
 
 function checkAffine(name: string, x: Tensor, weight: Tensor, bias: Tensor, channels: number): void {
-  expectDtype(name, 'the input', x, 'f32');
+  expectFloat(name, 'the input', x);
+  expectFloat(name, 'the weight', weight);
   for (const [role, tensor] of [
     ['weight', weight],
     ['bias', bias],
   ] as const) {
-    expectDtype(name, `the ${role}`, tensor, 'f32');
+    expectDtype(name, `the ${role}`, tensor, weight.dtype);
     if (tensor.rank !== 1 || tensor.shape[0] !== channels) {
       throw new RangeError(
         `${name}: ${role} is ${formatShape(tensor.shape)}, but the input ${formatShape(x.shape)} has ${channels} channels`,
@@ -43,7 +46,19 @@ function checkAffine(name: string, x: Tensor, weight: Tensor, bias: Tensor, chan
   }
 }
 
-/** Inputs x, weight, bias; outputs y and the statistics [rows, 2] that the gradient needs. */
+/** Statistics and sums are f32 whatever the elements are. */
+function constantsOf(device: Device, x: DType, affine: DType) {
+  return {
+    ...rowLanes(device),
+    Element: `alias Element = ${wgslType[x]};`,
+    AffineElement: `alias AffineElement = ${wgslType[affine]};`,
+  };
+}
+
+/**
+ * Inputs x, weight, bias; outputs y in x's dtype and the f32 statistics [rows, 2] that the gradient needs. Weight and
+ * bias may be f32 beside an x of f16.
+ */
 function normOp<A extends { eps: number }>(
   name: string,
   layout: (x: Tensor, attributes: A) => NormLayout,
@@ -55,7 +70,7 @@ function normOp<A extends { eps: number }>(
       const { rows, groups, channelsPerGroup } = layout(x, attributes);
       checkAffine(name, x, weight, bias, groups * channelsPerGroup);
       return [
-        { dtype: 'f32', shape: x.shape },
+        { dtype: x.dtype, shape: x.shape },
         { dtype: 'f32', shape: [rows || 0, 2] },
       ];
     },
@@ -65,7 +80,7 @@ function normOp<A extends { eps: number }>(
         const sizes = layout(x, attributes);
         device.recorder.dispatch({
           kernel: kernels.norm,
-          constants: rowLanes(device),
+          constants: constantsOf(device, x.dtype, weight.dtype),
           buffers: [x, weight, bias, out, statistics].map((tensor) => tensor.storage.buffer),
           parameters: {
             ...sizes,
@@ -81,12 +96,14 @@ function normOp<A extends { eps: number }>(
   });
 }
 
-/** Inputs x, weight, statistics, gradient; outputs the gradients of x, and of [weight, bias] as [2, channels]. */
-function normBackwardOp<A>(layout: (x: Tensor, attributes: A) => NormLayout) {
+/** Inputs x, weight, statistics, gradient; outputs the gradients of x, and of [weight, bias] as [2, channels] in f32. */
+function normBackwardOp<A>(name: string, layout: (x: Tensor, attributes: A) => NormLayout) {
   return kernelOp<A>({
-    infer([x, weight]) {
+    infer([x, weight, statistics, grad]) {
+      expectDtype(name, 'the statistics', statistics, 'f32');
+      expectDtype(name, 'the gradient', grad, x.dtype);
       return [
-        { dtype: 'f32', shape: x.shape },
+        { dtype: x.dtype, shape: x.shape },
         { dtype: 'f32', shape: [2, weight.shape[0]] },
       ];
     },
@@ -99,14 +116,14 @@ function normBackwardOp<A>(layout: (x: Tensor, attributes: A) => NormLayout) {
         const offsets = { xOffset: x.offset, gradOffset: grad.offset, statisticsOffset: statistics.offset };
         device.recorder.dispatch({
           kernel: kernels.normBackwardInput,
-          constants: rowLanes(device),
+          constants: constantsOf(device, x.dtype, weight.dtype),
           buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
           grid: linearGrid(sizes.rows),
         });
         device.recorder.dispatch({
           kernel: kernels.normBackwardAffine,
-          constants: rowLanes(device),
+          constants: constantsOf(device, x.dtype, weight.dtype),
           buffers: [x, statistics, grad, affine].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets },
           grid: linearGrid(sizes.groups * sizes.channelsPerGroup),
@@ -139,6 +156,8 @@ export const differentiableNorms = {
 };
 
 export const otherNorms = {
-  layerNormBackward: normBackwardOp<Record<never, never>>(layerNormLayout),
-  groupNormBackward: normBackwardOp<{ groups: number }>((x, { groups }) => groupNormLayout(x, groups)),
+  layerNormBackward: normBackwardOp<Record<never, never>>('layerNormBackward', layerNormLayout),
+  groupNormBackward: normBackwardOp<{ groups: number }>('groupNormBackward', (x, { groups }) =>
+    groupNormLayout(x, groups),
+  ),
 };

@@ -1,9 +1,10 @@
 import { random as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
+import { wgslType } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectDtype, scalar } from './arguments.ts';
+import { expectFloat, scalar } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
@@ -28,10 +29,13 @@ function runPhilox(
   const seed = words(key.seed);
   const stream = words(key.stream);
   // The kernel binds an input for dropout; draws from nothing bind a scalar that they do not read.
-  const input = x ?? scalar(device, 0, 'f32');
+  const input = x ?? scalar(device, 0, out.dtype);
   device.recorder.dispatch({
     kernel: kernels.philox,
-    constants: { DISTRIBUTION: `const DISTRIBUTION = ${distribution}u;` },
+    constants: {
+      DISTRIBUTION: `const DISTRIBUTION = ${distribution}u;`,
+      Element: `alias Element = ${wgslType[out.dtype]};`,
+    },
     buffers: [input.storage.buffer, out.storage.buffer],
     parameters: {
       size: out.size,
@@ -50,15 +54,17 @@ function runPhilox(
 
 interface DrawAttributes extends RandomKey {
   shape: readonly number[];
+  /** f32 by default; halves are the same draws, rounded. */
+  dtype?: 'f32' | 'f16';
   device: Device;
 }
 
 /** Uniform in [low, high). */
 const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
-  infer(_inputs, { shape, low, high }) {
+  infer(_inputs, { shape, low, high, dtype = 'f32' }) {
     checkShape(shape, 'uniform');
     if (!(low <= high)) throw new RangeError(`uniform: the bounds ${low} and ${high} leave nothing between them`);
-    return [{ dtype: 'f32', shape }];
+    return [{ dtype, shape }];
   },
   run(device, _inputs, [out], { low, high, ...key }) {
     runPhilox(device, undefined, out, key, 0, high - low, low, high);
@@ -67,9 +73,9 @@ const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
 
 /** Normal with the given mean and standard deviation. */
 const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
-  infer(_inputs, { shape }) {
+  infer(_inputs, { shape, dtype = 'f32' }) {
     checkShape(shape, 'normal');
-    return [{ dtype: 'f32', shape }];
+    return [{ dtype, shape }];
   },
   run(device, _inputs, [out], { mean, std, ...key }) {
     runPhilox(device, undefined, out, key, 1, std, mean);
@@ -79,9 +85,9 @@ const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
 /** Zeroes each element with probability p and scales the rest by 1 / (1 - p). */
 const dropout = kernelOp<RandomKey & { p: number }>({
   infer([x], { p }) {
-    expectDtype('dropout', 'the input', x, 'f32');
+    expectFloat('dropout', 'the input', x);
     if (!(p >= 0 && p < 1)) throw new RangeError(`dropout: probability ${p} is not in [0, 1)`);
-    return [{ dtype: 'f32', shape: x.shape }];
+    return [{ dtype: x.dtype, shape: x.shape }];
   },
   run(device, inputs, [out], { p, ...key }) {
     withDense(device, inputs, ([x]) => runPhilox(device, x, out, key, 2, 1 / (1 - p), p));

@@ -1,8 +1,9 @@
 import { softmax as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
+import { wgslType } from '../dtype.ts';
 import { linearGrid, rowLanes } from '../kernel/recorder.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectDtype } from './arguments.ts';
+import { expectDtype, expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
@@ -11,20 +12,28 @@ function rowsOf(x: Tensor): { rows: number; length: number } {
   return { rows: x.size / length, length };
 }
 
+function constantsOf(device: Device, out: Tensor, logarithm: boolean) {
+  return {
+    ...rowLanes(device),
+    LOGARITHM: `const LOGARITHM = ${logarithm};`,
+    Element: `alias Element = ${wgslType[out.dtype]};`,
+  };
+}
+
 /** Softmax over the last axis; the function in functions.ts moves another axis there. */
 function softmaxOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
     infer([x]) {
-      expectDtype(name, 'the input', x, 'f32');
+      expectFloat(name, 'the input', x);
       if (x.rank === 0) throw new RangeError(`${name}: a scalar has no axis to normalise over`);
-      return [{ dtype: 'f32', shape: x.shape }];
+      return [{ dtype: x.dtype, shape: x.shape }];
     },
     run(device: Device, [x], [out]) {
       withDense(device, [x], ([dense]) => {
         const { rows, length } = rowsOf(dense);
         device.recorder.dispatch({
           kernel: kernels.softmax,
-          constants: { ...rowLanes(device), LOGARITHM: `const LOGARITHM = ${logarithm};` },
+          constants: constantsOf(device, out, logarithm),
           buffers: [dense.storage.buffer, out.storage.buffer],
           parameters: { rows, length, offset: dense.offset },
           grid: linearGrid(rows),
@@ -35,17 +44,18 @@ function softmaxOp(name: string, logarithm: boolean) {
 }
 
 /** Inputs: the output of the softmax, and the gradient of it. */
-function softmaxBackwardOp(logarithm: boolean) {
+function softmaxBackwardOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
-    infer([y]) {
-      return [{ dtype: 'f32', shape: y.shape }];
+    infer([y, grad]) {
+      expectDtype(`${name}Backward`, 'the gradient', grad, y.dtype);
+      return [{ dtype: y.dtype, shape: y.shape }];
     },
     run(device, inputs, [out]) {
       withDense(device, inputs, ([y, grad]) => {
         const { rows, length } = rowsOf(y);
         device.recorder.dispatch({
           kernel: kernels.softmaxBackward,
-          constants: { ...rowLanes(device), LOGARITHM: `const LOGARITHM = ${logarithm};` },
+          constants: constantsOf(device, out, logarithm),
           buffers: [y.storage.buffer, grad.storage.buffer, out.storage.buffer],
           parameters: { rows, length, yOffset: y.offset, gradOffset: grad.offset },
           grid: linearGrid(rows),
@@ -59,4 +69,7 @@ export const differentiableSoftmax = {
   softmax: softmaxOp('softmax', false),
   logSoftmax: softmaxOp('logSoftmax', true),
 };
-export const otherSoftmax = { softmaxBackward: softmaxBackwardOp(false), logSoftmaxBackward: softmaxBackwardOp(true) };
+export const otherSoftmax = {
+  softmaxBackward: softmaxBackwardOp('softmax', false),
+  logSoftmaxBackward: softmaxBackwardOp('logSoftmax', true),
+};

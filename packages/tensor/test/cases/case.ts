@@ -8,6 +8,13 @@ export interface Draw<A> {
   attributes: A;
 }
 
+export interface HalfOptions {
+  /** Inputs that stay f32. */
+  keep?: readonly number[];
+  /** Inputs that must have one dtype, by their numbers; by default each may be f16 or f32 by itself. 'all' for all. */
+  together?: readonly (readonly number[])[] | 'all';
+}
+
 /** How one operation is tested: what goes in, what should come out, and how closely. */
 export interface OpCase<A> {
   /** Drawn many times and run in every presentation. */
@@ -21,9 +28,7 @@ export interface OpCase<A> {
   /** False where the operation takes dense inputs only. */
   presented?: boolean;
   /** How the draws with f32 inputs run in f16 too; false where the operation has no f16. */
-  half?:
-    | false
-    | { /** Inputs that stay f32. */ keep?: readonly number[] /** False where all must be alike. */; mixed?: false };
+  half?: false | HalfOptions;
 }
 
 export type OpCases<N extends OpName> = { [K in N]: OpCase<AttributesOf<K>> };

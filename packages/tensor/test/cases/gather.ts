@@ -115,7 +115,7 @@ export const gatherCases: OpCases<
     draws: drawn(ranked, (shape, random) => concatDraw(shape, random, 'f32')),
     dense: drawn(ranked, (shape, random) => concatDraw(shape, random, pick(random, dtypes))),
     reference: (inputs, attributes) => [reference.concat(inputs, attributes)],
-    half: { mixed: false },
+    half: { together: 'all' },
   },
   unslice: {
     draws: drawn(ranked, (shape, random) => {

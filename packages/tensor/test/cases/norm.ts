@@ -53,6 +53,7 @@ export const normCases: OpCases<
       return { inputs: [{ ...y, data: y.data.map(Math.fround) }, arrayOf(shape, random)], attributes: {} };
     }),
     reference: ([y, grad]) => [reference.softmaxBackward(y, grad)],
+    half: { together: 'all' },
   },
   logSoftmaxBackward: {
     draws: drawn(rows, (shape, random) => {
@@ -60,6 +61,7 @@ export const normCases: OpCases<
       return { inputs: [{ ...y, data: y.data.map(Math.fround) }, arrayOf(shape, random)], attributes: {} };
     }),
     reference: ([y, grad]) => [reference.logSoftmaxBackward(y, grad)],
+    half: { together: 'all' },
   },
   layerNorm: {
     draws: drawn(rows, (shape, random) => ({
@@ -67,6 +69,7 @@ export const normCases: OpCases<
       attributes: { eps: pick(random, [1e-5, 1e-3]) },
     })),
     reference: ([x, weight, bias], { eps }) => reference.norm(x, weight, bias, reference.layerNormLayout(x), eps),
+    half: { together: [[0], [1, 2]] },
   },
   groupNorm: {
     draws: drawn({ minRank: 2, maxRank: 4, largest: 500 }, (drawnShape, random) => {
@@ -81,6 +84,7 @@ export const normCases: OpCases<
       // Nothing is computed where x is empty, though the rows may be counted.
       return x.data.length > 0 ? outputs : [outputs[0], { ...outputs[1], unchecked: true }];
     },
+    half: { together: [[0], [1, 2]] },
   },
   layerNormBackward: {
     draws: drawn(rows, (shape, random) => {
@@ -89,6 +93,7 @@ export const normCases: OpCases<
     }),
     reference: ([x, weight, statistics, grad]) =>
       reference.normBackward(x, weight, statistics, grad, reference.layerNormLayout(x)),
+    half: { keep: [2], together: [[0, 3], [1]] },
   },
   groupNormBackward: {
     draws: drawn({ minRank: 2, maxRank: 4, largest: 500 }, (drawnShape, random) => {
@@ -98,5 +103,6 @@ export const normCases: OpCases<
     }),
     reference: ([x, weight, statistics, grad], { groups }) =>
       reference.normBackward(x, weight, statistics, grad, reference.groupNormLayout(x, groups)),
+    half: { keep: [2], together: [[0, 3], [1]] },
   },
 };

@@ -26,7 +26,10 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
   uniform: {
     draws: drawn(shaped, (shape, draw) => {
       const low = between(-5, 5)(draw);
-      return { inputs: [], attributes: { shape, low, high: low + between(0.1, 5)(draw), device, ...key(draw) } };
+      return {
+        inputs: [],
+        attributes: { shape, low, high: low + between(0.1, 5)(draw), dtype: pick(draw, floats), device, ...key(draw) },
+      };
     }),
     reference: (_, attributes) => [random.uniform(attributes)],
     // Draw, product and sum round one after the other.
@@ -35,7 +38,14 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
   normal: {
     draws: drawn(shaped, (shape, draw) => ({
       inputs: [],
-      attributes: { shape, mean: between(-5, 5)(draw), std: between(0, 3)(draw), device, ...key(draw) },
+      attributes: {
+        shape,
+        mean: between(-5, 5)(draw),
+        std: between(0, 3)(draw),
+        dtype: pick(draw, floats),
+        device,
+        ...key(draw),
+      },
     })),
     reference: (_, attributes) => [random.normal(attributes)],
     // cos and sin are exact to 2^-11 at worst by WGSL's promise; the tail multiplies that by std and a radius below 6.

@@ -1,4 +1,4 @@
-import { type NDArray, sizeOf } from './array.ts';
+import { type NDArray, sizeOf, toHalf } from './array.ts';
 
 type Words = readonly [number, number, number, number];
 
@@ -35,11 +35,13 @@ export function unitDraws(count: number, { seed, stream }: Key): Float64Array {
   return draws;
 }
 
-type Draw = Key & { shape: readonly number[] };
+type Draw = Key & { shape: readonly number[]; dtype?: 'f32' | 'f16' };
 
 export function uniform({ low: from, high: to, ...draw }: Draw & { low: number; high: number }): NDArray {
+  const { dtype = 'f32' } = draw;
   const data = unitDraws(sizeOf(draw.shape), draw).map((u) => from + u * (to - from));
-  return { dtype: 'f32', shape: draw.shape, data };
+  // What a half would round up to the upper bound goes to the lower one.
+  return { dtype, shape: draw.shape, data: data.map((x) => (dtype === 'f16' && toHalf(x) >= to ? from : x)) };
 }
 
 /** Box and Muller over pairs of draws. */
@@ -53,7 +55,7 @@ export function normal({ mean, std, ...draw }: Draw & { mean: number; std: numbe
     const angle = 2 * Math.PI * u[pair + 1];
     data[i] = mean + std * radius * (i % 2 === 0 ? Math.cos(angle) : Math.sin(angle));
   }
-  return { dtype: 'f32', shape: draw.shape, data };
+  return { dtype: draw.dtype ?? 'f32', shape: draw.shape, data };
 }
 
 export function dropout(x: NDArray, { p, ...key }: Key & { p: number }): NDArray {
