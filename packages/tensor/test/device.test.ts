@@ -80,7 +80,7 @@ function invalidDispatch(): void {
   const { buffer } = x.storage;
   device.recorder.dispatch({
     kernel: elementwise.copy,
-    constants: { Scalar: 'alias Scalar = f32;' },
+    constants: { Element: 'alias Element = f32;' },
     buffers: [buffer, buffer],
     parameters: { size: 4, rank: 1, inOffset: 0, outOffset: 0, shape: [4], inStrides: [1], outStrides: [1] },
     grid: [1, 1, 1],
@@ -101,7 +101,7 @@ test('WGSL that does not compile is an error at the next await that shows the li
   const x = zeros([4]);
   device.recorder.dispatch({
     kernel: { ...elementwise.fill, name: 'broken', source: 'fn main() { let x: u32 = 1.5; }' },
-    constants: { Scalar: '' },
+    constants: { Element: '' },
     buffers: [x.storage.buffer],
     parameters: { size: 4, bits: 0 },
     grid: [1, 1, 1],
@@ -117,7 +117,7 @@ test('a grid over the limit is an error at once', () => {
     () =>
       device.recorder.dispatch({
         kernel: elementwise.fill,
-        constants: { Scalar: 'alias Scalar = f32;' },
+        constants: { Element: 'alias Element = f32;' },
         buffers: [x.storage.buffer],
         parameters: { size: 4, bits: 0 },
         grid: [1, tooMany, 1],
