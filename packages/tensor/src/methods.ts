@@ -4,26 +4,24 @@ import * as functions from './ops/functions.ts';
 import type { Shape } from './shape.ts';
 import type {
   BroadcastableTo,
-  BroadcastShape,
-  Literal,
-  MatmulOperand,
-  MatmulShape,
-  PermutedShape,
-  ReducedShape,
-  ReshapedShape,
-  ShapeOf,
-  TransposedShape,
-} from './shape-types.ts';
-import type {
   BroadcastableTo,
   BroadcastShape,
+  BroadcastShape,
+  Literal,
   Literal,
   MatmulOperand,
+  MatmulOperand,
+  MatmulShape,
   MatmulShape,
   PermutedShape,
+  PermutedShape,
+  ReducedShape,
   ReducedShape,
   ReshapedShape,
+  ReshapedShape,
   ShapeOf,
+  ShapeOf,
+  TransposedShape,
   TransposedShape,
 } from './shape-types.ts';
 import type { Tensor } from './tensor.ts';

@@ -101,7 +101,7 @@ test('WGSL that does not compile is an error at the next await that shows the li
   const x = zeros([4]);
   device.recorder.dispatch({
     kernel: { ...elementwise.fill, name: 'broken', source: 'fn main() { let x: u32 = 1.5; }' },
-    constants: { Element: '' },
+    constants: { Element: '', fromBits: '' },
     buffers: [x.storage.buffer],
     parameters: { size: 4, bits: 0 },
     grid: [1, 1, 1],
