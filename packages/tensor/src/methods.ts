@@ -4,24 +4,14 @@ import * as functions from './ops/functions.ts';
 import type { Shape } from './shape.ts';
 import type {
   BroadcastableTo,
-  BroadcastableTo,
-  BroadcastShape,
   BroadcastShape,
   Literal,
-  Literal,
-  MatmulOperand,
   MatmulOperand,
   MatmulShape,
-  MatmulShape,
-  PermutedShape,
   PermutedShape,
   ReducedShape,
-  ReducedShape,
-  ReshapedShape,
   ReshapedShape,
   ShapeOf,
-  ShapeOf,
-  TransposedShape,
   TransposedShape,
 } from './shape-types.ts';
 import type { Tensor } from './tensor.ts';
