@@ -39,6 +39,7 @@ export function unobserved<T>(body: () => T): T {
 }
 
 function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown): Device {
+  for (const [i, input] of inputs.entries()) if (input.disposed) throw input.disposedError(name, i);
   const device = inputs[0]?.device ?? (attributes as { device?: Device }).device;
   if (!device) throw new Error(`${name}: no device; pass { device } or open one`);
   for (const input of inputs) {
@@ -48,7 +49,7 @@ function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown):
       );
     }
   }
-  if (device.closed) throw new Error(`${name}: the device is closed`);
+  device.assertUsable(name);
   return device;
 }
 

@@ -1,6 +1,7 @@
 export { type Application, apply, type Observer, observe, unobserved } from './apply.ts';
 export type { AdapterDescription } from './device/adapters.ts';
 export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
+export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export type { DType, TypedArrayOf } from './dtype.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';

@@ -1,5 +1,6 @@
 import { apply } from './apply.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
+import { checkReadable } from './device/host-bytes.ts';
 import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
 import { currentTrace, outsideTrace } from './graph/tracing.ts';
 import { fromFloat16, toFloat16 } from './half.ts';
@@ -79,12 +80,17 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   }
 
   get storage(): Storage {
-    if (!this.#storage) {
-      throw new Error(
-        `tensor ${this.dtype}${formatShape(this.shape)} was used after it was disposed; keep it by returning it from its scope`,
-      );
-    }
+    if (!this.#storage) throw this.disposedError();
     return this.#storage;
+  }
+
+  /** The error of using this tensor, now that it is disposed, in an operation as its input number `index`. */
+  disposedError(operation?: string, index?: number): Error {
+    const what = `tensor ${this.dtype}${formatShape(this.shape)}`;
+    const which = index === undefined ? what : `input ${index}, ${what},`;
+    return new Error(
+      `${operation ? `${operation}: ` : ''}${which} was used after it was disposed; keep it by returning it from its scope, or by retain()`,
+    );
   }
 
   get device(): Device {
@@ -112,17 +118,27 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     return new Tensor(this.storage, this.dtype, this.shape, this.strides, this.offset, false, this.id);
   }
 
-  /** Gives this handle's share of the memory back. */
+  /**
+   * Gives this handle's share of the memory back.
+   *
+   * @throws Error when that has been done before. `using` and scopes pass over what is disposed already.
+   */
   dispose(): void {
+    if (!this.#storage) {
+      throw new Error(
+        `dispose: tensor ${this.dtype}${formatShape(this.shape)} was disposed before; dispose each handle once, or leave it to \`using\` or a scope`,
+      );
+    }
+    this[Symbol.dispose]();
+  }
+
+  /** As `dispose`, but does nothing where that has been done. */
+  [Symbol.dispose](): void {
     if (!this.#storage) return;
     leaks.unregister(this);
     forgetInScope(this);
     if (!this.#storage.device.closed) this.#storage.release();
     this.#storage = undefined;
-  }
-
-  [Symbol.dispose](): void {
-    this.dispose();
   }
 
   /** Points this tensor at elements elsewhere; for parameters that move into an arena. Shape and dtype stay. */
@@ -150,7 +166,8 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
       if (this.dtype === 'u32') return new Uint32Array(bytes);
       return Uint8Array.from(new Uint32Array(bytes));
     } finally {
-      if (dense !== this) dense.dispose();
+      // A scope may have closed meanwhile.
+      if (dense !== this) dense[Symbol.dispose]();
     }
   }
 
@@ -238,6 +255,7 @@ export function tensor<const S extends Shape = Dynamic>(
   let flat: ArrayLike<number>;
   let shape: Shape | undefined = options.shape;
   if (ArrayBuffer.isView(values)) {
+    checkReadable('tensor', values);
     flat = values;
     shape ??= [values.length];
   } else {
@@ -254,11 +272,9 @@ export function tensor<const S extends Shape = Dynamic>(
     );
   }
   const device = options.device ?? getDefaultDevice();
-  const result = outsideTrace(() => Tensor.allocate(device, dtype, [...shape], 'tensor'));
-  // Views of shared memory cannot be handed to the GPU, so they are copied.
-  let data = typed(flat, dtype);
-  if (!(data.buffer instanceof ArrayBuffer)) data = data.slice();
-  if (data.length > 0) device.write(result.storage, 0, data as Float32Array<ArrayBuffer>);
+  const data = typed(flat, dtype);
+  const result = outsideTrace(() => Tensor.allocate(device, dtype, [...shape], `tensor ${formatShape(shape)}`));
+  if (data.length > 0) device.write(result.storage, 0, data);
   currentTrace()?.constant(result, data);
   return result;
 }

@@ -1,14 +1,10 @@
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { adapterLine } from '../src/device/adapters.ts';
 import { add, getDefaultDevice, linearGrid, openDevice, Tensor, tensor, zeros } from '../src/index.ts';
 import { device } from './device.ts';
+import { runModule } from './run-module.ts';
 
 const rejection = async (promise: Promise<unknown>): Promise<string> => {
   try {
@@ -62,6 +58,91 @@ test('bytes go up and come back, at any offset', async () => {
   const part = Float32Array.of(9, 9, 50, 60).subarray(2);
   device.write(x.storage, 20, part);
   assert.equal([...(await x.data())], [0, 1, 20, 30, 4, 50, 60, 7]);
+  x.dispose();
+});
+
+test('bytes that do not fit are refused', () => {
+  const x = Tensor.allocate(device, 'f32', [64], 'x');
+  for (const [offset, data] of [
+    [4, new Float32Array(64)],
+    [-4, Float32Array.of(1)],
+    [2, Float32Array.of(1)],
+    [252, Uint8Array.of(1, 2, 3, 4, 5)],
+  ] as const) {
+    assert.throws(() => device.write(x.storage, offset, data), /write: \d+ bytes do not fit at offset/);
+  }
+  x.dispose();
+});
+
+test('arrays over shared, resizable and foreign memory go up in a process of their own', async () => {
+  const { code, out } = await runModule(`
+    const { runInNewContext } = await import('node:vm');
+    const device = await engine.openDevice({ log: () => {} });
+    const memories = {
+      shared: (bytes) => new SharedArrayBuffer(bytes),
+      resizable: (bytes) => new ArrayBuffer(bytes, { maxByteLength: 4096 }),
+      foreign: (bytes) => new (runInNewContext('ArrayBuffer'))(bytes),
+    };
+    const arrays = [Int8Array, Uint8Array, Uint8ClampedArray, Int16Array, Uint16Array, Int32Array, Uint32Array, Float32Array, Float64Array];
+    for (const [kind, memory] of Object.entries(memories)) {
+      for (const TypedArray of arrays) {
+        const { BYTES_PER_ELEMENT: size, name } = TypedArray;
+        const values = new TypedArray(memory(8 * size), 2 * size, 4);
+        values.set([1, 2, 3, 4]);
+        const x = engine.tensor(values);
+        const y = engine.Tensor.allocate(device, 'u32', [8], 'y');
+        device.write(y.storage, 0, values);
+        // What is written to the array afterwards does not arrive.
+        values.fill(9);
+        console.log(kind, name, x.dtype, (await x.data()).join(), (await y.data()).slice(0, size).join());
+      }
+      const view = new DataView(memory(16), 4, 8);
+      view.setFloat32(0, 5, true);
+      const z = engine.zeros([2]);
+      device.write(z.storage, 0, view);
+      console.log(kind, 'DataView', (await z.data()).join());
+    }
+  `);
+  assert.is(code, 0, out);
+  for (const kind of ['shared', 'resizable', 'foreign']) {
+    for (const [name, dtype, words] of [
+      ['Int8Array', 'f32', '67305985'],
+      ['Uint8Array', 'f32', '67305985'],
+      ['Uint8ClampedArray', 'f32', '67305985'],
+      ['Int16Array', 'f32', '131073,262147'],
+      ['Uint16Array', 'f32', '131073,262147'],
+      ['Int32Array', 'i32', '1,2,3,4'],
+      ['Uint32Array', 'u32', '1,2,3,4'],
+      ['Float32Array', 'f32', '1065353216,1073741824,1077936128,1082130432'],
+      ['Float64Array', 'f32', '0,1072693248,0,1073741824,0,1074266112,0,1074790400'],
+    ]) {
+      assert.match(out, `${kind} ${name} ${dtype} 1,2,3,4 ${words}\n`);
+    }
+    assert.match(out, `${kind} DataView 5,0\n`);
+  }
+});
+
+test('an array whose memory is gone says so', () => {
+  const x = zeros([4]);
+  const transferred = new Float32Array(4);
+  structuredClone(transferred, { transfer: [transferred.buffer] });
+  const memory = new ArrayBuffer(16, { maxByteLength: 32 } as never) as ArrayBuffer & { resize(bytes: number): void };
+  const shrunk = new Float32Array(memory, 8, 2);
+  const view = new DataView(memory, 8, 8);
+  memory.resize(4);
+  for (const gone of [transferred, shrunk, view]) {
+    assert.throws(() => device.write(x.storage, 0, gone), /write: the array's memory is gone/);
+    if (gone instanceof Float32Array) assert.throws(() => tensor(gone), /tensor: the array's memory is gone/);
+  }
+  x.dispose();
+});
+
+test('storage of another device is refused', async () => {
+  const other = await openDevice({ log: () => {} });
+  const x = zeros([4]);
+  assert.throws(() => other.write(x.storage, 0, Float32Array.of(1)), /write: the storage belongs to another device/);
+  assert.match(await rejection(other.read(x.storage, 0, 4)), /read: the storage belongs to another device/);
+  other.close();
   x.dispose();
 });
 
@@ -134,32 +215,6 @@ test('a long row of workgroups folds into two dimensions', () => {
     assert.ok(x <= 65_535 && x * y >= count && x * y < count + y, `${count} -> ${x} x ${y}`);
   }
 });
-
-/** Runs a module in a process of its own. */
-function runModule(
-  source: string,
-  env: NodeJS.ProcessEnv = {},
-): Promise<{ code: number | null; out: string; ms: number }> {
-  const folder = mkdtempSync(join(tmpdir(), 'dawnchorus-test-'));
-  const file = join(folder, 'main.mts');
-  const index = fileURLToPath(new URL('../src/index.ts', import.meta.url));
-  writeFileSync(file, `const engine = await import(${JSON.stringify(index)});\n${source}\n`);
-  const start = performance.now();
-  const child = spawn(process.execPath, [...process.execArgv, file], {
-    // The test runner asks for colours, which would stand in the printed numbers.
-    env: { ...process.env, FORCE_COLOR: '0', ...env },
-  });
-  let out = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (out += data));
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
-  return new Promise((resolve) => {
-    child.on('close', (code) => {
-      clearTimeout(timer);
-      rmSync(folder, { recursive: true });
-      resolve({ code, out, ms: performance.now() - start });
-    });
-  });
-}
 
 test('a process ends by itself when its work is done', async () => {
   const { code, out } = await runModule(`

@@ -32,15 +32,30 @@ test('views share storage, and the last one gives it back', () => {
   assert.is(storage.references, 1);
 });
 
-test('dispose twice is harmless', async () => {
+test('a second dispose says so; other handles live on', async () => {
   const before = live();
   const x = tensor([1, 2, 3]);
   const y = x.retain();
   x.dispose();
-  x.dispose();
+  assert.throws(() => x.dispose(), /dispose: tensor f32\[3\] was disposed before/);
   assert.ok(x.disposed && !y.disposed);
   assert.equal([...(await y.data())], [1, 2, 3]);
   y.dispose();
+  assert.is(live(), before);
+});
+
+test('using and scopes pass over what is disposed already', () => {
+  const before = live();
+  {
+    using x = zeros([3]);
+    x.dispose();
+  }
+  scope(() => zeros([3]).dispose());
+  scope(() => {
+    const x = zeros([3]);
+    x[Symbol.dispose]();
+    return x;
+  });
   assert.is(live(), before);
 });
 

@@ -28,7 +28,8 @@ export abstract class Module {
     return this.parameters().reduce((count, parameter) => count + parameter.size, 0);
   }
 
+  /** Gives every parameter's memory back. Tied parameters are disposed once. */
   dispose(): void {
-    for (const parameter of this.parameters()) parameter.dispose();
+    for (const parameter of new Set(this.parameters())) parameter.dispose();
   }
 }

@@ -3,6 +3,8 @@ import { createRecorder, type Recorder } from '../kernel/recorder.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import type { AdapterDescription } from './adapters.ts';
+import { DeviceLostError, OutOfMemoryError } from './errors.ts';
+import { hostBytes } from './host-bytes.ts';
 
 /** Numbers to watch: memory in bytes, work in counts since the device opened. */
 export interface DeviceStatistics {
@@ -18,6 +20,11 @@ export interface DeviceStatistics {
   leakedTensors: number;
 }
 
+export interface DeviceOptions {
+  /** Bytes that tensors and the pool may hold together. */
+  readonly memoryLimit?: number;
+}
+
 /** An open GPU: its memory pool, its command recorder, and its errors. Made by `openDevice`. */
 export class Device {
   readonly gpu: GPUDevice;
@@ -27,23 +34,80 @@ export class Device {
   leakedTensors = 0;
   #error: Error | undefined;
   #closed = false;
+  #loss: GPUDeviceLostInfo | undefined;
+  /** Ends the waits that are under way; with a device gone, their promises might never settle. */
+  readonly #waits = new Set<(error: Error) => void>();
 
-  constructor(gpu: GPUDevice, adapter: AdapterDescription) {
+  constructor(gpu: GPUDevice, adapter: AdapterDescription, { memoryLimit }: DeviceOptions = {}) {
     this.gpu = gpu;
     this.adapter = adapter;
     this.recorder = createRecorder(gpu);
-    this.pool = createPool(gpu, () => {
-      // What has been recorded may still use the buffer.
-      this.recorder.flush();
-      this.recorder.forgetBuffer();
+    this.pool = createPool(gpu, {
+      memoryLimit,
+      onDestroy: () => {
+        // What has been recorded may still use the buffer.
+        this.recorder.flush();
+        this.recorder.forgetBuffer();
+      },
+      onOutOfMemory: (error) => this.#report(error),
     });
     gpu.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
-      this.#error ??= new Error(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`);
+      this.#report(new Error(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`));
     });
-    void gpu.lost.then((info) => {
-      if (!this.#closed) this.#error ??= new Error(`GPU device lost (${info.reason}): ${info.message}`);
+    void gpu.lost.then((loss) => {
+      if (this.#closed) return;
+      this.#loss = loss;
+      for (const end of [...this.#waits]) end(new DeviceLostError(loss.reason, loss.message));
     });
+  }
+
+  /** Keeps the first error for the next wait. Lack of memory comes before what is wrong with the buffers it left broken. */
+  #report(error: Error): void {
+    const first = this.#error;
+    if (!first || (error instanceof OutOfMemoryError && !(first instanceof OutOfMemoryError))) this.#error = error;
+  }
+
+  /** Settles as `promise` does, or rejects when the device is lost or closed before. */
+  #whileOpen<T>(promise: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const end = (error: Error) => {
+        this.#waits.delete(end);
+        reject(error);
+      };
+      this.#waits.add(end);
+      promise.then(
+        (value) => {
+          this.#waits.delete(end);
+          resolve(value);
+        },
+        // A loss may show first in what it breaks: give it the time to arrive.
+        (error: Error) => setTimeout(() => end(error), 50),
+      );
+    });
+  }
+
+  /** Waits for the GPU. @throws what went wrong there since the last wait. */
+  async #wait<T>(promise: Promise<T>): Promise<T> {
+    try {
+      const value = await this.#whileOpen(promise);
+      this.throwPendingError();
+      return value;
+    } catch (error) {
+      this.throwPendingError();
+      throw error;
+    }
+  }
+
+  /** True when the GPU has gone away; operations throw `DeviceLostError`. */
+  get lost(): boolean {
+    return this.#loss !== undefined;
+  }
+
+  /** @throws DeviceLostError when the device is lost, and Error when it is closed. `what` names who asks. */
+  assertUsable(what: string): void {
+    if (this.#loss) throw new DeviceLostError(this.#loss.reason, this.#loss.message);
+    if (this.#closed) throw new Error(`${what}: the device is closed`);
   }
 
   get features(): ReadonlySet<string> {
@@ -63,15 +127,20 @@ export class Device {
     this.recorder.flush();
   }
 
-  /** Waits until everything recorded so far has run. @throws the first GPU error since the last wait. */
+  /**
+   * Waits until everything recorded so far has run.
+   *
+   * @throws the first GPU error since the last wait: OutOfMemoryError, DeviceLostError, or an Error with what WebGPU says.
+   */
   async synchronize(): Promise<void> {
+    this.assertUsable('synchronize');
     this.flush();
-    await this.gpu.queue.onSubmittedWorkDone();
-    this.throwPendingError();
+    await this.#wait(this.gpu.queue.onSubmittedWorkDone());
   }
 
-  /** Copies bytes off the GPU. */
+  /** Copies bytes off the GPU. @throws as `synchronize` does. */
   async read(storage: Storage, byteOffset: number, byteLength: number): Promise<ArrayBuffer> {
+    this.#own('read', storage);
     if (byteLength === 0) return new ArrayBuffer(0);
     // Copies begin and end at multiples of four bytes, halves need not; buffers are multiples of 256 bytes.
     const lead = byteOffset % 4;
@@ -83,12 +152,8 @@ export class Device {
     try {
       this.recorder.copyBuffer(storage.buffer.gpu, byteOffset - lead, staging, 0, staging.size);
       this.flush();
-      await staging.mapAsync(GPUMapMode.READ);
-      this.throwPendingError();
+      await this.#wait(staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange().slice(lead, lead + byteLength);
-    } catch (error) {
-      this.throwPendingError();
-      throw error;
     } finally {
       staging.destroy();
     }
@@ -96,18 +161,27 @@ export class Device {
 
   /**
    * Copies bytes onto the GPU. The offset is a multiple of four; where the length is none, the bytes up to the next one
-   * are overwritten with zeros.
+   * are overwritten with zeros. The array may be changed as soon as this returns.
+   *
+   * @throws RangeError when the bytes do not fit, and TypeError when the array's memory is gone.
    */
-  write(storage: Storage, byteOffset: number, data: ArrayBufferView<ArrayBuffer>): void {
-    let bytes = data;
-    if (data.byteLength % 4 !== 0) {
-      const padded = new Uint8Array(Math.ceil(data.byteLength / 4) * 4);
-      padded.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-      bytes = padded;
+  write(storage: Storage, byteOffset: number, data: ArrayBufferView): void {
+    this.#own('write', storage);
+    const bytes = hostBytes('write', data);
+    const { size } = storage.buffer;
+    if (byteOffset < 0 || byteOffset % 4 !== 0 || byteOffset + bytes.length > size) {
+      throw new RangeError(
+        `write: ${bytes.length} bytes do not fit at offset ${byteOffset} of ${size}; offsets are multiples of 4`,
+      );
     }
     // A recycled buffer may still be read by recorded work, which a queue write would overtake.
     this.flush();
-    this.gpu.queue.writeBuffer(storage.buffer.gpu, byteOffset, bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.gpu.queue.writeBuffer(storage.buffer.gpu, byteOffset, bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  #own(what: string, storage: Storage): void {
+    this.assertUsable(what);
+    if (storage.device !== this) throw new Error(`${what}: the storage belongs to another device`);
   }
 
   /**
@@ -128,7 +202,9 @@ export class Device {
     return profiler.finish();
   }
 
+  /** @throws DeviceLostError, or the first GPU error that has not been thrown. */
   throwPendingError(): void {
+    if (this.#loss) throw new DeviceLostError(this.#loss.reason, this.#loss.message);
     const error = this.#error;
     this.#error = undefined;
     if (error) throw error;
@@ -143,21 +219,22 @@ export class Device {
     };
   }
 
-  /** Gives the GPU back. Tensors of this device cannot be used any more. */
+  /** Gives the GPU back. Tensors of this device cannot be used any more; reads under way are rejected. */
   close(): void {
     if (this.#closed) return;
-    this.flush();
+    if (!this.#loss) this.flush();
     this.#closed = true;
     if (defaultDevice === this) defaultDevice = undefined;
     this.gpu.destroy();
+    for (const end of [...this.#waits]) end(new Error('the device was closed before it answered'));
   }
 }
 
 let defaultDevice: Device | undefined;
 
-/** Makes a device the default unless another open one is. */
+/** Makes a device the default unless another one that can be used is. */
 export function setDefaultDevice(device: Device): void {
-  if (!defaultDevice || defaultDevice.closed) defaultDevice = device;
+  if (!defaultDevice || defaultDevice.closed || defaultDevice.lost) defaultDevice = device;
 }
 
 /** The device of tensors made without naming one: the first that was opened. */

@@ -9,6 +9,11 @@ export interface OpenDeviceOptions {
   readonly software?: boolean;
   /** Dawn toggles to turn on, e.g. `['allow_unsafe_apis']` for experimental features. Ignored in browsers. */
   readonly enable?: readonly string[];
+  /**
+   * Bytes of GPU memory that tensors and the pool of freed buffers may hold together. Beyond it the pool is emptied, then
+   * allocation throws `OutOfMemoryError`. Default: whatever the GPU has.
+   */
+  readonly memoryLimit?: number;
   /** Dawn toggles to turn off, e.g. `['timestamp_quantization']` when profiling. Ignored in browsers. */
   readonly disable?: readonly string[];
 }
@@ -39,6 +44,10 @@ async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
  * @throws Error when there is no adapter, with what was tried and what to install.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
+  const { memoryLimit } = options;
+  if (memoryLimit !== undefined && !(memoryLimit > 0)) {
+    throw new RangeError(`openDevice: memoryLimit ${memoryLimit} is no number of bytes`);
+  }
   const { adapter, description } = await findAdapter(options);
   const requiredLimits: Record<string, number> = {};
   for (const name in adapter.limits) {
@@ -51,7 +60,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     label: 'dawnchorus',
   });
   if (description.software && description.source !== 'browser') throttlePolling();
-  const device = new Device(gpu, description);
+  const device = new Device(gpu, description, { memoryLimit });
   setDefaultDevice(device);
   (options.log ?? ((line: string) => console.error(line)))(adapterLine(description));
   return device;

@@ -1,3 +1,5 @@
+import { type HeldMemory, OutOfMemoryError } from '../device/errors.ts';
+
 /**
  * GPU buffers by size class. A freed buffer is reused at once: the queue runs work in order, so what reads the old
  * contents has been recorded before what writes the new ones.
@@ -7,10 +9,12 @@ export interface PooledBuffer {
   readonly gpu: GPUBuffer;
   /** Bytes allocated; at least what was asked for. */
   readonly size: number;
+  /** What it is used for now, or was last. */
+  label: string;
 }
 
 export interface PoolStatistics {
-  /** Bytes in use by tensors. */
+  /** Bytes of buffers in use by tensors, with what size classes add. */
   liveBytes: number;
   /** Bytes kept for reuse. */
   cachedBytes: number;
@@ -22,6 +26,18 @@ export interface PoolStatistics {
   allocations: number;
 }
 
+export interface PoolOptions {
+  /** Called before a buffer is destroyed: what has been recorded may still use it. */
+  readonly onDestroy: (id: number) => void;
+  /** Called when the GPU has no memory for a buffer; WebGPU tells it some time after the call. */
+  readonly onOutOfMemory: (error: OutOfMemoryError) => void;
+  /** Bytes, live and cached together. */
+  readonly memoryLimit?: number;
+}
+
+/** How many holders an error names. */
+const NAMED_HOLDERS = 8;
+
 /** Sizes go up in eighths of a power of two: at most an eighth is wasted, and few classes exist. */
 export function sizeClass(bytes: number): number {
   const least = Math.max(bytes, 256);
@@ -29,8 +45,13 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(least / step) * step;
 }
 
-export function createPool(device: GPUDevice, onDestroy: (id: number) => void) {
+const multipleOf4 = (bytes: number) => Math.ceil(bytes / 4) * 4;
+
+export function createPool(device: GPUDevice, { onDestroy, onOutOfMemory, memoryLimit = Infinity }: PoolOptions) {
+  const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
+  const bindable = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
   const free = new Map<number, PooledBuffer[]>();
+  const live = new Set<PooledBuffer>();
   const statistics: PoolStatistics = { liveBytes: 0, cachedBytes: 0, peakBytes: 0, liveBuffers: 0, allocations: 0 };
   let nextId = 1;
 
@@ -46,23 +67,70 @@ export function createPool(device: GPUDevice, onDestroy: (id: number) => void) {
     statistics.cachedBytes = 0;
   }
 
-  function acquire(bytes: number, label: string): PooledBuffer {
-    const size = sizeClass(bytes);
-    const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
-    if (size > limit) {
+  /** What is held, and by whom. */
+  function held(): HeldMemory {
+    const byLabel = new Map<string, { label: string; buffers: number; bytes: number }>();
+    for (const { label, size } of live) {
+      const holder = byLabel.get(label) ?? { label, buffers: 0, bytes: 0 };
+      holder.buffers++;
+      holder.bytes += size;
+      byLabel.set(label, holder);
+    }
+    const { liveBytes, cachedBytes, peakBytes } = statistics;
+    const holders = [...byLabel.values()].sort((a, b) => b.bytes - a.bytes).slice(0, NAMED_HOLDERS);
+    return {
+      liveBytes,
+      cachedBytes,
+      peakBytes,
+      memoryLimit: Number.isFinite(memoryLimit) ? memoryLimit : undefined,
+      holders,
+    };
+  }
+
+  /** The size of the buffer that serves a request: its class, where limits have room for that. */
+  function roomFor(bytes: number, label: string): number {
+    const exact = Math.max(4, multipleOf4(bytes));
+    if (exact > bindable) {
+      const name = maxBufferSize < maxStorageBufferBindingSize ? 'maxBufferSize' : 'maxStorageBufferBindingSize';
       throw new RangeError(
-        `${label}: ${bytes} bytes asked for in one tensor, but this adapter binds at most ${limit}; ` +
+        `${label}: ${bytes} bytes asked for in one tensor, but this adapter binds at most ${bindable} (${name}); ` +
           'split the tensor or use a smaller batch',
       );
     }
+    const size = Math.min(sizeClass(exact), bindable);
+    if (statistics.liveBytes + size <= memoryLimit) return size;
+    if (statistics.liveBytes + exact <= memoryLimit) return exact;
+    trim();
+    throw new OutOfMemoryError(label, bytes, held(), 'that is over the memoryLimit this device was opened with');
+  }
+
+  /** A new buffer. That the GPU has no memory for it comes to light later. */
+  function create(size: number, bytes: number, label: string): GPUBuffer {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    device.pushErrorScope('out-of-memory');
+    const gpu = device.createBuffer({ size, usage, label });
+    device.popErrorScope().then(
+      (error) => {
+        if (error)
+          onOutOfMemory(new OutOfMemoryError(label, bytes, held(), `the GPU has no memory left (${error.message})`));
+      },
+      () => {}, // The device is lost, which is told elsewhere.
+    );
+    statistics.allocations++;
+    return gpu;
+  }
+
+  function acquire(bytes: number, label: string): PooledBuffer {
+    const size = roomFor(bytes, label);
     let buffer = free.get(size)?.pop();
     if (buffer) {
+      buffer.label = label;
       statistics.cachedBytes -= size;
     } else {
-      const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-      buffer = { id: nextId++, size, gpu: device.createBuffer({ size, usage, label }) };
-      statistics.allocations++;
+      if (statistics.liveBytes + statistics.cachedBytes + size > memoryLimit) trim();
+      buffer = { id: nextId++, size, gpu: create(size, bytes, label), label };
     }
+    live.add(buffer);
     statistics.liveBytes += size;
     statistics.liveBuffers++;
     statistics.peakBytes = Math.max(statistics.peakBytes, statistics.liveBytes);
@@ -70,6 +138,7 @@ export function createPool(device: GPUDevice, onDestroy: (id: number) => void) {
   }
 
   function release(buffer: PooledBuffer): void {
+    live.delete(buffer);
     statistics.liveBytes -= buffer.size;
     statistics.liveBuffers--;
     statistics.cachedBytes += buffer.size;
@@ -78,7 +147,7 @@ export function createPool(device: GPUDevice, onDestroy: (id: number) => void) {
     else free.set(buffer.size, [buffer]);
   }
 
-  return { acquire, release, trim, statistics };
+  return { acquire, release, trim, held, statistics };
 }
 
 export type BufferPool = ReturnType<typeof createPool>;

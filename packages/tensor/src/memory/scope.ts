@@ -38,7 +38,7 @@ export function runInScope<T>(body: () => T, isTensor: (value: unknown) => value
     scopes.pop();
     for (const tensor of scope) {
       if (kept.has(tensor)) registerInScope(tensor);
-      else tensor.dispose();
+      else tensor[Symbol.dispose]();
     }
   }
 }

@@ -10,6 +10,7 @@ export class Storage {
   #references = 0;
 
   constructor(device: Device, bytes: number, label: string) {
+    device.assertUsable(label);
     this.device = device;
     this.buffer = isTracing() ? virtualBuffer(bytes, label) : device.pool.acquire(bytes, label);
   }

@@ -10,6 +10,7 @@ export function virtualBuffer(size: number, label: string): PooledBuffer {
   return {
     id: nextId--,
     size,
+    label,
     get gpu(): GPUBuffer {
       throw new Error(
         `${label}: this tensor was made while a function was traced and has no elements. ` +

@@ -62,6 +62,8 @@ export function operands(operation: string, ...values: Operand[]): Tensor[] {
   if (tensors.length === 0) throw new TypeError(`${operation}: at least one operand must be a tensor`);
   const bad = values.find((value) => !(value instanceof Tensor) && typeof value !== 'number');
   if (bad !== undefined) throw new TypeError(`${operation}: operands are tensors or numbers, not ${typeof bad}`);
+  const disposed = values.findIndex((value) => value instanceof Tensor && value.disposed);
+  if (disposed >= 0) throw (values[disposed] as Tensor).disposedError(operation, disposed);
   const { device } = tensors[0];
   const whole = tensors.find((tensor) => tensor.dtype !== 'bool' && !isFloat(tensor.dtype));
   const someFloat = tensors.some((tensor) => isFloat(tensor.dtype));

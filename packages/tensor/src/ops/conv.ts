@@ -203,8 +203,11 @@ const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
         grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
       });
       if (splits > 1) {
-        sumMiddle(device, partial, [1, splits, out.size], out);
-        partial.dispose();
+        try {
+          sumMiddle(device, partial, [1, splits, out.size], out);
+        } finally {
+          partial.dispose();
+        }
       }
     });
   },

@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts';
-import { isContiguous } from '../shape.ts';
+import { formatShape, isContiguous } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { runMap } from './elementwise.ts';
 
@@ -9,13 +9,22 @@ import { runMap } from './elementwise.ts';
  */
 export function withDense(device: Device, tensors: readonly Tensor[], body: (dense: Tensor[]) => void): void {
   const temporaries: Tensor[] = [];
-  const dense = tensors.map((tensor) => {
-    if (isContiguous(tensor.shape, tensor.strides)) return tensor;
-    const copy = Tensor.allocate(device, tensor.dtype, tensor.shape, 'dense copy', false);
-    temporaries.push(copy);
-    runMap(device, [tensor], copy, 'return a;');
-    return copy;
-  });
-  body(dense);
-  for (const temporary of temporaries) temporary.dispose();
+  try {
+    const dense = tensors.map((tensor) => {
+      if (isContiguous(tensor.shape, tensor.strides)) return tensor;
+      const copy = Tensor.allocate(
+        device,
+        tensor.dtype,
+        tensor.shape,
+        `dense copy ${formatShape(tensor.shape)}`,
+        false,
+      );
+      temporaries.push(copy);
+      runMap(device, [tensor], copy, 'return a;');
+      return copy;
+    });
+    body(dense);
+  } finally {
+    for (const temporary of temporaries) temporary.dispose();
+  }
 }

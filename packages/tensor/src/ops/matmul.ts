@@ -44,8 +44,11 @@ export const matmul = kernelOp<Record<never, never>>({
         const shape = [...batchShape, ...x.shape.slice(-2)];
         return new Tensor(x.storage, x.dtype, shape, broadcastStrides(x.shape, x.strides, shape), x.offset, false);
       });
-      withDense(device, views, (dense) => matmul.run(device, dense, [out], {}));
-      for (const view of views) view.dispose();
+      try {
+        withDense(device, views, (dense) => matmul.run(device, dense, [out], {}));
+      } finally {
+        for (const view of views) view.dispose();
+      }
       return;
     }
     const [outerExtent, innerExtent] = batch.shape.length === 2 ? batch.shape : [1, batch.shape[0] ?? 1];

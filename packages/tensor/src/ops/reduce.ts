@@ -107,8 +107,11 @@ function reduceThree(
     });
   }
   if (chunks > 1) {
-    reduceThree(device, { tensor: target, offset: 0 }, [outer, chunks, inner], out, kind, scale, false);
-    target.dispose();
+    try {
+      reduceThree(device, { tensor: target, offset: 0 }, [outer, chunks, inner], out, kind, scale, false);
+    } finally {
+      target.dispose();
+    }
   }
 }
 
@@ -134,11 +137,14 @@ function reduceOp(name: string, kind: Kind, mean = false) {
     run(device, [x], [out], { axes }) {
       const layout = gathered(x, axes);
       const view = new Tensor(x.storage, x.dtype, layout.shape, layout.strides, x.offset, false);
-      withDense(device, [view], ([dense]) => {
-        const three = asThree(layout.shape, layout.axes);
-        reduceThree(device, { tensor: dense, offset: dense.offset }, three, out, kind, mean ? 1 / three[1] : 1);
-      });
-      view.dispose();
+      try {
+        withDense(device, [view], ([dense]) => {
+          const three = asThree(layout.shape, layout.axes);
+          reduceThree(device, { tensor: dense, offset: dense.offset }, three, out, kind, mean ? 1 / three[1] : 1);
+        });
+      } finally {
+        view.dispose();
+      }
     },
   });
 }

@@ -1,0 +1,175 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { formatBytes } from '../src/device/errors.ts';
+import { matmul, OutOfMemoryError, openDevice, scope, Tensor, tensor, zeros } from '../src/index.ts';
+import { sizeClass } from '../src/memory/pool.ts';
+import { device } from './device.ts';
+import { runModule } from './run-module.ts';
+
+const MB = 2 ** 20;
+const limited = await openDevice({ log: () => {}, memoryLimit: 8 * MB });
+const on = { device: limited };
+
+function failure(body: () => unknown): OutOfMemoryError {
+  try {
+    body();
+  } catch (error) {
+    assert.instance(error, OutOfMemoryError);
+    return error as OutOfMemoryError;
+  }
+  return assert.unreachable('nothing was thrown') as never;
+}
+
+test('bytes read well', () => {
+  assert.equal([0, 1, 999, 1000, 3_145_728, 999_950, 2e9].map(formatBytes), [
+    '0 bytes',
+    '1 byte',
+    '999 bytes',
+    '1.0 kB',
+    '3.1 MB',
+    '1.0 MB',
+    '2.0 GB',
+  ]);
+});
+
+test('a limit that is no number of bytes is an error', async () => {
+  for (const memoryLimit of [0, -1, Number.NaN]) {
+    await openDevice({ memoryLimit }).then(
+      () => assert.unreachable('it opened'),
+      (error) => assert.match(error.message, 'memoryLimit'),
+    );
+  }
+});
+
+test('beyond the limit the error says what was asked, what is held and by whom', () => {
+  const a = zeros([512, 512], on);
+  const held = scope(() => [1, 2, 3].map(() => matmul(a, a)));
+  const small = zeros([16], on);
+  const error = failure(() => zeros([1024, 1025], on));
+  assert.is(error.name, 'OutOfMemoryError');
+  assert.is(error.label, 'full [1024, 1025]');
+  assert.is(error.requestedBytes, 1024 * 1025 * 4);
+  assert.is(error.held.memoryLimit, 8 * MB);
+  assert.is(error.held.liveBytes, limited.statistics().liveBytes);
+  assert.is(error.held.liveBytes, 4 * MB + 256);
+  assert.equal(error.held.holders, [
+    { label: 'matmul [512, 512]', buffers: 3, bytes: 3 * MB },
+    { label: 'full [512, 512]', buffers: 1, bytes: MB },
+    { label: 'full [16]', buffers: 1, bytes: 256 },
+  ]);
+  for (const part of ['4.2 MB asked', '4.2 MB live', 'limit: 8.4 MB', 'matmul [512, 512]: 3 buffers, 3.1 MB']) {
+    assert.ok(error.message.includes(part), `"${error.message}" does not mention "${part}"`);
+  }
+  for (const x of [a, ...held, small]) x.dispose();
+});
+
+test('cached buffers make room before anything fails', async () => {
+  limited.pool.trim();
+  scope(() => {
+    zeros([MB], on);
+  });
+  assert.is(limited.statistics().cachedBytes, 4 * MB);
+  // Of another size: with what is cached it would be over the limit.
+  const x = zeros([MB + MB / 2], on);
+  assert.is(limited.statistics().cachedBytes, 0);
+  assert.is(limited.statistics().liveBytes, 6 * MB);
+  assert.is((await x.data())[MB], 0);
+  x.dispose();
+});
+
+test('a size that fits under the limit is not rounded over it', () => {
+  limited.pool.trim();
+  const rest = 8 * MB - 512 - 100;
+  assert.ok(sizeClass(rest) > rest);
+  const x = zeros([128], on);
+  const y = zeros([rest / 4], on);
+  assert.is(limited.statistics().liveBytes, 512 + rest);
+  x.dispose();
+  y.dispose();
+});
+
+test('a size that the adapter can bind is not rounded over what it can bind', async () => {
+  const limit = Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize);
+  // A quarter of the class below the limit is more than the machine's memory on some adapters.
+  if (limit > 2 ** 28) return;
+  for (const bytes of [limit, limit - 4]) {
+    const buffer = device.pool.acquire(bytes, 'as large as can be');
+    assert.ok(buffer.size >= bytes && buffer.size <= limit);
+    device.pool.release(buffer);
+  }
+  assert.throws(() => device.pool.acquire(limit + 4, 'too large'), /too large: .* binds at most \d+ \(max\w+Size\)/);
+  device.pool.trim();
+  await device.synchronize();
+});
+
+test('after an error everything works as before', async () => {
+  limited.pool.trim();
+  const before = limited.statistics().liveBytes;
+  const x = tensor([1, 2, 3], on);
+  failure(() => scope(() => x.unsqueeze(1).expand([3, MB]).add(1)));
+  assert.equal([...(await x.add(1).data())], [2, 3, 4]);
+  x.dispose();
+  assert.ok(limited.statistics().liveBytes - before <= 512, 'but for the constant 1 and the sum');
+});
+
+test('memory that the GPU itself does not have is the same error at the next await', async () => {
+  // A stand-in for the adapter's answer, which the next test gets from a real one.
+  const { gpu } = limited;
+  const pop = gpu.popErrorScope;
+  gpu.popErrorScope = async () => {
+    await pop.call(gpu);
+    return { message: 'VK_ERROR_OUT_OF_DEVICE_MEMORY' } as GPUError;
+  };
+  const x = Tensor.allocate(limited, 'f32', [333_333], 'activations [333333]');
+  gpu.popErrorScope = pop;
+  try {
+    await limited.synchronize();
+    assert.unreachable('nothing was thrown');
+  } catch (error) {
+    assert.instance(error, OutOfMemoryError);
+    assert.match(
+      (error as Error).message,
+      /activations \[333333\]: out of memory: 1\.\d MB asked for; the GPU has no memory/,
+    );
+  }
+  await limited.synchronize();
+  x.dispose();
+});
+
+test('a GPU whose memory runs out says so, and the process goes on', async () => {
+  const { code, out } = await runModule(
+    `
+    const { execFileSync } = await import('node:child_process');
+    const { readFileSync } = await import('node:fs');
+    const device = await engine.openDevice({ log: () => {} });
+    const x = engine.ones([4]);
+    await x.sum().item();
+    const used = Number(readFileSync('/proc/self/status', 'utf8').match(/VmSize:\\s+(\\d+)/)[1]) * 1024;
+    const limit = (bytes) => execFileSync('prlimit', ['--pid', String(process.pid), '--as=' + bytes]);
+    try {
+      limit(used + 2e8 + ':');
+    } catch {
+      console.log('prlimit is not there');
+      process.exit(0);
+    }
+    const big = engine.Tensor.allocate(device, 'f32', [200_000_000], 'big [200000000]');
+    await device.synchronize().then(() => console.log('nothing'), (error) => console.log(error.name, error.message));
+    limit('unlimited');
+    big.dispose();
+    device.pool.trim();
+    console.log('sum', await x.sum().item());
+  `,
+    // The bundled SwiftShader allocates at once; other drivers may wait until memory is touched.
+    { VK_DRIVER_FILES: '/nonexistent' },
+  );
+  assert.is(code, 0, out);
+  if (out.includes('prlimit is not there')) return;
+  assert.match(
+    out,
+    /OutOfMemoryError big \[200000000\]: out of memory: 800\.0 MB asked for; the GPU has no memory left/,
+  );
+  assert.match(out, 'sum 4');
+});
+
+test.after(() => limited.close());
+test.run();
