@@ -28,6 +28,11 @@ export function observe(observer: Observer): () => void {
   };
 }
 
+/** Whether an observer hears what happens now: it is there, and no `unobserved` keeps it out. */
+export function isObserving(observer: Observer): boolean {
+  return observers.includes(observer);
+}
+
 /** Runs `body` with nobody listening: for what must not be traced or differentiated. */
 export function unobserved<T>(body: () => T): T {
   const listening = observers.splice(0);

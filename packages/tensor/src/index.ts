@@ -1,11 +1,11 @@
-export { type Application, apply, type Observer, observe, unobserved } from './apply.ts';
+export { type Application, apply, isObserving, type Observer, observe, unobserved } from './apply.ts';
 export type { AdapterDescription } from './device/adapters.ts';
 export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
 export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export type { DType, TypedArrayOf } from './dtype.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
-export { type Graph, type GraphNode, type GraphValue, StaleTraceError, trace } from './graph/trace.ts';
+export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';
 export type { ProfileRow } from './kernel/profiler.ts';
 export { type Dispatch, type Grid, gridFor, linearGrid } from './kernel/recorder.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';

@@ -141,6 +141,17 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     this.#storage = undefined;
   }
 
+  /**
+   * Gives a disposed handle its elements back, from another handle on them: for running a function again that holds on
+   * to tensors which are gone by then. Whoever calls it disposes the handle again.
+   */
+  revive(from: Tensor): void {
+    if (this.#storage) return;
+    this.#storage = from.storage;
+    this.#storage.retain();
+    leaks.register(this, this.#storage, this);
+  }
+
   /** Points this tensor at elements elsewhere; for parameters that move into an arena. Shape and dtype stay. */
   rebind(storage: Storage, offset: number): void {
     storage.retain();

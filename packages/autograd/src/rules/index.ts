@@ -3,7 +3,7 @@ import { elementwiseRules } from './elementwise.ts';
 import { indexingRules } from './indexing.ts';
 import { layerRules } from './layers.ts';
 import { reductionRules } from './reductions.ts';
-import type { Rule } from './rule.ts';
+import { type Rule, registerRules } from './rule.ts';
 
 /** One rule for every differentiable operation: a missing one does not compile. */
 export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>> } = {
@@ -12,3 +12,5 @@ export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>
   ...layerRules,
   ...indexingRules,
 };
+
+registerRules(rules);

@@ -1,4 +1,14 @@
-import { type Shape, sum, type Tensor } from '@dawnchorus/tensor';
+import {
+  type DefinedOp,
+  type DType,
+  formatShape,
+  type Op,
+  type OpName,
+  opTable,
+  type Shape,
+  sum,
+  type Tensor,
+} from '@dawnchorus/tensor';
 
 export interface RuleContext<A> {
   /** Readable only where the rule saves them; shapes and dtypes always are. */
@@ -7,9 +17,15 @@ export interface RuleContext<A> {
   readonly attributes: A;
   /** Which inputs a gradient is wanted for; the others may be undefined. */
   readonly needs: readonly boolean[];
+  /** The gradient of every output, for operations with several; undefined for those that the loss does not depend on. */
+  readonly gradients: readonly (Tensor | undefined)[];
 }
 
-/** A vector-Jacobian product: from the gradient of an operation's first output to those of its inputs. */
+/**
+ * A vector-Jacobian product: from the gradient of an operation's first output to those of its inputs. Where the loss
+ * depends on other outputs alone, `gradient` is zeros. A rule made of differentiable operations can be differentiated
+ * itself.
+ */
 export interface Rule<A> {
   /** What must stay in memory until the backward pass. */
   readonly saves: 'nothing' | 'inputs' | 'outputs' | 'both';
@@ -18,6 +34,41 @@ export interface Rule<A> {
 
 export function rule<A>(saves: Rule<A>['saves'], vjp: Rule<A>['vjp']): Rule<A> {
   return { saves, vjp };
+}
+
+const ruleByOp = new WeakMap<object, Rule<unknown>>();
+const tableOps = new Set<object>(Object.values(opTable));
+
+export const isTableOp = (op: Op<unknown>): boolean => tableOps.has(op);
+
+export const ruleOf = (op: Op<unknown>): Rule<unknown> | undefined => ruleByOp.get(op);
+
+/** Gives the operations of the table their rules. */
+export function registerRules(rules: Readonly<Record<string, unknown>>): void {
+  for (const [name, own] of Object.entries(rules)) ruleByOp.set(opTable[name as OpName], own as Rule<unknown>);
+}
+
+/**
+ * Makes an operation of your own differentiable: from now on gradients flow through `apply(op, …)` by this rule.
+ *
+ * @throws Error when the operation has a rule already, or is one of the table's.
+ */
+export function defineRule<A>(op: DefinedOp<A>, own: Rule<A>): void {
+  if (isTableOp(op as Op<unknown>)) throw new Error('defineRule: the operations of the table have their rules');
+  if (ruleByOp.has(op)) throw new Error(`defineRule: ${op.name} has a rule already`);
+  ruleByOp.set(op, own as Rule<unknown>);
+}
+
+/** Gradients flow through floats alone. */
+export const carriesGradient = ({ dtype }: { dtype: DType }): boolean => dtype === 'f32';
+
+/** Gradients have the shape of what they are the gradients of. */
+export function checkGradient(who: string, gradient: Tensor, of: { shape: Shape }): void {
+  if (formatShape(gradient.shape) !== formatShape(of.shape) || !carriesGradient(gradient)) {
+    throw new Error(
+      `grad: ${who} made ${gradient.dtype}${formatShape(gradient.shape)} for an input of ${formatShape(of.shape)}; expected f32 of that shape`,
+    );
+  }
 }
 
 /** Undoes broadcasting: sums a gradient over the axes that were stretched. */

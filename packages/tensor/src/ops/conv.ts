@@ -160,7 +160,25 @@ const SHORTEST_CHUNK = 256;
 
 /** conv1d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last extent. */
 const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
-  infer([x, grad], { groups, kernel }) {
+  infer([x, grad], attributes) {
+    const name = 'conv1dWeightGradient';
+    check(name, attributes);
+    const { groups, kernel } = attributes;
+    expectFloat(name, 'the input', x);
+    expectFloat(name, 'the gradient', grad);
+    expectRank(name, 'the input', x, 3, '[batch, channels, length]');
+    expectRank(name, 'the gradient', grad, 3, '[batch, outChannels, outLength]');
+    const fits =
+      x.shape[0] === grad.shape[0] &&
+      x.shape[1] % groups === 0 &&
+      grad.shape[1] % groups === 0 &&
+      grad.shape[2] === convOutputLength(x.shape[2], kernel, attributes);
+    if (!fits || !(kernel >= 1)) {
+      throw new RangeError(
+        `${name}: input ${formatShape(x.shape)}, gradient ${formatShape(grad.shape)}, kernel ${kernel} and ${groups} groups do not fit; ` +
+          'the gradient is what conv1d of the input makes: [batch, outChannels, outLength]',
+      );
+    }
     return [{ dtype: promote(x.dtype, grad.dtype), shape: [grad.shape[1], x.shape[1] / groups, kernel] }];
   },
   flops: ([, grad], [out]) => 2 * grad.size * out.shape[1] * out.shape[2],

@@ -47,6 +47,9 @@ const binary = {
   pow: ['float', 'power(x, y)'],
   maximum: ['arithmetic', 'max(x, y)'],
   minimum: ['arithmetic', 'min(x, y)'],
+  // Gradients in one pass: y is the gradient of the output.
+  geluBackward: ['float', 'y * geluDerivative(x)'],
+  eluBackward: ['float', 'y * select(exp(x), 1.0, x > 0.0)'],
 } as const satisfies Record<string, readonly [Rule, string]>;
 
 const withoutGradient = {
@@ -65,9 +68,6 @@ const withoutGradient = {
   ge: ['compare', 'x >= y'],
   logicalAnd: ['logic', 'x && y'],
   logicalOr: ['logic', 'x || y'],
-  // Gradients in one pass: y is the gradient of the output.
-  geluBackward: ['float', 'y * geluDerivative(x)'],
-  eluBackward: ['float', 'y * select(exp(x), 1.0, x > 0.0)'],
 } as const satisfies Record<string, readonly [Rule, string]>;
 
 const yieldsBool = new Set<string>(['isNan', 'isFinite']);

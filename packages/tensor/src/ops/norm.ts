@@ -2,7 +2,7 @@ import { norm as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
 import { linearGrid, rowLanes } from '../kernel/recorder.ts';
-import { formatShape, sizeOf } from '../shape.ts';
+import { formatShape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
@@ -30,14 +30,11 @@ function groupNormLayout(x: Tensor, groups: number): NormLayout {
   return { rows: batch * groups, length: channelsPerGroup * spatial, groups, channelsPerGroup, spatial };
 }
 
-function checkAffine(name: string, x: Tensor, weight: Tensor, bias: Tensor, channels: number): void {
+function checkAffine(name: string, x: Tensor, affine: { weight: Tensor; bias?: Tensor }, channels: number): void {
   expectFloat(name, 'the input', x);
-  expectFloat(name, 'the weight', weight);
-  for (const [role, tensor] of [
-    ['weight', weight],
-    ['bias', bias],
-  ] as const) {
-    expectDtype(name, `the ${role}`, tensor, weight.dtype);
+  expectFloat(name, 'the weight', affine.weight);
+  for (const [role, tensor] of Object.entries(affine)) {
+    expectDtype(name, `the ${role}`, tensor, affine.weight.dtype);
     if (tensor.rank !== 1 || tensor.shape[0] !== channels) {
       throw new RangeError(
         `${name}: ${role} is ${formatShape(tensor.shape)}, but the input ${formatShape(x.shape)} has ${channels} channels`,
@@ -62,13 +59,13 @@ function constantsOf(device: Device, x: DType, affine: DType) {
 function normOp<A extends { eps: number }>(
   name: string,
   layout: (x: Tensor, attributes: A) => NormLayout,
-  check: (x: Tensor, attributes: A) => void,
+  check: (name: string, x: Tensor, attributes: A) => void,
 ) {
   return kernelOp<A>({
     infer([x, weight, bias], attributes) {
-      check(x, attributes);
+      check(name, x, attributes);
       const { rows, groups, channelsPerGroup } = layout(x, attributes);
-      checkAffine(name, x, weight, bias, groups * channelsPerGroup);
+      checkAffine(name, x, { weight, bias }, groups * channelsPerGroup);
       return [
         { dtype: x.dtype, shape: x.shape },
         { dtype: 'f32', shape: [rows || 0, 2] },
@@ -97,11 +94,23 @@ function normOp<A extends { eps: number }>(
 }
 
 /** Inputs x, weight, statistics, gradient; outputs the gradients of x, and of [weight, bias] as [2, channels] in f32. */
-function normBackwardOp<A>(name: string, layout: (x: Tensor, attributes: A) => NormLayout) {
+function normBackwardOp<A>(
+  name: string,
+  layout: (x: Tensor, attributes: A) => NormLayout,
+  check: (name: string, x: Tensor, attributes: A) => void,
+) {
   return kernelOp<A>({
-    infer([x, weight, statistics, grad]) {
+    infer([x, weight, statistics, grad], attributes) {
+      check(name, x, attributes);
+      const { rows, groups, channelsPerGroup } = layout(x, attributes);
+      checkAffine(name, x, { weight }, groups * channelsPerGroup);
       expectDtype(name, 'the statistics', statistics, 'f32');
       expectDtype(name, 'the gradient', grad, x.dtype);
+      if (!sameShape(statistics.shape, [rows || 0, 2]) || !sameShape(grad.shape, x.shape)) {
+        throw new RangeError(
+          `${name}: statistics ${formatShape(statistics.shape)} and gradient ${formatShape(grad.shape)} do not fit the input ${formatShape(x.shape)}; expected ${formatShape([rows || 0, 2])} and the input's shape`,
+        );
+      }
       return [
         { dtype: x.dtype, shape: x.shape },
         { dtype: 'f32', shape: [2, weight.shape[0]] },
@@ -138,26 +147,23 @@ interface GroupNormAttributes {
   eps: number;
 }
 
-export const differentiableNorms = {
-  layerNorm: normOp<{ eps: number }>('layerNorm', layerNormLayout, (x) => {
-    if (x.rank === 0) throw new RangeError('layerNorm: a scalar has no axis to normalise over');
-  }),
-  groupNorm: normOp<GroupNormAttributes>(
-    'groupNorm',
-    (x, { groups }) => groupNormLayout(x, groups),
-    (x, { groups }) => {
-      if (x.rank < 2 || !Number.isInteger(groups) || groups < 1 || x.shape[1] % groups !== 0) {
-        throw new RangeError(
-          `groupNorm: ${formatShape(x.shape)} does not divide into ${groups} groups; expected [batch, channels, ...] with channels a multiple of groups`,
-        );
-      }
-    },
-  ),
-};
+function checkLayer(name: string, x: Tensor): void {
+  if (x.rank === 0) throw new RangeError(`${name}: a scalar has no axis to normalise over`);
+}
 
-export const otherNorms = {
-  layerNormBackward: normBackwardOp<Record<never, never>>('layerNormBackward', layerNormLayout),
-  groupNormBackward: normBackwardOp<{ groups: number }>('groupNormBackward', (x, { groups }) =>
-    groupNormLayout(x, groups),
-  ),
+function checkGroups(name: string, x: Tensor, { groups }: { groups: number }): void {
+  if (x.rank < 2 || !Number.isInteger(groups) || groups < 1 || x.shape[1] % groups !== 0) {
+    throw new RangeError(
+      `${name}: ${formatShape(x.shape)} does not divide into ${groups} groups; expected [batch, channels, ...] with channels a multiple of groups`,
+    );
+  }
+}
+
+const groupLayout = (x: Tensor, { groups }: { groups: number }) => groupNormLayout(x, groups);
+
+export const differentiableNorms = {
+  layerNorm: normOp<{ eps: number }>('layerNorm', layerNormLayout, checkLayer),
+  groupNorm: normOp<GroupNormAttributes>('groupNorm', groupLayout, checkGroups),
+  layerNormBackward: normBackwardOp<Record<never, never>>('layerNormBackward', layerNormLayout, checkLayer),
+  groupNormBackward: normBackwardOp<{ groups: number }>('groupNormBackward', groupLayout, checkGroups),
 };

@@ -2,6 +2,7 @@ import { softmax as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { linearGrid, rowLanes } from '../kernel/recorder.ts';
+import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
@@ -47,7 +48,13 @@ function softmaxOp(name: string, logarithm: boolean) {
 function softmaxBackwardOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
     infer([y, grad]) {
-      expectDtype(`${name}Backward`, 'the gradient', grad, y.dtype);
+      expectFloat(name, 'the output', y);
+      expectDtype(name, 'the gradient', grad, y.dtype);
+      if (y.rank === 0 || !sameShape(y.shape, grad.shape)) {
+        throw new RangeError(
+          `${name}: output ${formatShape(y.shape)} and gradient ${formatShape(grad.shape)}; expected one shape, with an axis`,
+        );
+      }
       return [{ dtype: y.dtype, shape: y.shape }];
     },
     run(device, inputs, [out]) {
@@ -68,8 +75,6 @@ function softmaxBackwardOp(name: string, logarithm: boolean) {
 export const differentiableSoftmax = {
   softmax: softmaxOp('softmax', false),
   logSoftmax: softmaxOp('logSoftmax', true),
-};
-export const otherSoftmax = {
-  softmaxBackward: softmaxBackwardOp('softmax', false),
-  logSoftmaxBackward: softmaxBackwardOp('logSoftmax', true),
+  softmaxBackward: softmaxBackwardOp('softmaxBackward', false),
+  logSoftmaxBackward: softmaxBackwardOp('logSoftmaxBackward', true),
 };

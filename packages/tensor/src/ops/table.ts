@@ -3,11 +3,11 @@ import { differentiableElementwise, otherElementwise } from './elementwise.ts';
 import { full } from './fill.ts';
 import { differentiableGathers } from './gather.ts';
 import { matmul } from './matmul.ts';
-import { differentiableNorms, otherNorms } from './norm.ts';
+import { differentiableNorms } from './norm.ts';
 import type { Op } from './op.ts';
 import { differentiableRandom, otherRandom } from './random.ts';
 import { differentiableReductions, otherReductions } from './reduce.ts';
-import { differentiableSoftmax, otherSoftmax } from './softmax.ts';
+import { differentiableSoftmax } from './softmax.ts';
 import { otherTraining } from './training.ts';
 import { expand, permute, reshape, slice } from './views.ts';
 
@@ -27,12 +27,10 @@ export const differentiableOps = {
   expand,
 };
 
-/** Operations without one: integers and booleans come out, nothing differentiable goes in, or they are gradients themselves. */
+/** Operations without one: integers and booleans come out, nothing differentiable goes in, or they work in place. */
 export const otherOps = {
   ...otherElementwise,
   ...otherReductions,
-  ...otherSoftmax,
-  ...otherNorms,
   ...otherRandom,
   ...otherTraining,
   full,

@@ -1,0 +1,184 @@
+import {
+  type Application,
+  add,
+  isObserving,
+  type Observer,
+  observe,
+  scope,
+  type Tensor,
+  zeros,
+} from '@dawnchorus/tensor';
+import { carriesGradient, checkGradient, isTableOp, ruleOf } from './rules/rule.ts';
+import { currentWatch } from './watch.ts';
+
+export type Gradients = readonly (Tensor | undefined)[];
+
+/** Something that happened between tracked tensors. Tensors that nothing saved are disposed handles, for their shapes. */
+export interface Entry {
+  readonly name: string;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  /** Handles that the entry owns, until it has been used. */
+  readonly saved: readonly Tensor[];
+  /** From the gradients of the outputs, of which at least one is there, to those of the inputs. */
+  vjp?(gradients: Gradients, needs: readonly boolean[]): Gradients;
+  /** In place of vjp: does it all again while the tape listens, and returns the outputs anew. */
+  recompute?(): readonly Tensor[];
+}
+
+/** What depends on some tensors, in the order in which it happened. */
+export interface Tape {
+  /** Ids of the tensors that depend on what is being differentiated, and of that itself. */
+  readonly tracked: Set<number>;
+  readonly entries: Entry[];
+  readonly observer: Observer;
+}
+
+/** Tapes that listen, innermost last. */
+const listening: Tape[] = [];
+
+export const tracks = (tape: Tape, tensors: readonly Tensor[]): boolean =>
+  tensors.some((tensor) => tape.tracked.has(tensor.id) && carriesGradient(tensor));
+
+/** The tapes that listen right now and depend on one of the tensors. */
+export const tapesTracking = (tensors: readonly Tensor[]): Tape[] =>
+  listening.filter((tape) => isObserving(tape.observer) && tracks(tape, tensors));
+
+/** Adds an entry and tracks what it made. Nothing is added where nothing that carries a gradient came out. */
+export function addEntry(tape: Tape, entry: Entry): void {
+  tape.entries.push(entry);
+  for (const output of entry.outputs) if (carriesGradient(output)) tape.tracked.add(output.id);
+  currentWatch()?.forward(entry);
+}
+
+/** Handles that no scope disposes, for an entry to own. */
+export const retainAll = (tensors: readonly Tensor[]): Tensor[] => tensors.map((tensor) => tensor.retain());
+
+function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }: Application): void {
+  if (!inputs.some((input) => tape.tracked.has(input.id))) return;
+  const rule = ruleOf(op);
+  if (!rule) {
+    if (op.kind === 'kernel' && op.mutates && op.mutates.length > 0) {
+      throw new Error(
+        `grad: ${name} changes its inputs in place and has no gradient; call it outside the function that is differentiated`,
+      );
+    }
+    if (!isTableOp(op) && outputs.some(carriesGradient)) {
+      throw new Error(
+        `grad: ${name} has no gradient; give it one by defineRule or customVjp, or call it on stopGradient(x)`,
+      );
+    }
+    return;
+  }
+  if (!outputs.some(carriesGradient)) return;
+  const saved: Tensor[] = [];
+  const keep = (tensors: readonly Tensor[], wanted: boolean) => {
+    if (!wanted) return tensors;
+    const own = retainAll(tensors);
+    saved.push(...own);
+    return own;
+  };
+  const entry = {
+    name,
+    inputs: keep(inputs, rule.saves === 'inputs' || rule.saves === 'both'),
+    outputs: keep(outputs, rule.saves === 'outputs' || rule.saves === 'both'),
+    saved,
+    vjp(gradients: Gradients, needs: readonly boolean[]): Gradients {
+      const gradient = gradients[0] ?? zeros(entry.outputs[0].shape, { device: gradients.find(Boolean)!.device });
+      return rule.vjp(gradient, { inputs: entry.inputs, outputs: entry.outputs, attributes, needs, gradients });
+    },
+  };
+  addEntry(tape, entry);
+}
+
+export function createTape(parameters: readonly Tensor[]): Tape {
+  const tape: Tape = {
+    tracked: new Set(parameters.map((parameter) => parameter.id)),
+    entries: [],
+    observer: (application) => recordApplication(tape, application),
+  };
+  return tape;
+}
+
+/** Runs `body` while the tape takes down what depends on what it tracks. */
+export function listen<T>(tape: Tape, body: () => T): T {
+  const stop = observe(tape.observer);
+  listening.push(tape);
+  try {
+    return body();
+  } finally {
+    listening.splice(listening.lastIndexOf(tape), 1);
+    stop();
+  }
+}
+
+/** Gives back what the entries saved. */
+export function releaseTape({ entries }: Tape): void {
+  for (const { saved } of entries.splice(0)) for (const tensor of saved) tensor.dispose();
+}
+
+/**
+ * Walks the tape backwards from the gradients of some outputs, freeing what each entry saved as soon as it has been used.
+ * Returns the gradients by id, which the caller disposes: of `wanted`, and of whatever else was left.
+ */
+export function backward(
+  tape: Tape,
+  seeds: readonly (readonly [output: Tensor, gradient: Tensor])[],
+  wanted: ReadonlySet<number>,
+): Map<number, Tensor> {
+  const { entries, tracked } = tape;
+  const gradients = new Map<number, Tensor>();
+  const accumulate = (id: number, gradient: Tensor) => {
+    const previous = gradients.get(id);
+    gradients.set(id, (previous ? add(previous, gradient) : gradient).retain());
+    previous?.dispose();
+  };
+
+  const use = (entry: Entry, given: Gradients) => {
+    if (entry.recompute) {
+      // The outputs are the same numbers by another name; what follows walks the entries that were made again.
+      listen(tape, entry.recompute.bind(entry)).forEach((output, i) => {
+        const gradient = given[i];
+        if (gradient && tracked.has(output.id)) accumulate(output.id, gradient);
+      });
+      return;
+    }
+    const needs = entry.inputs.map((input) => tracked.has(input.id) && carriesGradient(input));
+    const parts = entry.vjp!(given, needs);
+    parts.forEach((part, i) => {
+      if (!part || !needs[i]) return;
+      checkGradient(`the rule of ${entry.name}`, part, entry.inputs[i]);
+      accumulate(entry.inputs[i].id, part);
+    });
+    currentWatch()?.backward(
+      entry,
+      given,
+      parts.map((part, i) => (needs[i] ? part : undefined)),
+    );
+  };
+
+  try {
+    scope(() => {
+      for (const [output, gradient] of seeds) accumulate(output.id, gradient);
+    });
+    for (let entry = entries.pop(); entry; entry = entries.pop()) {
+      const { outputs, saved } = entry;
+      try {
+        const given = outputs.map(({ id }) => gradients.get(id));
+        if (given.some(Boolean)) scope(() => use(entry, given));
+        for (const { id } of outputs) {
+          if (wanted.has(id)) continue;
+          gradients.get(id)?.dispose();
+          gradients.delete(id);
+        }
+      } finally {
+        for (const tensor of saved) tensor.dispose();
+      }
+    }
+    return gradients;
+  } catch (error) {
+    for (const gradient of gradients.values()) gradient.dispose();
+    releaseTape(tape);
+    throw error;
+  }
+}
