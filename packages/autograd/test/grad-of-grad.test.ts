@@ -1,4 +1,6 @@
 import {
+  apply,
+  concat,
   conv1d,
   div,
   elu,
@@ -109,31 +111,137 @@ test('max, reductions and views have second derivatives too', async () => {
   );
 });
 
-const affine = [ones([2]), zeros([2])] as const;
-for (const [name, fn] of [
-  ['softmaxBackward', (x) => x.softmax()],
-  ['logSoftmaxBackward', (x) => x.logSoftmax()],
-  ['layerNormBackward', (x) => layerNorm(x, ...affine)],
-  ['groupNormBackward', (x) => groupNorm(x, 1, ...affine)],
-  ['geluBackward', gelu],
-  ['eluBackward', elu],
-] as [string, (x: Tensor) => Tensor][]) {
-  test(`a gradient of a gradient through ${name} says that there is none, and leaves nothing behind`, async () => {
-    const x = tensor([
-      [1, 2],
-      [3, 5],
-    ]);
-    const fourth = (y: Tensor) => fn(y).square().square();
-    const attempt = () =>
-      assert.throws(() => second(fourth, x), new RegExp(`grad: ${name} has no gradient of its own`));
-    attempt();
-    const before = device.statistics().liveBytes;
-    attempt();
-    assert.is(device.statistics().liveBytes, before);
-    // The first derivative alone is fine, also afterwards.
-    const [gradient] = grad(() => sum(fourth(x)), [x]);
-    assert.ok((await numbers(gradient)).every(Number.isFinite));
+const affine = [tensor([0.8, -1.2, 0.5]), tensor([0.1, 0.2, -0.3])] as const;
+const rows = [
+  [0.3, -1.1, 0.7],
+  [1.4, 0.2, -0.6],
+];
+const layers: [string, (x: Tensor, weight: Tensor, bias: Tensor) => Tensor][] = [
+  ['softmax', (x) => x.softmax()],
+  ['logSoftmax', (x) => x.logSoftmax()],
+  ['layerNorm', (x, weight, bias) => layerNorm(x, weight, bias, { eps: 0.1 })],
+  ['groupNorm', (x, weight, bias) => groupNorm(x, 1, weight, bias, { eps: 0.1 })],
+  [
+    'grouped groupNorm',
+    (x, weight, bias) =>
+      groupNorm(
+        x
+          .unsqueeze(2)
+          .mul(tensor([1, -2, 0.5]))
+          .sin(),
+        3,
+        weight,
+        bias,
+        { eps: 0.1 },
+      ),
+  ],
+  ['gelu', gelu],
+  ['elu', elu],
+];
+for (const [name, fn] of layers) {
+  test(`the second derivatives of ${name} agree with differences of its first`, async () => {
+    const x = tensor(rows);
+    // The penalty on a gradient depends on every second derivative; weight and bias move it, too.
+    const penalty = (y: Tensor, weight: Tensor, bias: Tensor) => {
+      const loss = () =>
+        fn(y, weight, bias)
+          .square()
+          .tanh()
+          .mul(tensor([1, -0.7, 0.4]))
+          .sum();
+      return grad(loss, [y, weight, bias].slice(0, name.includes('Norm') ? 3 : 1))
+        .map((gradient, i) =>
+          gradient
+            .square()
+            .sum()
+            .mul(i + 1),
+        )
+        .reduce((total, part) => total.add(part));
+    };
+    const inputs = name.includes('Norm') ? [x, ...affine] : [x];
+    await gradcheck((y, weight = affine[0], bias = affine[1]) => penalty(y, weight, bias), inputs, { step: 2e-3 });
   });
 }
+
+test('the second derivatives of gelu and elu in closed form', async () => {
+  const x = tensor(values);
+  const density = (v: number) => Math.exp((-v * v) / 2) / Math.sqrt(2 * Math.PI);
+  assertClose(
+    await numbers(second(gelu, x)),
+    values.map((v) => density(v) * (2 - v * v)),
+  );
+  assertClose(
+    await numbers(second(elu, x)),
+    values.map((v) => (v > 0 ? 0 : Math.exp(v))),
+  );
+});
+
+test('the third derivative of a softmax', async () => {
+  // The softmax of (x, 0) is the sigmoid of x.
+  const x = tensor([[0.7]]);
+  const sigmoid = () =>
+    concat([x, zeros([1, 1])], 1)
+      .softmax()
+      .sliceAxis(1, 0, 1)
+      .sum();
+  const [third] = grad(() => grad(() => grad(sigmoid, [x])[0].sum(), [x])[0].sum(), [x]);
+  const s = 1 / (1 + Math.exp(-0.7));
+  assertClose(await numbers(third), [s * (1 - s) * (1 - 6 * s + 6 * s * s)]);
+});
+
+test('a Hessian-vector product of a network with norms, softmax and gelu', async () => {
+  const x = tensor(rows);
+  const w = tensor([
+    [0.4, -0.3, 0.2],
+    [0.1, 0.5, -0.6],
+    [-0.7, 0.2, 0.3],
+  ]);
+  const loss = (weight: Tensor) =>
+    layerNorm(matmul(x, weight).gelu(), ...affine)
+      .softmax()
+      .square()
+      .sum();
+  const direction = tensor([
+    [1, -0.5, 0.25],
+    [0.3, -1, 0.8],
+    [-0.2, 0.6, 0.4],
+  ]);
+  const product = await numbers(
+    grad(
+      () =>
+        grad(() => loss(w), [w])[0]
+          .mul(direction)
+          .sum(),
+      [w],
+    )[0],
+  );
+  const h = 1e-2;
+  const gradientAt = async (step: number) => {
+    const moved = w.add(direction.mul(step));
+    return numbers(grad(() => loss(moved), [moved])[0]);
+  };
+  const [up, down] = [await gradientAt(h), await gradientAt(-h)];
+  product.forEach((value, i) => {
+    const numeric = (up[i] - down[i]) / (2 * h);
+    assert.ok(Math.abs(value - numeric) < 2e-3, `element ${i}: ${value}, differences ${numeric}`);
+  });
+});
+
+test('in-place operations have no gradient, say so, and leave nothing behind', () => {
+  const attempt = () => {
+    const [x, norm, ...state] = [ones([4]), ones([]), ones([4]), zeros([4]), zeros([4])];
+    const attributes = { learningRate: 1, beta1: 0.9, beta2: 0.9, eps: 1, weightDecay: 0, step: 1, clipNorm: 0 };
+    const step = () => {
+      apply('adamw', [x.square(), norm, ...state], attributes);
+      return x.sum();
+    };
+    assert.throws(() => grad(step, [x]), /grad: adamw changes its inputs in place and has no gradient/);
+    for (const tensor of [x, norm, ...state]) tensor.dispose();
+  };
+  attempt();
+  const before = device.statistics().liveBytes;
+  attempt();
+  assert.is(device.statistics().liveBytes, before);
+});
 
 test.run();

@@ -4,11 +4,13 @@ import {
   cos,
   div,
   eq,
+  exp,
   ge,
   gt,
   log,
   logicalAnd,
   lt,
+  minimum,
   mul,
   neg,
   pow,
@@ -32,6 +34,14 @@ const fromOutput = (derivative: (y: Tensor, gradient: Tensor) => Tensor): Rule<N
   rule('outputs', (g, { outputs: [y] }) => [derivative(y, g)]);
 
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
+const ONE_OVER_ROOT_TWO_PI = 1 / Math.sqrt(2 * Math.PI);
+
+/** The gradient g f'(x) as a function of x and g. */
+const backwardRule = (name: 'geluBackward' | 'eluBackward', second: (x: Tensor) => Tensor): Rule<NoAttributes> =>
+  rule('inputs', (u, { inputs: [x, g], needs }) => [
+    onlyIf(needs[0], () => unbroadcast(mul(mul(u, g), second(x)), x.shape)),
+    onlyIf(needs[1], () => unbroadcast(apply(name, [x, u], {})[0], g.shape)),
+  ]);
 
 /** maximum and minimum: the gradient goes to the winner, half each on ties, as in PyTorch. */
 const extreme = (wins: (a: Tensor, b: Tensor) => Tensor): Rule<NoAttributes> =>
@@ -59,6 +69,12 @@ export const elementwiseRules = {
   relu: fromInput((x, g) => where(gt(x, 0), g, 0)),
   elu: fromInput((x, g) => apply('eluBackward', [x, g], {})[0]),
   gelu: fromInput((x, g) => apply('geluBackward', [x, g], {})[0]),
+  geluBackward: backwardRule('geluBackward', (x) => {
+    // The derivative of Phi(x) + x phi(x) is (2 - x^2) phi(x).
+    const density = mul(exp(mul(square(x), -0.5)), ONE_OVER_ROOT_TWO_PI);
+    return mul(density, sub(2, square(x)));
+  }),
+  eluBackward: backwardRule('eluBackward', (x) => where(gt(x, 0), 0, exp(minimum(x, 0)))),
   erf: fromInput((x, g) => mul(g, mul(neg(square(x)).exp(), TWO_OVER_ROOT_PI))),
 
   add: rule<NoAttributes>('nothing', (g, { inputs: [a, b], needs }) => [

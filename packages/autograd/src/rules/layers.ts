@@ -1,9 +1,6 @@
 import { type AttributesOf, apply, dropout, matmul, transpose } from '@dawnchorus/tensor';
+import { normRules } from './norms.ts';
 import { onlyIf, rule, unbroadcast } from './rule.ts';
-
-/** The halves of the [2, channels] that a norm's backward kernel makes. */
-const affine = (both: ReturnType<typeof apply>[number], i: number) =>
-  both.sliceAxis(0, i, i + 1).reshape([both.shape[1]]);
 
 export const layerRules = {
   matmul: rule<Record<never, never>>('inputs', (g, { inputs: [a, b], needs }) => [
@@ -11,17 +8,7 @@ export const layerRules = {
     onlyIf(needs[1], () => unbroadcast(matmul(transpose(a), g), b.shape)),
   ]),
 
-  layerNorm: rule<AttributesOf<'layerNorm'>>('both', (g, { inputs: [x, weight], outputs: [, statistics] }) => {
-    const [dx, both] = apply('layerNormBackward', [x, weight, statistics, g], {});
-    return [dx, affine(both, 0), affine(both, 1)];
-  }),
-  groupNorm: rule<AttributesOf<'groupNorm'>>(
-    'both',
-    (g, { inputs: [x, weight], outputs: [, statistics], attributes }) => {
-      const [dx, both] = apply('groupNormBackward', [x, weight, statistics, g], { groups: attributes.groups });
-      return [dx, affine(both, 0), affine(both, 1)];
-    },
-  ),
+  ...normRules,
 
   // A convolution, its transpose and its weight gradient are each bilinear in two of (input, weight, output), so the
   // three are each other's gradients.

@@ -1,5 +1,18 @@
-import { type AttributesOf, apply, cast, div, eq, mul, type Shape, sum, type Tensor } from '@dawnchorus/tensor';
-import { rule } from './rule.ts';
+import {
+  type AttributesOf,
+  apply,
+  cast,
+  div,
+  eq,
+  exp,
+  mul,
+  neg,
+  type Shape,
+  sub,
+  sum,
+  type Tensor,
+} from '@dawnchorus/tensor';
+import { onlyIf, rule } from './rule.ts';
 
 type ReduceAttributes = AttributesOf<'sum'>;
 
@@ -19,6 +32,8 @@ const extreme = rule<ReduceAttributes>('both', (g, { inputs: [x], outputs: [y], 
   return [mul(stretch(g, x.shape, axes), div(reached, winners))];
 });
 
+const sumRows = (x: Tensor) => sum(x, { dim: -1, keepdim: true });
+
 export const reductionRules = {
   sum: rule<ReduceAttributes>('nothing', (g, { inputs: [x], attributes: { axes } }) => [stretch(g, x.shape, axes)]),
   mean: rule<ReduceAttributes>('nothing', (g, { inputs: [x], attributes: { axes } }) => [
@@ -31,4 +46,14 @@ export const reductionRules = {
   min: extreme,
   softmax: rule<Record<never, never>>('outputs', (g, { outputs: [y] }) => apply('softmaxBackward', [y, g], {})),
   logSoftmax: rule<Record<never, never>>('outputs', (g, { outputs: [y] }) => apply('logSoftmaxBackward', [y, g], {})),
+  // y (g - sum(y g)), in y and g.
+  softmaxBackward: rule<Record<never, never>>('inputs', (u, { inputs: [y, g], needs }) => [
+    onlyIf(needs[0], () => sub(mul(u, sub(g, sumRows(mul(y, g)))), mul(g, sumRows(mul(u, y))))),
+    onlyIf(needs[1], () => apply('softmaxBackward', [y, u], {})[0]),
+  ]),
+  // g - exp(y) sum(g), in y and g.
+  logSoftmaxBackward: rule<Record<never, never>>('inputs', (u, { inputs: [y, g], needs }) => [
+    onlyIf(needs[0], () => neg(mul(mul(u, exp(y)), sumRows(g)))),
+    onlyIf(needs[1], () => sub(u, sumRows(mul(u, exp(y))))),
+  ]),
 };

@@ -83,6 +83,8 @@ export const elementwiseRuleCases: RuleCases<Name | 'where' | 'cast' | 'contiguo
   pow: binaryCase('pow', [between(0.2, 4), between(-3, 3)]),
   maximum: binaryCase('maximum', grids),
   minimum: binaryCase('minimum', grids),
+  geluBackward: binaryCase('geluBackward', [between(-4, 4), anything]),
+  eluBackward: binaryCase('eluBackward', [besideZero, anything]),
   where: {
     draws: drawn(shapes, (shape, random) => ({ inputs: threeParts(shape, random), attributes: {} })),
     reference: ([condition, x, y]) =>

@@ -1,4 +1,4 @@
-import type { DifferentiableOpName } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, concat, type DifferentiableOpName } from '@dawnchorus/tensor';
 import { arrayOf, between, drawn, pick, type Random } from '../../../tensor/test/arbitraries.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
@@ -52,6 +52,42 @@ const aboutMean = (shape: readonly number[], random: Random): NDArray => {
 /** Central differences repeat rows that stand still: no expanded ones, whose variance may be nothing. */
 const normPresentations = ['dense', 'transposed', 'sliced', 'strided'] as const;
 
+/** Gradients are functions of what they were made from and of the gradient of the output. */
+const pairs = (reference: (y: NDArray, grad: NDArray) => NDArray): RuleCase<Record<never, never>> => ({
+  draws: drawn({ minRank: 1, maxRank: 4, largest: 300 }, (shape, random) => ({
+    inputs: [arrayOf(shape, random), arrayOf(shape, random)],
+    attributes: {},
+  })),
+  reference: ([y, grad]) => reference(y, grad),
+});
+
+/** Both outputs in one, and statistics that belong to no input: they are inputs like any other. */
+function normBackward<N extends 'layerNormBackward' | 'groupNormBackward'>(
+  name: N,
+  shapes: Parameters<typeof drawn>[0],
+  sizes: (shape: number[], random: Random) => { shape: number[]; attributes: AttributesOf<N> },
+  layoutOf: (x: NDArray, attributes: AttributesOf<N>) => norms.NormLayout,
+): RuleCase<AttributesOf<N>> {
+  return {
+    draws: drawn(shapes, (drawnShape, random) => {
+      const { shape, attributes } = sizes(drawnShape, random);
+      const x = arrayOf(shape, random);
+      const { rows, channels } = layoutOf(x, attributes);
+      const statistics = arrayOf([rows, 2], random, between(0.5, 2));
+      return { inputs: [x, arrayOf([channels], random), statistics, arrayOf(shape, random)], attributes };
+    }),
+    run: (inputs, attributes) => {
+      const [dx, affine] = apply(name, inputs, attributes as never);
+      return concat([dx.reshape([-1]), affine.reshape([-1])]);
+    },
+    reference: ([x, weight, statistics, grad], attributes) => {
+      const [dx, affine] = norms.normBackward(x, weight, statistics, grad, layoutOf(x, attributes));
+      const data = Float64Array.of(...dx.data, ...affine.data);
+      return { dtype: 'f32', shape: [data.length], data };
+    },
+  };
+}
+
 /** One case for every operation with a gradient: a missing one does not compile. */
 export const ruleCases: RuleCases<DifferentiableOpName> = {
   ...elementwiseRuleCases,
@@ -62,6 +98,23 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   min: extreme(reductions.min),
   softmax: rows(norms.softmax),
   logSoftmax: rows(norms.logSoftmax),
+  softmaxBackward: pairs(norms.softmaxBackward),
+  logSoftmaxBackward: pairs(norms.logSoftmaxBackward),
+  layerNormBackward: normBackward(
+    'layerNormBackward',
+    { minRank: 1, maxRank: 4, largest: 150 },
+    (shape) => ({ shape, attributes: {} }),
+    (x) => norms.layerNormLayout(x),
+  ),
+  groupNormBackward: normBackward(
+    'groupNormBackward',
+    { minRank: 2, maxRank: 4, largest: 150 },
+    ([batch, perGroup, ...spatial], random) => {
+      const groups = pick(random, [1, 2, 3]);
+      return { shape: [batch, perGroup * groups, ...spatial], attributes: { groups } };
+    },
+    (x, { groups }) => norms.groupNormLayout(x, groups),
+  ),
   layerNorm: {
     draws: drawn({ minRank: 1, maxRank: 4, largest: 300 }, (shape, random) => {
       const features = shape.at(-1)!;

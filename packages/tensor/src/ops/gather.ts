@@ -196,7 +196,13 @@ const concat = kernelOp<AxisAttribute>({
 
 /** The gradient of a slice: zeros of `shape` with the source written at start, start + step, … along `axis`. */
 const unslice = kernelOp<AxisAttribute & { shape: readonly number[]; start: number; step: number }>({
-  infer([source], { shape }) {
+  infer([source], { axis, shape, start, step }) {
+    const end = start + Math.max(0, source.shape[axis] - 1) * step + 1;
+    if (!sameBut(axis, source.shape, shape) || start < 0 || step < 1 || (source.size > 0 && end > shape[axis])) {
+      throw new RangeError(
+        `unslice: ${formatShape(source.shape)} does not fit into ${formatShape(shape)} along axis ${axis} from ${start} in steps of ${step}`,
+      );
+    }
     return [{ dtype: source.dtype, shape }];
   },
   run(device, [source], [out], { axis, start, step }) {
