@@ -123,17 +123,7 @@ const layers: [string, (x: Tensor, weight: Tensor, bias: Tensor) => Tensor][] = 
   ['groupNorm', (x, weight, bias) => groupNorm(x, 1, weight, bias, { eps: 0.1 })],
   [
     'grouped groupNorm',
-    (x, weight, bias) =>
-      groupNorm(
-        x
-          .unsqueeze(2)
-          .mul(tensor([1, -2, 0.5]))
-          .sin(),
-        3,
-        weight,
-        bias,
-        { eps: 0.1 },
-      ),
+    (x, weight, bias) => groupNorm(sin(x.unsqueeze(2).mul(tensor([1, -2, 0.5]))), 3, weight, bias, { eps: 0.1 }),
   ],
   ['gelu', gelu],
   ['elu', elu],
