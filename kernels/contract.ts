@@ -32,11 +32,17 @@ export interface Kernel<P extends Record<string, ParameterType> = Record<string,
 
 export interface Hook {
   readonly binding: string;
+  /** The constant that names the type of the elements at that binding. */
+  readonly element?: string;
   readonly text: string;
 }
 
 /** `fn emit(at: u32, value: f32)` stores an element of a dense output, whose type in memory is `OutElement`. */
-export const emit: Hook = { binding: 'out', text: 'fn emit(at: u32, value: f32) { out[at] = OutElement(value); }' };
+export const emit: Hook = {
+  binding: 'out',
+  element: 'OutElement',
+  text: 'fn emit(at: u32, value: f32) { out[at] = OutElement(value); }',
+};
 
 /**
  * `fn fetch(at: u32) -> Scalar` reads an element of a dense input, counted from its offset. `InputElement` is the type in
@@ -44,6 +50,7 @@ export const emit: Hook = { binding: 'out', text: 'fn emit(at: u32, value: f32) 
  */
 export const fetch: Hook = {
   binding: 'input',
+  element: 'InputElement',
   text: 'fn fetch(at: u32) -> Scalar { return Scalar(input[params.offset + at]); }',
 };
 

@@ -12,7 +12,7 @@ struct Params {
   // Uniform and normal: out = draw * scale + shift. Dropout: kept with probability 1 - shift, times scale.
   scale: f32,
   shift: f32,
-  // Uniform: what draws must stay below.
+  // Uniform: what draws must stay below, or what would be rounded to that in memory.
   high: f32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -61,7 +61,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   var values = u * params.scale + params.shift;
   if (DISTRIBUTION == 0u) {
     // Where rounding reaches the upper bound the draw goes to the lower one, which rounding leaves with half its share.
-    values = select(values, vec4<f32>(params.shift), vec4<f32>(vec4<Element>(values)) >= vec4<f32>(params.high));
+    values = select(values, vec4<f32>(params.shift), values >= vec4<f32>(params.high));
   }
   if (DISTRIBUTION == 1u) {
     // Box and Muller; 1 - u lies in (0, 1].

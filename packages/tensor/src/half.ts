@@ -36,14 +36,14 @@ export function float16Value(bits: number): number {
 }
 
 /** Numbers to half precision, rounded to nearest, ties to even; what rounds beyond 65504 becomes infinite. */
-export function toFloat16(numbers: ArrayLike<number>): Uint16Array<ArrayBuffer> {
+export function float16FromNumbers(numbers: ArrayLike<number>): Uint16Array<ArrayBuffer> {
   const result = new Uint16Array(numbers.length);
   for (let i = 0; i < result.length; i++) result[i] = float16Bits(numbers[i]);
   return result;
 }
 
 /** Half precision to single precision; exact. */
-export function fromFloat16(bits: Uint16Array): Float32Array<ArrayBuffer> {
+export function float16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> {
   values ??= Float32Array.from({ length: 65536 }, (_, index) => float16Value(index));
   const result = new Float32Array(bits.length);
   for (let i = 0; i < result.length; i++) result[i] = values[bits[i]];

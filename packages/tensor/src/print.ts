@@ -5,8 +5,8 @@ const SUMMARISE_OVER = 8;
 
 function formatNumber(value: number, dtype: Tensor['dtype']): string {
   if (dtype === 'bool') return value ? 'true' : 'false';
-  if (dtype !== 'f32' || Number.isInteger(value)) return String(value);
-  return String(Number(value.toPrecision(5)));
+  if (Number.isInteger(value)) return String(value);
+  return String(Number(value.toPrecision(dtype === 'f16' ? 4 : 5)));
 }
 
 /** Nested rows, long axes cut to their first and last three. */

@@ -3,7 +3,7 @@ import { type Device, getDefaultDevice } from './device/device.ts';
 import { checkReadable } from './device/host-bytes.ts';
 import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
 import { currentTrace, outsideTrace } from './graph/tracing.ts';
-import { fromFloat16, toFloat16 } from './half.ts';
+import { float16FromNumbers, float16ToFloat32 } from './half.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
 import { Operations } from './methods.ts';
@@ -172,7 +172,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
       const width = bytesPerElement(this.dtype);
       const bytes = await this.device.read(dense.storage, dense.offset * width, this.size * width);
       if (this.dtype === 'f32') return new Float32Array(bytes);
-      if (this.dtype === 'f16') return fromFloat16(new Uint16Array(bytes));
+      if (this.dtype === 'f16') return float16ToFloat32(new Uint16Array(bytes));
       if (this.dtype === 'i32') return new Int32Array(bytes);
       if (this.dtype === 'u32') return new Uint32Array(bytes);
       return Uint8Array.from(new Uint32Array(bytes));
@@ -240,7 +240,7 @@ function flatten(values: NestedNumbers, shape: Shape, depth: number, out: number
 
 function typed(values: ArrayLike<number>, dtype: DType): Float32Array | Uint16Array | Int32Array | Uint32Array {
   if (dtype === 'f32') return values instanceof Float32Array ? values : Float32Array.from(values);
-  if (dtype === 'f16') return toFloat16(values);
+  if (dtype === 'f16') return float16FromNumbers(values);
   if (dtype === 'i32') return values instanceof Int32Array ? values : Int32Array.from(values);
   if (dtype === 'u32') return values instanceof Uint32Array ? values : Uint32Array.from(values);
   return Uint32Array.from(values, (value) => (value ? 1 : 0));

@@ -1,5 +1,6 @@
 import type { Kernel } from '@dawnchorus/kernels';
 import { type DType, wgslType } from '../dtype.ts';
+import { float16Bits, float16Value } from '../half.ts';
 import type { Storage } from '../memory/storage.ts';
 import { collapse, type Shape, sizeOf } from '../shape.ts';
 import { viewName } from './fuse.ts';
@@ -10,10 +11,11 @@ export function literalText(value: number, dtype: DType): string | undefined {
   if (dtype === 'i32') return `bitcast<i32>(${value >>> 0}u)`;
   if (dtype === 'u32') return `${value >>> 0}u`;
   if (dtype === 'bool') return value ? '1u' : '0u';
-  const rounded = Math.fround(value);
+  // Rounded here, to nearest: compilers of WGSL may cut instead.
+  const rounded = dtype === 'f16' ? float16Value(float16Bits(value)) : Math.fround(value);
   if (!Number.isFinite(rounded)) return undefined;
-  if (dtype !== 'f32') return Math.abs(value) <= 65504 ? `${wgslType[dtype]}(${rounded}f)` : undefined;
-  return Object.is(rounded, -0) ? 'bitcast<f32>(0x80000000u)' : `f32(${rounded})`;
+  const text = Object.is(rounded, -0) ? 'bitcast<f32>(0x80000000u)' : `f32(${rounded})`;
+  return dtype === 'f16' ? `f16(${text})` : text;
 }
 
 /** The index into a strided view of the i-th element of `shape` in row-major order. */

@@ -84,7 +84,7 @@ function checkCaptured(captured: readonly GraphValue[]): void {
  * Arguments are tensors and plain data in arrays, maps and objects; another shape, dtype or plain value leads to another
  * trace. Tensors that the function uses without being passed (parameters) are read, and changed in place by optimisers,
  * where they lie. What it makes on its way is disposed. Results are the same to the bit from call to call, and those of
- * the function itself to rounding (1e-6).
+ * the function itself to rounding (1e-6, with f16 that of f16: drivers keep the digits of f32 where kernels were joined).
  *
  * @throws StaleTraceError when something other than arguments changed since the trace: it names what.
  * @throws Error when the function reads elements back, is async, or a tensor of the trace is used outside.

@@ -151,7 +151,7 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
         steps,
       );
       const keepsOwn = [...users[at]].some((other) => groupOf[other] !== b) || returned.has(out.storage);
-      if (!keepsOwn && !stores.some(({ dtype }) => dtype === out.dtype)) continue;
+      if (!keepsOwn && stores.length === 0) continue;
       a.anchor = at;
       a.role = 'epilogue';
       merge(a, b);

@@ -1,6 +1,6 @@
 import { elementwise, type ParameterType } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { wgslType } from '../dtype.ts';
+import { bytesPerElement, wgslType } from '../dtype.ts';
 import { type Dispatch, gridFor } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
@@ -28,7 +28,10 @@ export interface LoweredUnit {
 }
 
 const bytesOf = (views: readonly View[]) =>
-  views.reduce((sum, { storage, shape }) => sum + Math.min(storage.buffer.size, 4 * sizeOf(shape)), 0);
+  views.reduce(
+    (sum, { storage, shape, dtype }) => sum + Math.min(storage.buffer.size, bytesPerElement(dtype) * sizeOf(shape)),
+    0,
+  );
 
 function flopsOf(step: Step): number {
   const size = step.outputs.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
@@ -94,15 +97,21 @@ function join(
   const extra: PooledBuffer[] = [];
   const type = (view: View) => wgslType[view.dtype];
 
-  // The hook's own binding serves one of the outputs, or one of the inputs, of its element type.
+  // The hook's own binding serves one of the outputs, or one of the inputs, and takes its element type.
+  const elements: Record<string, string> = {};
+  const retype = (view: View) => {
+    const element = base.kernel.hooks?.[hook]?.element;
+    if (element) elements[element] = `alias ${element} = ${type(view)};`;
+  };
   const storeNames: string[] = [];
   let own = -1;
   if (writing) {
     const was = base.buffers[hookAt].id;
     own = stores.findIndex(({ storage }) => storage.buffer.id === was);
-    if (own < 0) own = stores.findIndex(({ dtype }) => dtype === 'f32');
-    if (own < 0) return undefined;
+    if (own < 0) own = 0;
+    if (stores.length === 0) return undefined;
     buffers[hookAt] = stores[own].storage.buffer;
+    retype(stores[own]);
   }
   // An input that dies here and is walked in step lends its memory to an output of its size.
   const inPlace = new Map<number, number>();
@@ -133,9 +142,10 @@ function join(
   const readNames: string[] = [];
   let ownRead = -1;
   if (hookAt >= 0 && !writing) {
-    ownRead = body.reads.findIndex(({ dtype }) => dtype === 'f32');
-    if (ownRead < 0) return undefined;
+    if (body.reads.length === 0) return undefined;
+    ownRead = 0;
     buffers[hookAt] = body.reads[ownRead].storage.buffer;
+    retype(body.reads[ownRead]);
   }
   const offsets: number[] = [];
   const offsetTexts: string[] = [];
@@ -169,6 +179,7 @@ function join(
     kernel: extendKernel(base.kernel, bindings, groups),
     constants: {
       ...base.constants,
+      ...elements,
       // Part of the pipeline's key: kernels of one name differ in what they bind.
       [hook]: `${bindings.map((b) => `// ${b.name}: ${b.type}`).join('\n')}\n${body.functions}\n${write(lines, storing)}`,
     },
@@ -210,7 +221,9 @@ function epilogueUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlyS
   const inPlace = new Map<number, number>();
   // Read by the anchor itself, in any order: must not be overwritten.
   const free = new Set([...dying].filter((storage) => !anchor.inputs.some((view) => view.storage === storage)));
-  const body = bodyOf(unit.elementwise, new Map([[out, 'value']]));
+  // What the operations that follow see is what memory would have held.
+  const type = wgslType[anchor.outputs[0].dtype];
+  const body = bodyOf(unit.elementwise, new Map([[out, 'made']]));
   const result: Lowered[] = [];
   for (const dispatch of dispatches) {
     const at = Object.keys(dispatch.kernel.bindings).indexOf('out');
@@ -226,7 +239,8 @@ function epilogueUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlyS
       body,
       unit.elementwise,
       unit.stores,
-      (lines, storing) => `fn emit(at: u32, value: f32) {\n  let i = at;\n${[...lines, ...storing].join('\n')}\n}`,
+      (lines, storing) =>
+        `fn emit(at: u32, value: f32) {\n  let i = at;\n  let made = ${type}(value);\n${[...lines, ...storing].join('\n')}\n}`,
       free,
     );
     if (!joined) return undefined;
@@ -254,14 +268,13 @@ function prologueUnit(device: Device, unit: Unit, anchor: Step): LoweredUnit | u
     }
     const at = Object.keys(dispatch.kernel.bindings).indexOf('input');
     if (!dispatch.kernel.hooks?.fetch || dispatch.buffers[at]?.id !== view.storage.buffer.id) return undefined;
-    if (view.dtype !== 'f32') return undefined;
     const joined = join(
       dispatch,
       'fetch',
       body,
       unit.elementwise,
       [],
-      (lines) => `fn fetch(at: u32) -> Scalar {\n  let i = at;\n${lines.join('\n')}\n  return ${value};\n}`,
+      (lines) => `fn fetch(at: u32) -> Scalar {\n  let i = at;\n${lines.join('\n')}\n  return Scalar(${value});\n}`,
       new Set(),
     );
     if (!joined) return undefined;

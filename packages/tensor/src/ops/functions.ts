@@ -156,7 +156,7 @@ export function argmax(x: Tensor, { dim, keepdim = false }: { dim: number; keepd
   return apply('argmax', [x], { axis: normaliseAxis(dim, x.rank, 'argmax'), keepdim })[0];
 }
 
-/** Variance about the mean, in two passes; `correction` 1 (as in PyTorch) divides by n - 1. */
+/** Variance about the mean, in two passes, of f16 in f32; `correction` 1 (as in PyTorch) divides by n - 1. */
 export function variance(
   x: Tensor,
   { correction = 1, ...options }: AxisOptions & { correction?: number } = {},
@@ -166,8 +166,11 @@ export function variance(
   if (count - correction <= 0) {
     throw new RangeError(`var: ${count} elements with correction ${correction} leave nothing to divide by`);
   }
-  const centred = sub(x, mean(x, { dim: axes, keepdim: true }));
-  return mul(sumSquares(centred, { dim: axes, keepdim: options.keepdim }), 1 / (count - correction));
+  // A mean rounded to f16 would be off by more than some distributions are wide.
+  const wide = x.dtype === 'f16' ? cast(x, 'f32') : x;
+  const centred = sub(wide, mean(wide, { dim: axes, keepdim: true }));
+  const result = mul(sumSquares(centred, { dim: axes, keepdim: options.keepdim }), 1 / (count - correction));
+  return x.dtype === 'f16' ? cast(result, 'f16') : result;
 }
 
 /** [..., m, k] x [..., k, n]; batch axes broadcast, and transposed views are read in place. */

@@ -1,6 +1,7 @@
 import { random as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
+import { float16Bits, float16Value } from '../half.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -59,6 +60,20 @@ interface DrawAttributes extends RandomKey {
   device: Device;
 }
 
+/** The least number that rounding to a half may take to `bound` or over it: halfway to the half below. */
+function roundsTo(bound: number): number {
+  let above = float16Value(float16Bits(bound));
+  if (above < bound) above = neighbour(above, 1);
+  return (neighbour(above, -1) + above) / 2;
+}
+
+/** The next half up or down. */
+function neighbour(half: number, direction: 1 | -1): number {
+  if (half === 0) return direction * 2 ** -24;
+  const bits = float16Bits(half);
+  return float16Value(half > 0 === direction > 0 ? bits + 1 : bits - 1);
+}
+
 /** Uniform in [low, high). */
 const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
   infer(_inputs, { shape, low, high, dtype = 'f32' }) {
@@ -67,7 +82,8 @@ const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
     return [{ dtype, shape }];
   },
   run(device, _inputs, [out], { low, high, ...key }) {
-    runPhilox(device, undefined, out, key, 0, high - low, low, high);
+    const bound = out.dtype === 'f16' ? roundsTo(high) : high;
+    runPhilox(device, undefined, out, key, 0, high - low, low, bound);
   },
 });
 
