@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { type DType, expand, permute, sliceAxis, type Tensor, tensor } from '../src/index.ts';
 import { build, eachIndex, flatIndex, isWhole, type NDArray, sizeOf, store } from './reference/array.ts';
 
-/** The same draws every time, unless the environment asks for others. */
+/** The same draws every time, unless the environment asks for others, or for fewer. */
 export const runs = {
-  numRuns: 25,
+  numRuns: Number(process.env.FAST_CHECK_RUNS ?? 25),
   seed: Number(process.env.FAST_CHECK_SEED ?? 20_241),
   includeErrorInReport: true,
 };

@@ -100,6 +100,11 @@ function matmulTiled(a: TensorType, b: TensorType): TensorType {
   const out = Tensor.allocate(device, 'f32', a.rank === 3 ? [batch, m, n] : [m, n], 'tiled');
   device.recorder.dispatch({
     kernel: kernels.matmulTiled,
+    constants: {
+      AElement: 'alias AElement = f32;',
+      BElement: 'alias BElement = f32;',
+      OutElement: 'alias OutElement = f32;',
+    },
     buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
     parameters: {
       m,

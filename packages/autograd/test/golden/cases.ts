@@ -152,9 +152,7 @@ golden['three steps of AdamW'] = (weight, ...gradients) => {
 };
 
 // What NaN, infinities and ties give.
-for (const [name, op] of names({
-  ...{ neg, abs, square, sqrt, rsqrt, reciprocal, floor, ceil, round, sin, cos },
-})) {
+for (const [name, op] of names({ neg, abs, square, sqrt, rsqrt, reciprocal, floor, ceil, round, sin, cos })) {
   golden[`special: ${name}`] = (x) => op(x);
 }
 for (const [name, op] of names({ add, sub, mul, div, eq, lt, le, gt, ge, pow: dc.pow })) {

@@ -1,0 +1,99 @@
+/**
+ * Runs the tests of the tensor and autograd packages in Chromium: the same modules that run in Node, bundled, each in a
+ * page and with a GPU device of its own. Ends with the line `browser: N passed, N failed`. Names of files as arguments
+ * run only those: npm run test:browser -- ops golden
+ */
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import type { Browser } from 'playwright-core';
+import { findChromium, launchChromium } from './chromium.ts';
+
+/** Fewer draws than in Node: the properties are the same, and shaders compile slowly on a software adapter. */
+const RUNS = '5';
+const FILE_TIMEOUT_MS = 240_000;
+
+/** What tests of the operations need not, but tests of the machine around them do: files, processes, Node's heap. */
+const nodeOnly = new Set(['bundle', 'device', 'hardware-variants', 'memory', 'vite']);
+
+const only = process.argv.slice(2);
+const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>
+  readdirSync(folder)
+    .filter((file) => file.endsWith('.test.ts') && !nodeOnly.has(file.replace('.test.ts', '')))
+    .filter((file) => only.length === 0 || only.some((word) => file.startsWith(word)))
+    .map((file) => join(folder, file)),
+);
+
+async function bundle(file: string): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [file],
+    bundle: true,
+    platform: 'browser',
+    format: 'esm',
+    target: 'esnext',
+    write: false,
+    logLevel: 'error',
+    define: { 'process.env': JSON.stringify({ FAST_CHECK_RUNS: RUNS, ONLY: process.env.ONLY }) },
+  });
+  return outputFiles[0].text;
+}
+
+interface Outcome {
+  passed: number;
+  failed: number;
+}
+
+/** WebGPU is there in secure contexts only, which localhost is; nothing is asked of the network. */
+const ORIGIN = 'http://localhost';
+
+async function run(browser: Browser, file: string): Promise<Outcome> {
+  const code = await bundle(file);
+  const page = await browser.newPage();
+  let text = '';
+  const ended = new Promise<string>((resolve) => {
+    page.on('console', (message) => {
+      text += `${message.text()}\n`;
+      // uvu's last line.
+      if (/Duration:/.test(message.text())) resolve('');
+    });
+    page.on('pageerror', (error) => resolve(`${error.stack ?? error}`));
+    page.on('crash', () => resolve('the page crashed'));
+    setTimeout(() => resolve(`no end after ${FILE_TIMEOUT_MS / 1000} s`), FILE_TIMEOUT_MS).unref();
+  });
+  await page.route('**/*', (route) => {
+    const { pathname } = new URL(route.request().url());
+    if (pathname === '/test.js') return route.fulfill({ contentType: 'text/javascript', body: code });
+    const body = pathname === '/' ? '<!doctype html><script type="module" src="/test.js"></script>' : '';
+    return route.fulfill({ contentType: 'text/html', body });
+  });
+  await page.goto(`${ORIGIN}/`);
+  const problem = await ended;
+  await page.close();
+  const count = (label: string) => Number(new RegExp(`${label}:\\s+(\\d+)`).exec(text)?.[1] ?? 0);
+  const passed = count('Passed');
+  const failed = Math.max(count('Total') - passed - count('Skipped'), problem || count('Total') === 0 ? 1 : 0);
+  if (failed > 0) console.log(`${text}${problem}`);
+  return { passed, failed };
+}
+
+const path = findChromium();
+if (!path) {
+  console.log('browser: NOT RUN, no Chromium was found; install one (apt-get install chromium) or set CHROMIUM_PATH');
+  process.exit(process.argv.includes('--required') ? 1 : 0);
+}
+const browser = await launchChromium(path);
+try {
+  console.log(`Chromium ${browser.version()} at ${path}`);
+  const total: Outcome = { passed: 0, failed: 0 };
+  for (const file of files) {
+    const start = performance.now();
+    const { passed, failed } = await run(browser, file);
+    console.log(`${file}: ${passed} passed, ${failed} failed in ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    total.passed += passed;
+    total.failed += failed;
+  }
+  console.log(`browser: ${total.passed} passed, ${total.failed} failed`);
+  if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
+} finally {
+  await browser.close();
+}
