@@ -1,14 +1,18 @@
 import { defineKernel } from '../contract.ts';
 import {
+  angles,
   copy as copySource,
+  division,
+  exponentials,
   fill as fillSource,
   functions,
   fused as fusedSource,
   map as mapSource,
+  numbers,
 } from '../generated/wgsl.ts';
 
 /** Shared WGSL functions (erf, gelu, sigmoid, …) that elementwise expressions may call. */
-export const elementwiseFunctions = functions;
+export const elementwiseFunctions = [numbers, exponentials, functions, angles, division].join('\n');
 
 /** Any function of one to three tensors, element by element, with broadcasting strides. */
 export const map = defineKernel({

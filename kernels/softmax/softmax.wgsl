@@ -12,6 +12,11 @@ struct Params {
 
 var<workgroup> partial: array<f32, LANES>;
 
+// Some drivers' exp and log make numbers of NaN: one in a row has to spoil the whole of it.
+fn isNan(x: f32) -> bool {
+  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -32,7 +37,10 @@ fn main(
   let largest = partial[0];
   workgroupBarrier();
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) { sum += exp(f32(input[start + i]) - largest); }
+  for (var i = lane; i < params.length; i += LANES) {
+    let shifted = f32(input[start + i]) - largest;
+    sum += select(exp(shifted), shifted, isNan(shifted));
+  }
   partial[lane] = sum;
   workgroupBarrier();
   for (var step = LANES / 2u; step > 0u; step /= 2u) {
@@ -40,7 +48,7 @@ fn main(
     workgroupBarrier();
   }
   let total = partial[0];
-  let logTotal = log(total);
+  let logTotal = select(log(total), total, isNan(total));
   for (var i = lane; i < params.length; i += LANES) {
     let shifted = f32(input[start + i]) - largest;
     if (LOGARITHM) { out[to + i] = Element(shifted - logTotal); } else { out[to + i] = Element(exp(shifted) / total); }

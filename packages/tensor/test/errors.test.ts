@@ -16,6 +16,12 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'numbers alone': [() => t.add(1, 2), 'add', 'tensor'],
   'an operand of another kind': [() => t.mul(f32(2), '3' as never), 'mul', 'string'],
 
+  'bits of floats': [() => t.bitwiseAnd(f32(2), i32(2)), 'bitwiseAnd', 'f32', 'cast'],
+  'floats to shift': [() => t.bitwiseLeftShift(i32(2), f32()), 'bitwiseLeftShift', 'f32', 'cast'],
+  'a complement of floats': [() => t.bitwiseNot(f32(2)), 'bitwiseNot', 'f32', 'cast'],
+  'bounds that are none': [() => t.clamp(f32(2), {}), 'clamp', 'min', 'max'],
+  'bounds that do not broadcast': [() => t.clamp(f32(2), { min: f32(3), max: f32() }), 'clamp', '[2]', '[3]'],
+
   'inner dimensions that differ': [() => t.matmul(f32(2, 3), f32(4, 5)), 'matmul', '[2, 3]', '[4, 5]', '3', '4'],
   'a vector in a product': [() => t.matmul(f32(3), f32(3, 5)), 'matmul', '[3]', '[3, 5]', 'unsqueeze'],
   'batches that do not broadcast': [() => t.matmul(f32(2, 3, 4), f32(3, 4, 5)), 'matmul', '[2]', '[3]'],

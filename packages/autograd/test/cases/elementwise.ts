@@ -6,6 +6,7 @@ import {
   type Domain,
   drawn,
   integer,
+  pick,
   type Random,
 } from '../../../tensor/test/arbitraries.ts';
 import { at, broadcast, build, type NDArray } from '../../../tensor/test/reference/array.ts';
@@ -27,10 +28,10 @@ const besideQuarters =
 
 /** The function of the operations' own tests, but without rounding its inputs to f32: steps would drown in that. */
 export function unrounded(name: Name, inputs: readonly NDArray[]): NDArray {
-  const compute = elementwise[name][1] as (x: number, y: number) => number;
+  const compute = elementwise[name][1] as (x: number, y: number, z: number) => number;
   return build(broadcast(...inputs.map((input) => input.shape)), 'f32', (index) => {
-    const [x, y] = inputs.map((input) => at(input, index));
-    return compute(x, y);
+    const [x, y, z] = inputs.map((input) => at(input, index));
+    return compute(x, y, z);
   });
 }
 
@@ -39,7 +40,7 @@ const unaryCase = (name: Name, domain: Domain = anything): RuleCase<Record<never
   reference: (inputs) => unrounded(name, inputs),
 });
 
-const binaryCase = (name: Name, domains: readonly [Domain, Domain]): RuleCase<Record<never, never>> => ({
+const binaryCase = (name: Name, domains: readonly Domain[]): RuleCase<Record<never, never>> => ({
   draws: drawn(shapes, (shape, random) => ({
     inputs: domains.map((domain) => arrayOf(broadcastPart(shape, random), random, domain)),
     attributes: {},
@@ -61,12 +62,26 @@ export const elementwiseRuleCases: RuleCases<Name | 'where' | 'cast' | 'contiguo
   abs: unaryCase('abs', besideZero),
   square: unaryCase('square'),
   exp: unaryCase('exp'),
+  exp2: unaryCase('exp2'),
+  expm1: unaryCase('expm1'),
   log: unaryCase('log', positive),
+  log2: unaryCase('log2', positive),
+  log10: unaryCase('log10', positive),
+  log1p: unaryCase('log1p', between(-0.8, 3)),
   sqrt: unaryCase('sqrt', positive),
   rsqrt: unaryCase('rsqrt', positive),
   reciprocal: unaryCase('reciprocal', (random) => Math.sign(random() - 0.5) * positive(random)),
   sin: unaryCase('sin', besideQuarters(0.5)),
   cos: unaryCase('cos', besideQuarters(0)),
+  tan: unaryCase('tan', (random) => integer(random, -2, 2) * Math.PI + between(-1.2, 1.2)(random)),
+  asin: unaryCase('asin', between(-0.95, 0.95)),
+  acos: unaryCase('acos', between(-0.95, 0.95)),
+  atan: unaryCase('atan'),
+  sinh: unaryCase('sinh', besideZero),
+  cosh: unaryCase('cosh', besideZero),
+  asinh: unaryCase('asinh'),
+  acosh: unaryCase('acosh', between(1.1, 5)),
+  atanh: unaryCase('atanh', between(-0.95, 0.95)),
   // Where these two saturate, 1 - y^2 and 1 - y have few digits left in f32.
   tanh: unaryCase('tanh', between(-3, 3)),
   sigmoid: unaryCase('sigmoid', between(-4, 4)),
@@ -74,6 +89,10 @@ export const elementwiseRuleCases: RuleCases<Name | 'where' | 'cast' | 'contiguo
   elu: unaryCase('elu', between(-5, 3)),
   // The derivative is zero near -0.75.
   gelu: unaryCase('gelu', (random) => (random() < 0.5 ? between(-3, -1)(random) : between(-0.5, 4)(random))),
+  // The derivative is zero near -1.28.
+  silu: unaryCase('silu', (random) => (random() < 0.5 ? between(-4, -1.6)(random) : between(-0.9, 4)(random))),
+  softplus: unaryCase('softplus', between(-4, 4)),
+  leakyRelu: binaryCase('leakyRelu', [besideZero, between(0.1, 0.5)]),
   erf: unaryCase('erf', between(-2, 2)),
   add: binaryCase('add', [anything, anything]),
   sub: binaryCase('sub', [anything, anything]),
@@ -81,6 +100,13 @@ export const elementwiseRuleCases: RuleCases<Name | 'where' | 'cast' | 'contiguo
   div: binaryCase('div', [anything, (random) => Math.sign(random() - 0.5) * between(0.3, 3)(random)]),
   // Negative bases are tested apart: with them only the base has a gradient.
   pow: binaryCase('pow', [between(0.2, 4), between(-3, 3)]),
+  // Quotients away from whole numbers, where the remainder jumps.
+  remainder: binaryCase('remainder', [
+    (r) => integer(r, -9, 9) + between(0.2, 0.45)(r),
+    (r) => pick(r, [-1, 1, 0.5, -2]),
+  ]),
+  atan2: binaryCase('atan2', [besideZero, besideZero]),
+  clamp: binaryCase('clamp', [grids[0], grids[1], (r) => integer(r, -20, 20) / 10 + 0.025]),
   maximum: binaryCase('maximum', grids),
   minimum: binaryCase('minimum', grids),
   geluBackward: binaryCase('geluBackward', [between(-4, 4), anything]),

@@ -1,6 +1,6 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { type DType, promote, wgslType, workingDtype } from '../dtype.ts';
+import { type DType, isFloat, promote, wgslType, workingDtype } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { broadcastShapes, broadcastStrides, collapse, isContiguous, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
@@ -12,32 +12,54 @@ import { type KernelOp, kernelOp, type TensorSpec } from './op.ts';
  *
  *   float:      inputs become f32, and so is the result
  *   arithmetic: inputs become the promoted dtype (i32 where all are bool), and so is the result
+ *   integer:    the same for whole numbers and booleans; floats are an error
  *   compare:    inputs become the promoted dtype; the result is bool
- *   logic:      inputs become bool; so is the result
+ *   logic:      inputs become bool (NaN is true); so is the result
+ *   test:       inputs become f32; the result is bool
  *
  * Where the promoted dtype is f16, expressions still compute in f32, and the result of float and arithmetic is rounded to
  * f16 once.
  */
-type Rule = 'float' | 'arithmetic' | 'compare' | 'logic';
+type Rule = 'float' | 'arithmetic' | 'integer' | 'compare' | 'logic' | 'test';
+
+/** A rule, an expression, and expressions for dtypes in which the working values take another one. */
+type Entry = readonly [rule: Rule, expression: string, variants?: Partial<Record<DType, string>>];
 
 const unary = {
-  neg: ['arithmetic', '-x'],
+  // WGSL has no negation and no sign of unsigned numbers; both keep two's complement meaning.
+  neg: ['arithmetic', '-x', { u32: '0u - x' }],
   abs: ['arithmetic', 'abs(x)'],
   square: ['arithmetic', 'x * x'],
-  exp: ['float', 'exp(x)'],
-  log: ['float', 'log(x)'],
-  sqrt: ['float', 'sqrt(x)'],
-  rsqrt: ['float', 'inverseSqrt(x)'],
+  exp: ['float', 'exponential(x)'],
+  exp2: ['float', 'exponential2(x)'],
+  expm1: ['float', 'expm1(x)'],
+  log: ['float', 'logarithm(x)'],
+  log2: ['float', 'logarithm2(x)'],
+  log10: ['float', 'logarithm10(x)'],
+  log1p: ['float', 'log1p(x)'],
+  sqrt: ['float', 'unlessNan(x, sqrt(x))'],
+  rsqrt: ['float', 'unlessNan(x, inverseSqrt(x))'],
   reciprocal: ['float', '1.0 / x'],
   sin: ['float', 'sine(x)'],
   cos: ['float', 'cosine(x)'],
+  tan: ['float', 'tangent(x)'],
+  asin: ['float', 'arcSine(x)'],
+  acos: ['float', 'arcCosine(x)'],
+  atan: ['float', 'arcTangent(x)'],
+  sinh: ['float', 'hyperbolicSine(x)'],
+  cosh: ['float', 'hyperbolicCosine(x)'],
+  asinh: ['float', 'inverseHyperbolicSine(x)'],
+  acosh: ['float', 'inverseHyperbolicCosine(x)'],
+  atanh: ['float', 'inverseHyperbolicTangent(x)'],
   tanh: ['float', 'tanhExact(x)'],
   sigmoid: ['float', 'sigmoid(x)'],
-  relu: ['float', 'max(x, 0.0)'],
+  relu: ['float', 'maximumOf(x, 0.0)'],
   elu: ['float', 'elu(x)'],
   gelu: ['float', 'gelu(x)'],
+  silu: ['float', 'x * sigmoid(x)'],
+  softplus: ['float', 'softplus(x)'],
   erf: ['float', 'erf(x)'],
-} as const satisfies Record<string, readonly [Rule, string]>;
+} as const satisfies Record<string, Entry>;
 
 const binary = {
   add: ['arithmetic', 'x + y'],
@@ -45,32 +67,57 @@ const binary = {
   mul: ['arithmetic', 'x * y'],
   div: ['float', 'x / y'],
   pow: ['float', 'power(x, y)'],
-  maximum: ['arithmetic', 'max(x, y)'],
-  minimum: ['arithmetic', 'min(x, y)'],
+  remainder: [
+    'arithmetic',
+    'flooredRemainder(x, y)',
+    { i32: 'flooredRemainderI32(x, y)', u32: 'select(x % y, 0u, y == 0u)' },
+  ],
+  atan2: ['float', 'arcTangent2(x, y)'],
+  maximum: ['arithmetic', 'max(x, y)', { f32: 'maximumOf(x, y)' }],
+  minimum: ['arithmetic', 'min(x, y)', { f32: 'minimumOf(x, y)' }],
+  leakyRelu: ['float', 'select(x, x * y, x < 0.0)'],
   // Gradients in one pass: y is the gradient of the output.
   geluBackward: ['float', 'y * geluDerivative(x)'],
   eluBackward: ['float', 'y * select(exp(x), 1.0, x > 0.0)'],
-} as const satisfies Record<string, readonly [Rule, string]>;
+} as const satisfies Record<string, Entry>;
+
+const ternary = {
+  clamp: ['arithmetic', 'min(max(x, y), z)', { f32: 'minimumOf(maximumOf(x, y), z)' }],
+} as const satisfies Record<string, Entry>;
 
 const withoutGradient = {
-  sign: ['arithmetic', 'sign(x)'],
-  floor: ['float', 'floor(x)'],
-  ceil: ['float', 'ceil(x)'],
-  round: ['float', 'round(x)'],
-  isNan: ['float', 'isNan(x)'],
-  isFinite: ['float', 'isFinite(x)'],
+  sign: ['arithmetic', 'sign(x)', { f32: 'unlessNan(x, sign(x))', u32: 'min(x, 1u)' }],
+  floor: ['float', 'unlessNan(x, floor(x))'],
+  ceil: ['float', 'unlessNan(x, ceil(x))'],
+  round: ['float', 'unlessNan(x, round(x))'],
+  trunc: ['float', 'unlessNan(x, trunc(x))'],
+  floorDivide: [
+    'arithmetic',
+    'flooredQuotient(x, y)',
+    { i32: 'flooredQuotientI32(x, y)', u32: 'select(x / y, 0u, y == 0u)' },
+  ],
+  bitwiseAnd: ['integer', 'x & y'],
+  bitwiseOr: ['integer', 'x | y'],
+  bitwiseXor: ['integer', 'x ^ y'],
+  bitwiseNot: ['integer', '~x', { bool: '1u - x' }],
+  // WGSL takes the shift modulo 32; here nothing is left of a number shifted that far but its sign.
+  bitwiseLeftShift: ['integer', 'select(x << u32(y), 0, u32(y) > 31u)', { u32: 'select(x << y, 0u, y > 31u)' }],
+  bitwiseRightShift: ['integer', 'x >> min(u32(y), 31u)', { u32: 'select(x >> y, 0u, y > 31u)' }],
+  isNan: ['test', 'isNan(x)'],
+  isInf: ['test', 'isInf(x)'],
+  isFinite: ['test', 'isFinite(x)'],
   logicalNot: ['logic', '!x'],
   eq: ['compare', 'x == y'],
-  ne: ['compare', 'x != y'],
+  // WGSL's != is false where either is NaN.
+  ne: ['compare', '!(x == y)'],
   lt: ['compare', 'x < y'],
   le: ['compare', 'x <= y'],
   gt: ['compare', 'x > y'],
   ge: ['compare', 'x >= y'],
   logicalAnd: ['logic', 'x && y'],
   logicalOr: ['logic', 'x || y'],
-} as const satisfies Record<string, readonly [Rule, string]>;
-
-const yieldsBool = new Set<string>(['isNan', 'isFinite']);
+  logicalXor: ['logic', 'x != y'],
+} as const satisfies Record<string, Entry>;
 
 function variables(dtype: DType | 'boolean', inputs: readonly DType[]): string {
   const names = ['x', 'y', 'z'];
@@ -78,7 +125,7 @@ function variables(dtype: DType | 'boolean', inputs: readonly DType[]): string {
   return inputs
     .map((input, i) => {
       const stored = `${sources[i]}`;
-      if (dtype === 'boolean') return `let ${names[i]} = ${stored} != ${wgslType[input]}();`;
+      if (dtype === 'boolean') return `let ${names[i]} = !(${stored} == ${wgslType[input]}());`;
       return `let ${names[i]} = ${wgslType[dtype]}(${stored});`;
     })
     .join(' ');
@@ -86,21 +133,22 @@ function variables(dtype: DType | 'boolean', inputs: readonly DType[]): string {
 
 /** The dtype that comes out, where `common` is the dtype that the inputs meet in. */
 function resultDtype(name: string, rule: Rule, common: DType): DType {
-  if (rule === 'compare' || rule === 'logic' || yieldsBool.has(name)) return 'bool';
+  if (rule === 'compare' || rule === 'logic' || rule === 'test') return 'bool';
   if (rule === 'float') return common === 'f16' ? 'f16' : 'f32';
-  return common === 'bool' ? 'i32' : common;
+  if (rule === 'integer' && isFloat(common)) {
+    throw new TypeError(`${name}: expected whole numbers, got ${common}; use .cast('i32')`);
+  }
+  // Booleans stay what they are bit by bit, but not when they are shifted.
+  return common === 'bool' && (rule === 'arithmetic' || name.endsWith('Shift')) ? 'i32' : common;
 }
 
 /** The body of `compute` for one expression and input dtypes. */
-function compile(name: string, rule: Rule, expression: string, inputs: readonly DType[]): string {
+function compile(name: string, [rule, expression, variants]: Entry, inputs: readonly DType[]): string {
   if (rule === 'logic') return `${variables('boolean', inputs)} return u32(${expression});`;
-  let working: DType = rule === 'float' ? 'f32' : workingDtype(inputs.reduce(promote));
-  if (working === 'bool' && rule === 'arithmetic') working = 'i32';
-  let text = expression;
-  // WGSL has no sign or negation of unsigned numbers; both keep two's complement meaning.
-  if (working === 'u32' && name === 'sign') text = 'min(x, 1u)';
-  if (working === 'u32' && name === 'neg') text = '0u - x';
-  return `${variables(working, inputs)} return Result(${text});`;
+  const common = inputs.reduce(promote);
+  const computed = rule === 'compare' ? common : rule === 'test' ? 'f32' : resultDtype(name, rule, common);
+  const working = workingDtype(computed);
+  return `${variables(working, inputs)} return Result(${variants?.[working] ?? expression});`;
 }
 
 /** Runs `compute` over the broadcast inputs into a contiguous output. */
@@ -148,17 +196,16 @@ function mapOp<A>(op: Pick<KernelOp<A>, 'infer'> & { map: (inputs: readonly Tens
   });
 }
 
-function elementwiseOp(name: string, rule: Rule, expression: string) {
+function elementwiseOp(name: string, entry: Entry) {
   return mapOp<Record<never, never>>({
     infer(inputs) {
-      const dtype = resultDtype(name, rule, commonDtype(inputs));
+      const dtype = resultDtype(name, entry[0], commonDtype(inputs));
       return [{ dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
     },
     map: (inputs) =>
       compile(
         name,
-        rule,
-        expression,
+        entry,
         inputs.map((input) => input.dtype),
       ),
   });
@@ -166,11 +213,8 @@ function elementwiseOp(name: string, rule: Rule, expression: string) {
 
 type ElementwiseOp = ReturnType<typeof elementwiseOp>;
 
-function opsFrom<T extends Record<string, readonly [Rule, string]>>(table: T): { [K in keyof T]: ElementwiseOp } {
-  const entries = Object.entries(table).map(([name, [rule, expression]]) => [
-    name,
-    elementwiseOp(name, rule, expression),
-  ]);
+function opsFrom<T extends Record<string, Entry>>(table: T): { [K in keyof T]: ElementwiseOp } {
+  const entries = Object.entries(table).map(([name, entry]) => [name, elementwiseOp(name, entry)]);
   return Object.fromEntries(entries) as { [K in keyof T]: ElementwiseOp };
 }
 
@@ -189,7 +233,7 @@ const cast = mapOp<{ dtype: DType }>({
     return [{ dtype, shape: x.shape }];
   },
   map([x], { dtype }) {
-    if (dtype === 'bool') return 'return u32(a != A());';
+    if (dtype === 'bool') return 'return u32(!(a == A()));';
     // By way of f32, which holds every half, so that f16 is never asked to become anything else.
     return x.dtype === 'f16' || dtype === 'f16' ? 'return Result(f32(a));' : 'return Result(a);';
   },
@@ -203,5 +247,12 @@ const contiguous = mapOp<Record<never, never>>({
   map: () => 'return a;',
 });
 
-export const differentiableElementwise = { ...opsFrom(unary), ...opsFrom(binary), where, cast, contiguous };
+export const differentiableElementwise = {
+  ...opsFrom(unary),
+  ...opsFrom(binary),
+  ...opsFrom(ternary),
+  where,
+  cast,
+  contiguous,
+};
 export const otherElementwise = opsFrom(withoutGradient);

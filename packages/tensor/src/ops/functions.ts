@@ -1,10 +1,8 @@
 import { apply } from '../apply.ts';
 import { type Device, getDefaultDevice } from '../device/device.ts';
-import type { DType } from '../dtype.ts';
+import { add, cast, mul, sub } from '../functions/elementwise.ts';
 import { formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape } from '../shape.ts';
 import type {
-  BroadcastableTo,
-  BroadcastShape,
   Literal,
   MatmulOperand,
   MatmulShape,
@@ -15,115 +13,12 @@ import type {
   TransposedShape,
 } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
-import { type AxisOptions, type Operand, operands } from './arguments.ts';
+import type { AxisOptions } from './arguments.ts';
 import type { ConvAttributes } from './conv.ts';
 import type { RandomKey } from './random.ts';
 import { reshapedStrides, resolveShape } from './views.ts';
 
-type UnaryName =
-  | 'neg'
-  | 'abs'
-  | 'square'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'rsqrt'
-  | 'reciprocal'
-  | 'sin'
-  | 'cos'
-  | 'tanh'
-  | 'sigmoid'
-  | 'relu'
-  | 'elu'
-  | 'gelu'
-  | 'erf'
-  | 'sign'
-  | 'floor'
-  | 'ceil'
-  | 'round'
-  | 'isNan'
-  | 'isFinite'
-  | 'logicalNot';
-type BinaryName =
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'pow'
-  | 'maximum'
-  | 'minimum'
-  | 'eq'
-  | 'ne'
-  | 'lt'
-  | 'le'
-  | 'gt'
-  | 'ge'
-  | 'logicalAnd'
-  | 'logicalOr';
-
-const unary =
-  (name: UnaryName) =>
-  <T extends Tensor>(x: T): Tensor<ShapeOf<T>> =>
-    apply(name, [x], {})[0];
-const binary =
-  (name: BinaryName) =>
-  <A extends Operand, B extends Operand>(a: A, b: BroadcastableTo<A, B>): Tensor<BroadcastShape<A, B>> =>
-    apply(name, operands(name, a, b as Operand), {})[0];
-
-// Elementwise, with NumPy's broadcasting; integers and bool meet f32 as f32.
-export const add = binary('add');
-export const sub = binary('sub');
-export const mul = binary('mul');
-/** Always in f32. */
-export const div = binary('div');
-/** In f32; a negative base takes whole exponents only, others give NaN. */
-export const pow = binary('pow');
-export const maximum = binary('maximum');
-export const minimum = binary('minimum');
-export const eq = binary('eq');
-export const ne = binary('ne');
-export const lt = binary('lt');
-export const le = binary('le');
-export const gt = binary('gt');
-export const ge = binary('ge');
-export const logicalAnd = binary('logicalAnd');
-export const logicalOr = binary('logicalOr');
-export const neg = unary('neg');
-export const abs = unary('abs');
-export const square = unary('square');
-export const exp = unary('exp');
-export const log = unary('log');
-export const sqrt = unary('sqrt');
-export const rsqrt = unary('rsqrt');
-export const reciprocal = unary('reciprocal');
-export const sin = unary('sin');
-export const cos = unary('cos');
-export const tanh = unary('tanh');
-export const sigmoid = unary('sigmoid');
-export const relu = unary('relu');
-/** x above 0, exp(x) - 1 below. */
-export const elu = unary('elu');
-/** The exact GELU, x Phi(x), not the tanh approximation. */
-export const gelu = unary('gelu');
-export const erf = unary('erf');
-export const sign = unary('sign');
-export const floor = unary('floor');
-export const ceil = unary('ceil');
-/** To the nearest whole number, halves to the even one. */
-export const round = unary('round');
-export const isNan = unary('isNan');
-export const isFinite = unary('isFinite');
-export const logicalNot = unary('logicalNot');
-
-/** x where the condition (bool) holds, y elsewhere; all three broadcast. */
-export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
-  return apply('where', [condition, ...operands('where', x, y, condition).slice(0, 2)], {})[0];
-}
-
-/** Another dtype; floats are cut towards zero, and everything but 0 is true. */
-export function cast<T extends Tensor>(x: T, dtype: DType): Tensor<ShapeOf<T>> {
-  return x.dtype === dtype ? x : apply('cast', [x], { dtype })[0];
-}
+export * from '../functions/elementwise.ts';
 
 /** The same tensor where it is dense and row-major, else a dense copy. */
 export function contiguous<T extends Tensor>(x: T): Tensor<ShapeOf<T>> {

@@ -15,7 +15,16 @@ interface ReduceAttributes {
 
 type Kind = 'sum' | 'sumSquares' | 'max' | 'min';
 
-const combine: Record<Kind, string> = { sum: 'a + b', sumSquares: 'a + b', max: 'max(a, b)', min: 'min(a, b)' };
+/** a where it is NaN, else b where that is, else the expression: some drivers' max and min drop NaN. */
+function keepingNan(expression: string): string {
+  const isNan = (name: string) => `(bitcast<u32>(${name}) & 0x7fffffffu) > 0x7f800000u`;
+  return `select(select(${expression}, b, ${isNan('b')}), a, ${isNan('a')})`;
+}
+
+function combine(kind: Kind, float: boolean): string {
+  if (kind !== 'max' && kind !== 'min') return 'a + b';
+  return float ? keepingNan(`${kind}(a, b)`) : `${kind}(a, b)`;
+}
 
 function reducedShape(shape: Shape, axes: readonly number[], keepdim: boolean): number[] {
   if (keepdim) return shape.map((extent, d) => (axes.includes(d) ? 1 : extent));
@@ -52,7 +61,7 @@ function constantsOf(kind: Kind, input: DType, out: DType, first: boolean) {
     OutElement: `alias OutElement = ${wgslType[out]};`,
     initial: `fn initial(first: Scalar) -> Scalar { return ${kind === 'max' || kind === 'min' ? 'first' : 'Scalar()'}; }`,
     load: `fn load(x: Scalar) -> Scalar { return ${kind === 'sumSquares' && first ? 'x * x' : 'x'}; }`,
-    combine: `fn combine(a: Scalar, b: Scalar) -> Scalar { return ${combine[kind]}; }`,
+    combine: `fn combine(a: Scalar, b: Scalar) -> Scalar { return ${combine(kind, float)}; }`,
     finish: `fn finish(x: Scalar, scale: f32) -> Scalar { return ${float ? 'x * scale' : 'x'}; }`,
   };
 }

@@ -39,7 +39,8 @@ export function store(value: number, dtype: DType): number {
   if (dtype === 'f16') return toHalf(value);
   if (dtype === 'i32') return value | 0;
   if (dtype === 'u32') return value >>> 0;
-  return value ? 1 : 0;
+  // NaN is true.
+  return value === 0 ? 0 : 1;
 }
 
 /** Calls `body` for every index of a shape in row-major order. The index array is reused. */

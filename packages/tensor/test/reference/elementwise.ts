@@ -3,41 +3,88 @@ import { at, broadcast, build, type Expected, isWhole, type NDArray, store } fro
 import { erf, gelu, geluDerivative, roundHalfEven } from './functions.ts';
 
 /** How inputs are read and what comes out; written down here again, not taken from the implementation. */
-export type Rule = 'float' | 'arithmetic' | 'compare' | 'logic' | 'test';
+export type Rule = 'float' | 'arithmetic' | 'integer' | 'compare' | 'logic' | 'test';
 
-type Function = (x: number, y: number) => number;
+type Function = (x: number, y: number, z: number) => number;
 
 /** Products of large integers are not exact in f64. */
 const product = (x: number, y: number, dtype: DType) => (isWhole(dtype) ? Math.imul(x, y) : x * y);
+
+/** With the sign of the divisor. */
+function flooredRemainder(x: number, y: number): number {
+  const rest = x % y;
+  return rest !== 0 && rest < 0 !== y < 0 ? rest + y : rest;
+}
+
+/** The quotient in f64 of 24-bit numbers is below a whole number where the exact one is; the remainder decides beside it. */
+function flooredQuotient(x: number, y: number): number {
+  if (y === 0) return x / y;
+  if (!Number.isFinite(x) || Number.isNaN(y)) return Number.NaN;
+  if (!Number.isFinite(y)) return x !== 0 && x < 0 !== y < 0 ? -1 : 0;
+  return Math.round((x - flooredRemainder(x, y)) / y);
+}
+
+/** Of whole numbers nothing is left by zero. */
+const unlessByZero = (compute: Function, x: number, y: number, dtype: DType) =>
+  isWhole(dtype) && y === 0 ? 0 : compute(x, y, 0);
 
 export const elementwise = {
   neg: ['arithmetic', (x) => -x],
   abs: ['arithmetic', Math.abs],
   square: ['arithmetic', (x) => x * x],
   exp: ['float', Math.exp],
+  exp2: ['float', (x) => 2 ** x],
+  expm1: ['float', Math.expm1],
   log: ['float', Math.log],
+  log2: ['float', Math.log2],
+  log10: ['float', Math.log10],
+  log1p: ['float', Math.log1p],
   sqrt: ['float', Math.sqrt],
   rsqrt: ['float', (x) => 1 / Math.sqrt(x)],
   reciprocal: ['float', (x) => 1 / x],
   sin: ['float', Math.sin],
   cos: ['float', Math.cos],
+  tan: ['float', Math.tan],
+  asin: ['float', Math.asin],
+  acos: ['float', Math.acos],
+  atan: ['float', Math.atan],
+  sinh: ['float', Math.sinh],
+  cosh: ['float', Math.cosh],
+  asinh: ['float', Math.asinh],
+  acosh: ['float', Math.acosh],
+  atanh: ['float', Math.atanh],
   tanh: ['float', Math.tanh],
   sigmoid: ['float', (x) => 1 / (1 + Math.exp(-x))],
   relu: ['float', (x) => Math.max(x, 0)],
   elu: ['float', (x) => (x > 0 ? x : Math.expm1(x))],
   gelu: ['float', gelu],
+  silu: ['float', (x) => x / (1 + Math.exp(-x))],
+  softplus: ['float', (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))],
+  leakyRelu: ['float', (x, y) => (x < 0 ? x * y : x)],
   erf: ['float', erf],
   add: ['arithmetic', (x, y) => x + y],
   sub: ['arithmetic', (x, y) => x - y],
   mul: ['arithmetic', (x, y) => x * y],
   div: ['float', (x, y) => x / y],
   pow: ['float', (x, y) => x ** y],
-  maximum: ['arithmetic', Math.max],
-  minimum: ['arithmetic', Math.min],
+  atan2: ['float', Math.atan2],
+  floorDivide: ['arithmetic', flooredQuotient],
+  remainder: ['arithmetic', flooredRemainder],
+  maximum: ['arithmetic', (x, y) => Math.max(x, y)],
+  minimum: ['arithmetic', (x, y) => Math.min(x, y)],
+  clamp: ['arithmetic', (x, y, z) => Math.min(Math.max(x, y), z)],
+  bitwiseAnd: ['integer', (x, y) => x & y],
+  bitwiseOr: ['integer', (x, y) => x | y],
+  bitwiseXor: ['integer', (x, y) => x ^ y],
+  bitwiseNot: ['integer', (x) => ~x],
+  bitwiseLeftShift: ['integer', (x, y) => (y >= 0 && y < 32 ? x << y : 0)],
+  bitwiseRightShift: ['integer', (x, y) => Math.floor(x / 2 ** (y >= 0 && y < 32 ? y : x < 0 ? 31 : 32))],
   sign: ['arithmetic', Math.sign],
   floor: ['float', Math.floor],
   ceil: ['float', Math.ceil],
   round: ['float', roundHalfEven],
+  trunc: ['float', Math.trunc],
+  isInf: ['test', (x) => Number(Math.abs(x) === Number.POSITIVE_INFINITY)],
   isNan: ['test', (x) => Number(Number.isNaN(x))],
   isFinite: ['test', (x) => Number(Number.isFinite(x))],
   logicalNot: ['logic', (x) => Number(!x)],
@@ -49,6 +96,7 @@ export const elementwise = {
   ge: ['compare', (x, y) => Number(x >= y)],
   logicalAnd: ['logic', (x, y) => Number(x && y)],
   logicalOr: ['logic', (x, y) => Number(x || y)],
+  logicalXor: ['logic', (x, y) => Number(x !== y)],
   geluBackward: ['float', (x, y) => y * geluDerivative(x)],
   eluBackward: ['float', (x, y) => y * (x > 0 ? 1 : Math.exp(x))],
 } as const satisfies Partial<Record<OpName, readonly [Rule, Function]>>;
@@ -66,15 +114,18 @@ export function elementwiseReference(name: ElementwiseName, inputs: readonly NDA
   const half = common === 'f16';
   let working: DType = rule === 'float' || rule === 'test' || half ? 'f32' : common;
   if (rule === 'logic') working = 'bool';
-  if (rule === 'arithmetic' && working === 'bool') working = 'i32';
-  const result: DType = rule === 'float' || rule === 'arithmetic' ? (half ? 'f16' : working) : 'bool';
+  if (working === 'bool' && (rule === 'arithmetic' || name.endsWith('Shift'))) working = 'i32';
+  const sameAsInputs = rule === 'float' || rule === 'arithmetic' || rule === 'integer';
+  const result: DType = sameAsInputs ? (half ? 'f16' : working) : 'bool';
   const shape = broadcast(...inputs.map((input) => input.shape));
   return build(shape, result, (index) => {
-    const [x, y] = inputs.map((input) => store(at(input, index), working));
+    const [x, y, z] = inputs.map((input) => store(at(input, index), working));
     if (isWhole(working) && (name === 'mul' || name === 'square')) {
       return store(product(x, name === 'mul' ? y : x, working), result);
     }
-    const value = compute(x, y);
+    if (working === 'bool' && name === 'bitwiseNot') return 1 - x;
+    const divides = name === 'floorDivide' || name === 'remainder';
+    const value = divides ? unlessByZero(compute, x, y, working) : compute(x, y, z);
     return isWhole(result) ? store(value, result) : value;
   });
 }

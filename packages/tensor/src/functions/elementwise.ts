@@ -1,0 +1,162 @@
+import { apply } from '../apply.ts';
+import { type DType, isFloat } from '../dtype.ts';
+import { type Operand, operands } from '../ops/arguments.ts';
+import type { differentiableElementwise, otherElementwise } from '../ops/elementwise.ts';
+import type { BroadcastableTo, BroadcastShape, ShapeOf } from '../shape-types.ts';
+import type { Tensor } from '../tensor.ts';
+
+type Name = Exclude<keyof typeof differentiableElementwise | keyof typeof otherElementwise, 'cast' | 'where'>;
+
+const unary =
+  (name: Name) =>
+  <T extends Tensor>(x: T): Tensor<ShapeOf<T>> =>
+    apply(name, [x], {})[0];
+const binary =
+  (name: Name) =>
+  <A extends Operand, B extends Operand>(a: A, b: BroadcastableTo<A, B>): Tensor<BroadcastShape<A, B>> =>
+    apply(name, operands(name, a, b as Operand), {})[0];
+
+// Elementwise, with NumPy's broadcasting; docs/ops.md has the dtypes. NaN goes in and out.
+export const add = binary('add');
+export const sub = binary('sub');
+export const mul = binary('mul');
+/** Always in f32. */
+export const div = binary('div');
+/** In f32; a negative base takes whole exponents only, others give NaN. */
+export const pow = binary('pow');
+/**
+ * floor(a / b), in the promoted dtype, as Python's `//`: floats too are exact, so that 1 // 0.1 is 9. Whole numbers divided
+ * by zero are 0, as in NumPy. No gradient.
+ */
+export const floorDivide = binary('floorDivide');
+/**
+ * a - b floor(a / b), with the sign of b, as Python's `%` and `torch.remainder`; in the promoted dtype, and exact before the
+ * one addition that may round. Whole numbers by zero are 0, as in NumPy; floats by zero are NaN.
+ */
+export const remainder = binary('remainder');
+/** The larger of two; NaN where either is NaN. */
+export const maximum = binary('maximum');
+/** The smaller of two; NaN where either is NaN. */
+export const minimum = binary('minimum');
+/** The angle of the point (b, a), in (-pi, pi]. */
+export const atan2 = binary('atan2');
+export const eq = binary('eq');
+export const ne = binary('ne');
+export const lt = binary('lt');
+export const le = binary('le');
+export const gt = binary('gt');
+export const ge = binary('ge');
+/** Everything but 0 is true, NaN too. */
+export const logicalAnd = binary('logicalAnd');
+export const logicalOr = binary('logicalOr');
+export const logicalXor = binary('logicalXor');
+/** Of whole numbers, bit by bit, or of booleans. @throws TypeError for floats. */
+export const bitwiseAnd = binary('bitwiseAnd');
+export const bitwiseOr = binary('bitwiseOr');
+export const bitwiseXor = binary('bitwiseXor');
+/** a times 2^b, cut to 32 bits; 0 where b is not in 0..31. @throws TypeError for floats. */
+export const bitwiseLeftShift = binary('bitwiseLeftShift');
+/** floor(a / 2^b); b counts as 31 where it is not in 0..31. @throws TypeError for floats. */
+export const bitwiseRightShift = binary('bitwiseRightShift');
+export const bitwiseNot = unary('bitwiseNot');
+export const neg = unary('neg');
+export const abs = unary('abs');
+export const square = unary('square');
+export const exp = unary('exp');
+export const exp2 = unary('exp2');
+/** exp(x) - 1, without cancellation near 0. */
+export const expm1 = unary('expm1');
+export const log = unary('log');
+export const log2 = unary('log2');
+export const log10 = unary('log10');
+/** log(1 + x), without cancellation near 0. */
+export const log1p = unary('log1p');
+export const sqrt = unary('sqrt');
+export const rsqrt = unary('rsqrt');
+export const reciprocal = unary('reciprocal');
+export const sin = unary('sin');
+export const cos = unary('cos');
+export const tan = unary('tan');
+export const asin = unary('asin');
+export const acos = unary('acos');
+export const atan = unary('atan');
+export const sinh = unary('sinh');
+export const cosh = unary('cosh');
+export const tanh = unary('tanh');
+export const asinh = unary('asinh');
+export const acosh = unary('acosh');
+export const atanh = unary('atanh');
+export const sigmoid = unary('sigmoid');
+export const relu = unary('relu');
+/** x above 0, exp(x) - 1 below. */
+export const elu = unary('elu');
+/** The exact GELU, x Phi(x), not the tanh approximation. */
+export const gelu = unary('gelu');
+/** x sigmoid(x), also called swish. */
+export const silu = unary('silu');
+export const erf = unary('erf');
+/** -1, 0 or 1; NaN of NaN, as in NumPy. */
+export const sign = unary('sign');
+export const floor = unary('floor');
+export const ceil = unary('ceil');
+/** To the nearest whole number, halves to the even one. */
+export const round = unary('round');
+/** To the nearest whole number towards 0. */
+export const trunc = unary('trunc');
+export const isNan = unary('isNan');
+export const isInf = unary('isInf');
+export const isFinite = unary('isFinite');
+export const logicalNot = unary('logicalNot');
+
+/** log(1 + exp(beta x)) / beta. */
+export function softplus<T extends Tensor>(x: T, { beta = 1 } = {}): Tensor<ShapeOf<T>> {
+  if (beta === 1) return apply('softplus', [x], {})[0];
+  return div(apply('softplus', [mul(x as Tensor, beta)], {})[0], beta);
+}
+
+/** x from 0 up, x times `slope` below. */
+export function leakyRelu(x: Tensor, { slope = 0.01 }: { slope?: Operand } = {}): Tensor {
+  return apply('leakyRelu', operands('leakyRelu', x, slope), {})[0];
+}
+
+/** x, or `max` where it is above and `min` where it is below; a bound left out bounds nothing. The bounds broadcast. */
+export function clamp(x: Tensor, { min, max }: { min?: Operand; max?: Operand }): Tensor {
+  if (min === undefined && max === undefined) throw new TypeError('clamp: give min, max or both');
+  const whole = [x, min, max].every((value) => {
+    if (value === undefined) return true;
+    return typeof value === 'number' ? Number.isInteger(value) : !isFloat(value.dtype);
+  });
+  const unsigned = [x, min, max].some((value) => typeof value === 'object' && value.dtype === 'u32');
+  const lowest = unsigned ? 0 : -(2 ** 31);
+  const highest = unsigned ? 2 ** 32 - 1 : 2 ** 31 - 1;
+  const low = min ?? (whole ? lowest : Number.NEGATIVE_INFINITY);
+  const high = max ?? (whole ? highest : Number.POSITIVE_INFINITY);
+  return apply('clamp', operands('clamp', x, low, high), {})[0];
+}
+
+/** x between -1 and 1, or other bounds. */
+export function hardtanh<T extends Tensor>(x: T, { min = -1, max = 1 } = {}): Tensor<ShapeOf<T>> {
+  return clamp(x, { min, max });
+}
+
+/** x where the condition (bool) holds, y elsewhere; all three broadcast. */
+export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
+  return apply('where', [condition, ...operands('where', x, y, condition).slice(0, 2)], {})[0];
+}
+
+const LARGEST = 3.4028234663852886e38;
+
+/** x with NaN and infinities replaced, by default by 0 and by the largest and smallest numbers of f32. */
+export function nanToNum(
+  x: Tensor,
+  { nan = 0, posinf = LARGEST, neginf = -LARGEST }: { nan?: number; posinf?: number; neginf?: number } = {},
+): Tensor {
+  if (!isFloat(x.dtype)) return x;
+  const finite = where(eq(x, Number.POSITIVE_INFINITY), posinf, where(eq(x, Number.NEGATIVE_INFINITY), neginf, x));
+  return where(isNan(x), nan, finite);
+}
+
+/** Another dtype; floats are cut towards zero, and everything but 0 is true. */
+export function cast<T extends Tensor>(x: T, dtype: DType): Tensor<ShapeOf<T>> {
+  return x.dtype === dtype ? x : apply('cast', [x], { dtype })[0];
+}
