@@ -1,5 +1,14 @@
 import { defineKernel } from '../contract.ts';
-import { adamw as adamwSource } from '../generated/wgsl.ts';
+import { adamw as adamwSource, increment as incrementSource } from '../generated/wgsl.ts';
+
+/** A counter on the GPU. */
+export const increment = defineKernel({
+  name: 'increment',
+  source: incrementSource,
+  bindings: { value: 'readWrite' },
+  parameters: { offset: 'u32' },
+  constants: {},
+});
 
 /** AdamW over an arena, in place. */
 export const adamw = defineKernel({
@@ -8,20 +17,23 @@ export const adamw = defineKernel({
   bindings: {
     gradients: 'read',
     squaredNorm: 'read',
+    rate: 'read',
+    steps: 'read',
     parameters: 'readWrite',
     firstMoment: 'readWrite',
     secondMoment: 'readWrite',
   },
   parameters: {
     size: 'u32',
-    learningRate: 'f32',
     beta1: 'f32',
     beta2: 'f32',
     eps: 'f32',
     weightDecay: 'f32',
-    correction1: 'f32',
-    correction2: 'f32',
+    logBeta1: 'f32',
+    logBeta2: 'f32',
     clipNorm: 'f32',
+    rateOffset: 'u32',
+    stepsOffset: 'u32',
   },
   constants: {},
 });

@@ -5,7 +5,7 @@ import { philox as philoxSource } from '../generated/wgsl.ts';
 export const philox = defineKernel({
   name: 'philox',
   source: philoxSource,
-  bindings: { x: 'read', out: 'readWrite' },
+  bindings: { x: 'read', steps: 'read', out: 'readWrite' },
   parameters: {
     size: 'u32',
     seedLow: 'u32',
@@ -16,6 +16,11 @@ export const philox = defineKernel({
     scale: 'f32',
     shift: 'f32',
     high: 'f32',
+    stepOffset: 'u32',
   },
-  constants: { DISTRIBUTION: 'const DISTRIBUTION = 0u;', Element: 'alias Element = f32;' },
+  constants: {
+    DISTRIBUTION: 'const DISTRIBUTION = 0u;',
+    STEPPED: 'const STEPPED = false;',
+    Element: 'alias Element = f32;',
+  },
 });

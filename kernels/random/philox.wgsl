@@ -1,7 +1,8 @@
 // Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011).
 // Element i takes word i % 4 of the block whose counter is (i / 4, 0, stream) and whose key is the seed, so a draw
 // depends on seed, stream and index alone: not on the adapter, the grid or what was drawn before.
-// In front: DISTRIBUTION (0 uniform in [0, 1), 1 standard normal, 2 dropout of x); Element, the type in memory.
+// In front: STEPPED (whether steps[0] * 2^20 is added to the stream, so that a replayed draw is a fresh one), DISTRIBUTION
+// (0 uniform in [0, 1), 1 standard normal, 2 dropout of x); Element, the type in memory.
 struct Params {
   size: u32,
   seedLow: u32,
@@ -14,10 +15,12 @@ struct Params {
   shift: f32,
   // Uniform: what draws must stay below, or what would be rounded to that in memory.
   high: f32,
+  stepOffset: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Element>;
-@group(0) @binding(2) var<storage, read_write> out: array<Element>;
+@group(0) @binding(2) var<storage, read> steps: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<Element>;
 
 fn multiplyHigh(a: u32, b: u32) -> u32 {
   let al = a & 0xffffu;
@@ -53,8 +56,14 @@ fn unit(bits: vec4<u32>) -> vec4<f32> {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let block = id.x + id.y * groups.x * 64u;
   if (block * 4u >= params.size) { return; }
+  var stream = vec2<u32>(params.streamLow, params.streamHigh);
+  if (STEPPED) {
+    let step = steps[params.stepOffset];
+    stream.x += step << 20u;
+    stream.y += (step >> 12u) + select(0u, 1u, stream.x < params.streamLow);
+  }
   let bits = philox(
-    vec4<u32>(block, 0u, params.streamLow, params.streamHigh),
+    vec4<u32>(block, 0u, stream),
     vec2<u32>(params.seedLow, params.seedHigh),
   );
   let u = unit(bits);

@@ -72,16 +72,21 @@ function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }
   }
   if (!outputs.some(carriesGradient)) return;
   const saved: Tensor[] = [];
-  const keep = (tensors: readonly Tensor[], wanted: boolean) => {
-    if (!wanted) return tensors;
-    const own = retainAll(tensors);
-    saved.push(...own);
-    return own;
-  };
+  const { saves } = rule;
+  const keep = (tensors: readonly Tensor[], wanted: (i: number) => boolean) =>
+    tensors.map((tensor, i) => {
+      if (!wanted(i)) return tensor;
+      const own = tensor.retain();
+      saved.push(own);
+      return own;
+    });
   const entry = {
     name,
-    inputs: keep(inputs, rule.saves === 'inputs' || rule.saves === 'both'),
-    outputs: keep(outputs, rule.saves === 'outputs' || rule.saves === 'both'),
+    inputs: keep(
+      inputs,
+      (i) => saves === 'inputs' || saves === 'both' || (typeof saves === 'object' && saves.includes(i)),
+    ),
+    outputs: keep(outputs, () => saves === 'outputs' || saves === 'both'),
     saved,
     vjp(gradients: Gradients, needs: readonly boolean[]): Gradients {
       const gradient = gradients[0] ?? zeros(entry.outputs[0].shape, { device: gradients.find(Boolean)!.device });

@@ -172,19 +172,21 @@ for (const [what, [body, ...parts]] of Object.entries(misuses)) {
   });
 }
 
-const adamw = { learningRate: 1e-3, beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, step: 1, clipNorm: 1 };
+const adamw = { beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, clipNorm: 1 };
 
 test('adamw wants dense vectors of one length and one norm', () => {
   const v = () => f32(4);
   const norms = f32(3);
   const wrong: [t.Tensor[], string][] = [
-    [[v(), norms, v(), v(), v()], '[3]'],
-    [[v(), norms.sliceAxis(0, 1, 2), v(), v(), v()], 'offset'],
-    [[v(), i32(), v(), v(), v()], 'i32'],
-    [[v(), f32(), f32(5), v(), v()], '[5]'],
-    [[v(), f32(), f32(8).sliceAxis(0, 4), v(), v()], 'offset'],
-    [[v(), f32(), f32(8).sliceAxis(0, 0, 8, 2), v(), v()], 'dense'],
-    [[v(), f32(), v(), i32(4), v()], 'i32[4]'],
+    [[v(), norms, f32(), f32(), v(), v(), v()], 'squared norm is [3]'],
+    [[v(), norms.sliceAxis(0, 1, 2), f32(), f32(), v(), v(), v()], 'offset'],
+    [[v(), i32(), f32(), f32(), v(), v(), v()], 'i32'],
+    [[v(), f32(), norms, f32(), v(), v(), v()], 'learning rate is [3]'],
+    [[v(), f32(), f32(), i32(), v(), v(), v()], 'step is i32'],
+    [[v(), f32(), f32(), f32(), f32(5), v(), v()], '[5]'],
+    [[v(), f32(), f32(), f32(), f32(8).sliceAxis(0, 4), v(), v()], 'offset'],
+    [[v(), f32(), f32(), f32(), f32(8).sliceAxis(0, 0, 8, 2), v(), v()], 'dense'],
+    [[v(), f32(), f32(), f32(), v(), i32(4), v()], 'i32[4]'],
   ];
   for (const [inputs, part] of wrong) {
     assert.throws(

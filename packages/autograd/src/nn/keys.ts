@@ -1,4 +1,4 @@
-import type { RandomKey } from '@dawnchorus/tensor';
+import type { RandomKey, Tensor } from '@dawnchorus/tensor';
 
 /** Hands out one stream of random numbers after another. */
 export interface KeySequence {
@@ -11,14 +11,18 @@ const STREAMS_PER_STEP = 2 ** 20;
 /**
  * The keys of one training step: they depend on seed, step and order alone, so a run that is stopped and resumed draws
  * what the unbroken one would have drawn.
+ *
+ * @param step a whole number; or a u32 tensor of one element, which a compiled step takes as an argument. Both give the
+ *   same draws.
  */
-export function keySequence(seed: number, step = 0): KeySequence {
+export function keySequence(seed: number, step: number | Tensor = 0): KeySequence {
   let count = 0;
   return {
     next() {
       if (count >= STREAMS_PER_STEP)
         throw new RangeError(`keySequence: more than ${STREAMS_PER_STEP} draws in one step`);
-      return { seed, stream: step * STREAMS_PER_STEP + count++ };
+      if (typeof step === 'number') return { seed, stream: step * STREAMS_PER_STEP + count++ };
+      return { seed, stream: count++, step };
     },
   };
 }

@@ -1,4 +1,4 @@
-import { type AttributesOf, apply, dropout, matmul, transpose } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, matmul, transpose } from '@dawnchorus/tensor';
 import { normRules } from './norms.ts';
 import { onlyIf, rule, unbroadcast } from './rule.ts';
 
@@ -29,5 +29,7 @@ export const layerRules = {
   ),
 
   // The same key draws the same mask.
-  dropout: rule<AttributesOf<'dropout'>>('nothing', (g, { attributes }) => [dropout(g, attributes)]),
+  dropout: rule<AttributesOf<'dropout'>>([1], (g, { inputs: [, ...step], attributes }) =>
+    apply('dropout', [g, ...step], attributes),
+  ),
 };

@@ -27,8 +27,8 @@ export interface RuleContext<A> {
  * itself.
  */
 export interface Rule<A> {
-  /** What must stay in memory until the backward pass. */
-  readonly saves: 'nothing' | 'inputs' | 'outputs' | 'both';
+  /** What must stay in memory until the backward pass; a list names single inputs. */
+  readonly saves: 'nothing' | 'inputs' | 'outputs' | 'both' | readonly number[];
   vjp(gradient: Tensor, context: RuleContext<A>): readonly (Tensor | undefined)[];
 }
 

@@ -245,7 +245,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const metricsPath = join(out, 'metrics.jsonl');
   if (state && resumeFrom) {
     await loadCheckpoint(resumeFrom, parts());
-    trainer.optimizer.stepCount = state.optimizerSteps;
+    trainer.optimizer.setSteps(state.optimizerSteps);
     done = state.step;
     log(`resuming after step ${done}`);
   }
@@ -256,11 +256,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   );
 
   const metrics = openMetricsLog(metricsPath);
-  const save = (step: number) =>
+  const save = async (step: number) =>
     saveCheckpoint(out, parts(), {
       step,
       stopAt,
-      optimizerSteps: trainer.optimizer.stepCount,
+      optimizerSteps: await trainer.optimizer.steps.item(),
       config,
       data: options.data,
       files: dataset.files.map((file) => relative(folders.train, file.path)),

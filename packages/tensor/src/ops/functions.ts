@@ -261,7 +261,8 @@ export function uniform<const S extends Shape>(
   shape: S,
   { low = 0, high = 1, ...key }: DrawOptions & { low?: number; high?: number },
 ): Tensor<Literal<S>> {
-  return apply('uniform', [], { shape: [...shape], low, high, ...key, device: getDefault(key) })[0];
+  const { step, device = step?.device ?? getDefaultDevice(), ...stream } = key;
+  return apply('uniform', step ? [step] : [], { shape: [...shape], low, high, ...stream, device })[0];
 }
 
 /** Normal draws by Philox; `seed` and `stream` name them. */
@@ -269,16 +270,13 @@ export function normal<const S extends Shape>(
   shape: S,
   { mean: centre = 0, std = 1, ...key }: DrawOptions & { mean?: number; std?: number },
 ): Tensor<Literal<S>> {
-  return apply('normal', [], { shape: [...shape], mean: centre, std, ...key, device: getDefault(key) })[0];
-}
-
-function getDefault({ device }: DrawOptions): Device {
-  return device ?? getDefaultDevice();
+  const { step, device = step?.device ?? getDefaultDevice(), ...stream } = key;
+  return apply('normal', step ? [step] : [], { shape: [...shape], mean: centre, std, ...stream, device })[0];
 }
 
 /** Zeroes elements with probability p and scales the rest by 1 / (1 - p); p = 0 returns x itself. */
-export function dropout<T extends Tensor>(x: T, { p, ...key }: RandomKey & { p: number }): Tensor<ShapeOf<T>> {
-  return p === 0 ? x : apply('dropout', [x], { p, ...key })[0];
+export function dropout<T extends Tensor>(x: T, { p, step, ...key }: RandomKey & { p: number }): Tensor<ShapeOf<T>> {
+  return p === 0 ? x : apply('dropout', step ? [x, step] : [x], { p, ...key })[0];
 }
 
 /** Nearest row of codebook [codes, dimension] for each row of x, and x less that row. No gradient. */

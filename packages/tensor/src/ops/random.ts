@@ -3,16 +3,30 @@ import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { float16Bits, float16Value } from '../half.ts';
 import { gridFor } from '../kernel/recorder.ts';
-import { checkShape } from '../shape.ts';
+import { checkShape, formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectFloat, scalar } from './arguments.ts';
+import { expectDtype, expectFloat, scalar } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
-/** Names one stream of draws: the same seed and stream give the same numbers, anywhere. Whole numbers below 2^53. */
-export interface RandomKey {
+interface Stream {
   seed: number;
   stream: number;
+}
+
+/** Names one stream of draws: the same seed and stream give the same numbers, anywhere. Whole numbers below 2^53. */
+export interface RandomKey extends Stream {
+  /**
+   * The number of a training step, a u32 tensor of one element: adds 2^20 times itself to the stream. A compiled function
+   * that takes it as an argument draws anew in each call, where plain numbers would be those of the trace.
+   */
+  step?: Tensor;
+}
+
+function expectStep(name: string, step: Tensor | undefined): void {
+  if (!step) return;
+  expectDtype(name, 'the step', step, 'u32');
+  if (step.size !== 1) throw new RangeError(`${name}: the step is ${formatShape(step.shape)}; expected one element`);
 }
 
 const words = (value: number) => ({ low: value >>> 0, high: Math.floor(value / 2 ** 32) >>> 0 });
@@ -20,8 +34,9 @@ const words = (value: number) => ({ low: value >>> 0, high: Math.floor(value / 2
 function runPhilox(
   device: Device,
   x: Tensor | undefined,
+  step: Tensor | undefined,
   out: Tensor,
-  key: RandomKey,
+  key: Stream,
   distribution: 0 | 1 | 2,
   scale: number,
   shift: number,
@@ -31,13 +46,15 @@ function runPhilox(
   const stream = words(key.stream);
   // The kernel binds an input for dropout; draws from nothing bind a scalar that they do not read.
   const input = x ?? scalar(device, 0, out.dtype);
+  const steps = step ?? scalar(device, 0, 'u32');
   device.recorder.dispatch({
     kernel: kernels.philox,
     constants: {
       DISTRIBUTION: `const DISTRIBUTION = ${distribution}u;`,
+      STEPPED: `const STEPPED = ${step !== undefined};`,
       Element: `alias Element = ${wgslType[out.dtype]};`,
     },
-    buffers: [input.storage.buffer, out.storage.buffer],
+    buffers: [input.storage.buffer, steps.storage.buffer, out.storage.buffer],
     parameters: {
       size: out.size,
       seedLow: seed.low,
@@ -48,12 +65,13 @@ function runPhilox(
       scale,
       shift,
       high,
+      stepOffset: steps.offset,
     },
     grid: gridFor(Math.ceil(out.size / 4)),
   });
 }
 
-interface DrawAttributes extends RandomKey {
+interface DrawAttributes extends Stream {
   shape: readonly number[];
   /** f32 by default; halves are the same draws, rounded. */
   dtype?: 'f32' | 'f16';
@@ -74,39 +92,42 @@ function neighbour(half: number, direction: 1 | -1): number {
   return float16Value(half > 0 === direction > 0 ? bits + 1 : bits - 1);
 }
 
-/** Uniform in [low, high). */
+/** Uniform in [low, high). Input: the step, if any. */
 const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
-  infer(_inputs, { shape, low, high, dtype = 'f32' }) {
+  infer([step], { shape, low, high, dtype = 'f32' }) {
+    expectStep('uniform', step);
     checkShape(shape, 'uniform');
     if (!(low <= high)) throw new RangeError(`uniform: the bounds ${low} and ${high} leave nothing between them`);
     return [{ dtype, shape }];
   },
-  run(device, _inputs, [out], { low, high, ...key }) {
+  run(device, [step], [out], { low, high, ...key }) {
     const bound = out.dtype === 'f16' ? roundsTo(high) : high;
-    runPhilox(device, undefined, out, key, 0, high - low, low, bound);
+    runPhilox(device, undefined, step, out, key, 0, high - low, low, bound);
   },
 });
 
-/** Normal with the given mean and standard deviation. */
+/** Normal with the given mean and standard deviation. Input: the step, if any. */
 const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
-  infer(_inputs, { shape, dtype = 'f32' }) {
+  infer([step], { shape, dtype = 'f32' }) {
+    expectStep('normal', step);
     checkShape(shape, 'normal');
     return [{ dtype, shape }];
   },
-  run(device, _inputs, [out], { mean, std, ...key }) {
-    runPhilox(device, undefined, out, key, 1, std, mean);
+  run(device, [step], [out], { mean, std, ...key }) {
+    runPhilox(device, undefined, step, out, key, 1, std, mean);
   },
 });
 
-/** Zeroes each element with probability p and scales the rest by 1 / (1 - p). */
-const dropout = kernelOp<RandomKey & { p: number }>({
-  infer([x], { p }) {
+/** Zeroes each element with probability p and scales the rest by 1 / (1 - p). Inputs: x, and the step, if any. */
+const dropout = kernelOp<Stream & { p: number }>({
+  infer([x, step], { p }) {
+    expectStep('dropout', step);
     expectFloat('dropout', 'the input', x);
     if (!(p >= 0 && p < 1)) throw new RangeError(`dropout: probability ${p} is not in [0, 1)`);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
   run(device, inputs, [out], { p, ...key }) {
-    withDense(device, inputs, ([x]) => runPhilox(device, x, out, key, 2, 1 / (1 - p), p));
+    withDense(device, inputs, ([x, step]) => runPhilox(device, x, step, out, key, 2, 1 / (1 - p), p));
   },
 });
 

@@ -6,29 +6,33 @@ import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
 export interface AdamWAttributes {
-  learningRate: number;
   beta1: number;
   beta2: number;
   eps: number;
   weightDecay: number;
-  /** From 1. */
-  step: number;
   /** Clip the gradient to this global norm; 0 for never. */
   clipNorm: number;
 }
 
 /**
- * One AdamW step in place. Inputs: gradients, squared global norm (scalar), parameters, first and second moment, all
- * dense vectors of one length but the norm. Skipped on the GPU when the norm is not finite. No outputs.
+ * One AdamW step in place. Inputs: gradients, squared global norm, learning rate, number of the step from 1 (three
+ * scalars), parameters, first and second moment (dense vectors of one length). Skipped on the GPU when the norm is not
+ * finite. No outputs.
  */
 const adamw = kernelOp<AdamWAttributes>({
-  mutates: [2, 3, 4],
+  mutates: [4, 5, 6],
   infer(inputs) {
-    const [gradients, norm, ...state] = inputs;
-    expectDtype('adamw', 'the squared norm', norm, 'f32');
-    if (norm.size !== 1 || norm.offset !== 0) {
-      throw new RangeError(`adamw: the squared norm is ${formatShape(norm.shape)}; expected one element at offset 0`);
+    const [gradients, norm, rate, steps, ...state] = inputs;
+    for (const [role, scalar] of [
+      ['the squared norm', norm],
+      ['the learning rate', rate],
+      ['the number of the step', steps],
+    ] as const) {
+      expectDtype('adamw', role, scalar, 'f32');
+      if (scalar.size !== 1)
+        throw new RangeError(`adamw: ${role} is ${formatShape(scalar.shape)}; expected one element`);
     }
+    if (norm.offset !== 0) throw new RangeError('adamw: the squared norm must lie at offset 0');
     for (const tensor of [gradients, ...state]) {
       expectDtype('adamw', 'an input', tensor, 'f32');
       if (tensor.size !== gradients.size || !tensor.contiguous || tensor.offset !== 0) {
@@ -45,16 +49,37 @@ const adamw = kernelOp<AdamWAttributes>({
       buffers: inputs.map((input) => input.storage.buffer),
       parameters: {
         size: inputs[0].size,
-        learningRate: a.learningRate,
         beta1: a.beta1,
         beta2: a.beta2,
         eps: a.eps,
         weightDecay: a.weightDecay,
-        correction1: 1 - a.beta1 ** a.step,
-        correction2: 1 - a.beta2 ** a.step,
+        // beta = 0 forgets at once: a step is then as good as infinitely many.
+        logBeta1: Math.max(Math.log(a.beta1), -1e30),
+        logBeta2: Math.max(Math.log(a.beta2), -1e30),
         clipNorm: a.clipNorm,
+        rateOffset: inputs[2].offset,
+        stepsOffset: inputs[3].offset,
       },
       grid: gridFor(inputs[0].size),
+    });
+  },
+});
+
+/** Adds one to an f32 scalar, in place: the number of the step. No outputs. */
+const increment = kernelOp<Record<never, never>>({
+  mutates: [0],
+  infer([value]) {
+    expectDtype('increment', 'the counter', value, 'f32');
+    if (value.size !== 1)
+      throw new RangeError(`increment: the counter is ${formatShape(value.shape)}; expected one element`);
+    return [];
+  },
+  run(device, [value]) {
+    device.recorder.dispatch({
+      kernel: optimizer.increment,
+      buffers: [value.storage.buffer],
+      parameters: { offset: value.offset },
+      grid: [1, 1, 1],
     });
   },
 });
@@ -88,4 +113,4 @@ const nearestCode = kernelOp<Record<never, never>>({
   },
 });
 
-export const otherTraining = { adamw, nearestCode };
+export const otherTraining = { adamw, increment, nearestCode };

@@ -1,7 +1,7 @@
 import { type AdamWAttributes, apply, type DType } from '../../src/index.ts';
 import { arrayOf, between, drawn, integer, pick, type Random } from '../arbitraries.ts';
 import { device, floats } from '../device.ts';
-import { build, isWhole, store } from '../reference/array.ts';
+import { build, isWhole, type NDArray, store } from '../reference/array.ts';
 import * as random from '../reference/random.ts';
 import * as training from '../reference/training.ts';
 import type { OpCases } from './case.ts';
@@ -12,9 +12,16 @@ const key = (draw: Random) => ({
   stream: pick(draw, [0, 7, 2 ** 32 + 5]),
 });
 
+/** Half of the draws take the number of a step from a tensor. */
+const steps = (draw: Random) =>
+  draw() < 0.5 ? [] : [build([], 'u32', () => pick(draw, [0, 1, 4095, 4096, 1_000_003, 2 ** 32 - 1]))];
+
+const stepped = <A extends { stream: number }>(attributes: A, step: NDArray | undefined): A =>
+  step ? { ...attributes, stream: attributes.stream + step.data[0] * 2 ** 20 } : attributes;
+
 const shaped = { largest: 300 };
 
-export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'nearestCode'> = {
+export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'increment' | 'nearestCode'> = {
   full: {
     draws: drawn({}, (shape, draw) => {
       const dtype = pick<DType>(draw, [...floats, 'i32', 'u32', 'bool']);
@@ -27,17 +34,17 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
     draws: drawn(shaped, (shape, draw) => {
       const low = between(-5, 5)(draw);
       return {
-        inputs: [],
+        inputs: steps(draw),
         attributes: { shape, low, high: low + between(0.1, 5)(draw), dtype: pick(draw, floats), device, ...key(draw) },
       };
     }),
-    reference: (_, attributes) => [random.uniform(attributes)],
+    reference: ([step], attributes) => [random.uniform(stepped(attributes, step))],
     // Draw, product and sum round one after the other.
     tolerance: { relative: 1e-6, absolute: 1e-6 },
   },
   normal: {
     draws: drawn(shaped, (shape, draw) => ({
-      inputs: [],
+      inputs: steps(draw),
       attributes: {
         shape,
         mean: between(-5, 5)(draw),
@@ -47,16 +54,16 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
         ...key(draw),
       },
     })),
-    reference: (_, attributes) => [random.normal(attributes)],
+    reference: ([step], attributes) => [random.normal(stepped(attributes, step))],
     // cos and sin are exact to 2^-11 at worst by WGSL's promise; the tail multiplies that by std and a radius below 6.
     tolerance: { relative: 1e-5, absolute: 3 * 6 * 2 ** -11 },
   },
   dropout: {
     draws: drawn({ largest: 500 }, (shape, draw) => ({
-      inputs: [arrayOf(shape, draw)],
+      inputs: [arrayOf(shape, draw), ...steps(draw)],
       attributes: { p: pick(draw, [0, 0.1, 0.5, 0.9]), ...key(draw) },
     })),
-    reference: ([x], attributes) => [random.dropout(x, attributes)],
+    reference: ([x, step], attributes) => [random.dropout(x, stepped(attributes, step))],
   },
   adamw: {
     presented: false,
@@ -66,32 +73,47 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
       const norm = gradients.data.reduce((sum, g) => sum + g * g, 0);
       const squaredNorm = draw() < 0.2 ? pick(draw, [Number.NaN, Number.POSITIVE_INFINITY]) : Math.fround(norm);
       const attributes: AdamWAttributes = {
-        learningRate: pick(draw, [1e-3, 0.1]),
         beta1: pick(draw, [0, 0.9]),
         beta2: pick(draw, [0.98, 0.999]),
         eps: pick(draw, [1e-8, 1e-6]),
         weightDecay: pick(draw, [0, 0.01]),
-        step: integer(draw, 1, 20),
         clipNorm: pick(draw, [0, 1, 1e6]),
       };
       const moments = [arrayOf(shape, draw, between(-1, 1)), arrayOf(shape, draw, between(0, 2))];
       return {
-        inputs: [gradients, build([], 'f32', () => squaredNorm), arrayOf(shape, draw), ...moments],
+        inputs: [
+          gradients,
+          build([], 'f32', () => squaredNorm),
+          build([], 'f32', () => Math.fround(pick(draw, [1e-3, 0.1]))),
+          build([], 'f32', () => pick(draw, [1, 2, 20, 1000, 100_000])),
+          arrayOf(shape, draw),
+          ...moments,
+        ],
         attributes,
       };
     }),
     // In place: what comes back are parameters and moments.
     run: (inputs, attributes) => {
       apply('adamw', inputs, attributes);
-      return inputs.slice(2);
+      return inputs.slice(4);
     },
     reference: (inputs, attributes) =>
       training.adamw(inputs, attributes).map((data, i) => ({
-        ...inputs[2 + i],
+        ...inputs[4 + i],
         data,
         // Differences of terms of the size of the old values; 1 - beta is rounded in f32, at 0.999 to 3e-5 of itself.
-        scale: data.map((_, j) => Math.abs(inputs[2 + i].data[j]) + 1),
+        scale: data.map((_, j) => Math.abs(inputs[4 + i].data[j]) + 1),
       })),
+  },
+  increment: {
+    presented: false,
+    half: false,
+    draws: drawn({}, (_, draw) => ({ inputs: [build([], 'f32', () => integer(draw, 0, 1000))], attributes: {} })),
+    run: (inputs) => {
+      apply('increment', inputs, {});
+      return [...inputs];
+    },
+    reference: ([x]) => [{ ...x, data: x.data.map((value) => value + 1) }],
   },
   nearestCode: {
     draws: drawn({ minRank: 2, maxRank: 2 }, ([rows, dimension], draw) => {

@@ -3,7 +3,7 @@ import type { NDArray } from './array.ts';
 
 /** The new parameters, first and second moments. Nothing moves when the norm is not finite. */
 export function adamw(inputs: readonly NDArray[], a: AdamWAttributes): Float64Array[] {
-  const [gradients, squaredNorm, ...state] = inputs.map((input) => input.data);
+  const [gradients, squaredNorm, [learningRate], [step], ...state] = inputs.map((input) => input.data);
   const [parameters, first, second] = state.map((data) => data.slice());
   if (!Number.isFinite(squaredNorm[0])) return [parameters, first, second];
   const clip = a.clipNorm > 0 ? Math.min(1, a.clipNorm / (Math.sqrt(squaredNorm[0]) + 1e-6)) : 1;
@@ -11,9 +11,9 @@ export function adamw(inputs: readonly NDArray[], a: AdamWAttributes): Float64Ar
     const g = raw * clip;
     first[i] = a.beta1 * first[i] + (1 - a.beta1) * g;
     second[i] = a.beta2 * second[i] + (1 - a.beta2) * g * g;
-    const m = first[i] / (1 - a.beta1 ** a.step);
-    const v = second[i] / (1 - a.beta2 ** a.step);
-    parameters[i] -= a.learningRate * a.weightDecay * parameters[i] + (a.learningRate * m) / (Math.sqrt(v) + a.eps);
+    const m = first[i] / (1 - a.beta1 ** step);
+    const v = second[i] / (1 - a.beta2 ** step);
+    parameters[i] -= learningRate * a.weightDecay * parameters[i] + (learningRate * m) / (Math.sqrt(v) + a.eps);
   });
   return [parameters, first, second];
 }
