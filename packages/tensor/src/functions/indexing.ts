@@ -1,0 +1,52 @@
+import { apply } from '../apply.ts';
+import { formatShape, normaliseAxis } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import { add } from './elementwise.ts';
+import { unsqueeze } from './views.ts';
+
+/** The rows of `axis` that `index` [n] (i32) names. An index outside the axis reads NaN. */
+export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
+  return apply('indexSelect', [x, index], { axis: normaliseAxis(axis, x.rank, 'indexSelect') })[0];
+}
+
+/** Adding would otherwise stretch a source, or x, of extent 1. */
+function checkSource(name: string, x: Tensor, source: Tensor, axis: number): void {
+  if (source.rank !== x.rank || source.shape.some((extent, d) => d !== axis && extent !== x.shape[d])) {
+    throw new RangeError(
+      `${name}: the source ${formatShape(source.shape)} must equal ${formatShape(x.shape)} in every axis but ${axis}`,
+    );
+  }
+}
+
+/** x with the rows of `source` added where `index` [n] (i32) says. Deterministic; indices outside the axis are left out. */
+export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'indexAdd');
+  checkSource('indexAdd', x, source, d);
+  return add(x, apply('indexAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
+}
+
+/** One index (i32) an element along `axis`; index has x's shape but for that axis. */
+export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
+  return apply('gather', [x, index], { axis: normaliseAxis(axis, x.rank, 'gather') })[0];
+}
+
+/** x with `source` added at `index` along `axis`: the transpose of gather. Deterministic. */
+export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+  const d = normaliseAxis(axis, x.rank, 'scatterAdd');
+  checkSource('scatterAdd', x, source, d);
+  return add(x, apply('scatterAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
+}
+
+/** Joins tensors along an existing axis. */
+export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+  if (tensors.length === 0) throw new RangeError('concat: no tensors were given');
+  return apply('concat', tensors, { axis: normaliseAxis(axis, tensors[0].rank, 'concat') })[0];
+}
+
+/** Joins tensors of one shape along a new axis. */
+export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  return concat(
+    tensors.map((x) => unsqueeze(x, axis)),
+    axis,
+  );
+}
