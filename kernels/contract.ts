@@ -9,8 +9,14 @@
 /** A field of `Params`. `u32x8` is `array<vec4<u32>, 2>`: up to eight dimensions or strides. */
 export type ParameterType = 'u32' | 'f32' | 'u32x8';
 
+/**
+ * Fields of kernels whose grid may be longer than one dispatch can be: the workgroup at which a dispatch starts, to be
+ * added to its own. The recorder fills them in and splits the grid.
+ */
+export const gridStart = { groupX: 'u32', groupY: 'u32', groupZ: 'u32' } as const;
+
 export type ParameterValues<P extends Record<string, ParameterType>> = {
-  [K in keyof P]: P[K] extends 'u32x8' ? readonly number[] : number;
+  [K in Exclude<keyof P, keyof typeof gridStart>]: P[K] extends 'u32x8' ? readonly number[] : number;
 };
 
 export interface Kernel<P extends Record<string, ParameterType> = Record<string, ParameterType>> {

@@ -14,6 +14,9 @@ struct Params {
   groups: u32,
   yOffset: u32,
   weightOffset: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> y: array<YElement>;
@@ -25,7 +28,8 @@ fn load(base: u32, t: u32) -> f32 {
 }
 
 @compute @workgroup_size(16, 4)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+  let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(16u, 4u, 1u);
   let perGroup = params.channels / params.groups;
   let yPerGroup = params.yChannels / params.groups;
   let tiles = (perGroup + 3u) / 4u;

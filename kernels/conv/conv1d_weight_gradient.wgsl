@@ -16,6 +16,9 @@ struct Params {
   chunk: u32,
   xOffset: u32,
   gradOffset: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<XElement>;
@@ -31,7 +34,8 @@ fn store(at: u32, count: u32, values: vec4<f32>) {
 }
 
 @compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+  let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(8u, 8u, 1u);
   let perGroup = params.outChannels / params.groups;
   let inPerGroup = params.inChannels / params.groups;
   let columns = inPerGroup * params.kernel;

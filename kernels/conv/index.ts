@@ -1,4 +1,4 @@
-import { defineKernel, emit } from '../contract.ts';
+import { defineKernel, emit, gridStart } from '../contract.ts';
 import {
   conv1d as conv1dSource,
   conv1dTranspose as transposeSource,
@@ -22,6 +22,7 @@ export const conv1d = defineKernel({
     groups: 'u32',
     xOffset: 'u32',
     weightOffset: 'u32',
+    ...gridStart,
   },
   constants: {
     PADDED: 'const PADDED = true;',
@@ -49,6 +50,7 @@ export const conv1dTranspose = defineKernel({
     groups: 'u32',
     yOffset: 'u32',
     weightOffset: 'u32',
+    ...gridStart,
   },
   constants: {
     YElement: 'alias YElement = f32;',
@@ -77,6 +79,7 @@ export const conv1dWeightGradient = defineKernel({
     chunk: 'u32',
     xOffset: 'u32',
     gradOffset: 'u32',
+    ...gridStart,
   },
   constants: {
     XElement: 'alias XElement = f32;',

@@ -1,4 +1,4 @@
-import { defineKernel, emit } from '../contract.ts';
+import { defineKernel, emit, gridStart } from '../contract.ts';
 import { matmulRegister as registerSource, matmulTiled as tiledSource } from '../generated/wgsl.ts';
 
 const constants = {
@@ -23,7 +23,7 @@ const parameters = {
   aBatchInner: 'u32',
   bBatchOuter: 'u32',
   bBatchInner: 'u32',
-  batchStart: 'u32',
+  ...gridStart,
 } as const;
 
 /** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */

@@ -18,8 +18,9 @@ struct Params {
   aBatchInner: u32,
   bBatchOuter: u32,
   bBatchInner: u32,
-  // Batches beyond what a grid is deep come in several dispatches.
-  batchStart: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
@@ -36,11 +37,12 @@ fn store(row: u32, column: u32, at: u32, left: vec4<f32>, right: vec4<f32>) {
 }
 
 @compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+  let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(8u, 8u, 1u);
   let row = id.y * 8u;
   let column = id.x * 8u;
   if (row >= params.m || column >= params.n) { return; }
-  let batch = id.z + params.batchStart;
+  let batch = id.z;
   let outer = batch / params.batchInner;
   let inner = batch % params.batchInner;
   // Rows and columns past the edge read the last one and are not stored.

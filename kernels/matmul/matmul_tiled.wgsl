@@ -16,8 +16,9 @@ struct Params {
   aBatchInner: u32,
   bBatchOuter: u32,
   bBatchInner: u32,
-  // Batches beyond what a grid is deep come in several dispatches.
-  batchStart: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
@@ -31,13 +32,14 @@ var<workgroup> bTile: array<array<f32, TILE>, STEP>;
 
 @compute @workgroup_size(16, 8)
 fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(workgroup_id) own: vec3<u32>,
   @builtin(local_invocation_id) local: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  let group = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
   let rowStart = group.y * TILE;
   let columnStart = group.x * TILE;
-  let batch = group.z + params.batchStart;
+  let batch = group.z;
   let aBase = params.aOffset + (batch / params.batchInner) * params.aBatchOuter + (batch % params.batchInner) * params.aBatchInner;
   let bBase = params.bOffset + (batch / params.batchInner) * params.bBatchOuter + (batch % params.batchInner) * params.bBatchInner;
   var c: array<vec4<f32>, 8>;

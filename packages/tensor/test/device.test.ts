@@ -2,7 +2,7 @@ import { elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { adapterLine } from '../src/device/adapters.ts';
-import { add, getDefaultDevice, linearGrid, openDevice, Tensor, tensor, zeros } from '../src/index.ts';
+import { add, getDefaultDevice, openDevice, Tensor, tensor, zeros } from '../src/index.ts';
 import { device } from './device.ts';
 import { runModule } from './run-module.ts';
 
@@ -189,31 +189,6 @@ test('WGSL that does not compile is an error at the next await that shows the li
   });
   assert.match(await rejection(device.synchronize()), /GPU error.*let x: u32 = 1\.5/s);
   x.dispose();
-});
-
-test('a grid over the limit is an error at once', () => {
-  const x = zeros([4]);
-  const tooMany = device.limits.maxComputeWorkgroupsPerDimension + 1;
-  assert.throws(
-    () =>
-      device.recorder.dispatch({
-        kernel: elementwise.fill,
-        constants: { Element: 'alias Element = f32;' },
-        buffers: [x.storage.buffer],
-        parameters: { size: 4, bits: 0 },
-        grid: [1, tooMany, 1],
-      }),
-    /kernel fill: grid .* over this adapter's limit/,
-  );
-  x.dispose();
-});
-
-test('a long row of workgroups folds into two dimensions', () => {
-  assert.equal(linearGrid(65_535), [65_535, 1, 1]);
-  for (const count of [65_536, 65_537, 200_003, 3_000_017]) {
-    const [x, y] = linearGrid(count);
-    assert.ok(x <= 65_535 && x * y >= count && x * y < count + y, `${count} -> ${x} x ${y}`);
-  }
 });
 
 test('a process ends by itself when its work is done', async () => {

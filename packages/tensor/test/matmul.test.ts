@@ -111,7 +111,6 @@ function matmulTiled(a: TensorType, b: TensorType): TensorType {
       n,
       k,
       batchInner: batch,
-      batchStart: 0,
       aOffset: a.offset,
       bOffset: b.offset,
       aRow: a.strides[a.rank - 2],

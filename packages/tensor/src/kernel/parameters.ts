@@ -20,6 +20,7 @@ export function writeParameters(
       for (let i = 0; i < 8; i++) view.setUint32(at + 4 * i, list[i] ?? 0, true);
       at += 32;
     } else {
+      // Undefined, as gridStart's fields are where a grid needs no splitting, counts as 0.
       if (type === 'u32') view.setUint32(at, value as number, true);
       else view.setFloat32(at, value as number, true);
       at += 4;

@@ -3,12 +3,12 @@ import { isTracing } from '../graph/tracing.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Op } from '../ops/op.ts';
 import type { Tensor } from '../tensor.ts';
+import { type Grid, splitGrid } from './grid.ts';
 import { SLOT_BYTES, writeParameters } from './parameters.ts';
 import { type Constants, createPipelineCache } from './pipelines.ts';
 import type { Profiler } from './profiler.ts';
 
-/** How many workgroups along x, y and z. */
-export type Grid = readonly [number, number, number];
+export { type Grid, gridFor, linearGrid } from './grid.ts';
 
 export interface Dispatch<P extends Record<string, ParameterType>> {
   readonly kernel: Kernel<P>;
@@ -89,7 +89,8 @@ export function createRecorder(device: GPUDevice) {
     if (x * y * z === 0) return;
     const limit = device.limits.maxComputeWorkgroupsPerDimension;
     if (x > limit || y > limit || z > limit) {
-      throw new RangeError(`kernel ${work.kernel.name}: grid ${work.grid} is over this adapter's limit of ${limit}`);
+      for (const part of splitGrid(work, limit)) dispatch(part);
+      return;
     }
     // A constant that is made meanwhile is made for real.
     if (captured && isTracing()) {
@@ -189,18 +190,6 @@ export function createRecorder(device: GPUDevice) {
 }
 
 export type Recorder = ReturnType<typeof createRecorder>;
-
-/** A grid of `count` workgroups in a row, folded into two dimensions where one is too short. */
-export function linearGrid(workgroups: number, limit = 65535): Grid {
-  if (workgroups <= limit) return [workgroups, 1, 1];
-  const y = Math.ceil(workgroups / limit);
-  return [Math.ceil(workgroups / y), y, 1];
-}
-
-/** Workgroups of `threads` that cover `count` elements. */
-export function gridFor(count: number, threads = 64): Grid {
-  return linearGrid(Math.ceil(count / threads));
-}
 
 /**
  * Threads that share a row in reductions, softmax and norms. CPU drivers pay dearly for each barrier of the tree that

@@ -59,36 +59,31 @@ export const matmul = kernelOp<Record<never, never>>({
     const tiled = !device.adapter.software && m * n >= SMALLEST_TILED && sizeOf([m, n]) * count >= 4 * SMALLEST_TILED;
     // Outputs of a workgroup along either side, in both kernels.
     const tile = 64;
-    // A grid is 65535 deep at most.
-    const depth = device.limits.maxComputeWorkgroupsPerDimension;
-    for (let batchStart = 0; batchStart < count; batchStart += depth) {
-      device.recorder.dispatch({
-        kernel: tiled ? kernels.matmulTiled : kernels.matmulRegister,
-        constants: {
-          AElement: `alias AElement = ${wgslType[a.dtype]};`,
-          BElement: `alias BElement = ${wgslType[b.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
-        },
-        buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
-        parameters: {
-          m,
-          n,
-          k: a.shape[a.rank - 1],
-          batchInner: innerExtent,
-          aOffset: a.offset,
-          bOffset: b.offset,
-          aRow: a.strides[a.rank - 2],
-          aColumn: a.strides[a.rank - 1],
-          bRow: b.strides[b.rank - 2],
-          bColumn: b.strides[b.rank - 1],
-          aBatchOuter,
-          aBatchInner,
-          bBatchOuter,
-          bBatchInner,
-          batchStart,
-        },
-        grid: [Math.ceil(n / tile), Math.ceil(m / tile), Math.min(depth, count - batchStart)],
-      });
-    }
+    device.recorder.dispatch({
+      kernel: tiled ? kernels.matmulTiled : kernels.matmulRegister,
+      constants: {
+        AElement: `alias AElement = ${wgslType[a.dtype]};`,
+        BElement: `alias BElement = ${wgslType[b.dtype]};`,
+        OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+      },
+      buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+      parameters: {
+        m,
+        n,
+        k: a.shape[a.rank - 1],
+        batchInner: innerExtent,
+        aOffset: a.offset,
+        bOffset: b.offset,
+        aRow: a.strides[a.rank - 2],
+        aColumn: a.strides[a.rank - 1],
+        bRow: b.strides[b.rank - 2],
+        bColumn: b.strides[b.rank - 1],
+        aBatchOuter,
+        aBatchInner,
+        bBatchOuter,
+        bBatchInner,
+      },
+      grid: [Math.ceil(n / tile), Math.ceil(m / tile), count],
+    });
   },
 });

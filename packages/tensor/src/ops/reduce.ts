@@ -83,7 +83,8 @@ function reduceThree(
 ): void {
   const rows = inner === 1;
   let chunk = length;
-  if (rows && length > 2 * ROW_CHUNK) chunk = ROW_CHUNK;
+  // A grid is 65535 long at most.
+  if (rows && length > 2 * ROW_CHUNK) chunk = Math.max(ROW_CHUNK, Math.ceil(length / 65535));
   if (!rows && length > 2 * COLUMN_CHUNK) {
     const chunksWanted = Math.ceil(THREADS_WANTED / Math.max(1, outer * inner));
     chunk = Math.max(COLUMN_CHUNK, Math.ceil(length / chunksWanted));

@@ -1,0 +1,41 @@
+import { gridStart, type ParameterType } from '@dawnchorus/kernels';
+import type { Dispatch } from './recorder.ts';
+
+/** How many workgroups along x, y and z. */
+export type Grid = readonly [number, number, number];
+
+/** A grid of `count` workgroups in a row, folded into two dimensions where one is too short. */
+export function linearGrid(workgroups: number, limit = 65535): Grid {
+  if (workgroups <= limit) return [workgroups, 1, 1];
+  const y = Math.ceil(workgroups / limit);
+  return [Math.ceil(workgroups / y), y, 1];
+}
+
+/** Workgroups of `threads` that cover `count` elements. */
+export function gridFor(count: number, threads = 64): Grid {
+  return linearGrid(Math.ceil(count / threads));
+}
+
+/**
+ * Dispatches that together cover a grid which is longer than `limit` workgroups along some axis.
+ *
+ * @throws RangeError when the kernel cannot be told where to start (see `gridStart`).
+ */
+export function* splitGrid<P extends Record<string, ParameterType>>(
+  work: Dispatch<P>,
+  limit: number,
+): Generator<Dispatch<P>> {
+  const { kernel, grid } = work;
+  if (!Object.keys(gridStart).every((name) => name in kernel.parameters)) {
+    throw new RangeError(`kernel ${kernel.name}: grid ${grid} is over this adapter's limit of ${limit}`);
+  }
+  for (let groupZ = 0; groupZ < grid[2]; groupZ += limit) {
+    for (let groupY = 0; groupY < grid[1]; groupY += limit) {
+      for (let groupX = 0; groupX < grid[0]; groupX += limit) {
+        const part = [grid[0] - groupX, grid[1] - groupY, grid[2] - groupZ].map((rest) => Math.min(limit, rest));
+        const parameters = { ...work.parameters, groupX, groupY, groupZ };
+        yield { ...work, parameters, grid: part as unknown as Grid };
+      }
+    }
+  }
+}
