@@ -1,3 +1,8 @@
+/**
+ * Gradients of what tensors do, modules of networks (`nn`) and optimisers (`optim`).
+ *
+ * @module @dawnchorus/autograd
+ */
 export { grad, stopGradient, type ValueAndGradients, valueAndGrad } from './grad.ts';
 export { type GradcheckOptions, gradcheck } from './gradcheck.ts';
 export * as nn from './nn/index.ts';

@@ -1,3 +1,8 @@
+/**
+ * Audio: files, resampling, windows, STFT, mel and constant-Q spectra.
+ *
+ * @module @dawnchorus/dsp
+ */
 export * from './audio/index.ts';
 export { type Cqt, type CqtOptions, type CqtOutput, createCqt } from './cqt.ts';
 export {

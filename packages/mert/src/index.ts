@@ -1,3 +1,8 @@
+/**
+ * MERT: self-supervised pretraining of a music-audio transformer, its teachers, data and checkpoints.
+ *
+ * @module @dawnchorus/mert
+ */
 export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';

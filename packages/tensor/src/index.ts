@@ -1,3 +1,8 @@
+/**
+ * Tensors on WebGPU: devices, memory, operations, compilation. Shapes are written [batch, time, features]; dtypes f32, f16, i32, u32 and bool.
+ *
+ * @module @dawnchorus/tensor
+ */
 export { type Application, apply, isObserving, type Observer, observe, unobserved } from './apply.ts';
 export type { AdapterDescription } from './device/adapters.ts';
 export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
