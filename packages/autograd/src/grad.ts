@@ -6,7 +6,7 @@ import { pullBack } from './vjp.ts';
 export interface ValueAndGradients<A> {
   /** The loss: a scalar tensor. */
   value: Tensor;
-  /** One for each parameter, in order and shape. Zeros where the loss does not depend on it. */
+  /** One for each parameter, in order, shape and dtype. Zeros where the loss does not depend on it. */
   gradients: Tensor[];
   /** Whatever else `fn` returned. */
   auxiliary: A;
@@ -17,8 +17,8 @@ export interface ValueAndGradients<A> {
  * parameters. Everything else that `fn` makes is disposed, but for the tensors in what it returns as `auxiliary`.
  * Gradients can be differentiated in turn, by calls within calls.
  *
- * @param fn returns a scalar f32 loss, or `{ loss, auxiliary }`.
- * @throws RangeError when the loss is no scalar, TypeError when a parameter is not f32, and Error when the loss does not
+ * @param fn returns a scalar loss, f32 or f16, or `{ loss, auxiliary }`.
+ * @throws RangeError when the loss is no scalar, TypeError when a parameter is neither f32 nor f16, and Error when the loss does not
  * depend on any parameter.
  */
 export function valueAndGrad<A = undefined>(
@@ -34,11 +34,11 @@ export function valueAndGrad<A = undefined>(
     },
     ({ loss }, tape) => {
       if (loss.size !== 1 || !carriesGradient(loss)) {
-        throw new RangeError(`valueAndGrad: the loss is ${loss}; expected an f32 scalar, e.g. loss.mean()`);
+        throw new RangeError(`valueAndGrad: the loss is ${loss}; expected an f32 or f16 scalar, e.g. loss.mean()`);
       }
       if (!tape.tracked.has(loss.id))
         throw new Error('valueAndGrad: the loss does not depend on any of the parameters');
-      return [[loss, ones(loss.shape, { device: loss.device })]];
+      return [[loss, ones(loss.shape, { dtype: loss.dtype, device: loss.device })]];
     },
   );
   return { value: result.loss, gradients, auxiliary: result.auxiliary as A };

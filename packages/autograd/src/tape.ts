@@ -1,6 +1,7 @@
 import {
   type Application,
   add,
+  cast,
   isObserving,
   type Observer,
   observe,
@@ -89,7 +90,8 @@ function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }
     outputs: keep(outputs, () => saves === 'outputs' || saves === 'both'),
     saved,
     vjp(gradients: Gradients, needs: readonly boolean[]): Gradients {
-      const gradient = gradients[0] ?? zeros(entry.outputs[0].shape, { device: gradients.find(Boolean)!.device });
+      const [{ shape, dtype }] = entry.outputs;
+      const gradient = gradients[0] ?? zeros(shape, { dtype, device: gradients.find(Boolean)!.device });
       return rule.vjp(gradient, { inputs: entry.inputs, outputs: entry.outputs, attributes, needs, gradients });
     },
   };
@@ -133,7 +135,9 @@ export function backward(
 ): Map<number, Tensor> {
   const { entries, tracked } = tape;
   const gradients = new Map<number, Tensor>();
-  const accumulate = (id: number, gradient: Tensor) => {
+  // In the dtype of what it is the gradient of, whatever a rule made: f32 masters of f16 copies get f32.
+  const accumulate = ({ id, dtype }: Tensor, made: Tensor) => {
+    const gradient = cast(made, dtype);
     const previous = gradients.get(id);
     gradients.set(id, (previous ? add(previous, gradient) : gradient).retain());
     previous?.dispose();
@@ -144,7 +148,7 @@ export function backward(
       // The outputs are the same numbers by another name; what follows walks the entries that were made again.
       listen(tape, entry.recompute.bind(entry)).forEach((output, i) => {
         const gradient = given[i];
-        if (gradient && tracked.has(output.id)) accumulate(output.id, gradient);
+        if (gradient && tracked.has(output.id)) accumulate(output, gradient);
       });
       return;
     }
@@ -153,7 +157,7 @@ export function backward(
     parts.forEach((part, i) => {
       if (!part || !needs[i]) return;
       checkGradient(`the rule of ${entry.name}`, part, entry.inputs[i]);
-      accumulate(entry.inputs[i].id, part);
+      accumulate(entry.inputs[i], part);
     });
     currentWatch()?.backward(
       entry,
@@ -164,7 +168,7 @@ export function backward(
 
   try {
     scope(() => {
-      for (const [output, gradient] of seeds) accumulate(output.id, gradient);
+      for (const [output, gradient] of seeds) accumulate(output, gradient);
     });
     for (let entry = entries.pop(); entry; entry = entries.pop()) {
       const { outputs, saved } = entry;

@@ -21,7 +21,7 @@ export function pullBack<T>(
   parameters.forEach((parameter, i) => {
     if (!carriesGradient(parameter)) {
       throw new TypeError(
-        `${who}: parameter ${i} is ${parameter}; gradients flow to f32 alone: leave it out or cast it`,
+        `${who}: parameter ${i} is ${parameter}; gradients flow to f32 and f16 alone: leave it out or cast it`,
       );
     }
   });
@@ -40,7 +40,7 @@ export function pullBack<T>(
     try {
       const gradients = parameters.map((parameter) => {
         const gradient = found.get(parameter.id);
-        if (!gradient) return zeros(parameter.shape, { device: parameter.device });
+        if (!gradient) return zeros(parameter.shape, { dtype: parameter.dtype, device: parameter.device });
         // A view that the enclosing scope owns, in place of the tape's own handle. An enclosing tape sees it made.
         const [dense] = gradient.contiguous ? [gradient] : apply('contiguous', [gradient], {});
         return apply('reshape', [dense], { shape: parameter.shape })[0];
@@ -59,9 +59,9 @@ export const listOf = (outputs: Outputs): readonly Tensor[] => (Array.isArray(ou
 
 /**
  * The vector-Jacobian product: `fn` of the inputs, and the gradient of sum(output * gradient) with respect to each input,
- * in its shape. Differentiable itself.
+ * in its shape and dtype. Differentiable itself.
  *
- * @param fn from the inputs to one f32 tensor or several, of any shapes.
+ * @param fn from the inputs to one f32 or f16 tensor or several, of any shapes.
  * @param gradient of each output's shape, or a function that makes it of the output.
  * @throws RangeError when a gradient has another shape than its output, Error when no output depends on an input.
  */
@@ -83,7 +83,7 @@ export function vjp<T extends Outputs>(
       given.forEach((own, i) => {
         if (formatShape(own.shape) !== formatShape(outputs[i].shape) || !carriesGradient(own)) {
           throw new RangeError(
-            `vjp: gradient ${i} is ${own}, but the output is ${outputs[i]}; expected f32 of that shape`,
+            `vjp: gradient ${i} is ${own}, but the output is ${outputs[i]}; expected floats of that shape`,
           );
         }
       });

@@ -1,7 +1,7 @@
-import { isTensor, mul, scope, sum, type Tensor } from '@dawnchorus/tensor';
+import { isFloat, isTensor, mul, scope, sum, type Tensor } from '@dawnchorus/tensor';
 import * as assert from 'uvu/assert';
 import { arrayOf, between, type Presentation, present, type Random, upload } from '../../tensor/test/arbitraries.ts';
-import type { NDArray } from '../../tensor/test/reference/array.ts';
+import { type NDArray, toHalf } from '../../tensor/test/reference/array.ts';
 import '../../tensor/test/device.ts';
 import { grad } from '../src/index.ts';
 
@@ -17,12 +17,16 @@ const STEP = 1e-5;
 const SAMPLES = 40;
 /** Relative to the sum of the magnitudes that a gradient is the sum of: what adding them up in f32 costs. */
 const ROUNDING = 2e-6;
+/** The same where tensors are f16: rules are made of operations, each of which rounds its result to half a unit of 2^-10. */
+const HALF_ROUNDING = 6 * 2 ** -11;
 
 export interface CheckOptions {
   /** How input i is held in memory. */
   presentation?: (i: number) => Presentation;
   /** Relative to the largest element of the gradient. */
   tolerance?: number;
+  /** Whether the tensors are f16, of values that the caller has rounded; the reference sees the same values as f32. */
+  half?: boolean;
 }
 
 /** The derivative of sum(weights * reference(inputs)) as input i moves by `direction`, and the size of its terms. */
@@ -64,7 +68,7 @@ function compare(
   weights: Float64Array,
   actual: ArrayLike<number>,
   random: Random,
-  tolerance: number,
+  { tolerance, rounding }: { tolerance: number; rounding: number },
 ): void {
   const { data, shape } = inputs[i];
   const places = sampled(data.length, random);
@@ -75,7 +79,7 @@ function compare(
   });
   const peak = expected.reduce((most, { value }) => Math.max(most, Math.abs(value)), 0);
   const terms = expected.reduce((most, { size }) => Math.max(most, size), 0);
-  const allowed = tolerance * peak + ROUNDING * terms + 1e-9;
+  const allowed = tolerance * peak + rounding * terms + (rounding === ROUNDING ? 1e-9 : 2 ** -24);
   expected.forEach(({ value }, k) => {
     const got = actual[places[k]];
     assert.ok(
@@ -89,34 +93,41 @@ function compare(
   const got = direction.reduce((total, sign, at) => total + sign * actual[at], 0);
   const spread = tolerance * Math.max(peak, Math.abs(value) / Math.sqrt(data.length)) * Math.sqrt(data.length);
   assert.ok(
-    Math.abs(got - value) <= spread + ROUNDING * size,
+    Math.abs(got - value) <= spread + rounding * size,
     `${subject.what}: the gradient of input ${i} [${shape}] along a direction is ${got}, expected ${value}`,
   );
 }
 
 /**
- * Compares the gradient of a random weighted sum of an operation's output, with respect to each f32 input, with central
+ * Compares the gradient of a random weighted sum of an operation's output, with respect to each float input, with central
  * differences of the f64 reference.
  */
 export async function checkGradients(
   subject: Subject,
   drawnInputs: readonly NDArray[],
   random: Random,
-  { presentation = () => 'dense', tolerance = 1e-4 }: CheckOptions = {},
+  { presentation = () => 'dense', tolerance = 1e-4, half = false }: CheckOptions = {},
 ): Promise<void> {
-  const presented = scope(() => drawnInputs.map((x, i) => present(x, presentation(i), i)));
-  const values = presented.map((input) => input.values);
+  const held = (x: NDArray): NDArray =>
+    half && x.dtype === 'f32' ? { ...x, dtype: 'f16', data: x.data.map(toHalf) } : x;
+  const presented = scope(() => drawnInputs.map((x, i) => present(held(x), presentation(i), i)));
+  const values = presented.map(({ values }, i) => ({ ...values, dtype: drawnInputs[i].dtype }));
   const tensors = presented.map((input) => input.tensor);
-  const weights = arrayOf(subject.reference(values).shape, random, between(-2, 2));
+  const weights = held(arrayOf(subject.reference(values).shape, random, between(-2, 2)));
   const upstream = upload(weights);
-  const floats = tensors.map((_, i) => i).filter((i) => tensors[i].dtype === 'f32');
+  const floats = tensors.map((_, i) => i).filter((i) => isFloat(tensors[i].dtype));
   const gradients = grad(
     () => sum(mul(subject.run(tensors), upstream)),
     floats.map((i) => tensors[i]),
   );
   for (const [k, i] of floats.entries()) {
     assert.equal([...gradients[k].shape], [...values[i].shape], `${subject.what}: shape of gradient ${i}`);
-    compare(subject, values, i, weights.data, await gradients[k].data(), random, tolerance);
+    assert.is(gradients[k].dtype, tensors[i].dtype, `${subject.what}: dtype of gradient ${i}`);
+    const allowed = {
+      tolerance: half ? Math.max(tolerance, HALF_ROUNDING) : tolerance,
+      rounding: half ? HALF_ROUNDING : ROUNDING,
+    };
+    compare(subject, values, i, weights.data, await gradients[k].data(), random, allowed);
   }
   for (const tensor of [...tensors, ...gradients, upstream]) if (isTensor(tensor)) tensor.dispose();
 }

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { pick, presentations, randomFrom, runs } from '../../tensor/test/arbitraries.ts';
+import { hasHalf, unlessHalf } from '../../tensor/test/device.ts';
 import { rules } from '../src/index.ts';
 import type { RuleCase } from './cases/case.ts';
 import { ruleCases } from './cases/index.ts';
@@ -11,10 +12,53 @@ import { checkGradients } from './check.ts';
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
 
-function testRule<N extends DifferentiableOpName>(name: N): void {
+/** Those whose gradients are checked in f16 as well: every family, where the rule loses no digits by cancelling. */
+const inHalf = new Set<DifferentiableOpName>([
+  'add',
+  'sub',
+  'mul',
+  'div',
+  'neg',
+  'exp',
+  'sqrt',
+  'square',
+  'relu',
+  'gelu',
+  'where',
+  'cast',
+  'contiguous',
+  'maximum',
+  'sum',
+  'mean',
+  'sumSquares',
+  'max',
+  'softmax',
+  'logSoftmax',
+  'layerNorm',
+  'groupNorm',
+  'matmul',
+  'conv1d',
+  'convTranspose1d',
+  'conv1dWeightGradient',
+  'dropout',
+  'indexSelect',
+  'indexAdd',
+  'gather',
+  'scatterAdd',
+  'concat',
+  'unslice',
+  'reshape',
+  'permute',
+  'slice',
+  'expand',
+]);
+
+function testRule<N extends DifferentiableOpName>(name: N, half: boolean): void {
   const subject = ruleCases[name] as unknown as RuleCase<AttributesOf<N>>;
   const kinds = subject.presentations ?? presentations;
-  test(`the gradient of ${name} agrees with central differences of its f64 reference`, async () => {
+  const what = `the gradient of ${name} agrees with central differences of its f64 reference`;
+  const run = half && !hasHalf ? test.skip : test;
+  run(`${what}${half ? `, in f16${unlessHalf}` : ''}`, async () => {
     await fc.assert(
       fc.asyncProperty(subject.draws, fc.nat(), async ({ inputs, attributes }, seed) => {
         const random = randomFrom(seed);
@@ -29,7 +73,7 @@ function testRule<N extends DifferentiableOpName>(name: N): void {
           },
           inputs,
           random,
-          { presentation: (i) => held[i], tolerance: subject.tolerance },
+          { presentation: (i) => held[i], tolerance: subject.tolerance, half },
         );
       }),
       runs,
@@ -43,6 +87,10 @@ test('every differentiable operation has a rule and a case', () => {
   assert.equal(Object.keys(ruleCases).sort(), names);
 });
 
-for (const name of Object.keys(ruleCases) as DifferentiableOpName[]) if (!only || only.includes(name)) testRule(name);
+for (const name of Object.keys(ruleCases) as DifferentiableOpName[]) {
+  if (only && !only.includes(name)) continue;
+  testRule(name, false);
+  if (inHalf.has(name)) testRule(name, true);
+}
 
 test.run();

@@ -39,7 +39,9 @@ export class MultiHeadAttention extends Module {
     const key = split(this.kProj.forward(x));
     const value = split(this.vProj.forward(x));
     let scores = matmul(query, transpose(key));
-    if (visible) scores = where(visible.reshape([batch, 1, 1, time]), scores, -3e38);
+    // Finite, so that a row that sees nothing attends to all alike.
+    const hidden = scores.dtype === 'f16' ? -65504 : -3e38;
+    if (visible) scores = where(visible.reshape([batch, 1, 1, time]), scores, hidden);
     const weights = this.dropout.forward(softmax(scores), keys);
     const mixed = matmul(weights, value).permute([0, 2, 1, 3]).reshape([batch, time, features]);
     return this.outProj.forward(mixed);

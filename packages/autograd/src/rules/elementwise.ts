@@ -10,6 +10,7 @@ import {
   floorDivide,
   ge,
   gt,
+  isFloat,
   le,
   log,
   logicalAnd,
@@ -125,7 +126,7 @@ export const elementwiseRules = {
   ]),
   div: rule<NoAttributes>('inputs', (g, { inputs: [a, b], needs }) => [
     onlyIf(needs[0], () => unbroadcast(div(g, b), a.shape)),
-    onlyIf(needs[1], () => unbroadcast(neg(mul(g, div(a, square(b)))), b.shape)),
+    onlyIf(needs[1], () => unbroadcast(neg(mul(g, div(div(a, b), b))), b.shape)),
   ]),
   pow: rule<NoAttributes>('both', (g, { inputs: [x, y], outputs: [z], needs }) => [
     // x^0 is 1 everywhere: its slope must not become 0 times the infinite 0^-1.
@@ -158,6 +159,8 @@ export const elementwiseRules = {
     onlyIf(needs[1], () => unbroadcast(where(condition, g, 0), x.shape)),
     onlyIf(needs[2], () => unbroadcast(where(condition, 0, g), y.shape)),
   ]),
-  cast: rule<{ dtype: Tensor['dtype'] }>('nothing', (g, { inputs: [x] }) => [x.dtype === 'f32' ? g : undefined]),
+  cast: rule<{ dtype: Tensor['dtype'] }>('nothing', (g, { inputs: [x] }) => [
+    isFloat(x.dtype) ? cast(g, x.dtype) : undefined,
+  ]),
   contiguous: rule<NoAttributes>('nothing', (g) => [g]),
 };

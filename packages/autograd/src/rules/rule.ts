@@ -2,6 +2,7 @@ import {
   type DefinedOp,
   type DType,
   formatShape,
+  isFloat,
   type Op,
   type OpName,
   opTable,
@@ -59,14 +60,14 @@ export function defineRule<A>(op: DefinedOp<A>, own: Rule<A>): void {
   ruleByOp.set(op, own as Rule<unknown>);
 }
 
-/** Gradients flow through floats alone. */
-export const carriesGradient = ({ dtype }: { dtype: DType }): boolean => dtype === 'f32';
+/** Gradients flow through floats alone: f32 and f16. */
+export const carriesGradient = ({ dtype }: { dtype: DType }): boolean => isFloat(dtype);
 
-/** Gradients have the shape of what they are the gradients of. */
+/** Gradients have the shape of what they are the gradients of. Their dtype may be wider, while rules compute. */
 export function checkGradient(who: string, gradient: Tensor, of: { shape: Shape }): void {
   if (formatShape(gradient.shape) !== formatShape(of.shape) || !carriesGradient(gradient)) {
     throw new Error(
-      `grad: ${who} made ${gradient.dtype}${formatShape(gradient.shape)} for an input of ${formatShape(of.shape)}; expected f32 of that shape`,
+      `grad: ${who} made ${gradient.dtype}${formatShape(gradient.shape)} for an input of ${formatShape(of.shape)}; expected floats of that shape`,
     );
   }
 }
@@ -81,7 +82,7 @@ export function unbroadcast(gradient: Tensor, shape: Shape): Tensor {
   return sum(gradient, { dim: axes }).reshape(shape);
 }
 
-/** A gradient in the dtype of its input: only f32 carries one. */
+/** A gradient, where one is wanted. */
 export function onlyIf(needed: boolean, make: () => Tensor): Tensor | undefined {
   return needed ? make() : undefined;
 }
