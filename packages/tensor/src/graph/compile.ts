@@ -1,4 +1,4 @@
-import { contiguous } from '../ops/functions.ts';
+import { apply } from '../apply.ts';
 import { formatShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { explainPlan } from './explain.ts';
@@ -147,7 +147,9 @@ export function compile<A extends readonly unknown[], R>(
     checkCaptured(entry.captured);
     check(entry, args);
     // The kernels of a trace read arguments from the start of their storage.
-    const dense = tensors.map((tensor) => (tensor.offset === 0 && tensor.contiguous ? tensor : copyOf(tensor)));
+    const dense = tensors.map((tensor) =>
+      tensor.offset === 0 && tensor.contiguous ? tensor : apply('contiguous', [tensor], {})[0],
+    );
     try {
       const made = plan.run(dense.map(({ storage }) => storage.buffer));
       const outputs = plan.results.map(({ view, from, index }) => {
@@ -180,11 +182,6 @@ export function compile<A extends readonly unknown[], R>(
       },
     },
   });
-}
-
-function copyOf(tensor: Tensor): Tensor {
-  if (!tensor.contiguous) return contiguous(tensor);
-  return contiguous(new Tensor(tensor.storage, tensor.dtype, tensor.shape, tensor.strides, tensor.offset));
 }
 
 function mapResult(value: unknown, outputs: readonly Tensor[]): unknown {

@@ -142,16 +142,6 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
       const [a, b] = [groupOf[at], groupOf[user]];
       if (a === b || !isMap(user) || b.anchor !== undefined || size(user) !== sizeOf(out.shape)) continue;
       if (!elementByElement(a.members, b.members) || !fits(a, b) || detour(a, b)) continue;
-      // The product's own output buffer must find a use.
-      const stores = storesOf(
-        b.members.map((member) => steps[member]),
-        new Set(b.members),
-        users,
-        returned,
-        steps,
-      );
-      const keepsOwn = [...users[at]].some((other) => groupOf[other] !== b) || returned.has(out.storage);
-      if (!keepsOwn && stores.length === 0) continue;
       a.anchor = at;
       a.role = 'epilogue';
       merge(a, b);
@@ -182,37 +172,23 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
 
   const units = order([...new Set(groupOf)], users, groupOf);
   return units.map((group): Unit => {
-    const elementwise = group.members.filter((at) => at !== group.anchor && isMap(at)).map((at) => steps[at]);
-    const lone = group.members.length === 1 && !isMap(group.members[0]) ? steps[group.members[0]] : undefined;
-    const stores = storesOf(elementwise, new Set(group.members), users, returned, steps);
-    const anchor = group.anchor === undefined ? lone : steps[group.anchor];
-    if (group.role === 'epilogue' && anchor) {
-      const at = group.anchor as number;
-      const own = [...users[at]].some((user) => groupOf[user] !== group) || returned.has(anchor.outputs[0].storage);
-      return { anchor, role: 'epilogue', elementwise, stores: own ? [anchor.outputs[0], ...stores] : stores };
-    }
-    return { anchor, role: group.role, elementwise, stores };
+    const maps = group.members.filter((at) => at !== group.anchor && isMap(at));
+    const anchorAt = group.anchor ?? group.members.find((at) => !isMap(at));
+    const isStored = (at: number) =>
+      [...users[at]].some((user) => groupOf[user] !== group) || returned.has(steps[at].outputs[0].storage);
+    const stored = group.role === 'epilogue' ? [group.anchor as number, ...maps] : maps;
+    return {
+      anchor: anchorAt === undefined ? undefined : steps[anchorAt],
+      role: group.role,
+      elementwise: maps.map((at) => steps[at]),
+      stores: stored.filter(isStored).map((at) => steps[at].outputs[0]),
+    };
   });
 }
 
 /** Tells views of one storage apart. */
 export function viewName({ storage, offset, shape, strides }: View): string {
   return `${storage.buffer.id}+${offset}[${shape}|${strides}]`;
-}
-
-function storesOf(
-  members: readonly Step[],
-  inside: ReadonlySet<number>,
-  users: readonly ReadonlySet<number>[],
-  returned: ReadonlySet<Storage>,
-  steps: readonly Step[],
-): View[] {
-  return members
-    .filter((step) => {
-      const at = steps.indexOf(step);
-      return [...users[at]].some((user) => !inside.has(user)) || returned.has(step.outputs[0].storage);
-    })
-    .map((step) => step.outputs[0]);
 }
 
 /** Topological order; among those that could run, the one that came first in the program. */
