@@ -70,7 +70,8 @@ fn elu(x: f32) -> f32 {
 
 // pow of any sign: WGSL's is undefined for negative bases, also where the exponent is a whole number.
 fn power(x: f32, y: f32) -> f32 {
-  if (y == 0.0) { return 1.0; }
+  // As C, NumPy and PyTorch have it, whatever the other is.
+  if (y == 0.0 || x == 1.0) { return 1.0; }
   if (isNan(x) || isNan(y)) { return unlessNan(x, y); }
   if (x == 0.0) {
     // 1/0 as data: a constant division by zero does not compile.

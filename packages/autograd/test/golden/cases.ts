@@ -23,6 +23,21 @@ for (const [name, op] of names({ log, sqrt, rsqrt, reciprocal })) {
 const { sign, floor, ceil, round, isNan, isFinite, logicalNot } = dc;
 for (const [name, op] of names({ sign, floor, ceil, round, isNan, isFinite, logicalNot })) golden[name] = (x) => op(x);
 golden['round of halves'] = (x) => round(x);
+const { exp2, expm1, log2, log10, log1p, tan, asin, acos, atan, sinh, cosh, asinh, acosh, atanh, silu, trunc } = dc;
+for (const [name, op] of names({ exp2, expm1, log2, log10, log1p, tan, asin, acos, atan, sinh, cosh, asinh, acosh })) {
+  golden[name] = (x) => op(x);
+}
+for (const [name, op] of names({ atanh, silu, trunc, isInf: dc.isInf })) golden[name] = (x) => op(x);
+golden['expm1 and log1p near zero'] = (x) => expm1(x).add(log1p(x));
+golden.softplus = (x) => dc.softplus(x);
+golden['softplus with beta'] = (x) => dc.softplus(x, { beta: 3 });
+golden.leakyRelu = (x) => dc.leakyRelu(x);
+golden['leakyRelu with a slope'] = (x) => dc.leakyRelu(x, { slope: 0.3 });
+golden.hardtanh = (x) => dc.hardtanh(x);
+golden.clamp = (x) => dc.clamp(x, { min: -0.5, max: 1 });
+golden['clamp from below'] = (x) => dc.clamp(x, { min: 0.25 });
+golden['clamp by tensors'] = (x, low, high) => dc.clamp(x, { min: low, max: high });
+golden.nanToNum = (x) => dc.nanToNum(x);
 
 // Elementwise, two operands.
 const { add, sub, mul, div, maximum, minimum } = dc;
@@ -42,6 +57,19 @@ for (const [name, op] of names({ eq, ne, lt, le, gt, ge })) {
 }
 golden.logicalAnd = (a, b) => logicalAnd(a, b);
 golden.logicalOr = (a, b) => logicalOr(a, b);
+golden.logicalXor = (a, b) => dc.logicalXor(a, b);
+const { atan2, floorDivide, remainder } = dc;
+golden.atan2 = (a, b) => atan2(a, b);
+golden['atan2 broadcasts'] = (a, b) => atan2(a, b);
+for (const [name, op] of names({ floorDivide, remainder })) {
+  golden[name] = (a, b) => op(a, b);
+  golden[`${name} of whole numbers`] = (a, b) => op(a, b);
+}
+const { bitwiseAnd, bitwiseOr, bitwiseXor, bitwiseLeftShift, bitwiseRightShift } = dc;
+for (const [name, op] of names({ bitwiseAnd, bitwiseOr, bitwiseXor, bitwiseLeftShift, bitwiseRightShift })) {
+  golden[name] = (a, b) => op(a, b);
+}
+golden.bitwiseNot = (x) => dc.bitwiseNot(x);
 golden.where = (condition, x, y) => dc.where(condition, x, y);
 golden['where broadcasts'] = golden.where;
 golden['a chain of elementwise operations'] = (x, y) =>
@@ -54,7 +82,7 @@ for (const [name, op] of names({ sum, mean, sumSquares, max, min })) {
   golden[`${name} of the last axis`] = (x) => op(x, { dim: -1 });
   golden[`${name} of the middle axis kept`] = (x) => op(x, { dim: 1, keepdim: true });
   golden[`${name} of two axes`] = (x) => op(x, { dim: [0, 2] });
-  if (name !== 'max' && name !== 'min') golden[`special: ${name} of rows`] = (x) => op(x, { dim: 1 });
+  golden[`special: ${name} of rows`] = (x) => op(x, { dim: 1 });
 }
 golden['sum of a long axis'] = (x) => x.sum({ dim: 1 });
 golden['mean far from zero'] = (x) => x.mean();
@@ -152,15 +180,20 @@ golden['three steps of AdamW'] = (weight, ...gradients) => {
 };
 
 // What NaN, infinities and ties give.
-for (const [name, op] of names({ neg, abs, square, sqrt, rsqrt, reciprocal, floor, ceil, round, sin, cos })) {
+for (const [name, op] of names({
+  ...{ neg, abs, square, exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, reciprocal, sin, cos, tan, asin, acos },
+  ...{ atan, sinh, cosh, tanh, asinh, acosh, atanh, sigmoid, erf, floor, ceil, round, trunc, sign, relu, elu, silu },
+  ...{ softplus: dc.softplus },
+})) {
   golden[`special: ${name}`] = (x) => op(x);
 }
-for (const [name, op] of names({ add, sub, mul, div, eq, lt, le, gt, ge, pow: dc.pow })) {
+for (const [name, op] of names({ add, sub, mul, div, maximum, minimum, eq, ne, lt, le, gt, ge, pow: dc.pow, atan2 })) {
   golden[`special: ${name}`] = (a, b) => op(a, b);
 }
 golden['special: argmax takes the first of equals'] = (x) => x.argmax({ dim: 1 });
 golden['special: argmax takes a NaN'] = (x) => x.argmax({ dim: 1 });
 golden['special: softmax with minus infinity'] = (x) => x.softmax();
+golden['special: softmax of NaN and infinity'] = (x) => x.softmax();
 golden['special: softmax of nothing but minus infinity'] = (x) => x.softmax();
 golden['special: gradient of abs and relu at zero'] = (x) => x.abs().add(x.relu());
 golden['special: gradient of maximum at ties'] = (a, b) => a.maximum(b);

@@ -76,6 +76,10 @@ def special(*values):
 
 nan, inf = math.nan, math.inf
 
+
+def np_sign(x):
+    return torch.from_numpy(np.sign(x.numpy()))
+
 # Elementwise, one operand.
 positive = dict(low=0.1, high=4.0)
 unary = {
@@ -91,6 +95,26 @@ for name, fn in {'log': torch.log, 'sqrt': torch.sqrt, 'rsqrt': torch.rsqrt, 're
 for name, fn in {'sign': torch.sign, 'floor': torch.floor, 'ceil': torch.ceil, 'round': torch.round}.items():
     case(name, fn, uniform(6, 5, low=-5, high=5), grad=False)
 case('round of halves', torch.round, special(-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 3.5, 1e6 + 0.5), grad=False)
+more = {
+    'exp2': torch.exp2, 'expm1': torch.expm1, 'tan': lambda x: torch.tan(x), 'atan': torch.atan, 'sinh': torch.sinh, 'cosh': torch.cosh,
+    'asinh': torch.asinh, 'silu': F.silu, 'softplus': F.softplus, 'leakyRelu': F.leaky_relu, 'hardtanh': F.hardtanh,
+}
+for name, fn in more.items():
+    case(name, fn, uniform(5, 7, low=-1.5, high=1.5))
+for name, fn in {'log2': torch.log2, 'log10': torch.log10, 'log1p': torch.log1p}.items():
+    case(name, fn, uniform(5, 7, **positive))
+for name, fn in {'asin': torch.asin, 'acos': torch.acos, 'atanh': torch.atanh}.items():
+    case(name, fn, uniform(5, 7, low=-0.95, high=0.95))
+case('acosh', torch.acosh, uniform(5, 7, low=1.1, high=6))
+case('expm1 and log1p near zero', lambda x: torch.expm1(x) + torch.log1p(x), uniform(9, low=-1e-4, high=1e-4))
+case('softplus with beta', lambda x: F.softplus(x, beta=3), uniform(9))
+case('leakyRelu with a slope', lambda x: F.leaky_relu(x, 0.3), uniform(9))
+case('trunc', torch.trunc, uniform(6, 5, low=-5, high=5), grad=False)
+case('isInf', torch.isinf, special(1, nan, inf, -inf, 0), grad=False)
+case('clamp', lambda x: x.clamp(-0.5, 1), uniform(5, 7))
+case('clamp from below', lambda x: x.clamp(min=0.25), uniform(5, 7))
+case('clamp by tensors', lambda x, low, high: torch.clamp(x, low, high), uniform(5, 7), uniform(7, low=-1, high=0), uniform(5, 1, low=0.1, high=1))
+case('nanToNum', torch.nan_to_num, special(1, nan, inf, -inf, -2), grad=False, double=False)
 case('logicalNot', torch.logical_not, booleans(13), grad=False)
 case('isNan', torch.isnan, special(1, nan, inf, -inf, 0), grad=False)
 case('isFinite', torch.isfinite, special(1, nan, inf, -inf, 0), grad=False)
@@ -112,6 +136,18 @@ for name in ['eq', 'ne', 'lt', 'le', 'gt', 'ge']:
     case(name, getattr(torch, name), integers(5, 4, high=3), integers(5, 4, high=3), grad=False)
     case(f'{name} broadcasts floats', getattr(torch, name), uniform(5, 1), uniform(4), grad=False)
 case('logicalAnd', torch.logical_and, booleans(4, 5), booleans(4, 5), grad=False)
+case('logicalXor', torch.logical_xor, booleans(4, 1), booleans(5), grad=False)
+case('atan2', torch.atan2, uniform(4, 6), uniform(4, 6))
+case('atan2 broadcasts', torch.atan2, uniform(4, 1), uniform(6))
+case('floorDivide', torch.floor_divide, uniform(4, 6, low=-9, high=9), uniform(6, low=0.2, high=2), grad=False, double=False)
+case('floorDivide of whole numbers', torch.floor_divide, integers(5, 4, low=-20, high=20), integers(4, low=1, high=7), grad=False)
+case('remainder', torch.remainder, uniform(4, 6, low=-9, high=9), uniform(6, low=0.2, high=2), grad=False, double=False)
+case('remainder of whole numbers', torch.remainder, integers(5, 4, low=-20, high=20), integers(4, low=-7, high=0), grad=False)
+for name, fn in {'bitwiseAnd': torch.bitwise_and, 'bitwiseOr': torch.bitwise_or, 'bitwiseXor': torch.bitwise_xor}.items():
+    case(name, fn, integers(5, 4, low=-100, high=100), integers(4, low=-100, high=100), grad=False)
+case('bitwiseLeftShift', torch.bitwise_left_shift, integers(9, low=-100, high=100), integers(9, high=8), grad=False)
+case('bitwiseRightShift', torch.bitwise_right_shift, integers(9, low=-1000, high=1000), integers(9, high=8), grad=False)
+case('bitwiseNot', torch.bitwise_not, integers(9, low=-1000, high=1000), grad=False)
 case('logicalOr', torch.logical_or, booleans(4, 1), booleans(5), grad=False)
 case('where', torch.where, booleans(4, 5), uniform(4, 5), uniform(4, 5))
 case('where broadcasts', torch.where, booleans(4, 1), uniform(5), uniform(1, 1))
@@ -226,22 +262,28 @@ case('three steps of AdamW', adamw, normal(4, 5), normal(4, 5), normal(4, 5), no
 
 # What NaN, infinities and ties give.
 odd = special(nan, inf, -inf, 0.0, -0.0, 1.0, -1.0)
-for name in ['neg', 'abs', 'square', 'sqrt', 'rsqrt', 'reciprocal', 'floor', 'ceil', 'round']:
+for name in [
+    'neg', 'abs', 'square', 'exp', 'exp2', 'expm1', 'log', 'log2', 'log10', 'log1p', 'sqrt', 'rsqrt', 'reciprocal', 'tan', 'asin', 'acos', 'atan',
+    'sinh', 'cosh', 'tanh', 'asinh', 'acosh', 'atanh', 'sigmoid', 'erf', 'floor', 'ceil', 'round', 'trunc',
+]:
     case(f'special: {name}', getattr(torch, name), odd, grad=False, double=False)
+for name in ['relu', 'elu', 'silu', 'softplus']:
+    case(f'special: {name}', getattr(F, name), odd, grad=False, double=False)
+case('special: sign', np_sign, odd, grad=False, double=False)
 case('special: sin', torch.sin, odd, grad=False, double=False)
 case('special: cos', torch.cos, odd, grad=False, double=False)
 left = np.repeat(odd, len(odd)).astype(np.float32)
 right = np.tile(odd, len(odd)).astype(np.float32)
-for name in ['add', 'sub', 'mul', 'div', 'eq', 'lt', 'le', 'gt', 'ge']:
+for name in ['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'eq', 'ne', 'lt', 'le', 'gt', 'ge', 'atan2']:
     case(f'special: {name}', getattr(torch, name), left, right, grad=False, double=False)
-case('special: pow', torch.pow, special(0, 0, 0, -8, -8, inf, inf, 1), special(0, 2, -1, 3, 1 / 3, -1, 2, 500), grad=False, double=False)
+case('special: pow', torch.pow, special(0, 0, 0, -8, -8, inf, inf, 1, nan, nan, 1), special(0, 2, -1, 3, 1 / 3, -1, 2, 500, 1, 0, nan), grad=False, double=False)
 for name, fn in reductions.items():
     rows = np.array([[1, nan, 2], [inf, 1, 2], [-inf, 1, 2], [inf, -inf, 1]], dtype=np.float32)
-    if name not in ('max', 'min'):
-        case(f'special: {name} of rows', lambda x: fn(x, 1, False), rows, grad=False, double=False)
+    case(f'special: {name} of rows', lambda x: fn(x, 1, False), rows, grad=False, double=False)
 case('special: argmax takes the first of equals', lambda x: x.argmax(1), np.array([[1, 3, 3], [2, 2, 2], [0, -1, 0]], dtype=np.float32), grad=False)
 case('special: argmax takes a NaN', lambda x: x.argmax(1), np.array([[1, nan, 3], [nan, 2, inf]], dtype=np.float32), grad=False, double=False)
 case('special: softmax with minus infinity', lambda x: x.softmax(-1), np.array([[0, -inf, 1], [-inf, -inf, 2]], dtype=np.float32))
+case('special: softmax of NaN and infinity', lambda x: x.softmax(-1), np.array([[0, nan, 1], [inf, 0, 1]], dtype=np.float32), grad=False, double=False)
 case('special: softmax of nothing but minus infinity', lambda x: x.softmax(-1), np.array([[-inf, -inf]], dtype=np.float32), grad=False, double=False)
 case('special: gradient of abs and relu at zero', lambda x: (x.abs() + F.relu(x)), special(0, -1, 1))
 case('special: gradient of maximum at ties', torch.maximum, special(1, 2, 3), special(1, 3, 2))
