@@ -1,11 +1,11 @@
 import { apply } from '../apply.ts';
 import { formatShape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
+import { isTensor, Tensor } from '../tensor.ts';
 import { explainPlan } from './explain.ts';
 import { createPlan, type Plan } from './plan.ts';
 import { type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
 import { currentTrace } from './tracing.ts';
-import { flattenTree, mapTensors } from './tree.ts';
+import { flattenTree } from './tree.ts';
 
 export interface CompileOptions {
   /** Traces kept, one for each combination of shapes, dtypes and other arguments; the least recently used goes first. */
@@ -40,28 +40,27 @@ interface Entry {
   calls: number;
 }
 
-/** Arguments with tensors replaced by what a trace depends on. */
-function keyOf(args: readonly unknown[]): string {
-  const described = mapTensors(args, ({ dtype, shape }) => `tensor ${dtype}${formatShape(shape)}`);
-  return JSON.stringify(described, (_, value) => {
-    if (value instanceof Map) return { map: [...value] };
-    if (typeof value === 'number' && (!Number.isFinite(value) || Object.is(value, -0)))
-      return `number ${Object.is(value, -0) ? '-0' : value}`;
-    if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
-      throw new TypeError(
-        `compile: an argument is a ${typeof value}; pass tensors and plain data, and close over the rest`,
-      );
-    }
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      const prototype = Object.getPrototypeOf(value);
-      if (prototype !== Object.prototype && prototype !== null) {
-        throw new TypeError(
-          `compile: an argument is a ${prototype.constructor?.name ?? 'special object'}; pass tensors and plain data, and close over the rest`,
-        );
-      }
-    }
-    return value;
-  });
+/** What a trace depends on: dtypes and shapes of tensors, and everything else as it is. */
+function keyOf(value: unknown): string {
+  if (isTensor(value)) return `${value.dtype}${formatShape(value.shape)}`;
+  if (Array.isArray(value)) return `[${value.map(keyOf)}]`;
+  if (value instanceof Map) return `map${keyOf([...value])}`;
+  switch (typeof value) {
+    case 'string':
+      return JSON.stringify(value);
+    case 'number':
+      return Object.is(value, -0) ? '-0' : String(value);
+    case 'boolean':
+    case 'undefined':
+      return String(value);
+  }
+  if (value === null) return 'null';
+  const prototype = Object.getPrototypeOf(value);
+  if (typeof value === 'object' && (prototype === Object.prototype || prototype === null)) {
+    return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}:${keyOf(item)}`)}}`;
+  }
+  const what = typeof value === 'object' ? (prototype.constructor?.name ?? 'special object') : typeof value;
+  throw new TypeError(`compile: an argument is a ${what}; pass tensors and plain data, and close over the rest`);
 }
 
 /** A tensor from outside that is gone or lies elsewhere now would be missed: its old memory would be read. */
