@@ -83,8 +83,10 @@ export function apply(named: OpName | DefinedOp<never>, inputs: readonly Tensor[
       }
       // A trace only takes down what was asked for; its kernels run when the compiled function is replayed.
       if (!trace && (specs.length === 0 || outputs.some((output) => output.size > 0))) {
-        device.recorder.attribute({ name, op, inputs, outputs, attributes });
-        op.run(device, inputs, outputs, attributes);
+        const work = { name, op, inputs, outputs, attributes };
+        device.recorder.attribute(work);
+        if (device.debug) device.checked(work, () => op.run(device, inputs, outputs, attributes));
+        else op.run(device, inputs, outputs, attributes);
         device.recorder.attribute(undefined);
       }
     } catch (error) {

@@ -5,6 +5,7 @@
  */
 export { type Application, apply, isObserving, type Observer, observe, unobserved } from './apply.ts';
 export type { AdapterDescription } from './device/adapters.ts';
+export type { LeakGroup, LeakReport } from './device/debug.ts';
 export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
 export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';

@@ -1,4 +1,5 @@
 import { apply } from './apply.ts';
+import type { TensorRecord } from './device/debug.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { checkReadable } from './device/host-bytes.ts';
 import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
@@ -12,11 +13,8 @@ import { format } from './print.ts';
 import { checkShape, contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
 import type { Dynamic, Literal, Pattern } from './shape-types.ts';
 
-/** Counts tensors that nobody disposed; their memory is freed when the garbage collector finds them. */
-const leaks = new FinalizationRegistry<Storage>((storage) => {
-  storage.device.leakedTensors++;
-  if (!storage.device.closed) storage.release();
-});
+/** Finds tensors that nobody disposed; their memory is freed when the garbage collector does. */
+const leaks = new FinalizationRegistry<{ collected(): void }>((held) => held.collected());
 
 let nextId = 1;
 
@@ -45,6 +43,8 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   readonly offset: number;
   readonly dtype: DType;
   #storage: Storage | undefined;
+  /** In debug mode alone. */
+  readonly #record: TensorRecord | undefined;
 
   /** Not for users: make tensors by `tensor`, `zeros`, … and by operations. */
   constructor(
@@ -64,7 +64,8 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     this.strides = strides;
     this.offset = offset;
     storage.retain();
-    leaks.register(this, storage, this);
+    this.#record = storage.device.debug?.opened(storage, `${dtype}${formatShape(shape)}`);
+    leaks.register(this, this.#record ?? storage, this);
     if (scoped) registerInScope(this);
   }
 
@@ -89,8 +90,15 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     const what = `tensor ${this.dtype}${formatShape(this.shape)}`;
     const which = index === undefined ? what : `input ${index}, ${what},`;
     return new Error(
-      `${operation ? `${operation}: ` : ''}${which} was used after it was disposed; keep it by returning it from its scope, or by retain()`,
+      `${operation ? `${operation}: ` : ''}${which} was used after it was disposed${this.#history()}; ` +
+        'keep it by returning it from its scope, or by retain()',
     );
+  }
+
+  /** Where a disposed tensor was made and disposed, as far as that is known. */
+  #history(): string {
+    if (this.#record) return ` at ${this.#record.disposedAt} (it was made at ${this.#record.site})`;
+    return ' (openDevice({ debug: true }) tells where)';
   }
 
   get device(): Device {
@@ -126,7 +134,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   dispose(): void {
     if (!this.#storage) {
       throw new Error(
-        `dispose: tensor ${this.dtype}${formatShape(this.shape)} was disposed before; dispose each handle once, or leave it to \`using\` or a scope`,
+        `dispose: tensor ${this.dtype}${formatShape(this.shape)} was disposed before${this.#history()}; dispose each handle once, or leave it to \`using\` or a scope`,
       );
     }
     this[Symbol.dispose]();
@@ -136,6 +144,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   [Symbol.dispose](): void {
     if (!this.#storage) return;
     leaks.unregister(this);
+    if (this.#record) this.device.debug?.closed(this.#record);
     forgetInScope(this);
     if (!this.#storage.device.closed) this.#storage.release();
     this.#storage = undefined;
@@ -157,7 +166,8 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     storage.retain();
     this.storage.release();
     leaks.unregister(this);
-    leaks.register(this, storage, this);
+    if (this.#record) this.#record.storage = storage;
+    leaks.register(this, this.#record ?? storage, this);
     this.#storage = storage;
     Object.assign(this, { strides: contiguousStrides(this.shape), offset });
   }

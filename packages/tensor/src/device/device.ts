@@ -1,8 +1,10 @@
 import { createProfiler, type ProfileRow } from '../kernel/profiler.ts';
-import { createRecorder, type Recorder } from '../kernel/recorder.ts';
+import { createRecorder, type Recorder, type Work } from '../kernel/recorder.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import type { AdapterDescription } from './adapters.ts';
+import { callSite } from './call-site.ts';
+import { createDebugRecords, type DebugRecords, type LeakReport } from './debug.ts';
 import { DeviceLostError, OutOfMemoryError } from './errors.ts';
 import { hostBytes } from './host-bytes.ts';
 
@@ -23,6 +25,8 @@ export interface DeviceStatistics {
 export interface DeviceOptions {
   /** Bytes that tensors and the pool may hold together. */
   readonly memoryLimit?: number;
+  /** Records where tensors are made, and runs every operation between error scopes. */
+  readonly debug?: boolean;
 }
 
 /** An open GPU: its memory pool, its command recorder, and its errors. Made by `openDevice`. */
@@ -31,16 +35,21 @@ export class Device {
   readonly adapter: AdapterDescription;
   readonly pool: BufferPool;
   readonly recorder: Recorder;
+  /** In debug mode: where tensors were made and disposed. */
+  readonly debug: DebugRecords | undefined;
   leakedTensors = 0;
   #error: Error | undefined;
   #closed = false;
   #loss: GPUDeviceLostInfo | undefined;
   /** Ends the waits that are under way; with a device gone, their promises might never settle. */
   readonly #waits = new Set<(error: Error) => void>();
+  /** Error scopes of debug mode whose outcome is not known yet. */
+  readonly #scopes = new Set<Promise<void>>();
 
-  constructor(gpu: GPUDevice, adapter: AdapterDescription, { memoryLimit }: DeviceOptions = {}) {
+  constructor(gpu: GPUDevice, adapter: AdapterDescription, { memoryLimit, debug = false }: DeviceOptions = {}) {
     this.gpu = gpu;
     this.adapter = adapter;
+    this.debug = debug ? createDebugRecords() : undefined;
     this.recorder = createRecorder(gpu);
     this.pool = createPool(gpu, {
       memoryLimit,
@@ -53,7 +62,8 @@ export class Device {
     });
     gpu.addEventListener('uncapturederror', (event) => {
       event.preventDefault();
-      this.#report(new Error(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message}`));
+      const hint = debug ? '' : '\nopenDevice({ debug: true }) names the operation and the line that called it.';
+      this.#report(new Error(`GPU error: ${(event as GPUUncapturedErrorEvent).error.message.trimEnd()}${hint}`));
     });
     void gpu.lost.then((loss) => {
       if (this.#closed) return;
@@ -91,12 +101,59 @@ export class Device {
   async #wait<T>(promise: Promise<T>): Promise<T> {
     try {
       const value = await this.#whileOpen(promise);
+      if (this.#scopes.size > 0) await this.#whileOpen(Promise.all(this.#scopes));
       this.throwPendingError();
       return value;
     } catch (error) {
       this.throwPendingError();
       throw error;
     }
+  }
+
+  /**
+   * In debug mode: submits what `record` records for an operation alone, between error scopes, so that an error of the
+   * GPU names the operation, its kernels and shapes, and the line that called it.
+   */
+  checked({ name, inputs, outputs }: Work, record: () => void): void {
+    const site = callSite();
+    const kernels: string[] = [];
+    const filters = ['validation', 'internal', 'out-of-memory'] as const;
+    this.flush();
+    for (const filter of filters) this.gpu.pushErrorScope(filter);
+    this.recorder.onDispatch = (kernel) => kernels.push(kernel);
+    try {
+      record();
+      this.flush();
+    } finally {
+      this.recorder.onDispatch = undefined;
+      const errors = Promise.all(filters.map(() => this.gpu.popErrorScope()));
+      const outcome = errors.then(
+        (found) => {
+          const error = found.find((each) => each !== null);
+          if (!error) return;
+          this.#report(
+            new Error(
+              `GPU error in ${name}(${inputs.join(', ')}) -> ${outputs.join(', ')}, kernel ${kernels.join(', ') || 'none'}, ` +
+                `called at ${site}: ${error.message}`,
+            ),
+          );
+        },
+        () => {}, // The device is lost, which is told elsewhere.
+      );
+      this.#scopes.add(outcome);
+      void outcome.then(() => this.#scopes.delete(outcome));
+    }
+  }
+
+  /**
+   * Which tensors are alive and which were garbage-collected without being disposed, by the line that made them.
+   *
+   * @throws Error unless the device was opened with `{ debug: true }`.
+   */
+  leakReport(): LeakReport {
+    if (!this.debug)
+      throw new Error('leakReport: call sites are recorded in debug mode; use openDevice({ debug: true })');
+    return this.debug.report(this.pool.statistics.liveBytes);
   }
 
   /** True when the GPU has gone away; operations throw `DeviceLostError`. */

@@ -14,6 +14,12 @@ export interface OpenDeviceOptions {
    * allocation throws `OutOfMemoryError`. Default: whatever the GPU has.
    */
   readonly memoryLimit?: number;
+  /**
+   * For finding mistakes: every tensor remembers the line that made it (`device.leakReport()`, errors about disposed
+   * tensors), and each operation runs between error scopes, so that an error of the GPU names the operation and the line.
+   * Several times slower. Default: false.
+   */
+  readonly debug?: boolean;
   /** Dawn toggles to turn off, e.g. `['timestamp_quantization']` when profiling. Ignored in browsers. */
   readonly disable?: readonly string[];
 }
@@ -44,7 +50,7 @@ async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
  * @throws Error when there is no adapter, with what was tried and what to install.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const { memoryLimit } = options;
+  const { memoryLimit, debug } = options;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) {
     throw new RangeError(`openDevice: memoryLimit ${memoryLimit} is no number of bytes`);
   }
@@ -60,7 +66,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     label: 'dawnchorus',
   });
   if (description.software && description.source !== 'browser') throttlePolling();
-  const device = new Device(gpu, description, { memoryLimit });
+  const device = new Device(gpu, description, { memoryLimit, debug });
   setDefaultDevice(device);
   (options.log ?? ((line: string) => console.error(line)))(adapterLine(description));
   return device;

@@ -56,6 +56,7 @@ export function createRecorder(device: GPUDevice) {
   let profiler: Profiler | undefined;
   let captured: Dispatch<Record<string, ParameterType>>[] | undefined;
   let work: Work | undefined;
+  let onDispatch: ((kernel: string) => void) | undefined;
   const statistics = { dispatches: 0, submits: 0 };
 
   function bindGroup(layout: { key: string; gpu: GPUBindGroupLayout }, buffers: readonly PooledBuffer[]): GPUBindGroup {
@@ -111,6 +112,7 @@ export function createRecorder(device: GPUDevice) {
       encoder ??= device.createCommandEncoder();
       pass = encoder.beginComputePass(profiler && { timestampWrites: profiler.stamps(label) });
     }
+    onDispatch?.(label);
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, group, [offset]);
     pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
@@ -180,6 +182,10 @@ export function createRecorder(device: GPUDevice) {
     attribute,
     get work() {
       return work;
+    },
+    /** Told the name of each kernel as it is dispatched. */
+    set onDispatch(listener: typeof onDispatch) {
+      onDispatch = listener;
     },
     copyBuffer,
     flush,

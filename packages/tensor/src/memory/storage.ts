@@ -23,6 +23,12 @@ export class Storage {
     this.#references++;
   }
 
+  /** Called when a tensor of this storage was garbage-collected without being disposed. */
+  collected(): void {
+    this.device.leakedTensors++;
+    if (!this.device.closed) this.release();
+  }
+
   release(): void {
     if (--this.#references === 0 && !isVirtual(this.buffer)) this.device.pool.release(this.buffer);
   }
