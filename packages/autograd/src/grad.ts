@@ -1,6 +1,7 @@
-import { apply, ones, scope, type Tensor, unobserved } from '@dawnchorus/tensor';
+import { ones, scope, type Tensor } from '@dawnchorus/tensor';
 import './rules/index.ts';
 import { carriesGradient } from './rules/rule.ts';
+import { aliasOf } from './tape.ts';
 import { pullBack } from './vjp.ts';
 
 export interface ValueAndGradients<A> {
@@ -52,5 +53,5 @@ export function grad(fn: () => Tensor, parameters: readonly Tensor[]): Tensor[] 
 
 /** The same values, through which no gradient flows. */
 export function stopGradient(x: Tensor): Tensor {
-  return unobserved(() => apply('expand', [x], { shape: x.shape })[0]);
+  return aliasOf(x);
 }

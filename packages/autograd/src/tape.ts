@@ -1,6 +1,7 @@
 import {
   type Application,
   add,
+  apply,
   cast,
   isObserving,
   type Observer,
@@ -33,6 +34,8 @@ export interface Tape {
   readonly tracked: Set<number>;
   readonly entries: Entry[];
   readonly observer: Observer;
+  /** Above 0 while the tape is not to hear what happens. */
+  paused: number;
 }
 
 /** Tapes that listen, innermost last. */
@@ -41,9 +44,37 @@ const listening: Tape[] = [];
 export const tracks = (tape: Tape, tensors: readonly Tensor[]): boolean =>
   tensors.some((tensor) => tape.tracked.has(tensor.id) && carriesGradient(tensor));
 
-/** The tapes that listen right now and depend on one of the tensors. */
-export const tapesTracking = (tensors: readonly Tensor[]): Tape[] =>
-  listening.filter((tape) => isObserving(tape.observer) && tracks(tape, tensors));
+/** The tapes that hear what happens now. */
+export const hearingTapes = (): Tape[] => listening.filter((tape) => tape.paused === 0 && isObserving(tape.observer));
+
+/** Runs `body` out of hearing of the tapes that listen now. Tapes that start within hear it, and so do other observers. */
+export function withoutTapes<T>(body: () => T): T {
+  const tapes = [...listening];
+  for (const tape of tapes) tape.paused++;
+  try {
+    return body();
+  } finally {
+    for (const tape of tapes) tape.paused--;
+  }
+}
+
+let asides = 0;
+
+/** Whether what happens now is no step of the function that is running: see `aside`. */
+export const isAside = (): boolean => asides > 0;
+
+/** Runs what a function does at one time and not at another, and which its results do not depend on. */
+export function aside<T>(body: () => T): T {
+  asides++;
+  try {
+    return body();
+  } finally {
+    asides--;
+  }
+}
+
+/** The same elements by another name, unknown to every tape. */
+export const aliasOf = (x: Tensor): Tensor => withoutTapes(() => apply('expand', [x], { shape: x.shape })[0]);
 
 /** Adds an entry and tracks what it made. Nothing is added where nothing that carries a gradient came out. */
 export function addEntry(tape: Tape, entry: Entry): void {
@@ -56,7 +87,7 @@ export function addEntry(tape: Tape, entry: Entry): void {
 export const retainAll = (tensors: readonly Tensor[]): Tensor[] => tensors.map((tensor) => tensor.retain());
 
 function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }: Application): void {
-  if (!inputs.some((input) => tape.tracked.has(input.id))) return;
+  if (tape.paused > 0 || !inputs.some((input) => tape.tracked.has(input.id))) return;
   const rule = ruleOf(op);
   if (!rule) {
     if (op.kind === 'kernel' && op.mutates && op.mutates.length > 0) {
@@ -103,6 +134,7 @@ export function createTape(parameters: readonly Tensor[]): Tape {
     tracked: new Set(parameters.map((parameter) => parameter.id)),
     entries: [],
     observer: (application) => recordApplication(tape, application),
+    paused: 0,
   };
   return tape;
 }

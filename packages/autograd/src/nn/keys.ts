@@ -1,4 +1,5 @@
 import type { RandomKey, Tensor } from '@dawnchorus/tensor';
+import { drawKey } from './key-replay.ts';
 
 /** Hands out one stream of random numbers after another. */
 export interface KeySequence {
@@ -18,11 +19,12 @@ const STREAMS_PER_STEP = 2 ** 20;
 export function keySequence(seed: number, step: number | Tensor = 0): KeySequence {
   let count = 0;
   return {
-    next() {
-      if (count >= STREAMS_PER_STEP)
-        throw new RangeError(`keySequence: more than ${STREAMS_PER_STEP} draws in one step`);
-      if (typeof step === 'number') return { seed, stream: step * STREAMS_PER_STEP + count++ };
-      return { seed, stream: count++, step };
-    },
+    next: () =>
+      drawKey(() => {
+        if (count >= STREAMS_PER_STEP)
+          throw new RangeError(`keySequence: more than ${STREAMS_PER_STEP} draws in one step`);
+        if (typeof step === 'number') return { seed, stream: step * STREAMS_PER_STEP + count++ };
+        return { seed, stream: count++, step };
+      }),
   };
 }

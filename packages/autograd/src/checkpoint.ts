@@ -1,0 +1,145 @@
+import {
+  type Application,
+  formatShape,
+  observe,
+  type RandomKey,
+  sameData,
+  scope,
+  type Tensor,
+} from '@dawnchorus/tensor';
+import { recordKeys, replayKeys } from './nn/key-replay.ts';
+import { addEntry, aliasOf, type Entry, hearingTapes, isAside, type Tape, withoutTapes } from './tape.ts';
+import { listOf, type Outputs } from './vjp.ts';
+
+/** An operation of the first run, to be met again in the second. */
+interface Step {
+  readonly name: string;
+  readonly attributes: unknown;
+  readonly operands: string;
+}
+
+/** What the first run of a function used and did. */
+interface FirstRun {
+  readonly steps: readonly Step[];
+  readonly keys: readonly RandomKey[];
+  /** Every tensor from outside, itself: the function will ask for the very same handle. */
+  readonly used: readonly Tensor[];
+}
+
+const stepOf = ({ name, attributes, inputs }: Application): Step => ({
+  name,
+  attributes,
+  operands: inputs.map(({ dtype, shape }) => dtype + formatShape(shape)).join(' and '),
+});
+
+function firstRun<T>(inputs: readonly Tensor[], body: () => T): { result: T; run: FirstRun } {
+  const steps: Step[] = [];
+  const keys: RandomKey[] = [];
+  const used = new Set(inputs);
+  const made = new Set<number>();
+  const stop = observe((application) => {
+    if (isAside()) return;
+    steps.push(stepOf(application));
+    for (const input of application.inputs) if (!made.has(input.id)) used.add(input);
+    for (const output of application.outputs) made.add(output.id);
+  });
+  try {
+    const result = withoutTapes(() => recordKeys(keys, () => scope(body)));
+    // What is gone by now was a handle of the function's own.
+    return { result, run: { steps, keys, used: [...used].filter((x) => !x.disposed) } };
+  } finally {
+    stop();
+  }
+}
+
+function differs(what: string): never {
+  throw new Error(
+    `checkpoint: run again for the backward pass, the function did something else: ${what}. It may depend on nothing ` +
+      'that changes in between; random keys come from nn.keySequence, or are the same every time',
+  );
+}
+
+const describe = ({ name, operands, attributes }: Step) => `${name}(${operands}) with ${JSON.stringify(attributes)}`;
+
+let running = 0;
+
+/** Whether a checkpointed function runs for the second time: what it does to the world has been done. */
+export const isRecomputing = (): boolean => running > 0;
+
+/** Runs the function again and compares every step with the first run. */
+function secondRun<T>({ steps, keys }: FirstRun, body: () => T): T {
+  let at = 0;
+  const stop = observe((application) => {
+    if (isAside()) return;
+    const [before, now] = [steps[at++], stepOf(application)];
+    if (!before) differs(`it went on with ${now.name}(${now.operands}) where the first run had ended`);
+    const same =
+      before.name === now.name && before.operands === now.operands && sameData(before.attributes, now.attributes);
+    if (!same) differs(`step ${at} was ${describe(before)} and became ${describe(now)}`);
+  });
+  running++;
+  try {
+    const result = replayKeys(keys, body);
+    if (at < steps.length) differs(`it ended before step ${at + 1}, ${describe(steps[at])}`);
+    return result;
+  } finally {
+    running--;
+    stop();
+  }
+}
+
+/** Runs `body` with tensors alive that may have been disposed since, and lets them go again. */
+function revived<T>(tensors: readonly Tensor[], handles: readonly Tensor[], body: () => T): T {
+  const gone = tensors.map((x) => x.disposed);
+  try {
+    tensors.forEach((x, i) => {
+      if (gone[i]) x.revive(handles[i]);
+    });
+    return body();
+  } finally {
+    tensors.forEach((x, i) => {
+      if (gone[i]) x[Symbol.dispose]();
+    });
+  }
+}
+
+function entryOf(tape: Tape, run: FirstRun, outputs: readonly Tensor[], again: () => Outputs): Entry | undefined {
+  const { used } = run;
+  const inputs = used.filter(({ id }) => tape.tracked.has(id));
+  if (inputs.length === 0) return undefined;
+  const handles = used.map((x) => x.retain());
+  return {
+    name: 'checkpoint',
+    inputs,
+    outputs,
+    saved: handles,
+    recompute: () => listOf(revived(used, handles, () => secondRun(run, again))),
+  };
+}
+
+/**
+ * The same function, whose intermediate results are not kept for the backward pass but computed again when it gets there:
+ * memory for time (Chen et al., "Training deep nets with sublinear memory cost", 2016). What the function takes from
+ * outside is kept, be it an input, a parameter or anything else that it refers to, and all of it gets its gradient. Values
+ * and gradients are those of the function itself, bit for bit, dropout included: keys from `nn.keySequence` are handed out
+ * again. Checkpoints nest.
+ *
+ *     const block = checkpoint((x) => layer.forward(x, { keys }));
+ *
+ * @param fn from tensors to one tensor or several. It runs once more for each backward pass and has to do the same then;
+ * tensors that it stores elsewhere are disposed after it.
+ * @throws Error in the backward pass when the second run does anything else than the first.
+ */
+export function checkpoint<T extends Outputs>(fn: (...inputs: Tensor[]) => T): (...inputs: Tensor[]) => T {
+  return (...inputs) =>
+    scope(() => {
+      const tapes = hearingTapes();
+      const { result, run } = firstRun(inputs, () => fn(...inputs));
+      const outputs = listOf(result).map(aliasOf);
+      for (const tape of tapes) {
+        const entry = entryOf(tape, run, outputs, () => fn(...inputs));
+        if (entry) addEntry(tape, entry);
+      }
+      return (Array.isArray(result) ? outputs : outputs[0]) as T;
+    });
+}
