@@ -2,6 +2,7 @@
  * Times kernels and the whole training step on the adapter that opens.
  *
  *   npm run bench                 every case, at sizes that suit the adapter
+ *   npm run bench -- engine       host cost of a call and a replayed dispatch; a training step eager and compiled
  *   npm run bench -- conv matmul  only cases whose name has one of these words
  *   npm run bench -- --save       also writes bench/results/<adapter>.json
  *   npm run bench -- --large      MERT-95M sizes whatever the adapter; --small the opposite
@@ -11,6 +12,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { openDevice, scope } from '@dawnchorus/tensor';
 import { benchCases } from './cases.ts';
+import { engineRows } from './engine.ts';
 
 const SECONDS_A_CASE = 1.5;
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
@@ -29,6 +31,17 @@ interface Row {
   gigabytesPerSecond?: number;
   /** Milliseconds on the GPU by kernel. */
   kernels?: Record<string, number>;
+}
+
+if (words.includes('engine')) {
+  const engine = await engineRows(device, (line) => console.log(line));
+  for (const { name, value, unit, target } of engine) {
+    const wanted = target === undefined ? '' : `  (target: under ${target})`;
+    console.log(`${name.padEnd(52)} ${value.toFixed(2).padStart(10)} ${unit}${wanted}`);
+  }
+  if (flag('save')) saveResults('engine', engine);
+  device.close();
+  process.exit(0);
 }
 
 const rows: Row[] = [];
@@ -72,15 +85,20 @@ for (const { name, flops, bytes, prepare } of benchCases(small)) {
   );
 }
 
-if (flag('save')) {
+if (flag('save')) saveResults('', rows);
+device.close();
+
+/** Writes figures with the machine's name. */
+function saveResults(kind: string, figures: readonly unknown[]): void {
   const folder = fileURLToPath(new URL('../results/', import.meta.url));
   mkdirSync(folder, { recursive: true });
-  const file = `${folder}${device.adapter.name
+  const adapter = device.adapter.name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-    .replace(/-$/, '')}.json`;
+    .replace(/-$/, '');
+  const file = `${folder}${kind ? `${kind}-` : ''}${adapter}.json`;
   const machine = { adapter: device.adapter, processor: cpus()[0]?.model, cores: cpus().length, node: process.version };
-  writeFileSync(file, `${JSON.stringify({ date: new Date().toISOString().slice(0, 10), machine, rows }, null, 2)}\n`);
+  const date = new Date().toISOString().slice(0, 10);
+  writeFileSync(file, `${JSON.stringify({ date, machine, rows: figures }, null, 2)}\n`);
   console.log(`wrote ${file}`);
 }
-device.close();
