@@ -5,6 +5,7 @@
  */
 export { type Application, apply, isObserving, type Observer, observe, unobserved } from './apply.ts';
 export type { AdapterDescription } from './device/adapters.ts';
+export { callStack } from './device/call-site.ts';
 export type { LeakGroup, LeakReport } from './device/debug.ts';
 export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
 export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
@@ -12,6 +13,7 @@ export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export { type DType, isFloat, type TypedArrayOf } from './dtype.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';
+export { flattenTree } from './graph/tree.ts';
 export { float16FromNumbers, float16ToFloat32 } from './half.ts';
 export type { ProfileRow } from './kernel/profiler.ts';
 export { type Dispatch, type Grid, gridFor, linearGrid } from './kernel/recorder.ts';

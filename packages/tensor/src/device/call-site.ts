@@ -9,10 +9,10 @@ const engine = ['tensor', 'autograd', 'dsp', 'formats'].map((name) => `${package
 const FRAMES = 64;
 
 /**
- * The line of the user's code that called into the engine: `train (/home/me/train.ts:12:9)`. The engine's own frames and
- * the runtime's are passed over.
+ * The lines of the user's code that called into the engine, innermost first: `train (/home/me/train.ts:12:9)`. The
+ * engine's own frames and the runtime's are passed over.
  */
-export function callSite(): string {
+export function callStack(): string[] {
   const before = Error.stackTraceLimit;
   Error.stackTraceLimit = FRAMES;
   const stack = new Error().stack ?? '';
@@ -24,5 +24,10 @@ export function callSite(): string {
     .filter((frame) => /:\d+:\d+\)?$/.test(frame) && !frame.includes('node:'));
   const users =
     packages === undefined ? frames : frames.filter((frame) => !engine.some((root) => frame.includes(root)));
-  return users[0] ?? frames.at(-1) ?? 'an unknown place';
+  return users.length > 0 ? users : frames.slice(-1);
+}
+
+/** The first of them. */
+export function callSite(): string {
+  return callStack()[0] ?? 'an unknown place';
 }
