@@ -1,6 +1,7 @@
 import { defineKernel } from '../contract.ts';
 import {
   angles,
+  arange as arangeSource,
   copy as copySource,
   division,
   exponentials,
@@ -66,6 +67,15 @@ export const copy = defineKernel({
     outStrides: 'u32x8',
   },
   constants: { Element: 'alias Element = f32;' },
+});
+
+/** Numbers in equal steps. */
+export const arange = defineKernel({
+  name: 'arange',
+  source: arangeSource,
+  bindings: { out: 'readWrite' },
+  parameters: { size: 'u32', start: 'u32', step: 'u32', last: 'u32' },
+  constants: { Element: 'alias Element = f32;', FLOAT: 'const FLOAT = true;' },
 });
 
 /** Sets every element to one value. */

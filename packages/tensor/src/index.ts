@@ -28,4 +28,4 @@ export type { AdamWAttributes } from './ops/training.ts';
 export { scope } from './scope.ts';
 export { broadcastShapes, contiguousStrides, formatShape, type Shape, sizeOf } from './shape.ts';
 export type * from './shape-types.ts';
-export { arange, assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';
+export { assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';

@@ -1,4 +1,6 @@
 import type { DType } from './dtype.ts';
+import type { PadMode } from './functions/arranging.ts';
+import type { Index } from './functions/slicing.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
 import * as functions from './ops/functions.ts';
 import type { Shape } from './shape.ts';
@@ -144,11 +146,73 @@ export abstract class Operations {
   expand<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
     return functions.expand(this, shape);
   }
-  squeeze(this: Tensor, axis: number): Tensor {
-    return functions.squeeze(this, axis);
+  squeeze(this: Tensor, dim?: number | readonly number[]): Tensor {
+    return functions.squeeze(this, dim);
   }
-  unsqueeze(this: Tensor, axis: number): Tensor {
-    return functions.unsqueeze(this, axis);
+  unsqueeze(this: Tensor, dim: number | readonly number[]): Tensor {
+    return functions.unsqueeze(this, dim);
+  }
+  flatten(this: Tensor, start?: number, end?: number): Tensor {
+    return functions.flatten(this, start, end);
+  }
+  unflatten(this: Tensor, dim: number, shape: Shape): Tensor {
+    return functions.unflatten(this, dim, shape);
+  }
+  movedim(this: Tensor, from: number | readonly number[], to: number | readonly number[]): Tensor {
+    return functions.movedim(this, from, to);
+  }
+  diagonal(this: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor {
+    return functions.diagonal(this, options);
+  }
+  detach<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.detach(this);
+  }
+
+  // Indexing and arranging.
+  slice(this: Tensor, ...indices: Index[]): Tensor {
+    return functions.slice(this, ...indices);
+  }
+  select(this: Tensor, axis: number, index: number): Tensor {
+    return functions.select(this, axis, index);
+  }
+  narrow(this: Tensor, axis: number, start: number, length: number): Tensor {
+    return functions.narrow(this, axis, start, length);
+  }
+  gather(this: Tensor, axis: number, index: Tensor): Tensor {
+    return functions.gather(this, axis, index);
+  }
+  split(this: Tensor, size: number | readonly number[], options?: { dim?: number }): Tensor[] {
+    return functions.split(this, size, options);
+  }
+  chunk(this: Tensor, chunks: number, options?: { dim?: number }): Tensor[] {
+    return functions.chunk(this, chunks, options);
+  }
+  flip<T extends Tensor>(this: T, dim?: number | readonly number[]): Tensor<ShapeOf<T>> {
+    return functions.flip(this, dim);
+  }
+  roll(this: Tensor, shift: number | readonly number[], dim?: number | readonly number[]): Tensor {
+    return functions.roll(this, shift, dim);
+  }
+  tile(this: Tensor, repeats: readonly number[]): Tensor {
+    return functions.tile(this, repeats);
+  }
+  repeat(this: Tensor, repeats: readonly number[]): Tensor {
+    return functions.repeat(this, repeats);
+  }
+  repeatInterleave(this: Tensor, times: number, options: { dim: number }): Tensor {
+    return functions.repeatInterleave(this, times, options);
+  }
+  pad(this: Tensor, padding: readonly number[], options?: { mode?: PadMode; value?: number }): Tensor {
+    return functions.pad(this, padding, options);
+  }
+  tril(this: Tensor, options?: { diagonal?: number }): Tensor {
+    return functions.tril(this, options);
+  }
+  triu(this: Tensor, options?: { diagonal?: number }): Tensor {
+    return functions.triu(this, options);
+  }
+  maskedFill(this: Tensor, mask: Tensor, value: Operand): Tensor {
+    return functions.maskedFill(this, mask, value);
   }
 
   // Everything else that reads well as a method.

@@ -223,7 +223,8 @@ export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
 }
 
-interface CreationOptions {
+/** Where a new tensor lives and what its elements are. */
+export interface CreationOptions {
   dtype?: DType;
   device?: Device;
 }
@@ -320,14 +321,6 @@ export function zeros<const S extends Shape>(shape: S, options: CreationOptions 
 
 export function ones<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
   return full(shape, 1, options);
-}
-
-/** start, start + step, … up to but not including end. */
-export function arange(start: number, end: number, step = 1, options: CreationOptions = {}): Tensor {
-  const count = Math.max(0, Math.ceil((end - start) / step));
-  if (!Number.isFinite(count)) throw new RangeError(`arange: from ${start} to ${end} in steps of ${step} never ends`);
-  const values = Array.from({ length: count }, (_, i) => start + i * step);
-  return tensor(values, { ...options, shape: [count], dtype: options.dtype ?? 'i32' });
 }
 
 /**

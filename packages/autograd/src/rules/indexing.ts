@@ -1,4 +1,4 @@
-import { type AttributesOf, apply, ge, logicalAnd, lt, permute, type Tensor, where } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, flip, ge, logicalAnd, lt, permute, type Tensor, where } from '@dawnchorus/tensor';
 import { rule, unbroadcast } from './rule.ts';
 
 /** Zero for what an index outside the axis left out, where reading back gives NaN. */
@@ -31,6 +31,7 @@ export const indexingRules = {
     });
   }),
 
+  flip: rule<AttributesOf<'flip'>>('nothing', (g, { attributes: { axes } }) => [flip(g, axes)]),
   indexSelect: rule<AttributesOf<'indexSelect'>>('inputs', (g, { inputs: [x, index], attributes: { axis } }) =>
     apply('indexAdd', [g, index], { axis, extent: x.shape[axis] }),
   ),

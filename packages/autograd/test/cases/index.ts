@@ -155,6 +155,7 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   scatterAdd: asTested('scatterAdd'),
   concat: asTested('concat'),
   unslice: asTested('unslice'),
+  flip: asTested('flip'),
   reshape: asTested('reshape'),
   permute: asTested('permute'),
   slice: asTested('slice'),

@@ -1,6 +1,6 @@
 import { apply } from '../apply.ts';
 import { reshapedStrides, resolveShape } from '../ops/views.ts';
-import { formatShape, normaliseAxis, type Shape, sameShape } from '../shape.ts';
+import { formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape, sizeOf } from '../shape.ts';
 import type { Literal, PermutedShape, ReshapedShape, ShapeOf, TransposedShape } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -60,17 +60,81 @@ export function expand<const N extends Shape>(x: Tensor, shape: N): Tensor<Liter
   return sameShape(x.shape, shape) ? x : apply('expand', [x], { shape: [...shape] })[0];
 }
 
-export function unsqueeze(x: Tensor, axis: number): Tensor {
-  const d = normaliseAxis(axis, x.rank + 1, 'unsqueeze');
-  return reshape(x, [...x.shape.slice(0, d), 1, ...x.shape.slice(d)]);
-}
-
-export function squeeze(x: Tensor, axis: number): Tensor {
-  const d = normaliseAxis(axis, x.rank, 'squeeze');
-  if (x.shape[d] !== 1)
-    throw new RangeError(`squeeze: axis ${d} of ${formatShape(x.shape)} has extent ${x.shape[d]}, not 1`);
+/** Axes of extent 1 before those of x; several are counted in the result. */
+export function unsqueeze(x: Tensor, dim: number | readonly number[]): Tensor {
+  const list = typeof dim === 'number' ? [dim] : dim;
+  const rank = x.rank + list.length;
+  const axes = new Set(list.map((axis) => normaliseAxis(axis, rank, 'unsqueeze')));
+  if (axes.size !== list.length) throw new RangeError(`unsqueeze: an axis was given twice in [${list}]`);
+  let from = 0;
   return reshape(
     x,
-    x.shape.filter((_, i) => i !== d),
+    Array.from({ length: rank }, (_, d) => (axes.has(d) ? 1 : x.shape[from++])),
   );
+}
+
+/**
+ * Drops one axis of extent 1, or several, or all of them by default.
+ *
+ * @throws RangeError when an axis that was named has another extent.
+ */
+export function squeeze(x: Tensor, dim?: number | readonly number[]): Tensor {
+  const axes =
+    dim === undefined
+      ? x.shape.flatMap((extent, d) => (extent === 1 ? [d] : []))
+      : normaliseAxes(dim, x.rank, 'squeeze');
+  const wide = axes.find((d) => x.shape[d] !== 1);
+  if (wide !== undefined) {
+    throw new RangeError(`squeeze: axis ${wide} of ${formatShape(x.shape)} has extent ${x.shape[wide]}, not 1`);
+  }
+  return reshape(
+    x,
+    x.shape.filter((_, d) => !axes.includes(d)),
+  );
+}
+
+/** Axes start..end as one, by default all of them. */
+export function flatten(x: Tensor, start = 0, end = -1): Tensor {
+  if (x.rank === 0) return reshape(x, [1]);
+  const [from, to] = [normaliseAxis(start, x.rank, 'flatten'), normaliseAxis(end, x.rank, 'flatten')];
+  if (from > to) throw new RangeError(`flatten: axis ${start} of ${formatShape(x.shape)} comes after axis ${end}`);
+  return reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to + 1)), ...x.shape.slice(to + 1)]);
+}
+
+/** One axis as several; one of their extents may be -1. */
+export function unflatten(x: Tensor, dim: number, shape: Shape): Tensor {
+  const d = normaliseAxis(dim, x.rank, 'unflatten');
+  const known = sizeOf(shape.filter((extent) => extent !== -1));
+  const extents = shape.map((extent) => (extent === -1 ? x.shape[d] / known : extent));
+  if (sizeOf(extents) !== x.shape[d] || !extents.every(Number.isInteger)) {
+    throw new RangeError(`unflatten: axis ${d} of ${formatShape(x.shape)} does not divide into ${formatShape(shape)}`);
+  }
+  return reshape(x, [...x.shape.slice(0, d), ...extents, ...x.shape.slice(d + 1)]);
+}
+
+/** Moves axes to other places; the rest keep their order. */
+export function movedim(x: Tensor, from: number | readonly number[], to: number | readonly number[]): Tensor {
+  const axes = (list: number | readonly number[]) => {
+    const all = (typeof list === 'number' ? [list] : list).map((axis) => normaliseAxis(axis, x.rank, 'movedim'));
+    if (new Set(all).size !== all.length) throw new RangeError(`movedim: an axis was given twice in [${list}]`);
+    return all;
+  };
+  const [sources, targets] = [axes(from), axes(to)];
+  if (sources.length !== targets.length) {
+    throw new RangeError(`movedim: [${from}] and [${to}] must name as many axes`);
+  }
+  const rest = x.shape.map((_, d) => d).filter((d) => !sources.includes(d));
+  const order = x.shape.map((_, d) => (targets.includes(d) ? sources[targets.indexOf(d)] : -1));
+  return permute(
+    x,
+    order.map((axis) => (axis < 0 ? (rest.shift() as number) : axis)),
+  );
+}
+
+/** PyTorch's other name of `expand`. */
+export const broadcastTo = expand;
+
+/** The same elements, through which no gradient flows. */
+export function detach<T extends Tensor>(x: T): Tensor<ShapeOf<T>> {
+  return apply('detach', [x], {})[0];
 }

@@ -8,10 +8,13 @@ import type { Tensor } from '../tensor.ts';
 import type { ConvAttributes } from './conv.ts';
 import type { RandomKey } from './random.ts';
 
+export * from '../functions/arranging.ts';
+export * from '../functions/creation.ts';
 export * from '../functions/elementwise.ts';
 export * from '../functions/indexing.ts';
 export * from '../functions/products.ts';
 export * from '../functions/reductions.ts';
+export * from '../functions/slicing.ts';
 export * from '../functions/views.ts';
 
 function overLastAxis(name: 'softmax' | 'logSoftmax', x: Tensor, dim: number): Tensor {

@@ -3,9 +3,10 @@ import type { Device } from '../device/device.ts';
 import { type DType, fromBits, wgslType, workingDtype } from '../dtype.ts';
 import { gridFor } from '../kernel/recorder.ts';
 import { collapse, contiguousStrides, formatShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
+import { runMap } from './elementwise.ts';
 import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
 
@@ -218,4 +219,19 @@ const unslice = kernelOp<AxisAttribute & { shape: readonly number[]; start: numb
   },
 });
 
-export const differentiableGathers = { indexSelect, indexAdd, gather, scatterAdd, concat, unslice };
+/** The elements of some axes in the opposite order. */
+const flip = kernelOp<{ axes: readonly number[] }>({
+  infer([x]) {
+    return [{ dtype: x.dtype, shape: x.shape }];
+  },
+  run(device, [x], [out], { axes }) {
+    // Strides below zero: kernels add them up modulo 2^32. No such view leaves this function.
+    const strides = x.strides.map((stride, d) => (axes.includes(d) ? -stride : stride));
+    const offset = axes.reduce((sum, d) => sum + (x.shape[d] - 1) * x.strides[d], x.offset);
+    const view = new Tensor(x.storage, x.dtype, x.shape, strides, offset, false);
+    runMap(device, [view], out, 'return a;');
+    view.dispose();
+  },
+});
+
+export const differentiableGathers = { indexSelect, indexAdd, gather, scatterAdd, concat, unslice, flip };

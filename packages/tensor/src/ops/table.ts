@@ -1,6 +1,6 @@
 import { differentiableConvolutions } from './conv.ts';
 import { differentiableElementwise, otherElementwise } from './elementwise.ts';
-import { full } from './fill.ts';
+import { arange, full } from './fill.ts';
 import { differentiableGathers } from './gather.ts';
 import { matmul } from './matmul.ts';
 import { differentiableNorms } from './norm.ts';
@@ -9,7 +9,7 @@ import { differentiableRandom, otherRandom } from './random.ts';
 import { differentiableReductions, otherReductions } from './reduce.ts';
 import { differentiableSoftmax } from './softmax.ts';
 import { otherTraining } from './training.ts';
-import { expand, permute, reshape, slice } from './views.ts';
+import { detach, expand, permute, reshape, slice } from './views.ts';
 
 /** Operations with a gradient: the autograd package does not compile until each of them has a rule. */
 export const differentiableOps = {
@@ -34,6 +34,8 @@ export const otherOps = {
   ...otherRandom,
   ...otherTraining,
   full,
+  arange,
+  detach,
 };
 
 /** Every operation there is. */

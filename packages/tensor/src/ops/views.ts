@@ -87,6 +87,9 @@ export const slice = viewOp<{ axis: number; start: number; end: number; step: nu
   },
 );
 
+/** The same elements, through which no gradient flows. */
+export const detach = viewOp<Record<never, never>>(({ shape, strides, offset }) => ({ shape, strides, offset }));
+
 /** Stretches axes of extent 1 and adds leading ones, with stride 0. */
 export const expand = viewOp<{ shape: Shape }>((x, { shape }) => {
   checkShape(shape, 'expand');

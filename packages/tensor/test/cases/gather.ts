@@ -2,6 +2,7 @@ import { type DType, reshape } from '../../src/index.ts';
 import { arrayOf, between, drawn, integer, pick, type Random } from '../arbitraries.ts';
 import * as reference from '../reference/gather.ts';
 import type { OpCases } from './case.ts';
+import { someAxes } from './reduce.ts';
 
 const ranked = { minRank: 1, maxRank: 4, largest: 600 };
 const values = between(-10, 10);
@@ -70,6 +71,8 @@ export const gatherCases: OpCases<
   | 'scatterAdd'
   | 'concat'
   | 'unslice'
+  | 'flip'
+  | 'detach'
   | 'slice'
   | 'permute'
   | 'expand'
@@ -124,6 +127,21 @@ export const gatherCases: OpCases<
       return { inputs: one(source, random), attributes: { shape, axis, start, step } };
     }),
     reference: ([source], attributes) => [reference.unslice(source, attributes)],
+  },
+  flip: {
+    draws: drawn({}, (shape, random) => ({
+      inputs: one(shape, random),
+      attributes: { axes: someAxes(shape.length, random) },
+    })),
+    dense: drawn({}, (shape, random) => ({
+      inputs: one(shape, random, pick(random, dtypes)),
+      attributes: { axes: someAxes(shape.length, random) },
+    })),
+    reference: ([x], attributes) => [reference.flip(x, attributes)],
+  },
+  detach: {
+    draws: drawn({}, (shape, random) => ({ inputs: one(shape, random), attributes: {} })),
+    reference: ([x]) => [x],
   },
   slice: {
     draws: drawn(ranked, (shape, random) => ({ inputs: one(shape, random), attributes: sliceOf(shape, random) })),

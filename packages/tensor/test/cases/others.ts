@@ -21,7 +21,9 @@ const stepped = <A extends { stream: number }>(attributes: A, step: NDArray | un
 
 const shaped = { largest: 300 };
 
-export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'increment' | 'nearestCode'> = {
+export const otherCases: OpCases<
+  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'increment' | 'nearestCode'
+> = {
   full: {
     draws: drawn({}, (shape, draw) => {
       const dtype = pick<DType>(draw, [...floats, 'i32', 'u32', 'bool']);
@@ -29,6 +31,23 @@ export const otherCases: OpCases<'full' | 'uniform' | 'normal' | 'dropout' | 'ad
       return { inputs: [], attributes: { shape, value, dtype, device } };
     }),
     reference: (_, { shape, value, dtype }) => [build(shape, dtype, () => store(value, dtype))],
+  },
+  arange: {
+    draws: drawn({ maxRank: 1, minRank: 1 }, ([count], draw) => {
+      const dtype = pick<DType>(draw, ['f32', 'i32', 'u32']);
+      const [start, step] =
+        dtype === 'f32' ? [between(-5, 5)(draw), between(-2, 2)(draw)] : [integer(draw, -9, 9), integer(draw, -3, 3)];
+      return { inputs: [], attributes: { start, step, count, dtype, device } };
+    }),
+    reference: (_, { start, step, count, dtype }) => {
+      const values = build([count], dtype, (_index, i) =>
+        dtype === 'f32' ? start + i * step : store(start + i * step, dtype),
+      );
+      // Start, step and their product round to f32 one by one.
+      return [{ ...values, scale: values.data.map((_value, i) => Math.abs(start) + Math.abs(i * step)) }];
+    },
+    tolerance: { relative: 2e-7 },
+    half: false,
   },
   uniform: {
     draws: drawn(shaped, (shape, draw) => {

@@ -107,3 +107,11 @@ export function permute(x: NDArray, { axes }: { axes: readonly number[] }): Expe
 
 export const expand = (x: NDArray, { shape }: { shape: readonly number[] }): Expected =>
   build(shape, x.dtype, (index) => at(x, index));
+
+export const flip = (x: NDArray, { axes }: { axes: readonly number[] }): Expected =>
+  build(x.shape, x.dtype, (index) =>
+    at(
+      x,
+      index.map((i, d) => (axes.includes(d) ? x.shape[d] - 1 - i : i)),
+    ),
+  );
