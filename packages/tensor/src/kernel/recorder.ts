@@ -52,6 +52,8 @@ export function createRecorder(device: GPUDevice) {
   const bindGroups = new Map<string, GPUBindGroup>();
   let encoder: GPUCommandEncoder | undefined;
   let pass: GPUComputePassEncoder | undefined;
+  /** The pipeline that the pass has set. */
+  let bound: GPUComputePipeline | undefined;
   let slots = 0;
   let profiler: Profiler | undefined;
   let captured: Dispatch<Record<string, ParameterType>>[] | undefined;
@@ -110,10 +112,14 @@ export function createRecorder(device: GPUDevice) {
   function encode(pipeline: GPUComputePipeline, group: GPUBindGroup, offset: number, grid: Grid, label: string): void {
     if (!pass) {
       encoder ??= device.createCommandEncoder();
+      bound = undefined;
       pass = encoder.beginComputePass(profiler && { timestampWrites: profiler.stamps(label) });
     }
     onDispatch?.(label);
-    pass.setPipeline(pipeline);
+    if (bound !== pipeline) {
+      pass.setPipeline(pipeline);
+      bound = pipeline;
+    }
     pass.setBindGroup(0, group, [offset]);
     pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     statistics.dispatches++;
