@@ -213,7 +213,11 @@ onGpu('compiled functions agree with eager ones, but that halves on the way may 
 
 test('an adapter without f16 says so, what it lacks and what to do', () => {
   const without = new Proxy(device, {
-    get: (target, key) => (key === 'features' ? new Set() : Reflect.get(target, key, target)),
+    get: (target, key) => {
+      if (key === 'features') return new Set();
+      const value = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
   }) as Device;
   const message = /f16 needs the GPU feature shader-f16, which .* does not have; use f32/;
   const attempts = [
