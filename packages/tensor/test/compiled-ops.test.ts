@@ -2,13 +2,23 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type AttributesOf, add, compile, mul, type OpName, opTable, scope, type Tensor } from '../src/index.ts';
+import {
+  type AttributesOf,
+  add,
+  compile,
+  isFloat,
+  mul,
+  type OpName,
+  opTable,
+  scope,
+  type Tensor,
+} from '../src/index.ts';
 import { formatShape } from '../src/shape.ts';
-import { present, presentations, runs, upload } from './arbitraries.ts';
-import { type OpCase, runCase } from './cases/case.ts';
+import { present, presentations, randomFrom, runs, upload } from './arbitraries.ts';
+import { inHalf, type OpCase, runCase } from './cases/case.ts';
 import { opCases } from './cases/index.ts';
 import { assertMatches } from './compare.ts';
-import './device.ts';
+import { hasHalf, unlessHalf } from './device.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
@@ -18,12 +28,15 @@ const draws = { ...runs, numRuns: Math.ceil(runs.numRuns / 4) };
 
 const bitsOf = async (x: Tensor) => new Uint8Array((await x.data()).buffer.slice(0));
 
-function testCompiled<N extends OpName>(name: N): void {
+function testCompiled<N extends OpName>(name: N, half: boolean): void {
   const op = opCases[name] as unknown as OpCase<AttributesOf<N>>;
-  test(`${name}, compiled, agrees with its reference`, async () => {
-    let run = 0;
-    const property = fc.asyncProperty(op.draws, async ({ inputs, attributes }) => {
-      const turn = run++;
+  if (half && op.half === false) return;
+  const run = half && !hasHalf ? test.skip : test;
+  run(`${name}, compiled, agrees with its reference${half ? ` in f16${unlessHalf}` : ''}`, async () => {
+    let runs = 0;
+    const property = fc.asyncProperty(op.draws, fc.nat(), async (draw, seed) => {
+      const turn = runs++;
+      const { inputs, attributes } = half ? inHalf(draw, op.half || undefined, turn, randomFrom(seed)) : draw;
       const kind = (i: number) => presentations[(turn + i) % presentations.length];
       // In-place operations change what they are given, and are called once.
       const inPlace = op.presented === false;
@@ -32,7 +45,7 @@ function testCompiled<N extends OpName>(name: N): void {
       );
       const tensors = presented.map(({ tensor }) => tensor);
       const values = presented.map((input) => input.values);
-      const neutral = (x: Tensor) => (x.dtype === 'f32' && !inPlace ? add(mul(x, 1), -0) : x);
+      const neutral = (x: Tensor) => (isFloat(x.dtype) && !inPlace ? add(mul(x, 1), -0) : x);
       // A tensor is needed to tell the device.
       const compiled = compile((given: Tensor[], _device: Tensor) =>
         runCase(name, op, given.map(neutral), attributes).map((out) => (inPlace ? out : neutral(out))),
@@ -58,6 +71,10 @@ function testCompiled<N extends OpName>(name: N): void {
   });
 }
 
-for (const name of Object.keys(opTable) as OpName[]) if (!only || only.includes(name)) testCompiled(name);
+for (const name of Object.keys(opTable) as OpName[]) {
+  if (only && !only.includes(name)) continue;
+  testCompiled(name, false);
+  testCompiled(name, true);
+}
 
 test.run();

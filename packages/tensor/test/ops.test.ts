@@ -3,12 +3,11 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AttributesOf, type OpName, opTable, scope } from '../src/index.ts';
 import { formatShape } from '../src/shape.ts';
-import { present, presentations, type Random, randomFrom, runs, upload } from './arbitraries.ts';
-import { type Draw, type HalfOptions, type OpCase, runCase } from './cases/case.ts';
+import { present, presentations, randomFrom, runs, upload } from './arbitraries.ts';
+import { type Draw, inHalf, type OpCase, runCase } from './cases/case.ts';
 import { opCases } from './cases/index.ts';
 import { assertMatches } from './compare.ts';
 import { hasHalf, unlessHalf } from './device.ts';
-import { type NDArray, toHalf } from './reference/array.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
@@ -37,22 +36,6 @@ async function check<N extends OpName>(
   assert.is(outputs.length, expected.length, `${what}: outputs`);
   for (let i = 0; i < outputs.length; i++) await assertMatches(what, outputs[i], expected[i], op.tolerance);
   for (const output of outputs) output.dispose();
-}
-
-/**
- * The draw with its f32 inputs rounded to f16; some stay f32 in every third run, where the operation takes both. The
- * reference gets the same inputs.
- */
-function inHalf<A>(draw: Draw<A>, half: HalfOptions | undefined, run: number, random: Random): Draw<A> {
-  const { keep = [], together = [] } = half ?? {};
-  const mixed = together !== 'all' && run % 3 === 2;
-  const chosen = draw.inputs.map(() => !mixed || random() < 0.5);
-  const leader = (i: number) => (together === 'all' ? i : (together.find((group) => group.includes(i))?.[0] ?? i));
-  const rounded = (x: NDArray, i: number): NDArray => {
-    if (x.dtype !== 'f32' || keep.includes(i) || !chosen[leader(i)]) return x;
-    return { ...x, dtype: 'f16', data: x.data.map(toHalf) };
-  };
-  return { ...draw, inputs: draw.inputs.map(rounded) };
 }
 
 function testHalf<N extends OpName>(name: N, op: OpCase<AttributesOf<N>>): void {

@@ -225,7 +225,11 @@ const where = mapOp<Record<never, never>>({
       throw new TypeError(`where: the condition is ${condition.dtype}; expected bool, e.g. x.gt(0)`);
     return [{ dtype: commonDtype([x, y]), shape: broadcastShapes('where', condition.shape, x.shape, y.shape) }];
   },
-  map: () => 'return select(Result(c), Result(b), a != 0u);',
+  map([, x, y]) {
+    // Whole numbers reach f16 by way of f32, as in cast.
+    const [own, other] = [x, y].some(({ dtype }) => dtype === 'f16') ? ['f32(b)', 'f32(c)'] : ['b', 'c'];
+    return `return select(Result(${other}), Result(${own}), a != 0u);`;
+  },
 });
 
 const cast = mapOp<{ dtype: DType }>({

@@ -1,7 +1,8 @@
 import type fc from 'fast-check';
 import { type AttributesOf, apply, type OpName, type Tensor } from '../../src/index.ts';
+import type { Random } from '../arbitraries.ts';
 import type { Tolerance } from '../compare.ts';
-import type { Expected, NDArray } from '../reference/array.ts';
+import { type Expected, type NDArray, toHalf } from '../reference/array.ts';
 
 export interface Draw<A> {
   inputs: NDArray[];
@@ -40,4 +41,20 @@ export function runCase<N extends OpName>(
   a: AttributesOf<N>,
 ) {
   return test.run ? test.run(inputs, a) : apply(name, inputs, a);
+}
+
+/**
+ * The draw with its f32 inputs rounded to f16; some stay f32 in every third run, where the operation takes both. The
+ * reference gets the same inputs.
+ */
+export function inHalf<A>(draw: Draw<A>, half: HalfOptions | undefined, run: number, random: Random): Draw<A> {
+  const { keep = [], together = [] } = half ?? {};
+  const mixed = together !== 'all' && run % 3 === 2;
+  const chosen = draw.inputs.map(() => !mixed || random() < 0.5);
+  const leader = (i: number) => (together === 'all' ? i : (together.find((group) => group.includes(i))?.[0] ?? i));
+  const rounded = (x: NDArray, i: number): NDArray => {
+    if (x.dtype !== 'f32' || keep.includes(i) || !chosen[leader(i)]) return x;
+    return { ...x, dtype: 'f16', data: x.data.map(toHalf) };
+  };
+  return { ...draw, inputs: draw.inputs.map(rounded) };
 }
