@@ -1,11 +1,13 @@
 /**
- * Compiles every kernel with its example constants on Dawn's null backend, which is a complete WGSL validator that needs
- * no GPU, and checks that each host contract lists the bindings and parameters that its WGSL file declares.
+ * Compiles every kernel with its example constants, and with f16 in memory where it takes element types, on Dawn's null
+ * backend, which is a complete WGSL validator that needs no GPU, and checks that each host contract lists the bindings
+ * and parameters that its WGSL file declares.
  */
 
 import type { Kernel } from '@dawnchorus/kernels';
 import * as families from '@dawnchorus/kernels';
 import { create, globals } from 'webgpu';
+import { fromBits } from '../packages/tensor/src/dtype.ts';
 import { assembleSource } from '../packages/tensor/src/kernel/pipelines.ts';
 
 Object.assign(globalThis, globals);
@@ -37,23 +39,40 @@ function contractProblems(kernel: Kernel): string[] {
   return problems;
 }
 
+/** The example constants with the elements in memory made f16; undefined where a kernel has f32 elements alone. */
+function inHalf(constants: Kernel['constants']): Kernel['constants'] | undefined {
+  const element = /^alias (A|B|C|Result|\w*Element) = f32;$/;
+  if (!Object.values(constants).some((text) => element.test(text))) return undefined;
+  const half = Object.entries(constants).map(([name, text]) => {
+    return [name, name === 'fromBits' ? fromBits('f16') : text.replace(element, 'alias $1 = f16;')];
+  });
+  return Object.fromEntries(half);
+}
+
+async function compilerMessages(kernel: Kernel, constants: Kernel['constants']): Promise<string[]> {
+  const library = kernel.name === 'map' ? families.elementwise.elementwiseFunctions : '';
+  const code = assembleSource(kernel, constants, library);
+  const module = device.createShaderModule({ code, label: kernel.name });
+  const { messages } = await module.getCompilationInfo();
+  return messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`);
+}
+
 let failures = 0;
+let halves = 0;
 let count = 0;
 for (const family of Object.values(families)) {
   for (const kernel of Object.values(family as Record<string, unknown>)) {
     if (!isKernel(kernel)) continue;
     count++;
-    const library = kernel.name === 'map' ? families.elementwise.elementwiseFunctions : '';
-    const code = assembleSource(kernel, kernel.constants, library);
-    const module = device.createShaderModule({ code, label: kernel.name });
-    const { messages } = await module.getCompilationInfo();
-    const problems = [
-      ...contractProblems(kernel),
-      ...messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`),
-    ];
+    const problems = [...contractProblems(kernel), ...(await compilerMessages(kernel, kernel.constants))];
+    const half = inHalf(kernel.constants);
+    if (half) {
+      halves++;
+      problems.push(...(await compilerMessages(kernel, half)).map((message) => `in f16: ${message}`));
+    }
     for (const problem of problems) console.error(`${kernel.name}: ${problem}`);
     if (problems.length > 0) failures++;
   }
 }
-console.log(`${count} kernels compiled, ${failures} with problems`);
+console.log(`${count} kernels compiled, ${halves} of them with f16 in memory too, ${failures} with problems`);
 process.exit(failures > 0 ? 1 : 0);

@@ -1,9 +1,10 @@
 import { matmul as kernels } from '@dawnchorus/kernels';
 import { test } from 'uvu';
+import { promote, wgslType } from '../src/dtype.ts';
 import { matmul, scope, Tensor, type Tensor as TensorType } from '../src/index.ts';
 import { arrayOf, present, presentations, randomFrom, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
-import { device } from './device.ts';
+import { device, floats, unlessHalf } from './device.ts';
 import { matmul as reference } from './reference/products.ts';
 
 const tolerance = { relative: 1e-6 };
@@ -20,15 +21,20 @@ const sizes = [
   [64, 32, 96],
 ];
 
-test('products of every size in every presentation', async () => {
+/** The dtypes of both operands: f32, and where the adapter has f16, that and both beside each other. */
+const pairsOfDtypes = floats.flatMap((a) => floats.map((b) => [a, b] as const));
+
+test(`products of every size in every presentation${unlessHalf && ', in f32 alone'}`, async () => {
   const random = randomFrom(1);
+  let turn = 0;
   for (const [m, k, n] of sizes) {
     for (const [i, kind] of presentations.entries()) {
       const other = presentations[(i * 2 + 1) % presentations.length];
-      const a = present(arrayOf([m, k], random), kind, i);
-      const b = present(arrayOf([k, n], random), other, i);
+      const [left, right] = pairsOfDtypes[turn++ % pairsOfDtypes.length];
+      const a = present(arrayOf([m, k], random, undefined, left), kind, i);
+      const b = present(arrayOf([k, n], random, undefined, right), other, i);
       const out = matmul(a.tensor, b.tensor);
-      const what = `[${m}, ${k}] ${kind} x [${k}, ${n}] ${other}`;
+      const what = `${left}[${m}, ${k}] ${kind} x ${right}[${k}, ${n}] ${other}`;
       await assertMatches(what, out, reference(a.values, b.values), tolerance);
     }
   }
@@ -97,13 +103,14 @@ function matmulTiled(a: TensorType, b: TensorType): TensorType {
   const [m, k] = a.shape.slice(-2);
   const n = b.shape.at(-1)!;
   const batch = a.rank === 3 ? a.shape[0] : 1;
-  const out = Tensor.allocate(device, 'f32', a.rank === 3 ? [batch, m, n] : [m, n], 'tiled');
+  const dtype = promote(a.dtype, b.dtype);
+  const out = Tensor.allocate(device, dtype, a.rank === 3 ? [batch, m, n] : [m, n], 'tiled');
   device.recorder.dispatch({
     kernel: kernels.matmulTiled,
     constants: {
-      AElement: 'alias AElement = f32;',
-      BElement: 'alias BElement = f32;',
-      OutElement: 'alias OutElement = f32;',
+      AElement: `alias AElement = ${wgslType[a.dtype]};`,
+      BElement: `alias BElement = ${wgslType[b.dtype]};`,
+      OutElement: `alias OutElement = ${wgslType[dtype]};`,
     },
     buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
     parameters: {
@@ -127,14 +134,16 @@ function matmulTiled(a: TensorType, b: TensorType): TensorType {
   return out;
 }
 
-test('the tiled variant gives the same products', async () => {
+test(`the tiled variant gives the same products${unlessHalf && ', in f32 alone'}`, async () => {
   const random = randomFrom(5);
+  let turn = 0;
   for (const [m, k, n] of [...sizes, [100, 100, 70]]) {
     for (const [i, kind] of presentations.entries()) {
       const other = presentations[(i * 2 + 2) % presentations.length];
-      const a = present(arrayOf([m, k], random), kind, i);
-      const b = present(arrayOf([k, n], random), other, i + 1);
-      const what = `tiled [${m}, ${k}] ${kind} x [${k}, ${n}] ${other}`;
+      const [left, right] = pairsOfDtypes[turn++ % pairsOfDtypes.length];
+      const a = present(arrayOf([m, k], random, undefined, left), kind, i);
+      const b = present(arrayOf([k, n], random, undefined, right), other, i + 1);
+      const what = `tiled ${left}[${m}, ${k}] ${kind} x ${right}[${k}, ${n}] ${other}`;
       await assertMatches(what, matmulTiled(a.tensor, b.tensor), reference(a.values, b.values), tolerance);
     }
   }
