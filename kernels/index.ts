@@ -7,6 +7,7 @@ export * as gather from './gather/index.ts';
 export * as matmul from './matmul/index.ts';
 export * as norm from './norm/index.ts';
 export * as optimizer from './optimizer/index.ts';
+export * as peak from './peak/index.ts';
 export * as random from './random/index.ts';
 export * as reduce from './reduce/index.ts';
 export * as rvq from './rvq/index.ts';

@@ -72,10 +72,11 @@ for (const { name, flops, bytes, prepare } of benchCases(small)) {
   if (flops) row.gflops = flops / row.median / 1e6;
   if (bytes) row.gigabytesPerSecond = bytes / row.median / 1e6;
   if (device.features.has('timestamp-query')) {
-    const profile = await device.profile(once);
-    row.kernels = Object.fromEntries(
-      profile.map(({ kernel, milliseconds }) => [kernel, Number(milliseconds.toFixed(4))]),
-    );
+    const kernels: Record<string, number> = {};
+    for (const { kernel, milliseconds } of (await device.profile(once)).rows) {
+      kernels[kernel] = Number(((kernels[kernel] ?? 0) + milliseconds).toFixed(4));
+    }
+    row.kernels = kernels;
   }
   rows.push(row);
   const cell = (value: number | undefined, width: number) =>

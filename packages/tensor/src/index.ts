@@ -7,7 +7,7 @@ export { type Application, apply, isObserving, type Observer, observe, unobserve
 export type { AdapterDescription } from './device/adapters.ts';
 export { callStack } from './device/call-site.ts';
 export type { LeakGroup, LeakReport } from './device/debug.ts';
-export { Device, type DeviceStatistics, getDefaultDevice } from './device/device.ts';
+export { Device, type DeviceStatistics, getDefaultDevice, profile } from './device/device.ts';
 export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export { type DType, isFloat, type TypedArrayOf } from './dtype.ts';
@@ -15,7 +15,8 @@ export { type Compiled, type CompileOptions, compile } from './graph/compile.ts'
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';
 export { flattenTree } from './graph/tree.ts';
 export { float16FromNumbers, float16ToFloat32 } from './half.ts';
-export type { ProfileRow } from './kernel/profiler.ts';
+export type { DevicePeak, Profile, ProfileRow } from './kernel/profile.ts';
+export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
 export { type Dispatch, type Grid, gridFor, linearGrid } from './kernel/recorder.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';

@@ -1,4 +1,5 @@
-import { createProfiler, type ProfileRow } from '../kernel/profiler.ts';
+import { createProfile, type DevicePeak, type Profile } from '../kernel/profile.ts';
+import { createProfiler, type ProfileEvent, type ProfileTiming } from '../kernel/profiler.ts';
 import { createRecorder, type Recorder, type Work } from '../kernel/recorder.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
@@ -7,6 +8,7 @@ import { callSite } from './call-site.ts';
 import { createDebugRecords, type DebugRecords, type LeakReport } from './debug.ts';
 import { DeviceLostError, OutOfMemoryError } from './errors.ts';
 import { hostBytes } from './host-bytes.ts';
+import { measurePeak } from './peak.ts';
 
 /** Numbers to watch: memory in bytes, work in counts since the device opened. */
 export interface DeviceStatistics {
@@ -44,6 +46,7 @@ export class Device {
   /** Ends the waits that are under way; with a device gone, their promises might never settle. */
   readonly #waits = new Set<(error: Error) => void>();
   /** Error scopes of debug mode whose outcome is not known yet. */
+  #peak: Promise<DevicePeak> | undefined;
   readonly #scopes = new Set<Promise<void>>();
 
   constructor(gpu: GPUDevice, adapter: AdapterDescription, { memoryLimit, debug = false }: DeviceOptions = {}) {
@@ -53,10 +56,10 @@ export class Device {
     this.recorder = createRecorder(gpu);
     this.pool = createPool(gpu, {
       memoryLimit,
-      onDestroy: () => {
-        // What has been recorded may still use the buffer.
+      destroy: (buffer) => {
         this.recorder.flush();
         this.recorder.forgetBuffer();
+        this.recorder.inOrder(() => buffer.gpu.destroy());
       },
       onOutOfMemory: (error) => this.#report(error),
     });
@@ -184,6 +187,13 @@ export class Device {
     this.recorder.flush();
   }
 
+  /** Submits what has been recorded; where a profiler makes submits wait for each other, waits for its turn. */
+  async #submitted(): Promise<void> {
+    this.flush();
+    const drained = this.recorder.drained();
+    if (drained) await this.#whileOpen(drained);
+  }
+
   /**
    * Waits until everything recorded so far has run.
    *
@@ -191,7 +201,7 @@ export class Device {
    */
   async synchronize(): Promise<void> {
     this.assertUsable('synchronize');
-    this.flush();
+    await this.#submitted();
     await this.#wait(this.gpu.queue.onSubmittedWorkDone());
   }
 
@@ -208,7 +218,7 @@ export class Device {
     });
     try {
       this.recorder.copyBuffer(storage.buffer.gpu, byteOffset - lead, staging, 0, staging.size);
-      this.flush();
+      await this.#submitted();
       await this.#wait(staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange().slice(lead, lead + byteLength);
     } finally {
@@ -233,7 +243,15 @@ export class Device {
     }
     // A recycled buffer may still be read by recorded work, which a queue write would overtake.
     this.flush();
-    this.gpu.queue.writeBuffer(storage.buffer.gpu, byteOffset, bytes.buffer, bytes.byteOffset, bytes.length);
+    const { queue } = this.gpu;
+    const to = storage.buffer.gpu;
+    if (this.recorder.drained()) {
+      // The write may wait for its turn, and the array may be changed meanwhile.
+      const copy = bytes.slice();
+      this.recorder.inOrder(() => queue.writeBuffer(to, byteOffset, copy));
+    } else {
+      queue.writeBuffer(to, byteOffset, bytes.buffer, bytes.byteOffset, bytes.length);
+    }
   }
 
   #own(what: string, storage: Storage): void {
@@ -241,22 +259,46 @@ export class Device {
     if (storage.device !== this) throw new Error(`${what}: the storage belongs to another device`);
   }
 
+  /** What the device can do at best, measured when first asked for. */
+  peak(): Promise<DevicePeak> {
+    this.#peak ??= measurePeak(this.gpu, this.recorder, this.adapter.software, this.#timing).catch((error) => {
+      this.#peak = undefined;
+      throw error;
+    });
+    return this.#whileOpen(this.#peak);
+  }
+
+  get #timing(): ProfileTiming {
+    return this.features.has('timestamp-query') ? 'gpu' : 'wall';
+  }
+
   /**
-   * Runs `body` and returns how long each kernel took on the GPU. Each dispatch gets a pass of its own meanwhile, so the
-   * whole is slower than without.
+   * Runs `body` and tells how long each kernel took, what it read, wrote and computed, and how that compares with what the
+   * device can do. Each dispatch gets a pass of its own meanwhile, so the whole is slower than without. Run what is
+   * profiled once before: first runs compile kernels.
    *
-   * @throws Error when the adapter has no timestamp-query.
+   * @param options.timing default: `gpu` where the adapter has timestamp-query, else `wall`.
+   * @throws Error when another profile of this device is under way.
    */
-  async profile(body: () => unknown): Promise<ProfileRow[]> {
-    const profiler = createProfiler(this.gpu);
+  async profile(body: () => unknown, { timing = this.#timing }: { timing?: ProfileTiming } = {}): Promise<Profile> {
+    this.assertUsable('profile');
+    if (this.recorder.profiling) throw new Error('profile: another profile of this device is under way');
+    await this.synchronize();
+    const peak = await this.peak();
+    const profiler = createProfiler(this.gpu, timing);
     this.recorder.setProfiler(profiler);
+    const start = performance.now();
+    let events: ProfileEvent[] = [];
     try {
       await body();
       await this.synchronize();
     } finally {
+      await this.#submitted().catch(() => {}); // A loss, which the body or the wait has told.
       this.recorder.setProfiler(undefined);
+      events = await profiler.finish();
     }
-    return profiler.finish();
+    const elapsed = performance.now() - start;
+    return createProfile(events, timing, elapsed, peak, this.adapter.name);
   }
 
   /** @throws DeviceLostError, or the first GPU error that has not been thrown. */
@@ -298,4 +340,15 @@ export function setDefaultDevice(device: Device): void {
 export function getDefaultDevice(): Device {
   if (!defaultDevice) throw new Error('no device is open; call `await openDevice()` first');
   return defaultDevice;
+}
+
+/**
+ * Runs `body` and tells how long each kernel took, what it read, wrote and computed, and how that compares with what the
+ * device can do: `console.log(String(await profile(step)))`. See `Device.profile`.
+ */
+export function profile(
+  body: () => unknown,
+  { device = getDefaultDevice(), timing }: { device?: Device; timing?: ProfileTiming } = {},
+): Promise<Profile> {
+  return device.profile(body, { timing });
 }

@@ -20,7 +20,7 @@ export interface OpenDeviceOptions {
    * Several times slower. Default: false.
    */
   readonly debug?: boolean;
-  /** Dawn toggles to turn off, e.g. `['timestamp_quantization']` when profiling. Ignored in browsers. */
+  /** Dawn toggles to turn off. `timestamp_quantization` always is. Ignored in browsers. */
   readonly disable?: readonly string[];
 }
 

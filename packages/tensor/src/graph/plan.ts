@@ -1,5 +1,6 @@
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
 import type { Pipeline } from '../kernel/pipelines.ts';
+import type { Cost } from '../kernel/profiler.ts';
 import type { Grid } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import { Storage } from '../memory/storage.ts';
@@ -18,6 +19,8 @@ interface Step {
   readonly pipeline: Pipeline;
   readonly grid: Grid;
   readonly label: string;
+  /** For profiles. */
+  readonly cost: Cost;
   readonly offset: number;
   readonly places: readonly Place[];
   /** Of steps that bind nothing but fixed buffers. */
@@ -192,6 +195,7 @@ export function createPlan(graph: Graph): Plan {
       pipeline,
       grid,
       label: dispatch.label ?? kernel.name,
+      cost: { operation: dispatch.operations.join(' + '), bytes: dispatch.bytes, flops: dispatch.flops },
       offset: i * SLOT_BYTES,
       places: own,
       group: fixed ? recorder.createGroup(pipeline.layout, parameters, buffers as PooledBuffer[]) : undefined,
@@ -231,7 +235,7 @@ export function createPlan(graph: Graph): Plan {
       let encoded = 0;
       for (const step of steps) {
         const { grid } = step;
-        recorder.encode(step.pipeline.gpu, groupOf(step, buffers, made), step.offset, grid, step.label);
+        recorder.encode(step.pipeline.gpu, groupOf(step, buffers, made), step.offset, grid, step.label, step.cost);
         if (++encoded % DISPATCHES_PER_SUBMIT === 0) recorder.flush();
       }
       return made;
@@ -240,7 +244,7 @@ export function createPlan(graph: Graph): Plan {
       if (device.closed) return;
       for (const buffer of memory) device.pool.release(buffer);
       device.flush();
-      parameters.destroy();
+      recorder.inOrder(() => parameters.destroy());
       steps.length = 0;
     },
   };

@@ -6,7 +6,7 @@ import type { Tensor } from '../tensor.ts';
 import { type Grid, splitGrid } from './grid.ts';
 import { SLOT_BYTES, writeParameters } from './parameters.ts';
 import { type Constants, createPipelineCache } from './pipelines.ts';
-import type { Profiler } from './profiler.ts';
+import type { Cost, Profiler } from './profiler.ts';
 
 export { type Grid, gridFor, linearGrid } from './grid.ts';
 
@@ -108,12 +108,20 @@ export function createRecorder(device: GPUDevice) {
     if (slots === DISPATCHES_PER_SUBMIT) flush();
   }
 
-  /** One dispatch into the open pass. */
-  function encode(pipeline: GPUComputePipeline, group: GPUBindGroup, offset: number, grid: Grid, label: string): void {
+  /** One dispatch into the open pass. `cost`: what it is for, where that is not the operation at work. */
+  function encode(
+    pipeline: GPUComputePipeline,
+    group: GPUBindGroup,
+    offset: number,
+    grid: Grid,
+    label: string,
+    cost?: Cost,
+  ): void {
     if (!pass) {
       encoder ??= device.createCommandEncoder();
       bound = undefined;
-      pass = encoder.beginComputePass(profiler && { timestampWrites: profiler.stamps(label) });
+      const timestampWrites = profiler?.begin(label, cost ?? work);
+      pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
     }
     onDispatch?.(label);
     if (bound !== pipeline) {
@@ -126,6 +134,7 @@ export function createRecorder(device: GPUDevice) {
     if (profiler) {
       pass.end();
       pass = undefined;
+      if (profiler.full) flush();
     }
   }
 
@@ -154,19 +163,37 @@ export function createRecorder(device: GPUDevice) {
     encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
   }
 
+  /**
+   * Does something with the queue after what has been submitted: at once, but for a profiler that waits for each submit
+   * before the next.
+   */
+  function inOrder(action: () => void): void {
+    if (profiler?.timing === 'wall') profiler.defer(action);
+    else action();
+  }
+
   /** Submits what has been recorded. */
   function flush(): void {
     pass?.end();
     pass = undefined;
     if (!encoder) return;
-    if (slots > 0) device.queue.writeBuffer(parameterBuffer, 0, staging.buffer, 0, slots * SLOT_BYTES);
+    const used = slots * SLOT_BYTES;
     slots = 0;
     const afterSubmit = profiler?.resolve(encoder);
-    device.queue.submit([encoder.finish()]);
-    afterSubmit?.();
+    const commands = encoder.finish();
     encoder = undefined;
+    // What is deferred finds the slots overwritten.
+    const parameters = profiler?.timing === 'wall' ? staging.buffer.slice(0, used) : staging.buffer;
+    inOrder(() => {
+      if (used > 0) device.queue.writeBuffer(parameterBuffer, 0, parameters, 0, used);
+      device.queue.submit([commands]);
+    });
+    afterSubmit?.();
     statistics.submits++;
   }
+
+  /** Settles when everything flushed has been submitted. */
+  const drained = (): Promise<void> | undefined => profiler?.drained();
 
   /** A destroyed buffer's bind groups must not be used again. Destruction is rare, so all are dropped. */
   function forgetBuffer(): void {
@@ -181,6 +208,11 @@ export function createRecorder(device: GPUDevice) {
 
   return {
     setProfiler,
+    get profiling() {
+      return profiler !== undefined;
+    },
+    inOrder,
+    drained,
     dispatch,
     encode,
     createGroup,

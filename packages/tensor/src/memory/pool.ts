@@ -27,8 +27,8 @@ export interface PoolStatistics {
 }
 
 export interface PoolOptions {
-  /** Called before a buffer is destroyed: what has been recorded may still use it. */
-  readonly onDestroy: (id: number) => void;
+  /** Destroys a buffer that what has been recorded may still use. */
+  readonly destroy: (buffer: PooledBuffer) => void;
   /** Called when the GPU has no memory for a buffer; WebGPU tells it some time after the call. */
   readonly onOutOfMemory: (error: OutOfMemoryError) => void;
   /** Bytes, live and cached together. */
@@ -47,7 +47,7 @@ export function sizeClass(bytes: number): number {
 
 const multipleOf4 = (bytes: number) => Math.ceil(bytes / 4) * 4;
 
-export function createPool(device: GPUDevice, { onDestroy, onOutOfMemory, memoryLimit = Infinity }: PoolOptions) {
+export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLimit = Infinity }: PoolOptions) {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const bindable = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
   const free = new Map<number, PooledBuffer[]>();
@@ -57,12 +57,7 @@ export function createPool(device: GPUDevice, { onDestroy, onOutOfMemory, memory
 
   /** Destroys every cached buffer. */
   function trim(): void {
-    for (const list of free.values()) {
-      for (const buffer of list) {
-        onDestroy(buffer.id);
-        buffer.gpu.destroy();
-      }
-    }
+    for (const list of free.values()) for (const buffer of list) destroy(buffer);
     free.clear();
     statistics.cachedBytes = 0;
   }

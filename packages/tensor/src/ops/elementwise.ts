@@ -187,7 +187,9 @@ export function runMap(device: Device, inputs: readonly Tensor[], out: Tensor, b
 }
 
 /** An operation that computes each element of its output from those of its inputs at the same place. */
-function mapOp<A>(op: Pick<KernelOp<A>, 'infer'> & { map: (inputs: readonly TensorSpec[], attributes: A) => string }) {
+function mapOp<A>(
+  op: Pick<KernelOp<A>, 'infer' | 'flops'> & { map: (inputs: readonly TensorSpec[], attributes: A) => string },
+) {
   return kernelOp<A>({
     ...op,
     run(device, inputs, [out], attributes) {
@@ -233,6 +235,7 @@ const where = mapOp<Record<never, never>>({
 });
 
 const cast = mapOp<{ dtype: DType }>({
+  flops: () => 0,
   infer([x], { dtype }) {
     return [{ dtype, shape: x.shape }];
   },
@@ -245,6 +248,7 @@ const cast = mapOp<{ dtype: DType }>({
 
 /** A dense row-major copy. */
 const contiguous = mapOp<Record<never, never>>({
+  flops: () => 0,
   infer([x]) {
     return [{ dtype: x.dtype, shape: x.shape }];
   },

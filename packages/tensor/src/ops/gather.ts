@@ -85,6 +85,7 @@ function sameBut(axis: number, a: readonly number[], b: readonly number[]): bool
 
 /** x and index [n] -> x with `axis` replaced by the rows that index names. */
 const indexSelect = kernelOp<AxisAttribute>({
+  flops: () => 0,
   infer([x, index], { axis }) {
     expectDtype('indexSelect', 'the index', index, 'i32');
     if (index.rank !== 1)
@@ -98,6 +99,7 @@ const indexSelect = kernelOp<AxisAttribute>({
 
 /** source and index [n] -> zeros with the source's rows added at the index, `extent` long along `axis`. */
 const indexAdd = kernelOp<AxisAttribute & { extent: number }>({
+  flops: ([source]) => source.size,
   infer([source, index], { axis, extent }) {
     expectDtype('indexAdd', 'the index', index, 'i32');
     if (index.rank !== 1 || index.shape[0] !== source.shape[axis]) {
@@ -114,6 +116,7 @@ const indexAdd = kernelOp<AxisAttribute & { extent: number }>({
 
 /** out[..., j, ...] = x[..., index[..., j, ...], ...]: one index an element. */
 const gather = kernelOp<AxisAttribute>({
+  flops: () => 0,
   infer([x, index], { axis }) {
     expectDtype('gather', 'the index', index, 'i32');
     if (!sameBut(axis, x.shape, index.shape)) {
@@ -130,6 +133,7 @@ const gather = kernelOp<AxisAttribute>({
 
 /** out[..., index[..., j, ...], ...] += source[..., j, ...], into zeros `extent` long along `axis`. */
 const scatterAdd = kernelOp<AxisAttribute & { extent: number }>({
+  flops: ([source]) => source.size,
   infer([source, index], { axis, extent }) {
     expectDtype('scatterAdd', 'the index', index, 'i32');
     if (source.rank !== index.rank || !source.shape.every((own, d) => own === index.shape[d])) {
@@ -173,6 +177,7 @@ export function writePart(
 
 /** Joins tensors along one axis. */
 const concat = kernelOp<AxisAttribute>({
+  flops: () => 0,
   infer(inputs, { axis }) {
     const [first] = inputs;
     for (const input of inputs) {
@@ -197,6 +202,7 @@ const concat = kernelOp<AxisAttribute>({
 
 /** The gradient of a slice: zeros of `shape` with the source written at start, start + step, … along `axis`. */
 const unslice = kernelOp<AxisAttribute & { shape: readonly number[]; start: number; step: number }>({
+  flops: () => 0,
   infer([source], { axis, shape, start, step }) {
     const end = start + Math.max(0, source.shape[axis] - 1) * step + 1;
     if (!sameBut(axis, source.shape, shape) || start < 0 || step < 1 || (source.size > 0 && end > shape[axis])) {

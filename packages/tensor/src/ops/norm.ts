@@ -62,6 +62,8 @@ function normOp<A extends { eps: number }>(
   check: (name: string, x: Tensor, attributes: A) => void,
 ) {
   return kernelOp<A>({
+    // Mean, squares about it, scale, weight and bias.
+    flops: ([x]) => 7 * x.size,
     infer([x, weight, bias], attributes) {
       check(name, x, attributes);
       const { rows, groups, channelsPerGroup } = layout(x, attributes);
@@ -100,6 +102,8 @@ function normBackwardOp<A>(
   check: (name: string, x: Tensor, attributes: A) => void,
 ) {
   return kernelOp<A>({
+    // The input's gradient, then sums for weight and bias.
+    flops: ([x]) => 14 * x.size,
     infer([x, weight, statistics, grad], attributes) {
       check(name, x, attributes);
       const { rows, groups, channelsPerGroup } = layout(x, attributes);

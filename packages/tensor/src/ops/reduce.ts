@@ -133,6 +133,7 @@ export function sumMiddle(device: Device, x: Tensor, shape: readonly [number, nu
 function reduceOp(name: string, kind: Kind, mean = false) {
   return kernelOp<ReduceAttributes>({
     fetches: 0,
+    flops: ([x]) => x.size * (kind === 'sumSquares' ? 2 : 1),
     infer([x], { axes, keepdim }) {
       if ((kind === 'max' || kind === 'min') && axes.some((d) => x.shape[d] === 0)) {
         throw new RangeError(
@@ -160,6 +161,7 @@ function reduceOp(name: string, kind: Kind, mean = false) {
 }
 
 const argmax = kernelOp<{ axis: number; keepdim: boolean }>({
+  flops: ([x]) => x.size,
   infer([x], { axis, keepdim }) {
     if (x.dtype === 'bool') throw new TypeError("argmax: bool has no order; use .cast('i32')");
     if (x.shape[axis] === 0) throw new RangeError(`argmax: ${formatShape(x.shape)} has no elements along axis ${axis}`);

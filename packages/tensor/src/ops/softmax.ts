@@ -24,6 +24,8 @@ function constantsOf(device: Device, out: Tensor, logarithm: boolean) {
 /** Softmax over the last axis; the function in functions.ts moves another axis there. */
 function softmaxOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
+    // Maximum, difference, exponential, sum and quotient.
+    flops: ([x]) => 5 * x.size,
     infer([x]) {
       expectFloat(name, 'the input', x);
       if (x.rank === 0) throw new RangeError(`${name}: a scalar has no axis to normalise over`);
@@ -47,6 +49,7 @@ function softmaxOp(name: string, logarithm: boolean) {
 /** Inputs: the output of the softmax, and the gradient of it. */
 function softmaxBackwardOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
+    flops: ([y]) => 4 * y.size,
     infer([y, grad]) {
       expectFloat(name, 'the output', y);
       expectDtype(name, 'the gradient', grad, y.dtype);

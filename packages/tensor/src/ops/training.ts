@@ -20,6 +20,7 @@ export interface AdamWAttributes {
  * finite. No outputs.
  */
 const adamw = kernelOp<AdamWAttributes>({
+  flops: ([gradients]) => 16 * gradients.size,
   mutates: [4, 5, 6],
   infer(inputs) {
     const [gradients, norm, rate, steps, ...state] = inputs;
@@ -86,6 +87,7 @@ const increment = kernelOp<Record<never, never>>({
 
 /** x [rows, dimension] and codebook [codes, dimension] -> nearest code [rows] (i32) and residual [rows, dimension]. */
 const nearestCode = kernelOp<Record<never, never>>({
+  flops: ([x, codebook]) => 2 * x.size * codebook.shape[0],
   infer([x, codebook]) {
     expectDtype('nearestCode', 'the input', x, 'f32');
     expectDtype('nearestCode', 'the codebook', codebook, 'f32');
