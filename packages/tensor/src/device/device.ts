@@ -188,10 +188,10 @@ export class Device {
   }
 
   /** Submits what has been recorded; where a profiler makes submits wait for each other, waits for its turn. */
-  async #submitted(): Promise<void> {
+  #submitted(): Promise<void> | undefined {
     this.flush();
     const drained = this.recorder.drained();
-    if (drained) await this.#whileOpen(drained);
+    return drained && this.#whileOpen(drained);
   }
 
   /**
@@ -201,7 +201,8 @@ export class Device {
    */
   async synchronize(): Promise<void> {
     this.assertUsable('synchronize');
-    await this.#submitted();
+    const turn = this.#submitted();
+    if (turn) await turn;
     await this.#wait(this.gpu.queue.onSubmittedWorkDone());
   }
 
@@ -218,7 +219,8 @@ export class Device {
     });
     try {
       this.recorder.copyBuffer(storage.buffer.gpu, byteOffset - lead, staging, 0, staging.size);
-      await this.#submitted();
+      const turn = this.#submitted();
+      if (turn) await turn;
       await this.#wait(staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange().slice(lead, lead + byteLength);
     } finally {
@@ -293,7 +295,7 @@ export class Device {
       await body();
       await this.synchronize();
     } finally {
-      await this.#submitted().catch(() => {}); // A loss, which the body or the wait has told.
+      await this.#submitted()?.catch(() => {}); // A loss, which the body or the wait has told.
       this.recorder.setProfiler(undefined);
       events = await profiler.finish();
     }
