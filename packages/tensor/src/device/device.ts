@@ -100,10 +100,13 @@ export class Device {
     });
   }
 
-  /** Waits for the GPU. @throws what went wrong there since the last wait. */
-  async #wait<T>(promise: Promise<T>): Promise<T> {
+  /** Submits what has been recorded and waits for what `ask` asks. @throws what went wrong on the GPU since the last wait. */
+  async #wait<T>(ask: () => Promise<T>): Promise<T> {
+    this.flush();
+    // A profiler may make submits wait for each other.
+    const turn = this.recorder.drained();
     try {
-      const value = await this.#whileOpen(promise);
+      const value = await this.#whileOpen(turn === undefined ? ask() : turn.then(ask));
       if (this.#scopes.size > 0) await this.#whileOpen(Promise.all(this.#scopes));
       this.throwPendingError();
       return value;
@@ -187,13 +190,6 @@ export class Device {
     this.recorder.flush();
   }
 
-  /** Submits what has been recorded; where a profiler makes submits wait for each other, waits for its turn. */
-  #submitted(): Promise<void> | undefined {
-    this.flush();
-    const drained = this.recorder.drained();
-    return drained && this.#whileOpen(drained);
-  }
-
   /**
    * Waits until everything recorded so far has run.
    *
@@ -201,9 +197,7 @@ export class Device {
    */
   async synchronize(): Promise<void> {
     this.assertUsable('synchronize');
-    const turn = this.#submitted();
-    if (turn) await turn;
-    await this.#wait(this.gpu.queue.onSubmittedWorkDone());
+    await this.#wait(() => this.gpu.queue.onSubmittedWorkDone());
   }
 
   /** Copies bytes off the GPU. @throws as `synchronize` does. */
@@ -219,9 +213,7 @@ export class Device {
     });
     try {
       this.recorder.copyBuffer(storage.buffer.gpu, byteOffset - lead, staging, 0, staging.size);
-      const turn = this.#submitted();
-      if (turn) await turn;
-      await this.#wait(staging.mapAsync(GPUMapMode.READ));
+      await this.#wait(() => staging.mapAsync(GPUMapMode.READ));
       return staging.getMappedRange().slice(lead, lead + byteLength);
     } finally {
       staging.destroy();
@@ -295,7 +287,7 @@ export class Device {
       await body();
       await this.synchronize();
     } finally {
-      await this.#submitted()?.catch(() => {}); // A loss, which the body or the wait has told.
+      await this.#wait(() => Promise.resolve()).catch(() => {}); // What the body or the wait before has told.
       this.recorder.setProfiler(undefined);
       events = await profiler.finish();
     }
