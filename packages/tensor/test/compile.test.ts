@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { placeIntervals } from '../src/graph/plan.ts';
 import * as t from '../src/index.ts';
 import { arrayOf, randomFrom, upload } from './arbitraries.ts';
 import { device } from './device.ts';
@@ -299,6 +300,43 @@ test('an error in the function passes through and leaves nothing behind', () => 
   const y = t.ones([2]);
   assert.equal(y.shape, [2]);
   y.dispose();
+});
+
+test('values get memory that nobody else holds meanwhile, and little more than the most that is alive at once', () => {
+  const random = randomFrom(5);
+  for (let run = 0; run < 200; run++) {
+    const intervals = Array.from({ length: 60 }, () => {
+      const first = Math.floor(random() * 50);
+      return { first, last: first + Math.floor(random() * random() * 30), size: 4 * Math.ceil(random() * 1000) };
+    });
+    const { place, sizes } = placeIntervals(intervals);
+    intervals.forEach((a, i) => {
+      assert.ok(sizes[place[i]] >= a.size);
+      for (let j = 0; j < i; j++) {
+        if (place[j] === place[i]) assert.ok(intervals[j].last < a.first || a.last < intervals[j].first);
+      }
+    });
+    const alive = Array.from({ length: 80 }, (_, at) =>
+      intervals.reduce((sum, { first, last, size }) => sum + (first <= at && at <= last ? size : 0), 0),
+    );
+    const total = sizes.reduce((sum, size) => sum + size, 0);
+    assert.ok(total <= 1.5 * Math.max(...alive), `${total} where ${Math.max(...alive)} are alive`);
+  }
+});
+
+test('what is cheap and read again much later is made again, with the same bits', async () => {
+  const fn = (x: t.Tensor) => {
+    const base = x.matmul(x);
+    const cheap = t.dropout(base.tanh(), { p: 0.1, seed: 1, stream: 1 });
+    let y = cheap.matmul(x);
+    for (let k = 0; k < 40; k++) y = y.softmax();
+    // The base is in memory to the end.
+    return y.add(cheap.transpose().matmul(x)).add(base);
+  };
+  const x = floats(64, 64);
+  const compiled = t.compile(fn);
+  await same(compiled(x), fn(x));
+  assert.match(compiled.explain(), /2 made again/);
 });
 
 test.run();

@@ -31,7 +31,7 @@ export function explainPlan(plan: Plan, graph: Graph): string {
   const joined = dispatches.filter(({ operations }) => operations.length > 1);
   const lines = [
     `${graph.nodes.length} operations, ${graph.nodes.length - computing} of them views; ${program.removed.repeated} repeated and ` +
-      `${program.removed.dead} dead ones removed; ${dispatches.length} dispatches, ${joined.length} of them of several operations`,
+      `${program.removed.dead} dead ones removed, ${program.remade} made again to save memory; ${dispatches.length} dispatches, ${joined.length} of them of several operations`,
     `memory: ${sizes.length} buffers of ${quantity(total, 'B')} together, where the values alone are ${quantity(unsharedBytes, 'B')}; ` +
       `${inPlace} written in place`,
     '',

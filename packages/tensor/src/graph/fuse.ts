@@ -128,6 +128,7 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
     for (const view of step.inputs) {
       const from = madeBy.get(view.storage);
       if (from === undefined || view.literal !== undefined || !isMap(from) || size(from) !== size(at)) continue;
+      if (step.late && !steps[from].late) continue;
       const [a, b] = [groupOf[from], groupOf[at]];
       if (a === b || !elementByElement(a.members, b.members) || !fits(a, b) || detour(a, b)) continue;
       merge(a, b);
@@ -140,7 +141,8 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
     if (!step.op.emits || groupOf[at].anchor !== undefined || step.outputs.length !== 1) return;
     for (const user of [...users[at]].sort((a, b) => a - b)) {
       const [a, b] = [groupOf[at], groupOf[user]];
-      if (a === b || !isMap(user) || b.anchor !== undefined || size(user) !== sizeOf(out.shape)) continue;
+      if (a === b || steps[user].late || !isMap(user) || b.anchor !== undefined || size(user) !== sizeOf(out.shape))
+        continue;
       if (!elementByElement(a.members, b.members) || !fits(a, b) || detour(a, b)) continue;
       a.anchor = at;
       a.role = 'epilogue';

@@ -21,6 +21,8 @@ export interface Step {
   readonly op: KernelOp<unknown>;
   readonly inputs: readonly View[];
   readonly outputs: readonly View[];
+  /** Made again where it is read late; must not join the steps that made it first. */
+  readonly late?: boolean;
 }
 
 export interface Program {

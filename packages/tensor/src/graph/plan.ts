@@ -8,6 +8,7 @@ import { isVirtual } from '../memory/virtual.ts';
 import { fuse } from './fuse.ts';
 import { type Lowered, lower } from './lower.ts';
 import { mutated, optimize, type Program, type View } from './optimize.ts';
+import { rematerialise } from './rematerialise.ts';
 import type { Graph } from './trace.ts';
 
 /** A buffer that a dispatch binds: there for good, or given anew with each call. */
@@ -38,7 +39,7 @@ export interface ResultPlace {
 
 /** A graph with its kernels chosen and its memory placed. */
 export interface Plan {
-  readonly program: Program;
+  readonly program: Program & { readonly remade: number };
   readonly dispatches: readonly Lowered[];
   /** Bytes of each buffer that holds what is made on the way. */
   readonly sizes: readonly number[];
@@ -62,45 +63,33 @@ function follow(chain: ReadonlyMap<number, number>, id: number): number {
   return at;
 }
 
-/** Gives each of the intervals a buffer: the smallest that is free and large enough, else the largest free one grows. */
+/**
+ * Gives each of the intervals a buffer, the largest first: the smallest buffer that is free all the while, else a new one.
+ * A buffer is as large as its first tenant, so that none ever grows (greedy by size: Pisarchyk and Lee, "Efficient memory
+ * management for deep neural net inference", 2020).
+ */
 export function placeIntervals(intervals: readonly { first: number; last: number; size: number }[]): {
   place: number[];
   sizes: number[];
 } {
   const sizes: number[] = [];
+  const tenants: number[][] = [];
   const place = new Array<number>(intervals.length);
-  const ends: { last: number; buffer: number }[] = [];
-  const free = new Set<number>();
-  const order = intervals
-    .map((_, i) => i)
-    .sort((a, b) => intervals[a].first - intervals[b].first || intervals[b].size - intervals[a].size);
+  const order = intervals.map((_, i) => i).sort((a, b) => intervals[b].size - intervals[a].size || a - b);
   for (const i of order) {
     const { first, last, size } = intervals[i];
-    for (let e = ends.length - 1; e >= 0; e--) {
-      if (ends[e].last >= first) continue;
-      free.add(ends[e].buffer);
-      ends.splice(e, 1);
-    }
     let best = -1;
-    for (const buffer of free) {
-      const fits = sizes[buffer] >= size;
-      const bestFits = best >= 0 && sizes[best] >= size;
-      if (
-        best < 0 ||
-        (fits && (!bestFits || sizes[buffer] < sizes[best])) ||
-        (!fits && !bestFits && sizes[buffer] > sizes[best])
-      )
-        best = buffer;
+    // Sizes fall from buffer to buffer, so the last one that is free is the smallest.
+    for (let buffer = sizes.length - 1; buffer >= 0 && best < 0; buffer--) {
+      if (tenants[buffer].every((j) => intervals[j].last < first || intervals[j].first > last)) best = buffer;
     }
     if (best < 0) {
       best = sizes.length;
       sizes.push(size);
-    } else {
-      free.delete(best);
-      sizes[best] = Math.max(sizes[best], size);
+      tenants.push([]);
     }
+    tenants[best].push(i);
     place[i] = best;
-    ends.push({ last, buffer: best });
   }
   return { place, sizes };
 }
@@ -108,7 +97,7 @@ export function placeIntervals(intervals: readonly { first: number; last: number
 /** Compiles a graph: optimises, fuses, lowers, and places its memory. */
 export function createPlan(graph: Graph): Plan {
   const { device } = graph;
-  const program = optimize(graph);
+  const program = rematerialise(optimize(graph), device);
   const units = fuse(program, device.limits.maxStorageBuffersPerShaderStage);
 
   const argumentIndex = new Map(graph.inputs.map(({ storage }, i) => [storage, i]));

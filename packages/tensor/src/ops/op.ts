@@ -27,6 +27,8 @@ export interface KernelOp<A> {
    * join the operation with its neighbours.
    */
   map?(inputs: readonly TensorSpec[], attributes: A): string;
+  /** As quick as reading its inputs, though not elementwise for `map`: a compiled function may do it twice to save memory. */
+  readonly cheap?: boolean;
   /** Its kernel stores each element of its one output by `emit`, so that elementwise operations may follow on the spot. */
   readonly emits?: boolean;
   /** The input that its kernel reads by `fetch`, so that elementwise operations may make it on the spot. */

@@ -120,6 +120,7 @@ const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
 
 /** Zeroes each element with probability p and scales the rest by 1 / (1 - p). Inputs: x, and the step, if any. */
 const dropout = kernelOp<Stream & { p: number }>({
+  cheap: true,
   infer([x, step], { p }) {
     expectStep('dropout', step);
     expectFloat('dropout', 'the input', x);
