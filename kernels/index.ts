@@ -8,6 +8,7 @@ export * as matmul from './matmul/index.ts';
 export * as norm from './norm/index.ts';
 export * as optimizer from './optimizer/index.ts';
 export * as peak from './peak/index.ts';
+export * as pool from './pool/index.ts';
 export * as random from './random/index.ts';
 export * as reduce from './reduce/index.ts';
 export * as rvq from './rvq/index.ts';

@@ -5,6 +5,8 @@ import {
   conv1dWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
 
+export * from './conv2d.ts';
+
 /** Grid: (outLength / 128, groups * ceil(outChannels / groups / 4) / 4, batch). */
 export const conv1d = defineKernel({
   name: 'conv1d',

@@ -11,6 +11,7 @@ export { Device, type DeviceStatistics, getDefaultDevice, profile } from './devi
 export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export { type DType, isFloat, type TypedArrayOf } from './dtype.ts';
+export * from './functions/images.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';
 export { flattenTree } from './graph/tree.ts';

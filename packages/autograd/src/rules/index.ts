@@ -1,5 +1,6 @@
 import type { AttributesOf, DifferentiableOpName } from '@dawnchorus/tensor';
 import { elementwiseRules } from './elementwise.ts';
+import { imageRules } from './images.ts';
 import { indexingRules } from './indexing.ts';
 import { layerRules } from './layers.ts';
 import { reductionRules } from './reductions.ts';
@@ -11,6 +12,7 @@ export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>
   ...reductionRules,
   ...layerRules,
   ...indexingRules,
+  ...imageRules,
 };
 
 registerRules(rules);

@@ -1,7 +1,9 @@
 import { type AttributesOf, apply, concat, type DifferentiableOpName } from '@dawnchorus/tensor';
 import { arrayOf, between, drawn, pick, type Random } from '../../../tensor/test/arbitraries.ts';
+import { pooling } from '../../../tensor/test/cases/images.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
+import * as images from '../../../tensor/test/reference/images.ts';
 import * as norms from '../../../tensor/test/reference/norm.ts';
 import * as reductions from '../../../tensor/test/reference/reduce.ts';
 import { asTested, type RuleCase, type RuleCases } from './case.ts';
@@ -148,6 +150,19 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   conv1d: asTested('conv1d'),
   convTranspose1d: asTested('convTranspose1d'),
   conv1dWeightGradient: asTested('conv1dWeightGradient'),
+  conv2d: asTested('conv2d'),
+  convTranspose2d: asTested('convTranspose2d'),
+  conv2dWeightGradient: asTested('conv2dWeightGradient'),
+  maxPool2d: {
+    draws: drawn({ maxRank: 0 }, (_, random) => {
+      const { planes, size, attributes } = pooling(random);
+      return { inputs: [distinct([...planes, ...size], random)], attributes };
+    }),
+    reference: ([x], attributes) => images.maxPool2d(x, attributes)[0],
+    presentations: ['dense', 'transposed', 'sliced', 'strided'],
+  },
+  // Not expanded: repeated indices lie outside of their windows.
+  maxPool2dBackward: { ...asTested('maxPool2dBackward'), presentations: ['dense', 'transposed', 'sliced', 'strided'] },
   dropout: asTested('dropout'),
   indexSelect: asTested('indexSelect'),
   indexAdd: asTested('indexAdd'),

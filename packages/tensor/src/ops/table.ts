@@ -1,10 +1,12 @@
 import { differentiableConvolutions } from './conv.ts';
+import { differentiableConvolutions2d } from './conv2d.ts';
 import { differentiableElementwise, otherElementwise } from './elementwise.ts';
 import { arange, full } from './fill.ts';
 import { differentiableGathers } from './gather.ts';
 import { matmul } from './matmul.ts';
 import { differentiableNorms } from './norm.ts';
 import type { Op } from './op.ts';
+import { differentiablePools } from './pool.ts';
 import { differentiableRandom, otherRandom } from './random.ts';
 import { differentiableReductions, otherReductions } from './reduce.ts';
 import { differentiableSoftmax } from './softmax.ts';
@@ -18,6 +20,8 @@ export const differentiableOps = {
   ...differentiableSoftmax,
   ...differentiableNorms,
   ...differentiableConvolutions,
+  ...differentiableConvolutions2d,
+  ...differentiablePools,
   ...differentiableGathers,
   ...differentiableRandom,
   matmul,

@@ -2,6 +2,7 @@ import type { OpName } from '../../src/index.ts';
 import type { OpCases } from './case.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { gatherCases } from './gather.ts';
+import { imageCases } from './images.ts';
 import { normCases } from './norm.ts';
 import { otherCases } from './others.ts';
 import { productCases } from './products.ts';
@@ -13,6 +14,7 @@ export const opCases: OpCases<OpName> = {
   ...reduceCases,
   ...normCases,
   ...productCases,
+  ...imageCases,
   ...gatherCases,
   ...otherCases,
 };

@@ -2,7 +2,7 @@ import type { DType } from '../../src/index.ts';
 import { broadcast, type Expected, eachIndex, flatIndex, type NDArray, sizeOf } from './array.ts';
 
 /** Sums of products, each with the sum of their magnitudes. */
-class Products implements Expected {
+export class Products implements Expected {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly data: Float64Array;

@@ -1,0 +1,95 @@
+import { defineKernel, emit, gridStart } from '../contract.ts';
+import {
+  conv2d as conv2dSource,
+  conv2dTranspose as transposeSource,
+  conv2dWeightGradient as weightGradientSource,
+} from '../generated/wgsl.ts';
+
+const sizes = {
+  kernelHeight: 'u32',
+  kernelWidth: 'u32',
+  strideY: 'u32',
+  strideX: 'u32',
+  paddingY: 'u32',
+  paddingX: 'u32',
+  dilationY: 'u32',
+  dilationX: 'u32',
+  groups: 'u32',
+} as const;
+
+/** Grid: (outHeight * ceil(outWidth / 8) / 16, groups * ceil(outChannels / groups / 4) / 4, batch). */
+export const conv2d = defineKernel({
+  name: 'conv2d',
+  source: conv2dSource,
+  bindings: { x: 'read', weight: 'read', out: 'readWrite' },
+  parameters: {
+    inChannels: 'u32',
+    inHeight: 'u32',
+    inWidth: 'u32',
+    outChannels: 'u32',
+    outHeight: 'u32',
+    outWidth: 'u32',
+    ...sizes,
+    xOffset: 'u32',
+    weightOffset: 'u32',
+    ...gridStart,
+  },
+  constants: {
+    PADDED: 'const PADDED = true;',
+    XElement: 'alias XElement = f32;',
+    WeightElement: 'alias WeightElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
+  hooks: { emit },
+});
+
+/** Grid: (height * strideX * ceil(width / strideX / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
+export const conv2dTranspose = defineKernel({
+  name: 'conv2d_transpose',
+  source: transposeSource,
+  bindings: { y: 'read', weight: 'read', out: 'readWrite' },
+  parameters: {
+    channels: 'u32',
+    height: 'u32',
+    width: 'u32',
+    yChannels: 'u32',
+    yHeight: 'u32',
+    yWidth: 'u32',
+    ...sizes,
+    yOffset: 'u32',
+    weightOffset: 'u32',
+    ...gridStart,
+  },
+  constants: {
+    YElement: 'alias YElement = f32;',
+    WeightElement: 'alias WeightElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
+  hooks: { emit },
+});
+
+/** Grid: (inChannels / groups * taps / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */
+export const conv2dWeightGradient = defineKernel({
+  name: 'conv2d_weight_gradient',
+  source: weightGradientSource,
+  bindings: { x: 'read', grad: 'read', out: 'readWrite' },
+  parameters: {
+    batch: 'u32',
+    inChannels: 'u32',
+    inHeight: 'u32',
+    inWidth: 'u32',
+    outChannels: 'u32',
+    outHeight: 'u32',
+    outWidth: 'u32',
+    ...sizes,
+    chunk: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+    ...gridStart,
+  },
+  constants: {
+    XElement: 'alias XElement = f32;',
+    GradElement: 'alias GradElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
+});

@@ -1,0 +1,105 @@
+// out[b, o, s, t] = sum over c, j, k of x[b, c, s strideY + j dilationY - paddingY, t strideX + k dilationX - paddingX]
+// weight[o, c, j, k], in groups: conv1d.wgsl with rows. A thread makes 4 output channels x 8 neighbours of a row.
+// In front: PADDED (false when no tap can fall left or right of the input); XElement, WeightElement and OutElement, the types in
+// memory. Sums are in f32.
+struct Params {
+  inChannels: u32,
+  inHeight: u32,
+  inWidth: u32,
+  outChannels: u32,
+  outHeight: u32,
+  outWidth: u32,
+  kernelHeight: u32,
+  kernelWidth: u32,
+  strideY: u32,
+  strideX: u32,
+  paddingY: u32,
+  paddingX: u32,
+  dilationY: u32,
+  dilationX: u32,
+  groups: u32,
+  xOffset: u32,
+  weightOffset: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<XElement>;
+@group(0) @binding(2) var<storage, read> weight: array<WeightElement>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
+
+fn load(base: u32, position: u32) -> f32 {
+  if (PADDED) { return select(0.0, f32(x[base + min(position, params.inWidth - 1u)]), position < params.inWidth); }
+  return f32(x[base + position]);
+}
+
+@compute @workgroup_size(16, 4)
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+  let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(16u, 4u, 1u);
+  let perGroup = params.outChannels / params.groups;
+  let inPerGroup = params.inChannels / params.groups;
+  let tiles = (perGroup + 3u) / 4u;
+  let group = id.y / tiles;
+  let o = (id.y % tiles) * 4u;
+  let tilesX = (params.outWidth + 7u) / 8u;
+  let s = id.x / tilesX;
+  let t = (id.x % tilesX) * 8u;
+  if (group >= params.groups || s >= params.outHeight) { return; }
+  let batch = id.z;
+  let last = params.outWidth - 1u;
+  // Steps and channels past the edge repeat the last one and are not stored. Positions before the start wrap around
+  // to huge numbers, which the bounds test of load() refuses.
+  let early = min(vec4<u32>(t) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(last)) * params.strideX - params.paddingX;
+  let late = min(vec4<u32>(t) + vec4<u32>(4u, 5u, 6u, 7u), vec4<u32>(last)) * params.strideX - params.paddingX;
+  let channels = group * perGroup + min(vec4<u32>(o) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(perGroup - 1u));
+  let taps = params.kernelHeight * params.kernelWidth;
+  let rows = params.weightOffset + channels * inPerGroup * taps;
+  var a0 = vec4<f32>();
+  var a1 = vec4<f32>();
+  var a2 = vec4<f32>();
+  var a3 = vec4<f32>();
+  var b0 = vec4<f32>();
+  var b1 = vec4<f32>();
+  var b2 = vec4<f32>();
+  var b3 = vec4<f32>();
+  for (var c = 0u; c < inPerGroup; c++) {
+    let plane = params.xOffset + (batch * params.inChannels + group * inPerGroup + c) * params.inHeight * params.inWidth;
+    for (var j = 0u; j < params.kernelHeight; j++) {
+      let row = s * params.strideY + j * params.dilationY - params.paddingY;
+      if (row >= params.inHeight) { continue; }
+      let base = plane + row * params.inWidth;
+      for (var k = 0u; k < params.kernelWidth; k++) {
+        let shift = k * params.dilationX;
+        let p = early + shift;
+        let q = late + shift;
+        let xe = vec4<f32>(load(base, p.x), load(base, p.y), load(base, p.z), load(base, p.w));
+        let xl = vec4<f32>(load(base, q.x), load(base, q.y), load(base, q.z), load(base, q.w));
+        let w = rows + c * taps + j * params.kernelWidth + k;
+        let w0 = f32(weight[w.x]);
+        let w1 = f32(weight[w.y]);
+        let w2 = f32(weight[w.z]);
+        let w3 = f32(weight[w.w]);
+        a0 += w0 * xe;
+        a1 += w1 * xe;
+        a2 += w2 * xe;
+        a3 += w3 * xe;
+        b0 += w0 * xl;
+        b1 += w1 * xl;
+        b2 += w2 * xl;
+        b3 += w3 * xl;
+      }
+    }
+  }
+  let channelSize = params.outHeight * params.outWidth;
+  let base = (batch * params.outChannels + group * perGroup + o) * channelSize + s * params.outWidth + t;
+  let stored = min(8u, params.outWidth - t);
+  for (var j = 0u; j < stored; j++) {
+    let early4 = j < 4u;
+    let i = j % 4u;
+    emit(base + j, select(b0[i], a0[i], early4));
+    if (o + 1u < perGroup) { emit(base + channelSize + j, select(b1[i], a1[i], early4)); }
+    if (o + 2u < perGroup) { emit(base + 2u * channelSize + j, select(b2[i], a2[i], early4)); }
+    if (o + 3u < perGroup) { emit(base + 3u * channelSize + j, select(b3[i], a3[i], early4)); }
+  }
+}

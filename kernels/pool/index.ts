@@ -1,0 +1,48 @@
+import { defineKernel } from '../contract.ts';
+import { maxPool2dBackward as backwardSource, maxPool2d as forwardSource } from '../generated/wgsl.ts';
+
+const window = {
+  kernelHeight: 'u32',
+  kernelWidth: 'u32',
+  strideY: 'u32',
+  strideX: 'u32',
+  paddingY: 'u32',
+  paddingX: 'u32',
+  dilationY: 'u32',
+  dilationX: 'u32',
+} as const;
+
+/** Grid: outputs / 64. */
+export const maxPool2d = defineKernel({
+  name: 'max_pool2d',
+  source: forwardSource,
+  bindings: { x: 'read', out: 'readWrite', indices: 'readWrite' },
+  parameters: {
+    size: 'u32',
+    inHeight: 'u32',
+    inWidth: 'u32',
+    outHeight: 'u32',
+    outWidth: 'u32',
+    ...window,
+    xOffset: 'u32',
+  },
+  constants: { Element: 'alias Element = f32;' },
+});
+
+/** Grid: elements of the input / 64. */
+export const maxPool2dBackward = defineKernel({
+  name: 'max_pool2d_backward',
+  source: backwardSource,
+  bindings: { grad: 'read', indices: 'read', out: 'readWrite' },
+  parameters: {
+    size: 'u32',
+    height: 'u32',
+    width: 'u32',
+    gradHeight: 'u32',
+    gradWidth: 'u32',
+    ...window,
+    gradOffset: 'u32',
+    indicesOffset: 'u32',
+  },
+  constants: { Element: 'alias Element = f32;' },
+});
