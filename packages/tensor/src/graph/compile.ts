@@ -142,7 +142,8 @@ export function compile<A extends readonly unknown[], R>(
     const tensors = flattenTree(args);
     const entry = entryFor(tensors, args);
     latest = entry;
-    const { plan } = entry;
+    const { plan, graph } = entry;
+    graph.device.assertUsable('compiled function');
     checkCaptured(entry.captured);
     check(entry, args);
     // The kernels of a trace read arguments from the start of their storage.

@@ -158,7 +158,13 @@ export function createPlan(graph: Graph): Plan {
   });
   const roots = [...spans.keys()];
   const { place, sizes } = placeIntervals([...spans.values()]);
-  const memory = sizes.map((size) => device.pool.acquire(size, 'compiled function'));
+  const memory: PooledBuffer[] = [];
+  try {
+    for (const size of sizes) memory.push(device.pool.acquire(size, 'compiled function'));
+  } catch (error) {
+    for (const buffer of memory) device.pool.release(buffer);
+    throw error;
+  }
   roots.forEach((root, i) => {
     places.set(root, { kind: 'fixed', buffer: memory[place[i]] });
   });
