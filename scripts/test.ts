@@ -21,6 +21,7 @@ const suites: Suite[] = [
   'packages/dsp',
   'packages/mert',
   'bench',
+  'examples',
 ]
   .map((path) => ({ name: path.split('/').at(-1) as string, folder: join(path, 'test') }))
   .filter(({ folder }) => existsSync(folder))
