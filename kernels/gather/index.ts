@@ -1,5 +1,9 @@
 import { defineKernel } from '../contract.ts';
-import { gather as gatherSource, scatterAdd as scatterAddSource } from '../generated/wgsl.ts';
+import {
+  gather as gatherSource,
+  scatterAdd as scatterAddSource,
+  scatterAddSorted as sortedSource,
+} from '../generated/wgsl.ts';
 
 /** Reads along one axis by index: index select, or one index an element. */
 export const gather = defineKernel({
@@ -28,6 +32,19 @@ export const scatterAdd = defineKernel({
   source: scatterAddSource,
   bindings: { source: 'read', index: 'read', out: 'readWrite' },
   parameters: { outer: 'u32', extent: 'u32', inner: 'u32', count: 'u32', sourceOffset: 'u32', indexOffset: 'u32' },
+  constants: {
+    Scalar: 'alias Scalar = f32;',
+    Element: 'alias Element = f32;',
+    PER_ELEMENT: 'const PER_ELEMENT = false;',
+  },
+});
+
+/** The same by a sorted index list. */
+export const scatterAddSorted = defineKernel({
+  name: 'scatter_add_sorted',
+  source: sortedSource,
+  bindings: { source: 'read', keys: 'read', order: 'read', out: 'readWrite' },
+  parameters: { outer: 'u32', extent: 'u32', inner: 'u32', count: 'u32', sourceOffset: 'u32' },
   constants: {
     Scalar: 'alias Scalar = f32;',
     Element: 'alias Element = f32;',

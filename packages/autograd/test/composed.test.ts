@@ -3,7 +3,9 @@ import * as t from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import '../../tensor/test/device.ts';
+import { randomFrom } from '../../tensor/test/arbitraries.ts';
 import { grad } from '../src/index.ts';
+import { checkGradients } from './check.ts';
 
 /** The gradient of a sum with weights 1, 2, 3, … */
 async function gradients(fn: () => t.Tensor, ...parameters: t.Tensor[]): Promise<number[][]> {
@@ -68,6 +70,123 @@ test('clamp keeps its gradient on the bounds, as in PyTorch', async () => {
 test('nothing flows through detach', async () => {
   const x = range(2);
   assert.equal(await gradients(() => t.mul(x, x.detach()), x), [[1, 4]]);
+});
+
+/** Compares the gradient with central differences of a function in f64, of an input away from kinks. */
+async function checkAgainst(
+  what: string,
+  values: number[][],
+  run: (x: t.Tensor) => t.Tensor,
+  rows: (row: number[]) => number[],
+): Promise<void> {
+  const shape = [values.length, values[0].length];
+  const x = { dtype: 'f32' as const, shape, data: Float64Array.from(values.flat().map(Math.fround)) };
+  await checkGradients(
+    {
+      what,
+      run: ([input]) => run(input),
+      reference: ([input]) => {
+        const made = values.map((_, i) => rows([...input.data.subarray(i * shape[1], (i + 1) * shape[1])]));
+        return { dtype: 'f32', shape: [values.length, made[0].length], data: Float64Array.from(made.flat()) };
+      },
+    },
+    [x],
+    randomFrom(1),
+  );
+}
+
+const numbers = [
+  [1.5, -2.25, 0.75, 3.5],
+  [-0.5, 2.5, 1.25, -4],
+  [0, 2, 0, -1],
+];
+
+test('gradients of norms, logsumexp, deviations and products', async () => {
+  const total = (row: number[]) => row.reduce((a, b) => a + b, 0);
+  const options = { dim: 1, keepdim: true };
+  await checkAgainst(
+    'norm 2',
+    numbers,
+    (x) => x.norm(options),
+    (row) => [Math.hypot(...row)],
+  );
+  await checkAgainst(
+    'norm inf',
+    numbers,
+    (x) => x.norm({ ...options, p: Infinity }),
+    (row) => [Math.max(...row.map(Math.abs))],
+  );
+  await checkAgainst(
+    'norm 3',
+    numbers.slice(0, 2),
+    (x) => x.norm({ ...options, p: 3 }),
+    (row) => [Math.cbrt(total(row.map((v) => Math.abs(v) ** 3)))],
+  );
+  await checkAgainst(
+    'logsumexp',
+    numbers,
+    (x) => x.logsumexp(options),
+    (row) => [Math.log(total(row.map(Math.exp)))],
+  );
+  await checkAgainst(
+    'std',
+    numbers,
+    (x) => x.std(options),
+    (row) => {
+      const mean = total(row) / 4;
+      return [Math.sqrt(total(row.map((v) => (v - mean) ** 2)) / 3)];
+    },
+  );
+  for (const reverse of [false, true]) {
+    await checkAgainst(
+      'cumprod',
+      numbers,
+      (x) => x.cumprod({ dim: 1, reverse }),
+      (row) => {
+        const walked = reverse ? [...row].reverse() : row;
+        const products = walked.map((_, i) => walked.slice(0, i + 1).reduce((a, b) => a * b, 1));
+        return reverse ? products.reverse() : products;
+      },
+    );
+  }
+});
+
+test('gradients of sorted values, of the largest, of the middle and of quantiles', async () => {
+  const distinct = numbers.slice(0, 2);
+  const up = (row: number[]) => [...row].sort((a, b) => a - b);
+  await checkAgainst('sort', distinct, (x) => x.sort().values, up);
+  await checkAgainst(
+    'topk',
+    distinct,
+    (x) => x.topk(2).values,
+    (row) => up(row).reverse().slice(0, 2),
+  );
+  await checkAgainst(
+    'median',
+    distinct,
+    (x) => x.median({ dim: 1, keepdim: true }),
+    (row) => [up(row)[1]],
+  );
+  await checkAgainst(
+    'quantile',
+    distinct,
+    (x) => x.quantile(0.4, { dim: 1, keepdim: true }),
+    (row) => [0.8 * up(row)[1] + 0.2 * up(row)[2]],
+  );
+});
+
+test('the 2-norm is flat at zero', async () => {
+  const x = t.tensor([
+    [0, 0],
+    [3, 4],
+  ]);
+  assert.equal(await gradients(() => x.norm({ dim: 1 }), x), [[0, 0, Math.fround(1.2), Math.fround(1.6)]]);
+});
+
+test('segments get the gradient of their sum', async () => {
+  const x = range(4);
+  const ids = t.tensor(Int32Array.of(1, 0, 7, 1));
+  assert.equal(await gradients(() => t.segmentSum(x, ids, { count: 2 }), x), [[2, 1, 0, 2]]);
 });
 
 test.run();

@@ -1,6 +1,7 @@
 import type { DType } from './dtype.ts';
 import type { PadMode } from './functions/arranging.ts';
 import type { Index } from './functions/slicing.ts';
+import type { Sorted } from './functions/sorting.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
 import * as functions from './ops/functions.ts';
 import type { Shape } from './shape.ts';
@@ -94,6 +95,155 @@ export abstract class Operations {
     return functions.gelu(this);
   }
 
+  // Elementwise.
+  remainder<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.remainder<T, O>(this, other);
+  }
+  floorDivide<T extends Tensor, O extends Operand>(
+    this: T,
+    other: BroadcastableTo<T, O>,
+  ): Tensor<BroadcastShape<T, O>> {
+    return functions.floorDivide<T, O>(this, other);
+  }
+  atan2<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.atan2<T, O>(this, other);
+  }
+  logicalAnd<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.logicalAnd<T, O>(this, other);
+  }
+  logicalOr<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.logicalOr<T, O>(this, other);
+  }
+  logicalXor<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.logicalXor<T, O>(this, other);
+  }
+  bitwiseAnd<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.bitwiseAnd<T, O>(this, other);
+  }
+  bitwiseOr<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.bitwiseOr<T, O>(this, other);
+  }
+  bitwiseXor<T extends Tensor, O extends Operand>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.bitwiseXor<T, O>(this, other);
+  }
+  bitwiseLeftShift<T extends Tensor, O extends Operand>(
+    this: T,
+    other: BroadcastableTo<T, O>,
+  ): Tensor<BroadcastShape<T, O>> {
+    return functions.bitwiseLeftShift<T, O>(this, other);
+  }
+  bitwiseRightShift<T extends Tensor, O extends Operand>(
+    this: T,
+    other: BroadcastableTo<T, O>,
+  ): Tensor<BroadcastShape<T, O>> {
+    return functions.bitwiseRightShift<T, O>(this, other);
+  }
+  exp2<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.exp2(this);
+  }
+  expm1<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.expm1(this);
+  }
+  log2<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.log2(this);
+  }
+  log10<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.log10(this);
+  }
+  log1p<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.log1p(this);
+  }
+  tan<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.tan(this);
+  }
+  asin<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.asin(this);
+  }
+  acos<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.acos(this);
+  }
+  atan<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.atan(this);
+  }
+  sinh<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.sinh(this);
+  }
+  cosh<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.cosh(this);
+  }
+  asinh<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.asinh(this);
+  }
+  acosh<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.acosh(this);
+  }
+  atanh<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.atanh(this);
+  }
+  silu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.silu(this);
+  }
+  trunc<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.trunc(this);
+  }
+  isInf<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.isInf(this);
+  }
+  bitwiseNot<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.bitwiseNot(this);
+  }
+  rsqrt<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.rsqrt(this);
+  }
+  reciprocal<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.reciprocal(this);
+  }
+  sin<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.sin(this);
+  }
+  cos<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.cos(this);
+  }
+  erf<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.erf(this);
+  }
+  sign<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.sign(this);
+  }
+  floor<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.floor(this);
+  }
+  ceil<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.ceil(this);
+  }
+  round<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.round(this);
+  }
+  isNan<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.isNan(this);
+  }
+  isFinite<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.isFinite(this);
+  }
+  logicalNot<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.logicalNot(this);
+  }
+  elu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.elu(this);
+  }
+  clamp(this: Tensor, bounds: { min?: Operand; max?: Operand }): Tensor {
+    return functions.clamp(this, bounds);
+  }
+  leakyRelu(this: Tensor, options?: { slope?: Operand }): Tensor {
+    return functions.leakyRelu(this, options);
+  }
+  softplus<T extends Tensor>(this: T, options?: { beta?: number }): Tensor<ShapeOf<T>> {
+    return functions.softplus(this, options);
+  }
+  nanToNum(this: Tensor, options?: { nan?: number; posinf?: number; neginf?: number }): Tensor {
+    return functions.nanToNum(this, options);
+  }
+
   // Reductions.
   sum<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     this: T,
@@ -119,8 +269,62 @@ export abstract class Operations {
   ): Tensor<ReducedShape<T, O>> {
     return functions.min(this, options);
   }
-  argmax(this: Tensor, options: { dim: number; keepdim?: boolean }): Tensor {
+  prod<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
+    this: T,
+    options?: O,
+  ): Tensor<ReducedShape<T, O>> {
+    return functions.prod(this, options);
+  }
+  argmax(this: Tensor, options?: { dim?: number; keepdim?: boolean }): Tensor {
     return functions.argmax(this, options);
+  }
+  argmin(this: Tensor, options?: { dim?: number; keepdim?: boolean }): Tensor {
+    return functions.argmin(this, options);
+  }
+  any(this: Tensor, options?: AxisOptions): Tensor {
+    return functions.any(this, options);
+  }
+  all(this: Tensor, options?: AxisOptions): Tensor {
+    return functions.all(this, options);
+  }
+  countNonzero(this: Tensor, options?: AxisOptions): Tensor {
+    return functions.countNonzero(this, options);
+  }
+  std(this: Tensor, options?: AxisOptions & { correction?: number }): Tensor {
+    return functions.std(this, options);
+  }
+  norm(this: Tensor, options?: AxisOptions & { p?: number }): Tensor {
+    return functions.norm(this, options);
+  }
+  logsumexp(this: Tensor, options?: AxisOptions): Tensor {
+    return functions.logsumexp(this, options);
+  }
+  median(this: Tensor, options: { dim: number; keepdim?: boolean }): Tensor {
+    return functions.median(this, options);
+  }
+  quantile(this: Tensor, q: number, options: { dim: number; keepdim?: boolean }): Tensor {
+    return functions.quantile(this, q, options);
+  }
+  cumsum<T extends Tensor>(this: T, options: { dim: number; reverse?: boolean }): Tensor<ShapeOf<T>> {
+    return functions.cumsum(this, options);
+  }
+  cumprod(this: Tensor, options: { dim: number; reverse?: boolean }): Tensor {
+    return functions.cumprod(this, options);
+  }
+  sort(this: Tensor, options?: { dim?: number; descending?: boolean }): Sorted {
+    return functions.sort(this, options);
+  }
+  argsort<T extends Tensor>(this: T, options?: { dim?: number; descending?: boolean }): Tensor<ShapeOf<T>> {
+    return functions.argsort(this, options);
+  }
+  topk(this: Tensor, k: number, options?: { dim?: number; largest?: boolean }): Sorted {
+    return functions.topk(this, k, options);
+  }
+  nonzero(this: Tensor): Promise<Tensor> {
+    return functions.nonzero(this);
+  }
+  maskedSelect(this: Tensor, mask: Tensor): Promise<Tensor> {
+    return functions.maskedSelect(this, mask);
   }
   var(this: Tensor, options?: AxisOptions & { correction?: number }): Tensor {
     return functions.variance(this, options);

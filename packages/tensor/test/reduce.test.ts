@@ -1,6 +1,20 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
-import { argmax, max, mean, scope, softmax, sum, sumSquares, variance } from '../src/index.ts';
+import * as assert from 'uvu/assert';
+import {
+  argmax,
+  logsumexp,
+  max,
+  mean,
+  norm,
+  scope,
+  softmax,
+  sum,
+  sumSquares,
+  type Tensor,
+  tensor,
+  variance,
+} from '../src/index.ts';
 import {
   arrayOf,
   between,
@@ -16,7 +30,7 @@ import {
 import { someAxes } from './cases/reduce.ts';
 import { assertMatches } from './compare.ts';
 import './device.ts';
-import type { Expected, NDArray } from './reference/array.ts';
+import { build, type Expected, type NDArray } from './reference/array.ts';
 import * as norms from './reference/norm.ts';
 import * as reference from './reference/reduce.ts';
 
@@ -115,6 +129,91 @@ test('var takes the squares about the mean', async () => {
     }),
     runs,
   );
+});
+
+/** Folds rows of an axis in f64. */
+function alongLast(x: NDArray, fold: (row: number[]) => number): Expected {
+  const length = x.shape[x.shape.length - 1];
+  const shape = x.shape.slice(0, -1);
+  return build(shape, 'f32', (_, flat) => fold(Array.from(x.data.subarray(flat * length, (flat + 1) * length))));
+}
+
+const total = (row: number[]) => row.reduce((a, b) => a + b, 0);
+
+const composed: [string, (x: Tensor) => Tensor, (row: number[]) => number][] = [
+  ['norm 2', (x) => norm(x, { dim: -1 }), (row) => Math.hypot(...row)],
+  ['norm 1', (x) => norm(x, { dim: -1, p: 1 }), (row) => total(row.map(Math.abs))],
+  ['norm inf', (x) => norm(x, { dim: -1, p: Infinity }), (row) => Math.max(...row.map(Math.abs))],
+  ['norm -inf', (x) => norm(x, { dim: -1, p: -Infinity }), (row) => Math.min(...row.map(Math.abs))],
+  ['norm 0', (x) => norm(x, { dim: -1, p: 0 }), (row) => row.filter((v) => v !== 0).length],
+  ['norm 3', (x) => norm(x, { dim: -1, p: 3 }), (row) => Math.cbrt(total(row.map((v) => Math.abs(v) ** 3)))],
+  ['logsumexp', (x) => logsumexp(x, { dim: -1 }), (row) => Math.log(total(row.map((v) => Math.exp(v))))],
+];
+
+for (const [name, run, fold] of composed) {
+  test(`${name} along an axis`, async () => {
+    let turn = 0;
+    const draws = drawn({ minRank: 1, maxRank: 3, empty: false, largest: 300 }, (shape, random) =>
+      arrayOf(shape, random, (r) => (r() < 0.1 ? 0 : between(-4, 4)(r))),
+    );
+    await fc.assert(
+      fc.asyncProperty(draws, async (x) => {
+        const { values, out } = scope(() => {
+          const { values, tensor } = present(x, presentations[turn % presentations.length], turn++);
+          return { values, out: run(tensor) };
+        });
+        await assertMatches(name, out, alongLast(values, fold), { relative: 1e-5, absolute: 1e-6 });
+        out.dispose();
+      }),
+      runs,
+    );
+  });
+}
+
+test('logsumexp of large numbers, of infinities and of nothing but minus infinity', async () => {
+  const inf = Number.POSITIVE_INFINITY;
+  const x = tensor([
+    [1000, 1000],
+    [-1000, -1000],
+    [-inf, -inf],
+    [inf, 0],
+    [-inf, 3],
+  ]);
+  const out = await logsumexp(x, { dim: 1 }).data();
+  const expected = [1000 + Math.LN2, -1000 + Math.LN2, -inf, inf, 3];
+  for (const [i, want] of expected.entries()) {
+    assert.ok(out[i] === want || Math.abs(out[i] - want) < 1e-4, `${out[i]} for ${want}`);
+  }
+  assert.equal([...logsumexp(x, { dim: 1, keepdim: true }).shape], [5, 1]);
+});
+
+test('any, all, countNonzero and std', async () => {
+  const x = tensor([
+    [0, 0, 0],
+    [0, 2, Number.NaN],
+    [1, 1, -3],
+  ]);
+  assert.equal(await x.any({ dim: 1 }).toArray(), [0, 1, 1]);
+  assert.equal(await x.all({ dim: 1 }).toArray(), [0, 0, 1]);
+  assert.equal(await x.countNonzero({ dim: 1 }).toArray(), [0, 2, 3]);
+  assert.is(x.any().dtype, 'bool');
+  const nothing = tensor(new Float32Array(0), { shape: [2, 0] });
+  assert.equal(await nothing.any({ dim: 1 }).toArray(), [0, 0]);
+  assert.equal(await nothing.all({ dim: 1 }).toArray(), [1, 1]);
+  assert.equal(await nothing.prod({ dim: 1 }).toArray(), [1, 1]);
+  assert.is(await tensor([1, 3, 5]).std().item(), 2);
+  assert.is(await tensor([1, 3]).std({ correction: 0 }).item(), 1);
+  assert.equal(await x.gt(0).any({ dim: 0, keepdim: true }).toArray(), [[1, 1, 0]]);
+});
+
+test('argmin and argmax of everything', async () => {
+  const x = tensor([
+    [3, -1],
+    [7, -1],
+  ]);
+  assert.is(await x.argmin().item(), 1);
+  assert.is(await x.argmax().item(), 2);
+  assert.equal([...x.argmax({ keepdim: true }).shape], [1, 1]);
 });
 
 test.run();

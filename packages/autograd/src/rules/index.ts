@@ -5,11 +5,13 @@ import { indexingRules } from './indexing.ts';
 import { layerRules } from './layers.ts';
 import { reductionRules } from './reductions.ts';
 import { type Rule, registerRules } from './rule.ts';
+import { scanRules } from './scans.ts';
 
 /** One rule for every differentiable operation: a missing one does not compile. */
 export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>> } = {
   ...elementwiseRules,
   ...reductionRules,
+  ...scanRules,
   ...layerRules,
   ...indexingRules,
   ...imageRules,

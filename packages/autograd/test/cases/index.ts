@@ -1,11 +1,12 @@
 import { type AttributesOf, apply, concat, type DifferentiableOpName } from '@dawnchorus/tensor';
-import { arrayOf, between, drawn, pick, type Random } from '../../../tensor/test/arbitraries.ts';
+import { arrayOf, between, drawn, integer, pick, type Random } from '../../../tensor/test/arbitraries.ts';
 import { pooling } from '../../../tensor/test/cases/images.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
 import * as images from '../../../tensor/test/reference/images.ts';
 import * as norms from '../../../tensor/test/reference/norm.ts';
 import * as reductions from '../../../tensor/test/reference/reduce.ts';
+import * as scans from '../../../tensor/test/reference/scan.ts';
 import { asTested, type RuleCase, type RuleCases } from './case.ts';
 import { elementwiseRuleCases } from './elementwise.ts';
 
@@ -96,6 +97,23 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   sum: asTested('sum'),
   mean: asTested('mean'),
   sumSquares: asTested('sumSquares'),
+  prod: {
+    // So few that each is moved by itself: together, zeros make differences of their powers.
+    draws: drawn({ largest: 40 }, (shape, random) => ({
+      // Every zero is a case of its own: one, or several, in a row.
+      inputs: [arrayOf(shape, random, (r) => (r() < 0.1 ? 0 : Math.sign(r() - 0.3) * between(0.8, 1.2)(r)))],
+      attributes: { axes: someAxes(shape.length, random), keepdim: random() < 0.5 },
+    })),
+    reference: ([x], attributes) => reductions.prod(x, attributes),
+  },
+  cumsum: asTested('cumsum'),
+  linearRecurrence: {
+    draws: drawn({ minRank: 1, maxRank: 4, largest: 300 }, (shape, random) => ({
+      inputs: [arrayOf(shape, random, between(-1, 1)), arrayOf(shape, random)],
+      attributes: { axis: integer(random, 0, shape.length - 1), reverse: random() < 0.5 },
+    })),
+    reference: (inputs, attributes) => scans.linearRecurrence(inputs, attributes),
+  },
   max: extreme(reductions.max),
   min: extreme(reductions.min),
   softmax: rows(norms.softmax),

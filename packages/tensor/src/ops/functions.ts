@@ -14,7 +14,10 @@ export * from '../functions/elementwise.ts';
 export * from '../functions/indexing.ts';
 export * from '../functions/products.ts';
 export * from '../functions/reductions.ts';
+export * from '../functions/scans.ts';
+export * from '../functions/selecting.ts';
 export * from '../functions/slicing.ts';
+export * from '../functions/sorting.ts';
 export * from '../functions/views.ts';
 
 function overLastAxis(name: 'softmax' | 'logSoftmax', x: Tensor, dim: number): Tensor {

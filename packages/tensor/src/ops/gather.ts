@@ -9,6 +9,7 @@ import { withDense } from './dense.ts';
 import { runMap } from './elementwise.ts';
 import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
+import { sortThree } from './sort.ts';
 
 interface AxisAttribute {
   /** Non-negative; the caller has normalised it. */
@@ -49,6 +50,40 @@ function runGather(device: Device, inputs: readonly Tensor[], out: Tensor, axis:
   });
 }
 
+/** Above this many comparisons for each of the rows, outputs that scan the whole index list cost more than sorting it. */
+const LARGEST_SCAN = 1 << 14;
+
+function addSorted(
+  device: Device,
+  source: Tensor,
+  index: Tensor,
+  out: Tensor,
+  axis: number,
+  perElement: boolean,
+): void {
+  const { outer, inner } = around(out.shape, axis);
+  const count = source.shape[axis];
+  const order = Tensor.allocate(device, 'i32', index.shape, 'sorted index', false);
+  const rows = perElement ? ([outer, count, inner] as const) : ([1, count, 1] as const);
+  try {
+    sortThree(device, index, rows, order, { byRow: true }, (keys) =>
+      device.recorder.dispatch({
+        kernel: kernels.scatterAddSorted,
+        constants: {
+          Scalar: `alias Scalar = ${wgslType[workingDtype(out.dtype)]};`,
+          Element: `alias Element = ${wgslType[out.dtype]};`,
+          PER_ELEMENT: `const PER_ELEMENT = ${perElement};`,
+        },
+        buffers: [source.storage.buffer, keys.storage.buffer, order.storage.buffer, out.storage.buffer],
+        parameters: { outer, inner, extent: out.shape[axis], count, sourceOffset: source.offset },
+        grid: gridFor(out.size),
+      }),
+    );
+  } finally {
+    order.dispose();
+  }
+}
+
 function runScatterAdd(
   device: Device,
   inputs: readonly Tensor[],
@@ -58,6 +93,9 @@ function runScatterAdd(
 ): void {
   withDense(device, inputs, ([source, index]) => {
     const { outer, inner } = around(out.shape, axis);
+    if (source.shape[axis] * out.shape[axis] > LARGEST_SCAN) {
+      return addSorted(device, source, index, out, axis, perElement);
+    }
     device.recorder.dispatch({
       kernel: kernels.scatterAdd,
       constants: {

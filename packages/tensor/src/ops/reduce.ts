@@ -13,7 +13,7 @@ interface ReduceAttributes {
   keepdim: boolean;
 }
 
-type Kind = 'sum' | 'sumSquares' | 'max' | 'min';
+type Kind = 'sum' | 'sumSquares' | 'prod' | 'max' | 'min';
 
 /** a where it is NaN, else b where that is, else the expression: some drivers' max and min drop NaN. */
 function keepingNan(expression: string): string {
@@ -22,6 +22,7 @@ function keepingNan(expression: string): string {
 }
 
 function combine(kind: Kind, float: boolean): string {
+  if (kind === 'prod') return 'a * b';
   if (kind !== 'max' && kind !== 'min') return 'a + b';
   return float ? keepingNan(`${kind}(a, b)`) : `${kind}(a, b)`;
 }
@@ -55,11 +56,12 @@ function gathered(x: Tensor, axes: readonly number[]): { shape: number[]; stride
 function constantsOf(kind: Kind, input: DType, out: DType, first: boolean) {
   const working = workingDtype(out);
   const float = working === 'f32';
+  const initial = kind === 'max' || kind === 'min' ? 'first' : kind === 'prod' ? 'Scalar(1)' : 'Scalar()';
   return {
     Scalar: `alias Scalar = ${wgslType[working]};`,
     InputElement: `alias InputElement = ${wgslType[input]};`,
     OutElement: `alias OutElement = ${wgslType[out]};`,
-    initial: `fn initial(first: Scalar) -> Scalar { return ${kind === 'max' || kind === 'min' ? 'first' : 'Scalar()'}; }`,
+    initial: `fn initial(first: Scalar) -> Scalar { return ${initial}; }`,
     load: `fn load(x: Scalar) -> Scalar { return ${kind === 'sumSquares' && first ? 'x * x' : 'x'}; }`,
     combine: `fn combine(a: Scalar, b: Scalar) -> Scalar { return ${combine(kind, float)}; }`,
     finish: `fn finish(x: Scalar, scale: f32) -> Scalar { return ${float ? 'x * scale' : 'x'}; }`,
@@ -160,41 +162,46 @@ function reduceOp(name: string, kind: Kind, mean = false) {
   });
 }
 
-const argmax = kernelOp<{ axis: number; keepdim: boolean }>({
-  flops: ([x]) => x.size,
-  infer([x], { axis, keepdim }) {
-    if (x.dtype === 'bool') throw new TypeError("argmax: bool has no order; use .cast('i32')");
-    if (x.shape[axis] === 0) throw new RangeError(`argmax: ${formatShape(x.shape)} has no elements along axis ${axis}`);
-    return [{ dtype: 'i32', shape: reducedShape(x.shape, [axis], keepdim) }];
-  },
-  run(device, [x], [out], { axis }) {
-    withDense(device, [x], ([dense]) => {
-      const [outer, length, inner] = asThree(x.shape, [axis]);
-      const bits = 'bitcast<u32>';
-      const nan = (v: string) => `((${bits}(${v}) & 0x7fffffffu) > 0x7f800000u)`;
-      const better = isFloat(x.dtype)
-        ? `!${nan('best')} && (${nan('candidate')} || candidate > best)`
-        : 'candidate > best';
-      device.recorder.dispatch({
-        kernel: reduce.argReduce,
-        constants: {
-          Scalar: `alias Scalar = ${wgslType[workingDtype(x.dtype)]};`,
-          InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
-          better: `fn better(candidate: Scalar, best: Scalar) -> bool { return ${better}; }`,
-        },
-        buffers: [dense.storage.buffer, out.storage.buffer],
-        parameters: { outer, length, inner, offset: dense.offset },
-        grid: gridFor(outer * inner),
+/** Index of the first of the largest or smallest elements; NaN is both, as in NumPy. */
+function argOp(name: string, relation: '>' | '<') {
+  return kernelOp<{ axis: number; keepdim: boolean }>({
+    flops: ([x]) => x.size,
+    infer([x], { axis, keepdim }) {
+      if (x.dtype === 'bool') throw new TypeError(`${name}: bool has no order; use .cast('i32')`);
+      if (x.shape[axis] === 0)
+        throw new RangeError(`${name}: ${formatShape(x.shape)} has no elements along axis ${axis}`);
+      return [{ dtype: 'i32', shape: reducedShape(x.shape, [axis], keepdim) }];
+    },
+    run(device, [x], [out], { axis }) {
+      withDense(device, [x], ([dense]) => {
+        const [outer, length, inner] = asThree(x.shape, [axis]);
+        const bits = 'bitcast<u32>';
+        const nan = (v: string) => `((${bits}(${v}) & 0x7fffffffu) > 0x7f800000u)`;
+        const better = isFloat(x.dtype)
+          ? `!${nan('best')} && (${nan('candidate')} || candidate ${relation} best)`
+          : `candidate ${relation} best`;
+        device.recorder.dispatch({
+          kernel: reduce.argReduce,
+          constants: {
+            Scalar: `alias Scalar = ${wgslType[workingDtype(x.dtype)]};`,
+            InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
+            better: `fn better(candidate: Scalar, best: Scalar) -> bool { return ${better}; }`,
+          },
+          buffers: [dense.storage.buffer, out.storage.buffer],
+          parameters: { outer, length, inner, offset: dense.offset },
+          grid: gridFor(outer * inner),
+        });
       });
-    });
-  },
-});
+    },
+  });
+}
 
 export const differentiableReductions = {
   sum: reduceOp('sum', 'sum'),
   mean: reduceOp('mean', 'sum', true),
   sumSquares: reduceOp('sumSquares', 'sumSquares'),
+  prod: reduceOp('prod', 'prod'),
   max: reduceOp('max', 'max'),
   min: reduceOp('min', 'min'),
 };
-export const otherReductions = { argmax };
+export const otherReductions = { argmax: argOp('argmax', '>'), argmin: argOp('argmin', '<') };

@@ -9,7 +9,9 @@ import type { Op } from './op.ts';
 import { differentiablePools } from './pool.ts';
 import { differentiableRandom, otherRandom } from './random.ts';
 import { differentiableReductions, otherReductions } from './reduce.ts';
+import { differentiableScans } from './scan.ts';
 import { differentiableSoftmax } from './softmax.ts';
+import { otherSorts } from './sort.ts';
 import { otherTraining } from './training.ts';
 import { detach, expand, permute, reshape, slice } from './views.ts';
 
@@ -17,6 +19,7 @@ import { detach, expand, permute, reshape, slice } from './views.ts';
 export const differentiableOps = {
   ...differentiableElementwise,
   ...differentiableReductions,
+  ...differentiableScans,
   ...differentiableSoftmax,
   ...differentiableNorms,
   ...differentiableConvolutions,
@@ -36,6 +39,7 @@ export const otherOps = {
   ...otherElementwise,
   ...otherReductions,
   ...otherRandom,
+  ...otherSorts,
   ...otherTraining,
   full,
   arange,

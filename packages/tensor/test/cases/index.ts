@@ -7,11 +7,13 @@ import { normCases } from './norm.ts';
 import { otherCases } from './others.ts';
 import { productCases } from './products.ts';
 import { reduceCases } from './reduce.ts';
+import { scanCases } from './scan.ts';
 
 /** One case for every operation: an operation without one does not compile. */
 export const opCases: OpCases<OpName> = {
   ...elementwiseCases,
   ...reduceCases,
+  ...scanCases,
   ...normCases,
   ...productCases,
   ...imageCases,

@@ -75,3 +75,18 @@ export function argmax(x: NDArray, { axis, keepdim }: { axis: number; keepdim: b
   }
   return { dtype: 'i32', shape: finalShape(x.shape, [axis], keepdim), data };
 }
+
+/** The first of the smallest; NaN is smaller than everything. */
+export const argmin = (x: NDArray, attributes: { axis: number; keepdim: boolean }): Expected =>
+  argmax({ ...x, data: x.data.map((value) => -value) }, attributes);
+
+export function prod(x: NDArray, { axes, keepdim }: Attributes): Expected {
+  const whole = x.dtype !== 'f32' && x.dtype !== 'f16';
+  const kept = keptShape(x.shape, axes);
+  const data = new Float64Array(sizeOf(kept)).fill(1);
+  eachIndex(x.shape, (index, flat) => {
+    const to = flatIndex(kept, index);
+    data[to] = whole ? store(Math.imul(data[to], x.data[flat]), x.dtype) : data[to] * x.data[flat];
+  });
+  return { dtype: x.dtype, shape: finalShape(x.shape, axes, keepdim), data };
+}

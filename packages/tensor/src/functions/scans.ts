@@ -1,0 +1,65 @@
+import { apply } from '../apply.ts';
+import { formatShape, normaliseAxis, type Shape } from '../shape.ts';
+import type { ShapeOf } from '../shape-types.ts';
+import { ones, type Tensor, zeros } from '../tensor.ts';
+import { cast } from './elementwise.ts';
+import { concat } from './indexing.ts';
+import { sliceAxis } from './views.ts';
+
+interface ScanOptions {
+  dim: number;
+  /** From the end of the axis to its start. */
+  reverse?: boolean;
+}
+
+/** Sums of everything up to each element along `dim`; sums are in f32, whole numbers wrap, booleans are counted. */
+export function cumsum<T extends Tensor>(x: T, { dim, reverse = false }: ScanOptions): Tensor<ShapeOf<T>> {
+  const axis = normaliseAxis(dim, x.rank, 'cumsum');
+  return apply('cumsum', [x.dtype === 'bool' ? cast(x as Tensor, 'i32') : x], { axis, reverse })[0];
+}
+
+/**
+ * h[t] = factors[t] h[t - 1] + x[t] along `dim`, from h = 0; factors and x have one shape. It is an exponential moving
+ * average, a one-pole filter, or the state of a linear recurrent layer, in parallel over chunks of the axis.
+ */
+export function linearRecurrence(factors: Tensor, x: Tensor, { dim, reverse = false }: ScanOptions): Tensor {
+  const axis = normaliseAxis(dim, x.rank, 'linearRecurrence');
+  return apply('linearRecurrence', [factors, x], { axis, reverse })[0];
+}
+
+/** Products of everything up to each element along `dim`, of floats. The gradient is right where elements are zero, too. */
+export function cumprod(x: Tensor, { dim, reverse = false }: ScanOptions): Tensor {
+  const axis = normaliseAxis(dim, x.rank, 'cumprod');
+  const extent = x.shape[axis];
+  if (extent === 0) return x;
+  const shape = (own: number): Shape => x.shape.map((other, d) => (d === axis ? own : other));
+  const like = { dtype: x.dtype, device: x.device };
+  // The first element starts the recurrence, which the others multiply.
+  const first = reverse ? sliceAxis(x, axis, extent - 1) : sliceAxis(x, axis, 0, 1);
+  const others = reverse ? sliceAxis(x, axis, 0, extent - 1) : sliceAxis(x, axis, 1);
+  const join = (start: Tensor, rest: Tensor) => concat(reverse ? [rest, start] : [start, rest], axis);
+  return apply('linearRecurrence', [join(ones(shape(1), like), others), join(first, zeros(shape(extent - 1), like))], {
+    axis,
+    reverse,
+  })[0];
+}
+
+/**
+ * Sums the rows of x [n, ...] whose ids [n] (i32) are equal: row i of the result [count, ...] is the sum of those with id i,
+ * in their order, so that the same rows give the same bits. Ids outside 0..count-1 are left out.
+ */
+export function segmentSum(x: Tensor, ids: Tensor, { count }: { count: number }): Tensor {
+  if (x.rank === 0) throw new RangeError('segmentSum: a scalar has no rows');
+  if (!Number.isInteger(count) || count < 0) throw new RangeError(`segmentSum: a count of ${count} is no whole number`);
+  if (ids.rank !== 1 || ids.shape[0] !== x.shape[0]) {
+    throw new RangeError(
+      `segmentSum: ids ${formatShape(ids.shape)} must name a segment for each row of ${formatShape(x.shape)}`,
+    );
+  }
+  return apply('indexAdd', [x, ids], { axis: 0, extent: count })[0];
+}
+
+/** How often each of 0..count-1 occurs in x [n] (i32), or the sum of its weights [n]. Others are left out. */
+export function bincount(x: Tensor, { count, weights }: { count: number; weights?: Tensor }): Tensor {
+  return segmentSum(weights ?? ones(x.shape, { dtype: 'i32', device: x.device }), x, { count });
+}
