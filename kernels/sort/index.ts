@@ -5,7 +5,7 @@ import {
   searchSorted as searchSource,
 } from '../generated/wgsl.ts';
 
-const keyOf = 'fn keyOf(x: Element) -> u32 { return bitcast<u32>(x); }';
+const keyOf = 'fn keyOf(x: Element) -> u32 { return bitcast<u32>(f32(x)); }';
 
 /** Sorts short runs of neighbours; one thread a run. */
 export const sortBlocks = defineKernel({
