@@ -5,6 +5,7 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
 import { findChromium, launchChromium } from './chromium.ts';
@@ -15,8 +16,11 @@ const FILE_TIMEOUT_MS = 240_000;
 
 /** Tests of files, processes and Node's heap stay in Node. */
 const needsNode = (file: string) => /['"](node:|vite['"]|esbuild['"]|\.\/run-module)/.test(readFileSync(file, 'utf8'));
-/** So do those that take minutes on a software adapter and hold nothing that a browser could do differently. */
-const slow = /(hardware-variants|grids)\.test\.ts$/;
+/**
+ * So do those that take minutes on a software adapter and hold nothing that a browser could do differently, and the one
+ * that looks for file names in stack traces, which a bundle does not have.
+ */
+const inNodeAlone = /(hardware-variants|grids|fuzz|long-run|anomaly)\.test\.ts$/;
 
 const only = process.argv.slice(2);
 const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>
@@ -24,7 +28,7 @@ const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder
     .filter((file) => file.endsWith('.test.ts'))
     .filter((file) => only.length === 0 || only.some((word) => file.startsWith(word)))
     .map((file) => join(folder, file))
-    .filter((file) => !slow.test(file) && !needsNode(file)),
+    .filter((file) => !inNodeAlone.test(file) && !needsNode(file)),
 );
 
 async function bundle(file: string): Promise<string> {
@@ -55,7 +59,7 @@ async function run(browser: Browser, file: string): Promise<Outcome> {
   let text = '';
   const ended = new Promise<string>((resolve) => {
     page.on('console', (message) => {
-      text += `${message.text()}\n`;
+      text += `${stripVTControlCharacters(message.text())}\n`;
       // uvu's last line.
       if (/Duration:/.test(message.text())) resolve('');
     });
@@ -65,8 +69,9 @@ async function run(browser: Browser, file: string): Promise<Outcome> {
   });
   await page.route('**/*', (route) => {
     const { pathname } = new URL(route.request().url());
-    if (pathname === '/test.js') return route.fulfill({ contentType: 'text/javascript', body: code });
-    const body = pathname === '/' ? '<!doctype html><script type="module" src="/test.js"></script>' : '';
+    // Under the test's name, which stack traces then show.
+    if (pathname === `/${file}`) return route.fulfill({ contentType: 'text/javascript', body: code });
+    const body = pathname === '/' ? `<!doctype html><script type="module" src="/${file}"></script>` : '';
     return route.fulfill({ contentType: 'text/html', body });
   });
   await page.goto(`${ORIGIN}/`);
