@@ -179,7 +179,8 @@ test('a steady loop allocates nothing new', async () => {
   const after = device.statistics();
   assert.is(after.allocations, before.allocations);
   assert.is(after.pipelines, before.pipelines);
-  assert.is(after.liveBytes, before.liveBytes);
+  // What an earlier test left to the garbage collector may go meanwhile.
+  assert.ok(after.liveBytes <= before.liveBytes, `${before.liveBytes} bytes became ${after.liveBytes}`);
   assert.is(after.peakBytes, before.peakBytes);
   assert.ok(after.dispatches > before.dispatches);
   x.dispose();
