@@ -4,7 +4,7 @@
  * The operation is the snake activation of neural vocoders, x + sin^2(alpha x) / alpha (Ziyin et al., 2020).
  */
 import { defineRule, gradcheck, rule, valueAndGrad } from '@dawnchorus/autograd';
-import { defineKernel } from '@dawnchorus/kernels';
+import { defineKernel, elementwise } from '@dawnchorus/kernels';
 import { apply, compile, defineOp, gridFor, openDevice, sin, type Tensor, tensor, withDense } from '@dawnchorus/tensor';
 
 const device = await openDevice({ log: console.log });
@@ -23,7 +23,7 @@ const kernel = defineKernel({
       let i = id.x + id.y * groups.x * 64u;
       if (i >= params.size) { return; }
       let value = x[params.xOffset + i];
-      let wave = sin(params.alpha * value);
+      let wave = sine(params.alpha * value);
       out[i] = value + wave * wave / params.alpha;
     }`,
   bindings: { x: 'read', out: 'readWrite' },
@@ -44,6 +44,8 @@ const snakeOp = defineOp<{ alpha: number }>({
     withDense(device, inputs, ([x]) => {
       device.recorder.dispatch({
         kernel,
+        // The engine's functions: sine is exact to 1e-7, where WGSL promises 2^-11 of its sin.
+        library: elementwise.elementwiseFunctions,
         buffers: [x.storage.buffer, out.storage.buffer],
         parameters: { size: out.size, alpha, xOffset: x.offset },
         grid: gridFor(out.size),
