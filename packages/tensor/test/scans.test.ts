@@ -86,7 +86,11 @@ test('a million elements are sorted', async () => {
   const x = arrayOf([1_000_003], random, between(-1e6, 1e6));
   const { values, indices } = t.scope(() => t.sort(upload(x)));
   const sorted = await values.data();
-  assert.equal(Buffer.compare(Buffer.from(sorted.buffer), Buffer.from(Float32Array.from(x.data).sort().buffer)), 0);
+  const expected = Float32Array.from(x.data).sort();
+  assert.is(
+    sorted.findIndex((value, i) => !Object.is(value, expected[i])),
+    -1,
+  );
   const places = await indices.data();
   assert.ok(places.every((from, i) => Object.is(Math.fround(x.data[from]), sorted[i])));
   values.dispose();
