@@ -41,7 +41,7 @@ const CHAIN = 200;
 /** Microseconds of host time for each of a chain of dispatches. */
 async function overhead(device: Device): Promise<{ eager: number; replay: number }> {
   const x = tensor(new Float32Array(16), { device });
-  // Sums of columns: each is a kernel of its own, whatever the compiler joins.
+  // Each softmax is a kernel of its own, whatever the compiler joins.
   const chain = (start: Tensor) => {
     let y = start;
     for (let k = 0; k < CHAIN; k++) y = y.softmax();

@@ -1,5 +1,5 @@
+import { flattenTree } from './graph/tree.ts';
 import { runInScope } from './memory/scope.ts';
-import { isTensor } from './tensor.ts';
 
 /**
  * Runs `body` and disposes every tensor that was made in it, but for those it returns (alone, or in arrays, maps and
@@ -8,5 +8,5 @@ import { isTensor } from './tensor.ts';
  * @throws TypeError when `body` is async: read tensors back outside.
  */
 export function scope<T>(body: () => T): T {
-  return runInScope(body, isTensor);
+  return runInScope(body, flattenTree);
 }

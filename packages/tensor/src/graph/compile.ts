@@ -5,7 +5,7 @@ import { explainPlan } from './explain.ts';
 import { createPlan, type Plan } from './plan.ts';
 import { type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
 import { currentTrace } from './tracing.ts';
-import { flattenTree } from './tree.ts';
+import { flattenTree, isPlain, mapLeaves } from './tree.ts';
 
 export interface CompileOptions {
   /** Traces kept, one for each combination of shapes, dtypes and other arguments; the least recently used goes first. */
@@ -55,11 +55,10 @@ function keyOf(value: unknown): string {
       return String(value);
   }
   if (value === null) return 'null';
-  const prototype = Object.getPrototypeOf(value);
-  if (typeof value === 'object' && (prototype === Object.prototype || prototype === null)) {
+  if (isPlain(value)) {
     return `{${Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}:${keyOf(item)}`)}}`;
   }
-  const what = typeof value === 'object' ? (prototype.constructor?.name ?? 'special object') : typeof value;
+  const what = typeof value === 'object' ? (value.constructor?.name ?? 'special object') : typeof value;
   throw new TypeError(`compile: an argument is a ${what}; pass tensors and plain data, and close over the rest`);
 }
 
@@ -156,7 +155,7 @@ export function compile<A extends readonly unknown[], R>(
         const storage = from === 'result' ? made[index] : from === 'argument' ? dense[index].storage : view.storage;
         return new Tensor(storage, view.dtype, view.shape, view.strides, view.offset);
       });
-      return mapResult(entry.result, outputs) as R;
+      return mapLeaves(entry.result, (leaf) => (leaf instanceof Output ? outputs[leaf.index] : leaf)) as R;
     } finally {
       dense.forEach((tensor, i) => {
         if (tensor !== tensors[i]) tensor.dispose();
@@ -182,14 +181,4 @@ export function compile<A extends readonly unknown[], R>(
       },
     },
   });
-}
-
-function mapResult(value: unknown, outputs: readonly Tensor[]): unknown {
-  if (value instanceof Output) return outputs[value.index];
-  if (Array.isArray(value)) return value.map((item) => mapResult(item, outputs));
-  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, mapResult(item, outputs)]));
-  if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapResult(item, outputs)]));
-  }
-  return value;
 }

@@ -26,13 +26,11 @@ const MEMBERS = 64;
 /** Groups the program's steps into kernels and orders them. `maxBuffers`: storage buffers that a kernel may bind. */
 export function fuse(program: Program, maxBuffers: number): Unit[] {
   const { steps } = program;
-  const needs: Set<number>[] = steps.map(() => new Set());
   const users: Set<number>[] = steps.map(() => new Set());
   const maker = new Map<Storage, number>();
   const readers = new Map<Storage, number[]>();
   const after = (later: number, earlier: number | undefined) => {
     if (earlier === undefined || earlier === later) return;
-    needs[later].add(earlier);
     users[earlier].add(later);
   };
   steps.forEach((step, at) => {

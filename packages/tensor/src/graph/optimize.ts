@@ -3,6 +3,7 @@ import type { Storage } from '../memory/storage.ts';
 import type { KernelOp } from '../ops/op.ts';
 import { isContiguous, type Shape } from '../shape.ts';
 import type { Graph, GraphNode, GraphValue } from './trace.ts';
+import { isPlain } from './tree.ts';
 
 /** How an operation sees a storage. */
 export interface View {
@@ -55,9 +56,8 @@ function attributesKey(attributes: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(attributes, (_, value) => {
     if (typeof value === 'number' && !Number.isFinite(value)) return `number ${value}`;
     if (Object.is(value, -0)) return 'number -0';
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      const prototype = Object.getPrototypeOf(value);
-      if (prototype !== Object.prototype) return `object ${identity(value)}`;
+    if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isPlain(value)) {
+      return `object ${identity(value)}`;
     }
     return value;
   });

@@ -9,7 +9,7 @@ import { scope } from '../scope.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { type Tracer, traceWith } from './tracing.ts';
-import { flattenTree, mapTensors } from './tree.ts';
+import { flattenTree, isPlain, mapTensors } from './tree.ts';
 
 /** A tensor of a traced function: who made it and how it lies in its storage. */
 export interface GraphValue {
@@ -76,10 +76,6 @@ export function sameData(a: unknown, b: unknown): boolean {
   if (!isPlain(a) || !isPlain(b)) return false;
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => key in b && sameData(a[key], b[key]));
-}
-
-function isPlain(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 function compareNodes(before: GraphNode | undefined, now: GraphNode, at: number): void {

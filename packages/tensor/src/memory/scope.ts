@@ -13,17 +13,8 @@ export function forgetInScope(tensor: Tensor): void {
   for (const scope of scopes) scope.delete(tensor);
 }
 
-function* tensorsIn(value: unknown, isTensor: (value: unknown) => value is Tensor): Generator<Tensor> {
-  if (isTensor(value)) yield value;
-  else if (value instanceof Map) for (const item of value.values()) yield* tensorsIn(item, isTensor);
-  else if (Array.isArray(value)) for (const item of value) yield* tensorsIn(item, isTensor);
-  else if (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype) {
-    for (const item of Object.values(value)) yield* tensorsIn(item, isTensor);
-  }
-}
-
 /** Runs `body`, then disposes every tensor made in it but those that `body` returns. See `scope` in index.ts. */
-export function runInScope<T>(body: () => T, isTensor: (value: unknown) => value is Tensor): T {
+export function runInScope<T>(body: () => T, tensorsIn: (value: unknown) => Iterable<Tensor>): T {
   const scope = new Set<Tensor>();
   scopes.push(scope);
   const kept = new Set<Tensor>();
@@ -32,7 +23,7 @@ export function runInScope<T>(body: () => T, isTensor: (value: unknown) => value
     if (result instanceof Promise) {
       throw new TypeError('scope: the body returned a promise; read tensors back outside the scope');
     }
-    for (const tensor of tensorsIn(result, isTensor)) kept.add(tensor);
+    for (const tensor of tensorsIn(result)) kept.add(tensor);
     return result;
   } finally {
     scopes.pop();

@@ -1,4 +1,5 @@
 import { conv as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
 import { promote, wgslType } from '../dtype.ts';
 import { formatShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -158,6 +159,32 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
 const THREADS_WANTED = 2048;
 const SHORTEST_CHUNK = 256;
 
+/**
+ * Weight gradients sum over `total` places with few `threads`: where too few would be busy, the places are split, each
+ * split is summed by itself, and the partial sums are added.
+ */
+export function inSplits(
+  device: Device,
+  out: Tensor,
+  total: number,
+  threads: number,
+  dispatch: (partial: Tensor, chunk: number, splits: number) => void,
+): void {
+  const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
+  const splits = Math.ceil(total / chunk);
+  if (splits === 1) {
+    dispatch(out, total, 1);
+    return;
+  }
+  const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
+  try {
+    dispatch(partial, chunk, splits);
+    sumMiddle(device, partial, [1, splits, out.size], out);
+  } finally {
+    partial.dispose();
+  }
+}
+
 /** conv1d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last extent. */
 const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
   infer([x, grad], attributes) {
@@ -191,42 +218,33 @@ const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
       const rows = groups * Math.ceil(outChannels / groups / 8);
       const threads = Math.ceil(columns / 4) * rows;
       const total = batch * outLength;
-      const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
-      const splits = Math.ceil(total / chunk);
-      const partial =
-        splits === 1 ? out : Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
-      device.recorder.dispatch({
-        kernel: kernels.conv1dWeightGradient,
-        constants: {
-          XElement: `alias XElement = ${wgslType[x.dtype]};`,
-          GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
-        },
-        buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-        parameters: {
-          batch,
-          inChannels,
-          inLength,
-          outChannels,
-          outLength,
-          kernel,
-          stride,
-          padding,
-          dilation,
-          groups,
-          chunk: splits === 1 ? total : chunk,
-          xOffset: x.offset,
-          gradOffset: grad.offset,
-        },
-        grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+      inSplits(device, out, total, threads, (partial, chunk, splits) => {
+        device.recorder.dispatch({
+          kernel: kernels.conv1dWeightGradient,
+          constants: {
+            XElement: `alias XElement = ${wgslType[x.dtype]};`,
+            GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
+            OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
+          },
+          buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
+          parameters: {
+            batch,
+            inChannels,
+            inLength,
+            outChannels,
+            outLength,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            groups,
+            chunk,
+            xOffset: x.offset,
+            gradOffset: grad.offset,
+          },
+          grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+        });
       });
-      if (splits > 1) {
-        try {
-          sumMiddle(device, partial, [1, splits, out.size], out);
-        } finally {
-          partial.dispose();
-        }
-      }
     });
   },
 });

@@ -1,12 +1,12 @@
 import { conv as kernels } from '@dawnchorus/kernels';
 import { promote, wgslType } from '../dtype.ts';
 import { formatShape, sizeOf } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { expectFloat, expectRank } from './arguments.ts';
+import { inSplits } from './conv.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
-import { sumMiddle } from './reduce.ts';
 import { checkWindow, type Pair, stepsOver, type WindowAttributes, windowParameters, windowSteps } from './window.ts';
 
 export interface Conv2dAttributes extends WindowAttributes {
@@ -149,9 +149,6 @@ const convTranspose2d = kernelOp<Conv2dAttributes & { readonly size: Pair }>({
   },
 });
 
-const THREADS_WANTED = 2048;
-const SHORTEST_CHUNK = 256;
-
 /** conv2d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last two extents. */
 const conv2dWeightGradient = kernelOp<Conv2dAttributes & { readonly kernel: Pair }>({
   infer([x, grad], attributes) {
@@ -188,41 +185,32 @@ const conv2dWeightGradient = kernelOp<Conv2dAttributes & { readonly kernel: Pair
       const rows = groups * Math.ceil(outChannels / groups / 8);
       const threads = Math.ceil(columns / 4) * rows;
       const total = batch * outHeight * outWidth;
-      const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
-      const splits = Math.ceil(total / chunk);
-      const partial =
-        splits === 1 ? out : Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
-      device.recorder.dispatch({
-        kernel: kernels.conv2dWeightGradient,
-        constants: {
-          XElement: `alias XElement = ${wgslType[x.dtype]};`,
-          GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
-        },
-        buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-        parameters: {
-          batch,
-          inChannels,
-          inHeight,
-          inWidth,
-          outChannels,
-          outHeight,
-          outWidth,
-          ...windowParameters(kernel, attributes),
-          groups,
-          chunk: splits === 1 ? total : chunk,
-          xOffset: x.offset,
-          gradOffset: grad.offset,
-        },
-        grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+      inSplits(device, out, total, threads, (partial, chunk, splits) => {
+        device.recorder.dispatch({
+          kernel: kernels.conv2dWeightGradient,
+          constants: {
+            XElement: `alias XElement = ${wgslType[x.dtype]};`,
+            GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
+            OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
+          },
+          buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
+          parameters: {
+            batch,
+            inChannels,
+            inHeight,
+            inWidth,
+            outChannels,
+            outHeight,
+            outWidth,
+            ...windowParameters(kernel, attributes),
+            groups,
+            chunk,
+            xOffset: x.offset,
+            gradOffset: grad.offset,
+          },
+          grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+        });
       });
-      if (splits > 1) {
-        try {
-          sumMiddle(device, partial, [1, splits, out.size], out);
-        } finally {
-          partial.dispose();
-        }
-      }
     });
   },
 });
