@@ -56,9 +56,10 @@ function run(path: string): Promise<Result> {
           0,
         );
       const passed = sum('Passed');
-      let failed = sum('Total') - passed - sum('Skipped');
+      // Tests that are skipped are not in uvu's total.
+      let failed = sum('Total') - passed;
       // A process that died or failed without a failing test (a file that does not load) is a failure of its own.
-      if ((code !== 0 || sum('Total') === 0) && failed === 0) failed = 1;
+      if ((code !== 0 || sum('Total') + sum('Skipped') === 0) && failed === 0) failed = 1;
       if (signal) console.log(`${path}: ended by ${signal}`);
       resolve({ passed, failed });
     });
