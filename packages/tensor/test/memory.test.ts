@@ -16,13 +16,7 @@ test('views share storage, and the last one gives it back', () => {
   const one = live() - before;
   assert.ok(one >= 8 * 16 * 4);
   const row = x.sliceAxis(0, 0, 1);
-  const views = [
-    x.transpose(),
-    x.sliceAxis(0, 2, 6, 2),
-    x.reshape([128]),
-    x.unsqueeze(0),
-    row.expand([4, 16]),
-  ];
+  const views = [x.transpose(), x.sliceAxis(0, 2, 6, 2), x.reshape([128]), x.unsqueeze(0), row.expand([4, 16])];
   assert.is(live() - before, one);
   // The row that was expanded is a handle of its own.
   assert.is(x.storage.references, views.length + 2);
