@@ -1,45 +1,33 @@
-/** Operations and gradients against what PyTorch and NumPy computed (golden/generate.py), to 1e-5 of each output's peak. */
+/** Operations and gradients against what PyTorch and NumPy computed (golden/*.py), to 1e-5 of each output's peak. */
 import { type DType, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import '../../tensor/test/device.ts';
 import { valueAndGrad } from '../src/index.ts';
-import { golden } from './golden/cases.ts';
-import file from './golden/golden.json' with { type: 'json' };
+import { families, type Golden, type GoldenCase, type Stored } from './golden/index.ts';
 
 const TOLERANCE = 1e-5;
 
 /** ONLY=matmul,softmax runs the cases whose names start with these words alone. */
 const only = globalThis.process?.env.ONLY?.split(',');
 
-interface Stored {
-  dtype: string;
-  shape: number[];
-  offset: number;
+type Read = (stored: Stored) => Float32Array | Int32Array | Uint8Array;
+
+function reader(data: string): Read {
+  const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0)).buffer;
+  return ({ dtype, shape, offset }) => {
+    const size = shape.reduce((product, extent) => product * extent, 1);
+    if (dtype === 'f32') return new Float32Array(bytes, offset, size);
+    if (dtype === 'i32') return new Int32Array(bytes, offset, size);
+    return new Uint8Array(bytes, offset, size);
+  };
 }
 
-interface Case {
-  inputs: Stored[];
-  outputs: Stored[];
-  cotangents?: (Stored | null)[];
-  gradients?: { input: number; value: Stored }[];
-}
-
-const cases = file.cases as Record<string, Case>;
-const bytes = Uint8Array.from(atob(file.data), (character) => character.charCodeAt(0)).buffer;
-
-function read({ dtype, shape, offset }: Stored): Float32Array | Int32Array | Uint8Array {
-  const size = shape.reduce((product, extent) => product * extent, 1);
-  if (dtype === 'f32') return new Float32Array(bytes, offset, size);
-  if (dtype === 'i32') return new Int32Array(bytes, offset, size);
-  return new Uint8Array(bytes, offset, size);
-}
-
-function upload(stored: Stored): Tensor {
+function upload(stored: Stored, read: Read): Tensor {
   return tensor(Array.from(read(stored)), { dtype: stored.dtype as DType, shape: stored.shape });
 }
 
-async function check(what: string, actual: Tensor, expected: Stored): Promise<void> {
+async function check(what: string, actual: Tensor, expected: Stored, read: Read): Promise<void> {
   assert.equal([...actual.shape], expected.shape, `${what}: shape`);
   assert.is(actual.dtype, expected.dtype, `${what}: dtype`);
   const [got, want] = [await actual.data(), Array.from(read(expected))];
@@ -56,11 +44,12 @@ async function check(what: string, actual: Tensor, expected: Stored): Promise<vo
   }
 }
 
-async function run(name: string, { inputs, outputs, cotangents, gradients }: Case): Promise<void> {
+async function run(name: string, fn: Golden, stored: GoldenCase, read: Read): Promise<void> {
+  const { inputs, outputs, cotangents, gradients } = stored;
   const results = scope(() => {
-    const tensors = inputs.map(upload);
+    const tensors = inputs.map((input) => upload(input, read));
     const forward = () => {
-      const out = golden[name](...tensors);
+      const out = fn(...tensors);
       return Array.isArray(out) ? out : [out];
     };
     if (!gradients) return { outputs: forward(), gradients: [] };
@@ -69,7 +58,7 @@ async function run(name: string, { inputs, outputs, cotangents, gradients }: Cas
         const made = forward();
         const terms = made.flatMap((out, i) => {
           const cotangent = cotangents?.[i];
-          return cotangent ? [out.mul(upload(cotangent)).sum()] : [];
+          return cotangent ? [out.mul(upload(cotangent, read)).sum()] : [];
         });
         return { loss: terms.reduce((a, b) => a.add(b)), auxiliary: made };
       },
@@ -78,19 +67,23 @@ async function run(name: string, { inputs, outputs, cotangents, gradients }: Cas
     return { outputs: parts.auxiliary, gradients: parts.gradients };
   });
   assert.is(results.outputs.length, outputs.length, `${name}: outputs`);
-  for (const [i, expected] of outputs.entries()) await check(`${name}: output ${i}`, results.outputs[i], expected);
+  for (const [i, expected] of outputs.entries())
+    await check(`${name}: output ${i}`, results.outputs[i], expected, read);
   for (const [i, { input, value }] of (gradients ?? []).entries()) {
-    await check(`${name}: gradient of input ${input}`, results.gradients[i], value);
+    await check(`${name}: gradient of input ${input}`, results.gradients[i], value, read);
   }
   for (const made of [...results.outputs, ...results.gradients]) made.dispose();
 }
 
-test('every golden case is run, and nothing else', () => {
-  assert.equal(Object.keys(golden).sort(), Object.keys(cases).sort());
-});
-
-for (const [name, stored] of Object.entries(cases)) {
-  if (!only || only.some((word) => name.startsWith(word))) test(name, () => run(name, stored));
+for (const [name, { golden, file }] of Object.entries(families)) {
+  test(`every golden case of ${name} is run, and nothing else`, () => {
+    assert.equal(Object.keys(golden).sort(), Object.keys(file.cases).sort());
+  });
+  const read = reader(file.data);
+  for (const [title, stored] of Object.entries(file.cases)) {
+    if (only && !only.some((word) => title.startsWith(word))) continue;
+    test(title, () => run(title, golden[title], stored, read));
+  }
 }
 
 test.run();

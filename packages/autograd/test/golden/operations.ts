@@ -1,9 +1,8 @@
-/** The engine's side of generate.py: what each of its cases is called here. */
+/** The engine's side of operations.py: what each of its cases is called here. */
 import * as dc from '@dawnchorus/tensor';
 import type { Tensor } from '@dawnchorus/tensor';
 import { nn, optim } from '../../src/index.ts';
-
-type Golden = (...inputs: Tensor[]) => Tensor | Tensor[];
+import type { Golden } from './index.ts';
 
 export const golden: Record<string, Golden> = {};
 

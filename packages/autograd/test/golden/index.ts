@@ -1,0 +1,34 @@
+/** The families of golden cases: what each case is in the engine, and the file of what PyTorch or NumPy computed for it. */
+import type { Tensor } from '@dawnchorus/tensor';
+import { golden as operations } from './operations.ts';
+import operationsFile from './operations.json' with { type: 'json' };
+
+export type Golden = (...inputs: Tensor[]) => Tensor | Tensor[];
+
+/** Where a tensor lies in a file's data. */
+export interface Stored {
+  dtype: string;
+  shape: number[];
+  offset: number;
+}
+
+export interface GoldenCase {
+  inputs: Stored[];
+  outputs: Stored[];
+  cotangents?: (Stored | null)[];
+  gradients?: { input: number; value: Stored }[];
+}
+
+export interface Family {
+  golden: Record<string, Golden>;
+  file: { cases: Record<string, GoldenCase>; data: string };
+}
+
+const family = (golden: Record<string, Golden>, file: { cases: object; data: string }): Family => ({
+  golden,
+  file: file as Family['file'],
+});
+
+export const families: Record<string, Family> = {
+  operations: family(operations, operationsFile),
+};
