@@ -13,6 +13,7 @@ import {
 } from './tape.ts';
 import { listOf, type Outputs } from './vjp.ts';
 
+/** What is known of a call when its gradient is taken. */
 export interface CustomVjpContext {
   /** Shapes and dtypes of the inputs; elements only of those that were saved. */
   readonly inputs: readonly Tensor[];
@@ -20,6 +21,7 @@ export interface CustomVjpContext {
   readonly needs: readonly boolean[];
 }
 
+/** A function and its vector-Jacobian product. */
 export interface CustomVjp<T extends Outputs> {
   /** Names the rule in errors; `customVjp` by default. */
   name?: string;

@@ -1,9 +1,9 @@
-import { ones, scope, type Tensor } from '@dawnchorus/tensor';
+import { detach, ones, scope, type Tensor } from '@dawnchorus/tensor';
 import './rules/index.ts';
 import { carriesGradient } from './rules/rule.ts';
-import { aliasOf } from './tape.ts';
 import { pullBack } from './vjp.ts';
 
+/** What `valueAndGrad` returns. */
 export interface ValueAndGradients<A> {
   /** The loss: a scalar tensor. */
   value: Tensor;
@@ -51,7 +51,7 @@ export function grad(fn: () => Tensor, parameters: readonly Tensor[]): Tensor[] 
   return scope(() => valueAndGrad(fn, parameters).gradients);
 }
 
-/** The same values, through which no gradient flows. */
+/** The same values, through which no gradient flows: JAX's name of `detach`. */
 export function stopGradient(x: Tensor): Tensor {
-  return aliasOf(x);
+  return detach(x);
 }

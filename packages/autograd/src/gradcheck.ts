@@ -1,6 +1,7 @@
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { grad } from './grad.ts';
 
+/** How `gradcheck` varies the inputs, and what it allows. */
 export interface GradcheckOptions {
   /** Step of the central difference. f32 sums limit how small it can be. */
   step?: number;

@@ -6,6 +6,7 @@
 /** How a coefficient is scaled by its filter's length l: `librosa` by sqrt(l), `convolutional` by 1, `wrap` by 2. */
 export type CqtNormalization = 'librosa' | 'convolutional' | 'wrap';
 
+/** What the filters of a constant-Q transform follow from. */
 export interface CqtSettings {
   /** Samples a second. */
   readonly sampleRate: number;

@@ -12,6 +12,7 @@ import {
 /** `magnitude`: |C|. `complex`: a last axis of (re, im). */
 export type CqtOutput = 'magnitude' | 'complex';
 
+/** Settings of `createCqt`. */
 export interface CqtOptions {
   /** Samples a second. */
   readonly sampleRate: number;
@@ -28,6 +29,7 @@ export interface CqtOptions {
   readonly output?: CqtOutput;
 }
 
+/** A constant-Q transform with its filters on the device. */
 export interface Cqt {
   /** Centre frequencies in Hz: [bins]. */
   readonly frequencies: Float64Array;

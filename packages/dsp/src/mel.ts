@@ -2,6 +2,7 @@ import { add, formatShape, log, matmul, max, maximum, mul, reshape, type Tensor 
 import { type StftOptions, spectrogram } from './stft.ts';
 import { cachedTable } from './upload.ts';
 
+/** Settings of a mel filter bank. */
 export interface MelOptions {
   /** Samples a second. */
   readonly sampleRate: number;
@@ -79,6 +80,7 @@ export function logMel(
   return log(add(melSpectrogram(x, options), offset));
 }
 
+/** Settings of `toDecibels`. */
 export interface DecibelOptions {
   /** What x holds: `power` gives 10 log10 x, `amplitude` 20 log10 x. */
   readonly of: 'power' | 'amplitude';

@@ -15,6 +15,7 @@ export interface Application {
   readonly attributes: unknown;
 }
 
+/** Is told of every operation, after its outputs are made. */
 export type Observer = (application: Application) => void;
 
 const observers: Observer[] = [];

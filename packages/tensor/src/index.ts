@@ -16,9 +16,10 @@ export { type Compiled, type CompileOptions, compile } from './graph/compile.ts'
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';
 export { flattenTree } from './graph/tree.ts';
 export { float16FromNumbers, float16ToFloat32 } from './half.ts';
+export { type Grid, gridFor, linearGrid } from './kernel/grid.ts';
 export type { DevicePeak, Profile, ProfileRow } from './kernel/profile.ts';
 export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
-export { type Dispatch, type Grid, gridFor, linearGrid } from './kernel/recorder.ts';
+export type { Dispatch } from './kernel/recorder.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
 export { withDense } from './ops/dense.ts';

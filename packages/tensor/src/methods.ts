@@ -326,6 +326,7 @@ export abstract class Operations {
   maskedSelect(this: Tensor, mask: Tensor): Promise<Tensor> {
     return functions.maskedSelect(this, mask);
   }
+  /** As the function `variance`. */
   var(this: Tensor, options?: AxisOptions & { correction?: number }): Tensor {
     return functions.variance(this, options);
   }

@@ -9,6 +9,7 @@ import type { shapeOf } from './tensor.ts';
 
 type IsAny<T> = 0 extends 1 & T ? true : false;
 
+/** A shape that is not in the type: it goes everywhere. */
 // biome-ignore lint/suspicious/noExplicitAny: `any` is what lets a tensor of unknown shape go wherever a known one is asked for.
 export type Dynamic = any;
 

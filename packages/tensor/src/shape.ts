@@ -4,6 +4,7 @@ export type Shape = readonly number[];
 
 export const MAX_RANK = 8;
 
+/** The number of elements. */
 export function sizeOf(shape: Shape): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
@@ -32,6 +33,7 @@ export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((extent, d) => extent === b[d]);
 }
 
+/** A shape as errors write it. */
 export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }

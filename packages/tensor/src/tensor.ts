@@ -217,8 +217,10 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   }
 }
 
+/** Numbers in arrays in arrays, as deep as a tensor has axes. */
 export type NestedNumbers = number | NestedNumbers[];
 
+/** Whether a value is a tensor. */
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
 }
@@ -315,10 +317,12 @@ export function full<const S extends Shape>(
   })[0];
 }
 
+/** Zeros. */
 export function zeros<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
   return full(shape, 0, options);
 }
 
+/** Ones. */
 export function ones<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
   return full(shape, 1, options);
 }

@@ -3,6 +3,7 @@ import type { KeySequence } from './keys.ts';
 import { Dropout, Linear } from './layers.ts';
 import { Module } from './module.ts';
 
+/** Settings of `MultiHeadAttention`. */
 export interface AttentionOptions {
   dropout?: number;
   /** Standard deviation of the projections' normal initialisation; PyTorch's default otherwise. */
@@ -30,7 +31,10 @@ export class MultiHeadAttention extends Module {
     this.dropout = new Dropout(dropout);
   }
 
-  /** @param visible bool [batch, time]: the keys that may be attended to; all of them without it. */
+  /**
+   * x [batch, time, features] -> the same shape. `visible`, bool [batch, time], names the keys that may be attended to; all
+   * of them without it. `keys`, the draws of dropout, are given while training, and only then.
+   */
   forward(x: Tensor, { keys, visible }: { keys?: KeySequence; visible?: Tensor } = {}): Tensor {
     const [batch, time, features] = x.shape;
     const size = features / this.heads;

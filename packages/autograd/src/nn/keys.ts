@@ -3,6 +3,7 @@ import { drawKey } from './key-replay.ts';
 
 /** Hands out one stream of random numbers after another. */
 export interface KeySequence {
+  /** A stream that nothing else draws from. */
   next(): RandomKey;
 }
 

@@ -2,6 +2,7 @@ import { add, apply, full, scope, sumSquares, type Tensor } from '@dawnchorus/te
 import { keep } from '../keep.ts';
 import { createArena, gatherGradients, type Shard, shardZeros } from './arena.ts';
 
+/** Settings of `AdamW`; PyTorch's defaults. */
 export interface AdamWOptions {
   betas?: readonly [number, number];
   eps?: number;
@@ -69,6 +70,7 @@ export class AdamW {
     device.write(storage, 0, Float32Array.of(count));
   }
 
+  /** Gives the moments back; the parameters, views of the arena, keep their storage. */
   dispose(): void {
     this.steps.dispose();
     for (const { values } of this.shards) values.dispose();

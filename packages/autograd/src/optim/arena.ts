@@ -5,7 +5,7 @@ import { keep } from '../keep.ts';
 export interface Shard {
   readonly names: readonly string[];
   readonly size: number;
-  /** [size]: every parameter's elements, one after another. */
+  /** `[size]`: every parameter's elements, one after another. */
   readonly values: Tensor;
 }
 

@@ -11,6 +11,7 @@ import {
   type Tensor,
 } from '@dawnchorus/tensor';
 
+/** What a gradient rule is given of the operation it differentiates. */
 export interface RuleContext<A> {
   /** Readable only where the rule saves them; shapes and dtypes always are. */
   readonly inputs: readonly Tensor[];
@@ -30,9 +31,11 @@ export interface RuleContext<A> {
 export interface Rule<A> {
   /** What must stay in memory until the backward pass; a list names single inputs. */
   readonly saves: 'nothing' | 'inputs' | 'outputs' | 'both' | readonly number[];
+  /** The gradients of the inputs, in their shapes and dtypes; undefined where there is none or `needs` asks for none. */
   vjp(gradient: Tensor, context: RuleContext<A>): readonly (Tensor | undefined)[];
 }
 
+/** A gradient rule: what it keeps of the forward pass, and the vector-Jacobian product. */
 export function rule<A>(saves: Rule<A>['saves'], vjp: Rule<A>['vjp']): Rule<A> {
   return { saves, vjp };
 }

@@ -1,9 +1,9 @@
 /**
- * A WAV file of the given samples.
+ * A WAV file of the given samples. The format `pcm16` (default) rounds to 16-bit integers and clips beyond full scale;
+ * `float32` keeps the values.
  *
  * @param samples one array for mono, or one array a channel, all of one length; full scale is 1
  * @param sampleRate samples a second
- * @param options.format `pcm16` (default) rounds to 16-bit integers and clips beyond full scale; `float32` keeps the values
  * @throws RangeError when there is no channel, the lengths differ, the rate is no positive whole number, a sample is not
  *   finite, or the file would be longer than the 4 GiB that WAV can say
  */

@@ -9,6 +9,7 @@ import { type ModelConfig, type PretrainConfig, sections } from './schema.ts';
 /** Bins of the constant-Q spectrum that the model is trained to predict: 7 octaves of 48. */
 const cqtBins = 336;
 
+/** The two JSON files of a folder in Hugging Face's MERT layout. */
 export type HuggingFaceFiles = { config: Record<string, unknown>; preprocessor: Record<string, unknown> };
 
 /**

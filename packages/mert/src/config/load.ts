@@ -8,6 +8,7 @@ import { fileLayer, type Layer, optionLayer, type Problem } from './layers.ts';
 import { configSchema, type PretrainConfig, sections } from './schema.ts';
 import { nearest } from './suggest.ts';
 
+/** Where a configuration comes from; later sources cover earlier ones. */
 export type ConfigSources = {
   /** Name of a preset, see `presets`. */
   preset?: string;

@@ -143,5 +143,7 @@ export const configSchema = z.strictObject({
   training: training.prefault({}),
 });
 
+/** A whole checked configuration: audio, model, teachers, masking, mixture, training. */
 export type PretrainConfig = z.output<typeof configSchema>;
+/** The student's part of a configuration. */
 export type ModelConfig = PretrainConfig['model'];

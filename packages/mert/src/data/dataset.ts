@@ -7,6 +7,7 @@ export interface SkippedFile {
   reason: string;
 }
 
+/** Which crops of which files a dataset hands out. */
 export interface DatasetOptions {
   /** Searched recursively for wav, flac, mp3, ogg and opus files. */
   folder: string;
@@ -17,6 +18,7 @@ export interface DatasetOptions {
   seed: number;
 }
 
+/** A folder of music, handed out in crops. */
 export interface Dataset {
   /** Files in use. */
   files: readonly AudioInfo[];

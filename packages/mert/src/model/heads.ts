@@ -22,6 +22,7 @@ class CqtModel extends nn.Module {
   }
 }
 
+/** Sizes of the heads. */
 export interface HeadsConfig {
   hiddenSize: number;
   numCodebooks: number;
@@ -32,6 +33,7 @@ export interface HeadsConfig {
   logitTemperature: number;
 }
 
+/** The losses of the heads. */
 export interface HeadsOutput {
   /** Mean cross-entropy of each codebook over the masked frames, [numCodebooks], nats. */
   lossCodes: Tensor;
@@ -74,6 +76,8 @@ export class Heads extends nn.Module {
   }
 
   /**
+   * The losses of both teachers' targets.
+   *
    * @param frames the student's last hidden state at the masked frames, [rows, hiddenSize].
    * @param labels i32 [numCodebooks, rows].
    * @param cqt [rows, cqtBins].

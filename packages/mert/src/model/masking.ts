@@ -1,5 +1,6 @@
 import { type HostRandom, sampleWithoutReplacement } from '../random.ts';
 
+/** How many spans of frames are masked. */
 export interface MaskingOptions {
   /** Share of frames that the spans would cover if none overlapped. */
   probability: number;

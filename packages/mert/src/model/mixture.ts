@@ -1,5 +1,6 @@
 import type { HostRandom } from '../random.ts';
 
+/** How clips of a batch are mixed with parts of others. */
 export interface MixtureOptions {
   /** Probability that a clip is mixed with parts of others. */
   probability: number;

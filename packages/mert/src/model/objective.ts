@@ -3,6 +3,7 @@ import { indexSelect, type Tensor } from '@dawnchorus/tensor';
 import type { Heads } from './heads.ts';
 import type { Student } from './student.ts';
 
+/** What one step trains on. */
 export interface Batch {
   /** f32 [batch, samples], mixed and normalised: what the student hears. */
   waveform: Tensor;
@@ -21,6 +22,7 @@ export interface LossWeights {
   featurePenaltyWeight: number;
 }
 
+/** The loss of a batch and its parts: scalars, but one element a codebook in `lossCodes` and `accuracy`. */
 export interface ObjectiveOutput {
   loss: Tensor;
   lossCodes: Tensor;

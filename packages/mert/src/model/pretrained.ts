@@ -9,6 +9,7 @@ import { normaliseWaveform } from '../data/batch.ts';
 import { loadParameters } from './checkpoint.ts';
 import { Student } from './student.ts';
 
+/** A student read from a folder, ready to embed clips. */
 export interface PretrainedModel {
   student: Student;
   /** Hz */

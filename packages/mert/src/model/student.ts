@@ -16,6 +16,7 @@ class FeatureProjection extends nn.Module {
   }
 }
 
+/** What the student makes of a batch. */
 export interface StudentOutput {
   /** Of the convolutions, [batch, channels, frames]: what the feature penalty looks at. */
   features: Tensor;
@@ -47,9 +48,10 @@ export class Student extends nn.Module {
   }
 
   /**
+   * The hidden states of clips. `mask`, bool [batch, frames], tells which frames to replace before the transformer; `keys`,
+   * the draws of dropout and layer drop, are given while training, and only then.
+   *
    * @param waveform f32 [batch, samples] at the model's sample rate.
-   * @param options.mask bool [batch, frames]: frames to replace before the transformer.
-   * @param options.keys draws for dropout and layer drop; given while training, and only then.
    */
   forward(waveform: Tensor, { mask, keys }: { mask?: Tensor; keys?: nn.KeySequence } = {}): StudentOutput {
     const features = this.featureExtractor.forward(waveform);

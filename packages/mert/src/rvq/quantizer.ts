@@ -127,6 +127,7 @@ export class ResidualQuantizer {
     return result;
   }
 
+  /** Gives the codebooks back. */
   dispose(): void {
     for (const value of this.named().values()) value.dispose();
   }

@@ -67,6 +67,7 @@ export class RvqTeacher {
     return new Map([...this.autoencoder.namedParameters(), ...this.quantizer.named()]);
   }
 
+  /** Gives the parameters and codebooks back. */
   dispose(): void {
     this.autoencoder.dispose();
     this.quantizer.dispose();

@@ -31,6 +31,7 @@ import {
   trainStep,
 } from './step.ts';
 
+/** A pretraining run: what to train on what, and where to leave it. */
 export interface PretrainOptions {
   device: Device;
   config: PretrainConfig;
@@ -47,6 +48,7 @@ export interface PretrainOptions {
   log?: (line: string) => void;
 }
 
+/** How a pretraining run ended. */
 export interface PretrainResult {
   /** The last step that was done. */
   step: number;

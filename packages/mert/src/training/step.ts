@@ -20,6 +20,7 @@ export const cqtSettings = {
   binsPerOctave: 48,
 } as const;
 
+/** The two views that the student predicts. */
 export interface Teachers {
   rvq: RvqTeacher;
   cqt: Cqt;
@@ -77,9 +78,11 @@ export interface Trainer {
   optimizer: optim.AdamW;
   parameters: Map<string, Tensor>;
   statistics: TargetStatistics;
+  /** The learning rate of a step; the first is 1. */
   schedule: (step: number) => number;
 }
 
+/** Student, heads, optimiser and schedule of a configuration, with fresh parameters. */
 export function createTrainer(config: PretrainConfig): Trainer {
   const { model, rvq } = config;
   const keys = nn.keySequence(config.training.seed);

@@ -31,6 +31,7 @@ export interface LeakReport {
   readonly live: readonly LeakGroup[];
   /** Tensors that were garbage-collected without `dispose`, `using` or a scope since the device opened. */
   readonly collected: readonly LeakGroup[];
+  /** The groups with their call sites, as text. */
   toString(): string;
 }
 

@@ -35,9 +35,11 @@ export interface DeviceOptions {
 export class Device {
   readonly gpu: GPUDevice;
   readonly adapter: AdapterDescription;
+  /** @internal */
   readonly pool: BufferPool;
+  /** @internal */
   readonly recorder: Recorder;
-  /** In debug mode: where tensors were made and disposed. */
+  /** In debug mode: where tensors were made and disposed. @internal */
   readonly debug: DebugRecords | undefined;
   leakedTensors = 0;
   #error: Error | undefined;
@@ -269,9 +271,9 @@ export class Device {
   /**
    * Runs `body` and tells how long each kernel took, what it read, wrote and computed, and how that compares with what the
    * device can do. Each dispatch gets a pass of its own meanwhile, so the whole is slower than without. Run what is
-   * profiled once before: first runs compile kernels.
+   * profiled once before: first runs compile kernels. `timing` is `gpu` where the adapter has timestamp-query, else
+   * `wall`.
    *
-   * @param options.timing default: `gpu` where the adapter has timestamp-query, else `wall`.
    * @throws Error when another profile of this device is under way.
    */
   async profile(body: () => unknown, { timing = this.#timing }: { timing?: ProfileTiming } = {}): Promise<Profile> {
@@ -303,6 +305,7 @@ export class Device {
     if (error) throw error;
   }
 
+  /** What the device holds now and has done so far. */
   statistics(): DeviceStatistics {
     return {
       ...this.pool.statistics,

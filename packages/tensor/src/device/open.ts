@@ -2,6 +2,7 @@ import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
 import { Device, setDefaultDevice } from './device.ts';
 import { throttlePolling } from './polling.ts';
 
+/** What to look for in an adapter, and how to run on it. */
 export interface OpenDeviceOptions {
   /** Called once with the line that names the adapter; default: standard error. */
   readonly log?: (line: string) => void;

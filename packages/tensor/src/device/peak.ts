@@ -1,9 +1,10 @@
 import { type Kernel, peak as kernels } from '@dawnchorus/kernels';
+import type { Grid } from '../kernel/grid.ts';
 import { gridFor, linearGrid } from '../kernel/grid.ts';
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
 import type { DevicePeak } from '../kernel/profile.ts';
 import { createProfiler, type ProfileTiming } from '../kernel/profiler.ts';
-import type { Grid, Recorder } from '../kernel/recorder.ts';
+import type { Recorder } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 
 /** Larger than caches; hardware gets the larger one. */

@@ -62,10 +62,12 @@ export function fullLike<T extends Tensor>(x: T, value: number, { dtype }: { dty
   return full(x.shape, value, { dtype: dtype ?? x.dtype, device: x.device });
 }
 
+/** Zeros of the shape, dtype and device of x. */
 export function zerosLike<T extends Tensor>(x: T, options?: { dtype?: DType }): Tensor<ShapeOf<T>> {
   return fullLike(x, 0, options);
 }
 
+/** Ones of the shape, dtype and device of x. */
 export function onesLike<T extends Tensor>(x: T, options?: { dtype?: DType }): Tensor<ShapeOf<T>> {
   return fullLike(x, 1, options);
 }

@@ -17,8 +17,11 @@ const binary =
     apply(name, operands(name, a, b as Operand), {})[0];
 
 // Elementwise, with NumPy's broadcasting; docs/ops.md has the dtypes. NaN goes in and out.
+/** a + b. Of booleans: i32. */
 export const add = binary('add');
+/** a - b. Of booleans: i32. */
 export const sub = binary('sub');
+/** a b. Of booleans: i32. */
 export const mul = binary('mul');
 /** Always in f32. */
 export const div = binary('div');
@@ -40,53 +43,89 @@ export const maximum = binary('maximum');
 export const minimum = binary('minimum');
 /** The angle of the point (b, a), in (-pi, pi]. */
 export const atan2 = binary('atan2');
+/** a = b, as bool; false where either is NaN. */
 export const eq = binary('eq');
+/** a ≠ b, as bool; true where either is NaN. */
 export const ne = binary('ne');
+/** a < b, as bool; false where either is NaN. */
 export const lt = binary('lt');
+/** a ≤ b, as bool; false where either is NaN. */
 export const le = binary('le');
+/** a > b, as bool; false where either is NaN. */
 export const gt = binary('gt');
+/** a ≥ b, as bool; false where either is NaN. */
 export const ge = binary('ge');
 /** Everything but 0 is true, NaN too. */
 export const logicalAnd = binary('logicalAnd');
+/** Everything but 0 is true, NaN too. */
 export const logicalOr = binary('logicalOr');
+/** Everything but 0 is true, NaN too. */
 export const logicalXor = binary('logicalXor');
 /** Of whole numbers, bit by bit, or of booleans. @throws TypeError for floats. */
 export const bitwiseAnd = binary('bitwiseAnd');
+/** Of whole numbers, bit by bit, or of booleans. @throws TypeError for floats. */
 export const bitwiseOr = binary('bitwiseOr');
+/** Of whole numbers, bit by bit, or of booleans. @throws TypeError for floats. */
 export const bitwiseXor = binary('bitwiseXor');
 /** a times 2^b, cut to 32 bits; 0 where b is not in 0..31. @throws TypeError for floats. */
 export const bitwiseLeftShift = binary('bitwiseLeftShift');
 /** floor(a / 2^b); b counts as 31 where it is not in 0..31. @throws TypeError for floats. */
 export const bitwiseRightShift = binary('bitwiseRightShift');
+/** Of whole numbers, bit by bit, or of booleans. @throws TypeError for floats. */
 export const bitwiseNot = unary('bitwiseNot');
+/** -x. Of booleans: i32. */
 export const neg = unary('neg');
+/** |x|. */
 export const abs = unary('abs');
+/** x². The sum of squares in one pass is `sumSquares`. */
 export const square = unary('square');
+/** e to the power of x. */
 export const exp = unary('exp');
+/** 2 to the power of x. */
 export const exp2 = unary('exp2');
 /** exp(x) - 1, without cancellation near 0. */
 export const expm1 = unary('expm1');
+/** The natural logarithm; NaN below 0. */
 export const log = unary('log');
+/** The logarithm to base 2; NaN below 0. */
 export const log2 = unary('log2');
+/** The logarithm to base 10; NaN below 0. */
 export const log10 = unary('log10');
 /** log(1 + x), without cancellation near 0. */
 export const log1p = unary('log1p');
+/** √x; NaN below 0. */
 export const sqrt = unary('sqrt');
+/** 1 / √x; NaN below 0. */
 export const rsqrt = unary('rsqrt');
+/** 1 / x. */
 export const reciprocal = unary('reciprocal');
+/** Of x in radians. */
 export const sin = unary('sin');
+/** Of x in radians. */
 export const cos = unary('cos');
+/** Of x in radians. */
 export const tan = unary('tan');
+/** In radians, in [-π/2, π/2]; NaN outside [-1, 1]. */
 export const asin = unary('asin');
+/** In radians, in [0, π]; NaN outside [-1, 1]. */
 export const acos = unary('acos');
+/** In radians, in [-π/2, π/2]. */
 export const atan = unary('atan');
+/** The hyperbolic sine. */
 export const sinh = unary('sinh');
+/** The hyperbolic cosine. */
 export const cosh = unary('cosh');
+/** The hyperbolic tangent. */
 export const tanh = unary('tanh');
+/** The inverse of `sinh`. */
 export const asinh = unary('asinh');
+/** The inverse of `cosh`, from 0 up; NaN below 1. */
 export const acosh = unary('acosh');
+/** The inverse of `tanh`; NaN outside [-1, 1]. */
 export const atanh = unary('atanh');
+/** 1 / (1 + exp(-x)). */
 export const sigmoid = unary('sigmoid');
+/** x above 0, else 0; NaN of NaN. */
 export const relu = unary('relu');
 /** x above 0, exp(x) - 1 below. */
 export const elu = unary('elu');
@@ -94,18 +133,25 @@ export const elu = unary('elu');
 export const gelu = unary('gelu');
 /** x sigmoid(x), also called swish. */
 export const silu = unary('silu');
+/** The error function, 2 / √π times the integral of exp(-t²) from 0 to x. */
 export const erf = unary('erf');
 /** -1, 0 or 1; NaN of NaN, as in NumPy. */
 export const sign = unary('sign');
+/** To the nearest whole number that is not above x. */
 export const floor = unary('floor');
+/** To the nearest whole number that is not below x. */
 export const ceil = unary('ceil');
 /** To the nearest whole number, halves to the even one. */
 export const round = unary('round');
 /** To the nearest whole number towards 0. */
 export const trunc = unary('trunc');
+/** As bool. */
 export const isNan = unary('isNan');
+/** True of both infinities, as bool. */
 export const isInf = unary('isInf');
+/** Neither NaN nor an infinity, as bool. */
 export const isFinite = unary('isFinite');
+/** True of 0, as bool. */
 export const logicalNot = unary('logicalNot');
 
 /** log(1 + exp(beta x)) / beta. */

@@ -12,6 +12,7 @@ export type Sizes = number | Pair;
 
 const pair = (sizes: Sizes): Pair => (typeof sizes === 'number' ? [sizes, sizes] : [sizes[0], sizes[1]]);
 
+/** How a two-dimensional convolution steps over its input; sizes are in elements. */
 export interface Conv2dOptions {
   stride?: Sizes;
   /** Zeros on both sides of an axis. */
@@ -68,6 +69,7 @@ export function convTranspose2d(
   return withBias('convTranspose2d', out, bias);
 }
 
+/** How a pooling window steps over its input; sizes are in elements. */
 export interface PoolOptions {
   /** The kernel by default: windows side by side. */
   stride?: Sizes;

@@ -38,6 +38,7 @@ const reduction =
 
 /** Over `dim`, or over everything. Booleans are counted. */
 export const sum = reduction('sum');
+/** Over `dim`, or over everything. @throws TypeError for whole numbers: cast them first. */
 export const mean = reduction('mean');
 /** The sum of squares, in one pass. */
 export const sumSquares = reduction('sumSquares');
@@ -45,6 +46,7 @@ export const sumSquares = reduction('sumSquares');
 export const prod = reduction('prod');
 /** NaN where there is one among the elements. */
 export const max = reduction('max');
+/** NaN where there is one among the elements. */
 export const min = reduction('min');
 
 const extremePlace =

@@ -7,6 +7,7 @@ import { type Graph, type GraphValue, Output, StaleTraceError, traceCall } from 
 import { currentTrace } from './tracing.ts';
 import { flattenTree, isPlain, mapLeaves } from './tree.ts';
 
+/** How `compile` keeps and checks its traces. */
 export interface CompileOptions {
   /** Traces kept, one for each combination of shapes, dtypes and other arguments; the least recently used goes first. */
   cacheSize?: number;

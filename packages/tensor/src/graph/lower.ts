@@ -1,7 +1,8 @@
 import { elementwise, type ParameterType } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement, wgslType } from '../dtype.ts';
-import { type Dispatch, gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
+import type { Dispatch } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import { sizeOf } from '../shape.ts';

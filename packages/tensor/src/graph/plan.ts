@@ -1,7 +1,7 @@
+import type { Grid } from '../kernel/grid.ts';
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
 import type { Pipeline } from '../kernel/pipelines.ts';
 import type { Cost } from '../kernel/profiler.ts';
-import type { Grid } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';

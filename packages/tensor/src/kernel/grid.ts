@@ -17,6 +17,14 @@ export function gridFor(count: number, threads = 64): Grid {
 }
 
 /**
+ * Threads that share a row in reductions, softmax and norms. CPU drivers pay dearly for each barrier of the tree that
+ * joins the threads' sums; four of them are one SIMD group there.
+ */
+export function rowLanes(device: { readonly adapter: { readonly software: boolean } }): { LANES: string } {
+  return { LANES: `const LANES = ${device.adapter.software ? 4 : 64}u;` };
+}
+
+/**
  * Dispatches that together cover a grid which is longer than `limit` workgroups along some axis.
  *
  * @throws RangeError when the kernel cannot be told where to start (see `gridStart`).

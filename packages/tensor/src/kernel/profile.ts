@@ -31,6 +31,7 @@ export interface Profile {
   readonly elapsedMilliseconds: number;
   readonly peak: DevicePeak;
   readonly events: readonly ProfileEvent[];
+  /** The table of operations and kernels. */
   toString(): string;
   /**
    * The text of a trace file for chrome://tracing and ui.perfetto.dev: one track of kernels and one of operations, in

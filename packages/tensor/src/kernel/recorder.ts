@@ -8,8 +8,7 @@ import { SLOT_BYTES, writeParameters } from './parameters.ts';
 import { type Constants, createPipelineCache } from './pipelines.ts';
 import type { Cost, Profiler } from './profiler.ts';
 
-export { type Grid, gridFor, linearGrid } from './grid.ts';
-
+/** One run of a kernel. */
 export interface Dispatch<P extends Record<string, ParameterType>> {
   readonly kernel: Kernel<P>;
   /** WGSL text for each of the kernel's constants. */
@@ -234,11 +233,3 @@ export function createRecorder(device: GPUDevice) {
 }
 
 export type Recorder = ReturnType<typeof createRecorder>;
-
-/**
- * Threads that share a row in reductions, softmax and norms. CPU drivers pay dearly for each barrier of the tree that
- * joins the threads' sums; four of them are one SIMD group there.
- */
-export function rowLanes(device: { readonly adapter: { readonly software: boolean } }): { LANES: string } {
-  return { LANES: `const LANES = ${device.adapter.software ? 4 : 64}u;` };
-}

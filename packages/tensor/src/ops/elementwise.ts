@@ -1,7 +1,7 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, isFloat, promote, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { broadcastShapes, broadcastStrides, collapse, isContiguous, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { commonDtype } from './arguments.ts';

@@ -2,7 +2,7 @@ import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import type { DType } from '../dtype.ts';
 import { bitsOf, fromBits, isFloat, wgslType } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { checkShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { kernelOp } from './op.ts';

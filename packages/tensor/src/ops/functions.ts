@@ -32,6 +32,7 @@ export function softmax<T extends Tensor>(x: T, { dim = -1 }: { dim?: number } =
   return overLastAxis('softmax', x, dim);
 }
 
+/** log(softmax(x)) along `dim`, without overflow. */
 export function logSoftmax<T extends Tensor>(x: T, { dim = -1 }: { dim?: number } = {}): Tensor<ShapeOf<T>> {
   return overLastAxis('logSoftmax', x, dim);
 }

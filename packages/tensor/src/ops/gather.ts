@@ -1,7 +1,7 @@
 import { elementwise, gather as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, fromBits, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { collapse, contiguousStrides, formatShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';

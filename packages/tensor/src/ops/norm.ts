@@ -1,7 +1,7 @@
 import { norm as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
-import { linearGrid, rowLanes } from '../kernel/recorder.ts';
+import { linearGrid, rowLanes } from '../kernel/grid.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';

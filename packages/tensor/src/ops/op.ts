@@ -3,6 +3,7 @@ import type { DType } from '../dtype.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
+/** What is known of a tensor before it is computed. */
 export interface TensorSpec {
   readonly dtype: DType;
   readonly shape: Shape;
@@ -41,6 +42,7 @@ export interface ViewOp<A> {
   view(input: Tensor, attributes: A): { shape: Shape; strides: readonly number[]; offset: number };
 }
 
+/** An operation: it computes by kernels, or is another view of its input's storage. */
 export type Op<A> = KernelOp<A> | ViewOp<A>;
 
 /** An operation from outside the table: somebody's own kernel. */
@@ -49,6 +51,7 @@ export interface DefinedOp<A> extends KernelOp<A> {
   readonly name: string;
 }
 
+/** An entry of the op table that computes. */
 export function kernelOp<A>(op: Omit<KernelOp<A>, 'kind'>): KernelOp<A> {
   return { kind: 'kernel', ...op };
 }

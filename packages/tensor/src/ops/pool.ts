@@ -1,6 +1,6 @@
 import { pool as kernels } from '@dawnchorus/kernels';
 import { wgslType } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import { expectDtype, expectFloat, expectRank } from './arguments.ts';
 import { withDense } from './dense.ts';

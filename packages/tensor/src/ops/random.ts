@@ -2,7 +2,7 @@ import { random as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { float16Bits, float16Value } from '../half.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { checkShape, formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat, scalar } from './arguments.ts';

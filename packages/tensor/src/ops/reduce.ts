@@ -1,7 +1,7 @@
 import { reduce } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, isFloat, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor, rowLanes } from '../kernel/recorder.ts';
+import { gridFor, rowLanes } from '../kernel/grid.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';

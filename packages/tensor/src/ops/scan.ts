@@ -1,7 +1,7 @@
 import { scan as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { isFloat, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { commonDtype, expectFloat } from './arguments.ts';

@@ -1,7 +1,7 @@
 import { softmax as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
-import { linearGrid, rowLanes } from '../kernel/recorder.ts';
+import { linearGrid, rowLanes } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';

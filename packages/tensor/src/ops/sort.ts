@@ -1,7 +1,7 @@
 import { sort as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, isFloat, wgslType } from '../dtype.ts';
-import { gridFor } from '../kernel/recorder.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { formatShape, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';

@@ -49,6 +49,9 @@ export const otherOps = {
 /** Every operation there is. */
 export const opTable = { ...differentiableOps, ...otherOps };
 
+/** Names of the op table. */
 export type OpName = keyof typeof opTable;
+/** Names of the operations that have a gradient rule. */
 export type DifferentiableOpName = keyof typeof differentiableOps;
+/** The attributes that an operation takes beside its tensors. */
 export type AttributesOf<N extends OpName> = (typeof opTable)[N] extends Op<infer A> ? A : never;

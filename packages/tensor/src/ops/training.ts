@@ -1,10 +1,11 @@
 import { optimizer, rvq } from '@dawnchorus/kernels';
-import { gridFor, linearGrid, rowLanes } from '../kernel/recorder.ts';
+import { gridFor, linearGrid, rowLanes } from '../kernel/grid.ts';
 import { formatShape } from '../shape.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
+/** AdamW's settings (Loshchilov and Hutter, 2019). */
 export interface AdamWAttributes {
   beta1: number;
   beta2: number;
