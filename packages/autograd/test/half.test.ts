@@ -80,7 +80,7 @@ onGpu('losses of f16 are f32', async () => {
   assert.is(gradients[0].dtype, 'f16');
   assert.is(await value.item(), await same.item());
   // The squares of these differences are over the largest half.
-  const far = nn.meanSquaredError(tensor([1000, 0], { dtype: 'f16' }), tensor([0, 0], { dtype: 'f16' }));
+  const far = nn.mseLoss(tensor([1000, 0], { dtype: 'f16' }), tensor([0, 0], { dtype: 'f16' }));
   assert.is(await far.item(), 500_000);
 });
 
@@ -124,7 +124,7 @@ onGpu('a network computed in f16 learns with f32 masters and a scaled loss', asy
       const { value, gradients } = valueAndGrad(() => {
         const prediction = layer(layer(x, hidden).gelu(), out);
         assert.is(prediction.dtype, 'f16');
-        return nn.meanSquaredError(prediction, y).mul(scale);
+        return nn.mseLoss(prediction, y).mul(scale);
       }, [...parameters.values()]);
       const own = gradients.map((gradient) => gradient.mul(1 / scale));
       optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, own[i]])), 1e-2);

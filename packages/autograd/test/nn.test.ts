@@ -210,8 +210,8 @@ test('crossEntropy is the mean negative log-probability of the labels', async ()
   assert.throws(() => nn.crossEntropy(logits, tensor(Int32Array.of(1))), /\[6, 5\] and labels \[1\]/);
 });
 
-test('meanSquaredError', async () => {
-  assert.is(await nn.meanSquaredError(tensor([1, 2, 3, 4]), tensor([2, 2, 5, 0])).item(), 5.25);
+test('mseLoss', async () => {
+  assert.is(await nn.mseLoss(tensor([1, 2, 3, 4]), tensor([2, 2, 5, 0])).item(), 5.25);
 });
 
 test('a key sequence depends on seed, step and order alone, and steps do not overlap', () => {

@@ -227,10 +227,7 @@ test('a small regression converges to the weights that made its data', async () 
   const schedule = optim.polynomialDecay({ peak: 0.2, warmupSteps: 10, totalSteps: 150 });
   let last = 0;
   for (let t = 1; t <= 150; t++) {
-    const { value, gradients } = valueAndGrad(
-      () => nn.meanSquaredError(model.forward(x), target),
-      [...parameters.values()],
-    );
+    const { value, gradients } = valueAndGrad(() => nn.mseLoss(model.forward(x), target), [...parameters.values()]);
     const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
     const norm = optimiser.step(named, schedule(t));
     if (t === 150) last = await value.item();

@@ -29,6 +29,14 @@ export type { RandomKey } from './ops/random.ts';
 export { type AttributesOf, type DifferentiableOpName, differentiableOps, type OpName, opTable } from './ops/table.ts';
 export type { AdamWAttributes } from './ops/training.ts';
 export { scope } from './scope.ts';
-export { broadcastShapes, contiguousStrides, formatShape, type Shape, sizeOf } from './shape.ts';
+export {
+  broadcastShapes,
+  contiguousStrides,
+  formatShape,
+  normaliseAxis,
+  type Shape,
+  sameShape,
+  sizeOf,
+} from './shape.ts';
 export type * from './shape-types.ts';
 export { assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';

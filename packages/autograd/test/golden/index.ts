@@ -1,5 +1,7 @@
 /** The families of golden cases: what each case is in the engine, and the file of what PyTorch or NumPy computed for it. */
 import type { Tensor } from '@dawnchorus/tensor';
+import { golden as layers } from './layers.ts';
+import layersFile from './layers.json' with { type: 'json' };
 import { golden as operations } from './operations.ts';
 import operationsFile from './operations.json' with { type: 'json' };
 
@@ -30,5 +32,6 @@ const family = (golden: Record<string, Golden>, file: { cases: object; data: str
 });
 
 export const families: Record<string, Family> = {
+  layers: family(layers, layersFile),
   operations: family(operations, operationsFile),
 };

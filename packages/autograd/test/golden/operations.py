@@ -162,7 +162,7 @@ case('convTranspose1d with everything', lambda x, w, b: F.conv_transpose1d(x, w,
 
 # Networks.
 case('crossEntropy', F.cross_entropy, normal(6, 9, std=2), integers(6, high=9))
-case('meanSquaredError', F.mse_loss, normal(4, 5), normal(4, 5))
+case('mseLoss', F.mse_loss, normal(4, 5), normal(4, 5))
 case('linear', F.linear, normal(2, 3, 5), normal(4, 5), normal(4))
 case('scaled dot-product attention', F.scaled_dot_product_attention, normal(2, 2, 5, 4), normal(2, 2, 5, 4), normal(2, 2, 5, 4))
 

@@ -150,7 +150,7 @@ golden['convTranspose1d with everything'] = (x, weight, bias) =>
 
 // Networks.
 golden.crossEntropy = (logits, labels) => nn.crossEntropy(logits, labels);
-golden.meanSquaredError = (prediction, target) => nn.meanSquaredError(prediction, target);
+golden.mseLoss = (prediction, target) => nn.mseLoss(prediction, target);
 golden.linear = (x, weight, bias) => x.matmul(weight.transpose()).add(bias);
 golden['scaled dot-product attention'] = (query, key, value) =>
   query.matmul(key.transpose()).div(2).softmax().matmul(value);

@@ -88,7 +88,7 @@ export class Heads extends nn.Module {
     const correct = cast(eq(argmax(logits, { dim: 2 }), labels), 'f32');
     return {
       lossCodes: likelihood.mean({ dim: [1, 2] }).neg(),
-      lossCqt: nn.meanSquaredError(this.encoderCqtModel.fc.forward(frames), cqt),
+      lossCqt: nn.mseLoss(this.encoderCqtModel.fc.forward(frames), cqt),
       accuracy: correct.mean({ dim: 1 }),
     };
   }

@@ -1,0 +1,54 @@
+"""Golden cases of losses and layers of torch.nn. See common.py."""
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from common import case, integers, normal, uniform, write
+
+reductions = ['mean', 'sum', 'none']
+
+# Losses of classes.
+for reduction in reductions:
+    case(f'crossEntropy, {reduction}', lambda x, t: F.cross_entropy(x, t, reduction=reduction), normal(6, 5, std=2), integers(6, high=5))
+    case(f'crossEntropy with weights and label smoothing, {reduction}',
+         lambda x, t, w: F.cross_entropy(x, t, w, reduction=reduction, label_smoothing=0.2),
+         normal(6, 5, std=2), integers(6, high=5), uniform(5, low=0.2, high=2), wrt=[0])
+    case(f'crossEntropy with ignored targets, {reduction}', lambda x, t: F.cross_entropy(x, t, reduction=reduction),
+         normal(6, 5, std=2), np.array([3, -100, 0, 4, -100, 1], dtype=np.int32))
+    case(f'crossEntropy with everything, {reduction}',
+         lambda x, t, w: F.cross_entropy(x, t, w, ignore_index=2, reduction=reduction, label_smoothing=0.1),
+         normal(2, 5, 3, 4, std=2), integers(2, 3, 4, high=5), uniform(5, low=0.2, high=2), wrt=[0])
+    case(f'crossEntropy with probabilities, {reduction}',
+         lambda x, t, w: F.cross_entropy(x, t.softmax(1), w, reduction=reduction, label_smoothing=0.1),
+         normal(3, 5, 4, std=2), normal(3, 5, 4), uniform(5, low=0.2, high=2), wrt=[0, 1])
+    case(f'nllLoss with weights and ignored targets, {reduction}',
+         lambda x, t, w: F.nll_loss(x.log_softmax(1), t, w, ignore_index=0, reduction=reduction),
+         normal(4, 5, 3), integers(4, 3, high=5), uniform(5, low=0.2, high=2), wrt=[0])
+    case(f'binaryCrossEntropyWithLogits, {reduction}', lambda x, y: F.binary_cross_entropy_with_logits(x, y, reduction=reduction),
+         normal(4, 5, std=3), uniform(4, 5, low=0, high=1))
+    case(f'binaryCrossEntropyWithLogits with weights, {reduction}',
+         lambda x, y, w, p: F.binary_cross_entropy_with_logits(x, y, w, pos_weight=p, reduction=reduction),
+         normal(4, 5, std=3), uniform(4, 5, low=0, high=1), uniform(4, 1, low=0.2, high=2), uniform(5, low=0.2, high=3), wrt=[0, 1])
+case('crossEntropy of one example', F.cross_entropy, normal(5), np.array(3, dtype=np.int32))
+case('crossEntropy of large logits', F.cross_entropy, normal(4, 30, mean=500, std=40), integers(4, high=30))
+case('binaryCrossEntropyWithLogits of large logits', F.binary_cross_entropy_with_logits, normal(20, std=60), uniform(20, low=0, high=1))
+for reduction in [*reductions, 'batchmean']:
+    case(f'klDiv, {reduction}', lambda x, t: F.kl_div(x.log_softmax(1), t.softmax(1), reduction=reduction), normal(4, 5), normal(4, 5))
+    case(f'klDiv of logarithms, {reduction}',
+         lambda x, t: F.kl_div(x.log_softmax(1), t.log_softmax(1), reduction=reduction, log_target=True), normal(4, 5), normal(4, 5))
+
+# Losses of differences and of angles.
+for reduction in reductions:
+    for name, fn in {'mseLoss': F.mse_loss, 'l1Loss': F.l1_loss, 'smoothL1Loss': F.smooth_l1_loss}.items():
+        case(f'{name}, {reduction}', lambda a, b: fn(a, b, reduction=reduction), normal(4, 5), normal(4, 5))
+    case(f'smoothL1Loss with beta, {reduction}', lambda a, b: F.smooth_l1_loss(a, b, reduction=reduction, beta=0.4), normal(4, 5), normal(4, 5))
+    case(f'cosineEmbeddingLoss, {reduction}',
+         lambda a, b, t: F.cosine_embedding_loss(a, b, t, margin=-0.2, reduction=reduction),
+         normal(5, 4), normal(5, 4), np.array([1, -1, -1, 1, -1], dtype=np.int32))
+case('smoothL1Loss with beta zero', lambda a, b: F.smooth_l1_loss(a, b, beta=0), normal(4, 5), normal(4, 5))
+case('cosineSimilarity', F.cosine_similarity, normal(3, 6, 2), normal(3, 6, 2))
+# Below eps PyTorch's gradient is not that of its formula: it takes the length for variable there.
+case('cosineSimilarity of the last axis with eps', lambda a, b: F.cosine_similarity(a, b, dim=-1, eps=2.5), normal(3, 6), normal(3, 6), grad=False)
+case('cosineSimilarity of all pairs', lambda a, b: F.cosine_similarity(a, b, dim=-1), normal(3, 1, 6), normal(4, 6))
+
+write(__file__)
