@@ -207,7 +207,7 @@ test('crossEntropy is the mean negative log-probability of the labels', async ()
   const far = tensor([[1000, -1000]]);
   assert.is(await nn.crossEntropy(far, tensor(Int32Array.of(0))).item(), 0);
   assert.is(await nn.crossEntropy(far, tensor(Int32Array.of(1))).item(), 2000);
-  assert.throws(() => nn.crossEntropy(logits, tensor(Int32Array.of(1))), /\[6, 5\] and labels \[1\]/);
+  assert.throws(() => nn.crossEntropy(logits, tensor(Int32Array.of(1))), /\[6, 5\] and target \[1\]/);
 });
 
 test('mseLoss', async () => {

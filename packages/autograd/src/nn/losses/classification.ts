@@ -15,6 +15,7 @@ import {
 } from '@dawnchorus/tensor';
 import { expectSameShape, type LossOptions, reduceLoss, wide } from './reduction.ts';
 
+/** Options of losses whose targets are class indices. */
 export interface ClassOptions extends LossOptions {
   /** [classes]: what an example of each class counts; 1 by default. */
   weight?: Tensor;

@@ -1,5 +1,6 @@
 import { cast, formatShape, sameShape, type Tensor } from '@dawnchorus/tensor';
 
+/** How the losses of a batch become one. */
 export interface LossOptions {
   /** The mean of the losses by default, their sum, or each of them. */
   reduction?: 'mean' | 'sum' | 'none';
