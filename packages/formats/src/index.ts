@@ -4,5 +4,17 @@
  * @module @dawnchorus/formats
  */
 export * from './atomic.ts';
+export type { FileSource } from './bytes.ts';
+export type {
+  Conversion,
+  ConvertedArrays,
+  ElementArray,
+  ElementArrays,
+  ElementType,
+} from './elements.ts';
+export type { Writable } from './encode.ts';
+export { FormatError } from './error.ts';
+export type { ReadOptions } from './layout.ts';
 export * from './npy.ts';
 export * from './safetensors.ts';
+export type { ConvertedTensor, TensorFile } from './tensorFile.ts';

@@ -2,118 +2,143 @@
  * One array in a file, as NumPy's save and load lay it out.
  * Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
-import { readFile } from 'node:fs/promises';
 import { writeAtomically } from './atomic.ts';
+import { type FileSource, type OpenFile, openFile } from './bytes.ts';
+import { type Conversion, type ElementArray, type ElementArrays, elementCount, isShape } from './elements.ts';
+import { encode, problemWith, type Writable } from './encode.ts';
+import { FormatError } from './error.ts';
+import { type ReadOptions, readLayout } from './layout.ts';
+import { encodeNpyHeader, type NpyDtype, type NpyHeader, npyTypes, readNpyHeader } from './npyHeader.ts';
+import type { ConvertedTensor } from './tensorFile.ts';
 
-/** NumPy's type strings (little-endian) and the arrays that hold them; booleans are 0 or 1. */
-export type NpyArrays = {
-  '<f4': Float32Array;
-  '<f8': Float64Array;
-  '<i4': Int32Array;
-  '<i8': BigInt64Array;
-  '|u1': Uint8Array;
-  '|b1': Uint8Array;
-};
+export type { NpyDtype } from './npyHeader.ts';
 
-const arrayTypes = {
-  '<f4': Float32Array,
-  '<f8': Float64Array,
-  '<i4': Int32Array,
-  '<i8': BigInt64Array,
-  '|u1': Uint8Array,
-  '|b1': Uint8Array,
-};
+/** NumPy's type strings and the arrays that hold them: half-precision floats are widened, booleans are 0 or 1. */
+export type NpyArrays = { [D in NpyDtype]: ElementArrays[(typeof npyTypes)[D]] };
 
-type Descriptor = keyof NpyArrays;
+/** `dtype` is that of the file, little-endian whatever it was there; `data` holds the elements in C order. */
+export type NpyArray = { [D in NpyDtype]: { dtype: D; shape: number[]; data: NpyArrays[D] } }[NpyDtype];
 
-export type NpyArray = { [D in Descriptor]: { dtype: D; shape: number[]; data: NpyArrays[D] } }[Descriptor];
+/** Arrays that can be written, each as the dtype that holds the same values unless another is asked for. */
+export type NpySource = {
+  [D in NpyDtype]: { dtype?: D; shape: readonly number[]; data: Writable<(typeof npyTypes)[D]> };
+}[NpyDtype];
 
-const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
+/** An open npy file: its header is known, its data are read when they are asked for. Close it when done. */
+export interface NpyFile {
+  readonly path: string;
+  readonly dtype: NpyDtype;
+  readonly shape: readonly number[];
+  /**
+   * Reads the array or some of its rows, in C order.
+   *
+   * @throws FormatError if the options do not suit it, or a value does not fit what it is converted to.
+   */
+  read<As extends Conversion>(options: ReadOptions<As> & { as: As }): Promise<ConvertedTensor<NpyDtype, As>>;
+  read(options?: ReadOptions): Promise<NpyArray>;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
 
 /**
- * Writes a float32 or int32 array, atomically: version 1.0, little-endian, C order, data aligned to 64 bytes.
+ * Writes an array, atomically: version 1.0, little-endian, C order, data aligned to 64 bytes. A Float32Array is written
+ * as `<f4`, a Uint8Array as `|u1` and so on; `dtype` asks for another: `<f2` (rounded to nearest) or `<f8` of a
+ * Float32Array, `<f4` of a Float64Array, `<i8` of an Int32Array, `<u8` of a Uint32Array, `|b1` of a Uint8Array.
  *
  * @param shape - sizes whose product is the number of elements; [] for a scalar.
- * @throws if `data` and `shape` do not agree, or as `writeAtomically` does.
+ * @throws FormatError if `data`, `shape` and `dtype` do not agree; or as `writeAtomically` does.
  */
-export async function writeNpy(path: string, data: Float32Array | Int32Array, shape: readonly number[]): Promise<void> {
-  const elements = shape.reduce((product, size) => product * size, 1);
-  if (shape.some((size) => !Number.isSafeInteger(size) || size < 0) || elements !== data.length) {
-    throw new Error(
-      `cannot write ${path}: ${data.length} elements do not fill shape [${shape}]; expected integers >= 0 with that product`,
-    );
-  }
-  const descriptor = data instanceof Float32Array ? '<f4' : '<i4';
-  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
-  const dictionary = `{'descr': '${descriptor}', 'fortran_order': False, 'shape': ${tuple}, }`;
-  const prefix = magic.length + 4;
-  const dataStart = Math.ceil((prefix + dictionary.length + 1) / 64) * 64;
-  const header = new Uint8Array(dataStart).fill(0x20);
-  header.set([...magic, 1, 0]);
-  new DataView(header.buffer).setUint16(magic.length + 2, dataStart - prefix, true);
-  header.set(new TextEncoder().encode(dictionary), prefix);
-  header[dataStart - 1] = 0x0a;
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  await writeAtomically(path, [header, bytes], { what: 'npy file', bytes: header.length + bytes.length });
+export async function writeNpy(
+  path: string,
+  data: ElementArray,
+  shape: readonly number[],
+  options: { dtype?: NpyDtype } = {},
+): Promise<void> {
+  const { header, chunks, bytes } = encodeNpy(`cannot write ${path}`, { data, shape, ...options } as NpySource);
+  await writeAtomically(path, [header, ...chunks], { what: 'npy file', bytes });
 }
 
 /**
- * Reads a C-ordered little-endian array of float32, float64, int32, int64, uint8 or bool.
+ * Opens an npy file of versions 1 to 3 and checks its header. Floats of 16 to 64 bits, integers of 8 to 64 and booleans are
+ * read in either byte order, and in C or Fortran order.
  *
- * @throws if the file is missing, not an npy file, cut short, in Fortran order, or of another type.
+ * @param source - a path, or the bytes of a file.
+ * @throws FormatError if the file is missing, not an npy file, cut short or too long, or of another type.
  */
-export async function readNpy(path: string): Promise<NpyArray> {
-  let file: Uint8Array;
+export async function openNpy(source: FileSource): Promise<NpyFile> {
+  const file = await openFile(source, 'npy file');
+  let header: NpyHeader;
   try {
-    file = await readFile(path);
+    header = await readNpyHeader(file, file.path, (problem) => {
+      throw new FormatError(`${file.path} is not an npy file that can be read: ${problem}`);
+    });
   } catch (error) {
-    throw new Error(`cannot open npy file ${path}: ${(error as Error).message}`, { cause: error });
+    await file.close();
+    throw error;
   }
-  const fail = (problem: string): never => {
-    throw new Error(`${path} is not an npy file that can be read: ${problem}`);
-  };
-  const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
-  if (file.length < 12 || magic.some((byte, index) => file[index] !== byte)) {
-    fail('it does not begin with the bytes \\x93NUMPY and a header');
-  }
-  const version = file[6]!;
-  if (version < 1 || version > 3) {
-    fail(`it is of version ${version}, expected 1, 2 or 3`);
-  }
-  const prefix = version === 1 ? 10 : 12;
-  const dataStart = prefix + (version === 1 ? view.getUint16(8, true) : view.getUint32(8, true));
-  if (dataStart > file.length) {
-    fail(`its header should end at byte ${dataStart} but the file at ${file.length}; it was cut short, copy it again`);
-  }
-  const header = new TextDecoder().decode(file.subarray(prefix, dataStart));
-  const { dtype, shape } = parseDictionary(header, fail);
-  const ArrayType = arrayTypes[dtype];
-  const needed = shape.reduce((product, size) => product * size, ArrayType.BYTES_PER_ELEMENT);
-  if (file.length - dataStart !== needed) {
-    fail(`${dtype} of shape [${shape}] takes ${needed} bytes, but ${file.length - dataStart} follow the header`);
-  }
-  // Copied, so that the data starts at offset 0 of a buffer of its own whatever the header's length is.
-  const data = new ArrayType(new Uint8Array(file.subarray(dataStart)).buffer);
-  return { dtype, shape, data } as NpyArray;
+  return npyFile(file, header);
 }
 
-function parseDictionary(header: string, fail: (problem: string) => never): { dtype: Descriptor; shape: number[] } {
-  const found = header.match(/'descr':\s*'([^']*)'/)?.[1];
-  const order = header.match(/'fortran_order':\s*(True|False)/)?.[1];
-  const sizes = header.match(/'shape':\s*\(((?:\s*\d+\s*,?)*)\)/)?.[1];
-  if (found === undefined || order === undefined || sizes === undefined) {
-    return fail(
-      `its header is ${JSON.stringify(header.trim())}, expected a dictionary of descr, fortran_order and shape`,
-    );
+/**
+ * Reads an array into memory.
+ *
+ * @throws FormatError as `openNpy` does.
+ */
+export async function readNpy(source: FileSource): Promise<NpyArray> {
+  const file = await openNpy(source);
+  try {
+    return await file.read();
+  } finally {
+    await file.close();
   }
-  if (!Object.hasOwn(arrayTypes, found)) {
-    return fail(
-      `its elements are "${found}", expected one of ${Object.keys(arrayTypes).join(', ')}; convert it with astype`,
-    );
+}
+
+/** The header and the data of an npy file, and how many bytes they are together. */
+export function encodeNpy(
+  intent: string,
+  { data, shape, dtype = dtypeOf(data) }: NpySource,
+): { header: Uint8Array; chunks: Iterable<Uint8Array>; bytes: number } {
+  const fail = (problem: string): never => {
+    throw new FormatError(`${intent}: ${problem}`);
+  };
+  if (!Object.hasOwn(npyTypes, dtype)) fail(`dtype ${dtype} is none of ${Object.keys(npyTypes).join(', ')}`);
+  const type = npyTypes[dtype];
+  if (!isShape(shape)) fail(`shape ${JSON.stringify(shape)} is not a list of integers >= 0`);
+  const elements = elementCount(shape, (problem) => fail(`the array ${problem}`));
+  if (elements !== data.length) {
+    fail(`${data.length} elements do not fill shape [${shape}]; expected integers >= 0 with that product`);
   }
-  if (order === 'True') {
-    return fail('it is in Fortran order, expected C order; save it again through numpy.ascontiguousarray');
-  }
-  const shape = sizes.split(',').filter((size) => size.trim() !== '');
-  return { dtype: found as Descriptor, shape: shape.map(Number) };
+  const problem = problemWith(data, type, elements, shape);
+  if (problem !== undefined) fail(`the array ${problem}`);
+  const header = encodeNpyHeader(dtype, shape);
+  const size = Number(dtype.slice(2));
+  return { header, chunks: encode(type, data), bytes: header.length + elements * size };
+}
+
+function dtypeOf(data: ElementArray): NpyDtype {
+  const kind =
+    data instanceof Float32Array || data instanceof Float64Array
+      ? 'f'
+      : /^(Big)?Int/.test(data.constructor.name)
+        ? 'i'
+        : 'u';
+  const size = data.BYTES_PER_ELEMENT;
+  return `${size === 1 ? '|' : '<'}${kind}${size}` as NpyDtype;
+}
+
+function npyFile(file: OpenFile, { dtype, shape, layout }: NpyHeader): NpyFile {
+  const read = async (options: ReadOptions = {}): Promise<NpyArray> => {
+    const tensor = await readLayout(file, layout, options, (problem) => {
+      throw new FormatError(`${file.path}: the array ${problem}`);
+    });
+    return { dtype, ...tensor } as NpyArray;
+  };
+  return {
+    path: file.path,
+    dtype,
+    shape,
+    read: read as NpyFile['read'],
+    close: () => file.close(),
+    [Symbol.asyncDispose]: () => file.close(),
+  };
 }

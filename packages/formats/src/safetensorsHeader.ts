@@ -2,11 +2,11 @@
  * The header of a safetensors file: 8 bytes with its length N (little-endian), then N bytes of JSON that give each
  * tensor's dtype, shape and place in the data that follows. Source: https://huggingface.co/docs/safetensors
  */
+import { type Bytes, readBytes } from './bytes.ts';
+import { type ElementType, elementCount, elementTypes, isShape } from './elements.ts';
+import { describe, type Fail, FormatError, shorten } from './error.ts';
 
-/** Bytes an element of each dtype takes in the file. */
-const elementBytes = { F64: 8, I64: 8, F32: 4, I32: 4, F16: 2, BF16: 2, U8: 1, BOOL: 1 };
-
-export type SafetensorsDtype = keyof typeof elementBytes;
+export type SafetensorsDtype = ElementType;
 
 export type SafetensorsHeaderEntry = {
   dtype: SafetensorsDtype;
@@ -25,44 +25,45 @@ export type SafetensorsHeader = {
 /** Longest header the format allows, in bytes. */
 const maxHeaderBytes = 100_000_000;
 
-/** Reads `length` bytes at `offset` of a file. */
-export type ReadAt = (offset: number, length: number) => Promise<Uint8Array>;
-
 /**
- * Reads and checks the header of a file of `fileBytes` bytes: tensors must have known dtypes, sizes that agree with
- * their shapes, and must fill the data without gaps or overlaps.
+ * Reads and checks the header of a file: tensors must have known dtypes, sizes that agree with their shapes, and must
+ * fill the data without gaps or overlaps.
  *
- * @throws naming the file, the tensor, what was found and what was expected.
+ * @throws FormatError naming the file, the tensor, what was found and what was expected.
  */
-export async function parseHeader(path: string, fileBytes: number, readAt: ReadAt): Promise<SafetensorsHeader> {
+export async function parseHeader(path: string, file: Bytes): Promise<SafetensorsHeader> {
   const fail = (problem: string): never => {
-    throw new Error(`${path} is not a valid safetensors file: ${problem}`);
+    throw new FormatError(`${path} is not a valid safetensors file: ${problem}`);
   };
-  if (fileBytes < 8) {
+  if (file.size < 8) {
     fail(
-      `it has ${fileBytes} bytes, expected at least the 8 of the header's length; it may have been cut short, copy it again`,
+      `it has ${file.size} bytes, expected at least the 8 of the header's length; it may have been cut short, copy it again`,
     );
   }
-  const prefix = await readAt(0, 8);
-  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
+  const prefix = await readBytes(file, 0, 8);
+  const length = new DataView(prefix.buffer).getBigUint64(0, true);
   if (length > maxHeaderBytes) {
     fail(
       `its first 8 bytes give a header of ${length} bytes, expected at most ${maxHeaderBytes}; is it in another format?`,
     );
   }
   const dataStart = 8 + Number(length);
-  if (dataStart > fileBytes) {
-    fail(`its header should end at byte ${dataStart} but the file at ${fileBytes}; it was cut short, copy it again`);
+  if (dataStart > file.size) {
+    fail(`its header should end at byte ${dataStart} but the file at ${file.size}; it was cut short, copy it again`);
   }
+  const bytes = await readBytes(file, 8, dataStart);
+  let text = '';
   let json: unknown;
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(await readAt(8, Number(length))));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    json = JSON.parse(text);
   } catch (error) {
-    fail(`its header is not JSON in UTF-8 (${(error as Error).message})`);
+    fail(`its header is not JSON in UTF-8 (${shorten((error as Error).message)})`);
   }
   if (!isRecord(json)) {
-    return fail(`its header is ${JSON.stringify(json)}, expected a JSON object of tensors`);
+    return fail(`its header is ${describe(json)}, expected a JSON object of tensors`);
   }
+  checkKeys(text, fail);
   const { __metadata__: metadata = {}, ...entries } = json;
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
     fail('its __metadata__ must be an object whose values are all strings');
@@ -71,10 +72,10 @@ export async function parseHeader(path: string, fileBytes: number, readAt: ReadA
   for (const [name, entry] of Object.entries(entries)) {
     tensors.set(
       name,
-      checkEntry(entry, (problem) => fail(`tensor "${name}" ${problem}`)),
+      checkEntry(entry, (problem) => fail(`tensor "${shorten(name)}" ${problem}`)),
     );
   }
-  checkCoverage(tensors, fileBytes - dataStart, fail);
+  checkCoverage(tensors, file.size - dataStart, fail);
   return { tensors, metadata: metadata as Record<string, string>, dataStart };
 }
 
@@ -84,17 +85,17 @@ export function encodeHeader(
   metadata: Record<string, string> | undefined,
 ): { header: Uint8Array; dataBytes: number } {
   let offset = 0;
-  const entries = tensors.map(({ name, dtype, shape }) => {
+  const members = tensors.map(({ name, dtype, shape }) => {
     const begin = offset;
-    offset += byteLength(dtype, shape);
-    return [name, { dtype, shape, data_offsets: [begin, offset] }] as const;
+    offset += elementTypes[dtype].bytes * elementCount(shape);
+    return `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, offset] })}`;
   });
-  const head = metadata === undefined ? [] : [['__metadata__', metadata] as const];
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries([...head, ...entries])));
+  if (metadata !== undefined) members.unshift(`"__metadata__":${JSON.stringify(metadata)}`);
+  const json = new TextEncoder().encode(`{${members.join()}}`);
   // Spaces up to a multiple of 8, so that the data is aligned for readers that map the file into memory.
   const length = Math.ceil(json.length / 8) * 8;
   if (length > maxHeaderBytes) {
-    throw new Error(
+    throw new FormatError(
       `safetensors header of ${length} bytes: at most ${maxHeaderBytes} are allowed; write several files`,
     );
   }
@@ -104,44 +105,54 @@ export function encodeHeader(
   return { header, dataBytes: offset };
 }
 
-export function elementSize(dtype: SafetensorsDtype): number {
-  return elementBytes[dtype];
-}
-
 export function isDtype(dtype: unknown): dtype is SafetensorsDtype {
-  return typeof dtype === 'string' && Object.hasOwn(elementBytes, dtype);
-}
-
-export function isShape(shape: unknown): shape is number[] {
-  return Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0);
-}
-
-export function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number {
-  return elementBytes[dtype] * shape.reduce((product, size) => product * size, 1);
+  return typeof dtype === 'string' && Object.hasOwn(elementTypes, dtype);
 }
 
 export function knownDtypes(): string {
-  return Object.keys(elementBytes).join(', ');
+  return Object.keys(elementTypes).join(', ');
 }
 
-type Fail = (problem: string) => never;
+/**
+ * Fails if an object of the header, which must be valid JSON, has a key twice. JSON.parse would keep the last one and say
+ * nothing, so that two programs could see two different tensors in one file.
+ */
+function checkKeys(json: string, fail: Fail): void {
+  const open: (Set<string> | undefined)[] = [];
+  for (let at = 0; at < json.length; at++) {
+    const character = json[at];
+    if (character === '{') open.push(new Set());
+    else if (character === '[') open.push(undefined);
+    else if (character === '}' || character === ']') open.pop();
+    else if (character === '"') {
+      const begin = at;
+      for (at++; json[at] !== '"'; at++) if (json[at] === '\\') at++;
+      let next = at + 1;
+      while (' \t\n\r'.includes(json[next])) next++;
+      if (json[next] !== ':') continue;
+      const key = JSON.parse(json.slice(begin, at + 1));
+      if (open.at(-1)?.has(key)) fail(`the key "${shorten(key)}" occurs twice in one object of its header`);
+      open.at(-1)?.add(key);
+    }
+  }
+}
 
 function checkEntry(entry: unknown, fail: Fail): SafetensorsHeaderEntry {
   if (!isRecord(entry)) {
-    return fail(`has the header entry ${JSON.stringify(entry)}, expected an object with dtype, shape and data_offsets`);
+    return fail(`has the header entry ${describe(entry)}, expected an object with dtype, shape and data_offsets`);
   }
   const { dtype, shape, data_offsets: offsets } = entry;
   if (!isDtype(dtype)) {
-    return fail(`has dtype ${JSON.stringify(dtype)}, expected one of ${knownDtypes()}; convert it first`);
+    return fail(`has dtype ${describe(dtype)}, expected one of ${knownDtypes()}; convert it first`);
   }
   if (!isShape(shape)) {
-    return fail(`has shape ${JSON.stringify(shape)}, expected a list of integers >= 0`);
+    return fail(`has shape ${describe(shape)}, expected a list of integers >= 0`);
   }
-  if (!isShape(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
-    return fail(`has data_offsets ${JSON.stringify(offsets)}, expected [begin, end] with 0 <= begin <= end`);
+  if (!isShape(offsets) || offsets.length !== 2 || offsets[0] > offsets[1]) {
+    return fail(`has data_offsets ${describe(offsets)}, expected [begin, end] with 0 <= begin <= end`);
   }
   const [begin, end] = offsets as [number, number];
-  const expected = byteLength(dtype, shape);
+  const expected = elementTypes[dtype].bytes * elementCount(shape, fail);
   if (end - begin !== expected) {
     return fail(`takes ${end - begin} bytes, but ${dtype} of shape [${shape}] takes ${expected}`);
   }
@@ -152,7 +163,8 @@ function checkCoverage(tensors: Map<string, SafetensorsHeaderEntry>, dataBytes: 
   const byOffset = [...tensors].sort(([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1]);
   let end = 0;
   let before = '';
-  for (const [name, { offsets }] of byOffset) {
+  for (const [whole, { offsets }] of byOffset) {
+    const name = shorten(whole);
     if (offsets[0] < end) {
       fail(
         `tensor "${name}" begins at byte ${offsets[0]} of the data, inside tensor "${before}", which ends at ${end}`,

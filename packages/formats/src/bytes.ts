@@ -1,0 +1,114 @@
+/** Bytes in a file, in memory or inside an archive, read a part at a time. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { FormatError } from './error.ts';
+import { allocate } from './memory.ts';
+
+/** Where a file is: its path, or its bytes in memory. */
+export type FileSource = string | Uint8Array;
+
+export interface Bytes {
+  readonly size: number;
+  /**
+   * Bytes `begin` to `end` in pieces, which are only valid until the next one is asked for; throws if it cannot give all
+   * of them.
+   */
+  chunks(begin: number, end: number): AsyncIterable<Uint8Array>;
+}
+
+export interface OpenFile extends Bytes {
+  /** For messages. */
+  readonly path: string;
+  close(): Promise<void>;
+}
+
+/** Largest piece of a file in memory at once. */
+const chunkBytes = 1 << 20;
+
+/**
+ * @param what - the kind of file, for messages.
+ * @throws FormatError if there is no such file, it may not be read, or it is not a regular one.
+ */
+export async function openFile(source: FileSource, what: string): Promise<OpenFile> {
+  if (typeof source !== 'string') return inMemory(source);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(source, 'r');
+    const stat = await handle.stat();
+    if (!stat.isFile()) throw new Error('it is not a regular file');
+    const opened = handle;
+    return {
+      path: source,
+      size: stat.size,
+      chunks: (begin, end) => fileChunks(opened, source, begin, end),
+      close: () => opened.close(),
+    };
+  } catch (cause) {
+    await handle?.close();
+    throw new FormatError(`cannot open ${what} ${source}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Opens a file for as long as `use` takes. */
+export async function withFile<T>(source: FileSource, what: string, use: (file: OpenFile) => Promise<T>): Promise<T> {
+  const file = await openFile(source, what);
+  try {
+    return await use(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/** A copy of bytes `begin` to `end`, in a buffer of its own; the caller has checked that there are so many. */
+export async function readBytes(bytes: Bytes, begin: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+  const result = allocate(end - begin);
+  await fill(bytes, begin, result);
+  return result;
+}
+
+/** Fills `target` with the bytes that begin at `begin`. */
+export async function fill(bytes: Bytes, begin: number, target: Uint8Array): Promise<void> {
+  let done = 0;
+  for await (const chunk of bytes.chunks(begin, begin + target.length)) {
+    target.set(chunk, done);
+    done += chunk.length;
+  }
+}
+
+/** Part of other bytes, as if it were all. */
+export function section(bytes: Bytes, start: number, size: number): Bytes {
+  return { size, chunks: (begin, end) => bytes.chunks(start + begin, start + end) };
+}
+
+function inMemory(data: Uint8Array): OpenFile {
+  return {
+    path: `(${data.length} bytes in memory)`,
+    size: data.length,
+    async *chunks(begin, end) {
+      if (begin < end) yield data.subarray(begin, end);
+    },
+    close: async () => {},
+  };
+}
+
+async function* fileChunks(
+  handle: FileHandle,
+  path: string,
+  begin: number,
+  end: number,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const buffer = allocate(Math.min(chunkBytes, end - begin));
+  for (let at = begin; at < end; ) {
+    const wanted = Math.min(buffer.length, end - at);
+    let bytesRead: number;
+    try {
+      ({ bytesRead } = await handle.read(buffer, 0, wanted, at));
+    } catch (cause) {
+      throw new FormatError(`cannot read ${path}: ${(cause as Error).message}`, { cause });
+    }
+    if (bytesRead === 0) {
+      throw new FormatError(`${path} ended at byte ${at} while it was read; does something else write to it?`);
+    }
+    yield buffer.subarray(0, bytesRead);
+    at += bytesRead;
+  }
+}
