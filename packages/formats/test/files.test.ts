@@ -325,7 +325,7 @@ npy('wrong files are named', async () => {
     [() => npyFile(header("'<f4'", 'Maybe'), 8), /expected a dictionary of descr/],
     [() => npyFile(header("[('x', '<f4')]"), 8), /its elements are records of several fields/],
     [() => npyFile(header("'<f4'", 'False', 'None'), 8), /expected a dictionary of descr/],
-    [() => npyFile(header("'<f4'"), 8, 9), /version 9, expected 1, 2 or 3/],
+    [() => npyFile(header("'<f4'"), 8, 9), /version 9\.0, expected 1\.0, 2\.0 or 3\.0/],
     [() => file('text.npy'), /does not begin with/],
     [() => file('missing.npy'), /cannot open npy file .*missing.npy/],
   ];
