@@ -1,5 +1,6 @@
 // out[b, c, s, t] = the largest of x[b, c, s strideY + j dilationY - paddingY, t strideX + k dilationX - paddingX] over the
-// taps j, k that fall inside, and indices the place of it in the plane, the first one on ties; a NaN counts as largest.
+// taps j, k that fall inside, and indices the place of it in the plane, the first one on ties; a NaN counts as largest. Where
+// no tap falls inside (dilation can step over a small plane): minus infinity and -1.
 // A thread makes one output.
 // In front: Element, the type in memory.
 struct Params {
@@ -34,7 +35,8 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let t = i % params.outWidth;
   let s = i / params.outWidth % params.outHeight;
   let plane = params.xOffset + i / (params.outWidth * params.outHeight) * params.inHeight * params.inWidth;
-  var best = 0.0;
+  // Made of data: a constant infinity does not compile.
+  var best = bitcast<f32>(0xff800000u | (i & 0u));
   var at = -1;
   for (var j = 0u; j < params.kernelHeight; j++) {
     let row = s * params.strideY + j * params.dilationY - params.paddingY;

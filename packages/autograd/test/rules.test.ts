@@ -12,46 +12,11 @@ import { checkGradients } from './check.ts';
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
 
-/** Those whose gradients are checked in f16 as well: every family, where the rule loses no digits by cancelling. */
-const inHalf = new Set<DifferentiableOpName>([
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'neg',
-  'exp',
-  'sqrt',
-  'square',
-  'relu',
-  'gelu',
-  'where',
-  'cast',
-  'contiguous',
-  'maximum',
-  'sum',
-  'mean',
-  'sumSquares',
-  'max',
-  'softmax',
-  'logSoftmax',
-  'layerNorm',
-  'groupNorm',
-  'matmul',
-  'conv1d',
-  'convTranspose1d',
-  'conv1dWeightGradient',
-  'dropout',
-  'indexSelect',
-  'indexAdd',
-  'gather',
-  'scatterAdd',
-  'concat',
-  'unslice',
-  'reshape',
-  'permute',
-  'slice',
-  'expand',
-]);
+/**
+ * Not checked in f16: the derivatives of tanh and GELU cancel, of values that are halves already; and these norms take
+ * statistics in f32, which the check would round.
+ */
+const onlyInFull = new Set<DifferentiableOpName>(['tanh', 'geluBackward', 'layerNormBackward', 'groupNormBackward']);
 
 function testRule<N extends DifferentiableOpName>(name: N, half: boolean): void {
   const subject = ruleCases[name] as unknown as RuleCase<AttributesOf<N>>;
@@ -90,7 +55,7 @@ test('every differentiable operation has a rule and a case', () => {
 for (const name of Object.keys(ruleCases) as DifferentiableOpName[]) {
   if (only && !only.includes(name)) continue;
   testRule(name, false);
-  if (inHalf.has(name)) testRule(name, true);
+  if (!onlyInFull.has(name)) testRule(name, true);
 }
 
 test.run();

@@ -38,6 +38,13 @@ test('pools along one axis are those of one row', async () => {
   assert.equal(await t.avgPool1d(x, 4, { stride: 4, padding: 2, countIncludePad: false }).toArray(), [[[3, 5.5]]]);
 });
 
+test('a window that dilation carries over the whole plane has no largest element', async () => {
+  const sizes = { kernel: [1, 2], stride: [1, 1], padding: [0, 1], dilation: [1, 4] } as const;
+  const [values, indices] = t.apply('maxPool2d', [t.ones([1, 1, 1, 3])], sizes);
+  assert.equal(await values.toArray(), [[[[Number.NEGATIVE_INFINITY]]]]);
+  assert.equal(await indices.toArray(), [[[[-1]]]]);
+});
+
 test('conv2d with one number for both axes, and its bias', async () => {
   const random = randomFrom(1);
   const [x, weight, bias] = [arrayOf([2, 4, 9, 7], random), arrayOf([6, 2, 3, 3], random), arrayOf([6], random)];

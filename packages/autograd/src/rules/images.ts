@@ -1,4 +1,4 @@
-import { type AttributesOf, apply, gather } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, gather, ge, where } from '@dawnchorus/tensor';
 import { onlyIf, rule } from './rule.ts';
 
 export const imageRules = {
@@ -36,6 +36,7 @@ export const imageRules = {
     const [batch, channels, height, width] = grad.shape;
     const planes = [batch, channels, height * width];
     const taken = gather(u.reshape([batch, channels, u.shape[2] * u.shape[3]]), 2, indices.reshape(planes));
-    return [taken.reshape(grad.shape)];
+    // A window that lies in the padding has no index, and gives its gradient to nothing.
+    return [where(ge(indices, 0), taken.reshape(grad.shape), 0)];
   }),
 };

@@ -83,7 +83,8 @@ function poolAttributes(kernel: Sizes, options: PoolOptions & { dilation?: Sizes
 
 /**
  * The largest of each window: x [batch, channels, height, width] -> [batch, channels, outHeight, outWidth], f32 or f16.
- * Outside there is nothing (PyTorch's minus infinity); NaN wins. The gradient goes to the first of equals.
+ * Outside there is nothing: minus infinity where a window has no element, as in PyTorch. NaN wins. The gradient goes to
+ * the first of equals.
  *
  * @throws RangeError when the window does not fit, or padding is over half of it.
  */

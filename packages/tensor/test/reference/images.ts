@@ -78,7 +78,7 @@ export function maxPool2d(x: NDArray, sizes: WindowSizes & { kernel: Pair }): [v
   const [batch, channels, ...size] = x.shape;
   const out = steps(size, sizes.kernel, sizes);
   const shape = [batch, channels, ...out];
-  const data = new Float64Array(sizeOf(shape));
+  const data = new Float64Array(sizeOf(shape)).fill(Number.NEGATIVE_INFINITY);
   const places = new Float64Array(data.length).fill(-1);
   for (let plane = 0; plane < batch * channels; plane++) {
     eachPlace(size, out, sizes.kernel, sizes, (place, _tap, window) => {
