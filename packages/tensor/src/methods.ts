@@ -11,6 +11,7 @@ import type {
   Literal,
   MatmulOperand,
   MatmulShape,
+  OuterShape,
   PermutedShape,
   ReducedShape,
   ReshapedShape,
@@ -423,6 +424,18 @@ export abstract class Operations {
   // Everything else that reads well as a method.
   matmul<T extends Tensor, O extends Tensor>(this: T, other: MatmulOperand<T, O>): Tensor<MatmulShape<T, O>> {
     return functions.matmul<T, O>(this, other);
+  }
+  dot<T extends Tensor, O extends Tensor>(this: T, other: MatmulOperand<T, O>): Tensor<MatmulShape<T, O>> {
+    return functions.dot<T, O>(this, other);
+  }
+  outer<T extends Tensor, O extends Tensor>(this: T, other: O): Tensor<OuterShape<T, O>> {
+    return functions.outer<T, O>(this, other);
+  }
+  inner(this: Tensor, other: Tensor): Tensor {
+    return functions.inner(this, other);
+  }
+  trace(this: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor {
+    return functions.matrixTrace(this, options);
   }
   softmax<T extends Tensor>(this: T, options?: { dim?: number }): Tensor<ShapeOf<T>> {
     return functions.softmax(this, options);

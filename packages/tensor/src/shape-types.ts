@@ -95,30 +95,66 @@ export type BroadcastableTo<A, B> = B extends number ? B : Unless<Broadcast<'ele
 
 // Products.
 
+type InnerError<K extends number, K2 extends number> = ShapeError<`matmul: inner dimensions ${K} and ${K2} differ`>;
+type ScalarError = ShapeError<'matmul: a scalar has no axis to sum over; use mul'>;
+
+/** A vector [K] times B, in which its row goes. */
+type VectorTimes<K extends number, B> = B extends readonly [infer K2 extends number]
+  ? [BroadcastSame<K, K2>] extends [never]
+    ? InnerError<K, K2>
+    : []
+  : B extends readonly [...infer BatchB extends Shape, infer K2 extends number, infer N extends number]
+    ? [BroadcastSame<K, K2>] extends [never]
+      ? InnerError<K, K2>
+      : [...BatchB, N]
+    : ScalarError;
+
+/** Matrices [...BatchA, M, K] times B, which is a column where it is a vector. */
+type MatricesTimes<BatchA, M extends number, K extends number, B> = B extends readonly [infer K2 extends number]
+  ? [BroadcastSame<K, K2>] extends [never]
+    ? InnerError<K, K2>
+    : [...(BatchA extends Shape ? BatchA : []), M]
+  : B extends readonly [...infer BatchB, infer K2 extends number, infer N extends number]
+    ? [BroadcastSame<K, K2>] extends [never]
+      ? InnerError<K, K2>
+      : Broadcast<'matmul (batch axes)', BatchA, BatchB> extends infer Batch
+        ? Batch extends Shape
+          ? [...Batch, M, N]
+          : Batch
+        : never
+    : ScalarError;
+
 type MatmulExtents<A, B> =
   IsAny<A> extends true
     ? Dynamic
     : IsAny<B> extends true
       ? Dynamic
-      : A extends readonly [...infer BatchA, infer M extends number, infer K extends number]
-        ? B extends readonly [...infer BatchB, infer K2 extends number, infer N extends number]
-          ? [BroadcastSame<K, K2>] extends [never]
-            ? ShapeError<`matmul: inner dimensions ${K} and ${K2} differ`>
-            : Broadcast<'matmul (batch axes)', BatchA, BatchB> extends infer Batch
-              ? Batch extends Shape
-                ? [...Batch, M, N]
-                : Batch
-              : never
-          : ShapeError<`matmul: [${Text<B>}] has fewer than two axes; use unsqueeze`>
-        : ShapeError<`matmul: [${Text<A>}] has fewer than two axes; use unsqueeze`>;
+      : A extends readonly [infer K extends number]
+        ? VectorTimes<K, B>
+        : A extends readonly [...infer BatchA, infer M extends number, infer K extends number]
+          ? MatricesTimes<BatchA, M, K, B>
+          : ScalarError;
 
 /** Equal extents, as far as they are known; a 1 does not stretch. */
 type BroadcastSame<A, B> = number extends A ? B : number extends B ? A : A extends B ? A : never;
 
-/** [..., m, k] x [..., k, n] -> [..., m, n]; batch axes broadcast. */
+/** [..., m, k] x [..., k, n] -> [..., m, n]; batch axes broadcast, and the axis of a vector goes. */
 export type MatmulShape<A, B> = Known<MatmulExtents<ShapeOf<A>, ShapeOf<B>>>;
 /** The right operand, if its rows are as many as the left one's columns. */
 export type MatmulOperand<A, B> = Unless<MatmulExtents<ShapeOf<A>, ShapeOf<B>>, B>;
+
+type OuterExtents<A, B> =
+  IsAny<A> extends true
+    ? Dynamic
+    : IsAny<B> extends true
+      ? Dynamic
+      : A extends readonly [infer N extends number]
+        ? B extends readonly [infer M extends number]
+          ? [N, M]
+          : Dynamic
+        : Dynamic;
+/** [n] and [m] -> [n, m]. */
+export type OuterShape<A, B> = Known<OuterExtents<ShapeOf<A>, ShapeOf<B>>>;
 
 // Axes.
 

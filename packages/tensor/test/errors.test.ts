@@ -23,7 +23,23 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'bounds that do not broadcast': [() => t.clamp(f32(2), { min: f32(3), max: f32() }), 'clamp', '[2]', '[3]'],
 
   'inner dimensions that differ': [() => t.matmul(f32(2, 3), f32(4, 5)), 'matmul', '[2, 3]', '[4, 5]', '3', '4'],
-  'a vector in a product': [() => t.matmul(f32(3), f32(3, 5)), 'matmul', '[3]', '[3, 5]', 'unsqueeze'],
+  'a vector in a product of matrices': [
+    () => t.apply('matmul', [f32(3), f32(3, 5)], {}),
+    'matmul',
+    '[3]',
+    '[3, 5]',
+    'unsqueeze',
+  ],
+  'a vector of another length in a product': [() => t.matmul(f32(4), f32(3, 5)), 'matmul', '4 and 3', '[4]', '[3, 5]'],
+  'a scalar in a product': [() => t.matmul(f32(3, 5), f32()), 'matmul', '[3, 5]', '[]', 'use mul'],
+  'a letter of two sizes in einsum': [
+    () => t.einsum('ij,jk->ik', f32(3, 5), f32(4, 6)),
+    'einsum',
+    "'j'",
+    '5 in operand 0',
+    '4 in operand 1',
+    '[3, 5] and [4, 6]',
+  ],
   'batches that do not broadcast': [() => t.matmul(f32(2, 3, 4), f32(3, 4, 5)), 'matmul', '[2]', '[3]'],
   'whole numbers in a product': [() => t.matmul(i32(2, 3), f32(3, 5)), 'matmul', 'i32[2, 3]', 'cast'],
 

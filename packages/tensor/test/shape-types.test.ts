@@ -8,6 +8,7 @@ import {
   add,
   assertShape,
   concat,
+  dot,
   expand,
   full,
   layerNorm,
@@ -15,6 +16,7 @@ import {
   mul,
   normal,
   ones,
+  outer,
   permute,
   reshape,
   type Shape,
@@ -63,6 +65,16 @@ export function positive(dynamic: Tensor, n: number, extents: number[], flag: bo
   exactly<Tensor>()(dynamic.matmul(w));
   exactly<Tensor>()(matmul(dynamic, dynamic));
   exactly<Tensor<[2, 4]>>()(zeros([2, n]).matmul(zeros([3, 4])));
+  exactly<Tensor<[]>>()(zeros([3]).matmul(zeros([3])));
+  exactly<Tensor<[]>>()(dot(zeros([3]), zeros([n])));
+  exactly<Tensor<[4]>>()(zeros([3]).matmul(zeros([3, 4])));
+  exactly<Tensor<[5, 4]>>()(zeros([3]).matmul(zeros([5, 3, 4])));
+  exactly<Tensor<[2]>>()(matmul(zeros([2, 3]), zeros([3])));
+  exactly<Tensor<[7, number, 2]>>()(zeros([7, n, 2, 3]).matmul(zeros([3])));
+  exactly<Tensor>()(zeros([3]).matmul(dynamic));
+  exactly<Tensor>()(dynamic.matmul(zeros([3])));
+  exactly<Tensor<[2, number]>>()(zeros([2]).outer(zeros([n])));
+  exactly<Tensor>()(outer(dynamic, zeros([3])));
 
   // Elementwise: the same shape, numbers, and broadcasting.
   exactly<Tensor<[2, 3]>>()(zeros([2, 3]).add(zeros([2, 3])));
@@ -153,10 +165,22 @@ export function negative(n: number) {
   zeros([n, 512]).reshape([-1, 256]).matmul(w);
   // @ts-expect-error batch axes 8 and 7
   zeros([8, 2, 3]).matmul(zeros([7, 3, 2]));
-  // @ts-expect-error a vector has no rows
-  zeros([3]).matmul(zeros([3, 2]));
-  // @ts-expect-error neither has this one
-  zeros([2, 3]).matmul(zeros([3]));
+  // @ts-expect-error a vector is a row of 3
+  zeros([3]).matmul(zeros([4, 2]));
+  // @ts-expect-error or a column of 4
+  zeros([2, 3]).matmul(zeros([4]));
+  // @ts-expect-error two vectors
+  zeros([2]).matmul(zeros([3]));
+  // @ts-expect-error as a dot product
+  dot(zeros([2]), zeros([3]));
+  // @ts-expect-error a scalar has no axis to sum over
+  zeros([]).matmul(zeros([3]));
+  // @ts-expect-error on the right neither
+  zeros([2, 3]).matmul(zeros([]));
+  // @ts-expect-error the result has no axis left
+  const vector: Tensor<[2, 1]> = zeros([2, 3]).matmul(zeros([3]));
+  // @ts-expect-error rows come first
+  const product: Tensor<[3, 2]> = outer(zeros([2]), zeros([3]));
   // @ts-expect-error 3 and 4 do not broadcast
   zeros([2, 3]).add(zeros([4]));
   // @ts-expect-error nor as a function
@@ -185,7 +209,7 @@ export function negative(n: number) {
   >[1];
   const broadcast: ShapeError<'elementwise: shapes [2, 3] and [4] do not broadcast'> =
     undefined as unknown as Parameters<typeof add<Tensor<[2, 3]>, Tensor<[4]>>>[1];
-  return [a, b, c, d, e, message, broadcast];
+  return [a, b, c, d, e, vector, product, message, broadcast];
 }
 
 test('assertShape passes what fits its pattern', () => {

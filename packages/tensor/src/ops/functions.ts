@@ -10,6 +10,7 @@ import type { RandomKey } from './random.ts';
 
 export * from '../functions/arranging.ts';
 export * from '../functions/creation.ts';
+export * from '../functions/einsum.ts';
 export * from '../functions/elementwise.ts';
 export * from '../functions/indexing.ts';
 export * from '../functions/products.ts';

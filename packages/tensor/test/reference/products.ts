@@ -41,6 +41,35 @@ export function matmul(a: NDArray, b: NDArray): Expected {
   return out;
 }
 
+/** Every assignment of numbers to all axes, one term each. Axes of extent 1 stretch. */
+export function einsum(
+  operands: readonly NDArray[],
+  axes: readonly (readonly string[])[],
+  output: readonly string[],
+  extents: ReadonlyMap<string, number>,
+): Expected {
+  const all = [...new Set([...output, ...axes.flat()])];
+  const shape = all.map((axis) => extents.get(axis) as number);
+  const outShape = shape.slice(0, output.length);
+  const places = axes.map((own) => own.map((axis) => all.indexOf(axis)));
+  const out = new Products(outShape, operands);
+  eachIndex(shape, (index) => {
+    const term = operands.reduce((product, x, i) => {
+      return (
+        product *
+        x.data[
+          flatIndex(
+            x.shape,
+            places[i].map((at) => index[at]),
+          )
+        ]
+      );
+    }, 1);
+    out.add(flatIndex(outShape, index.slice(0, output.length)), term);
+  });
+  return out;
+}
+
 export interface ConvSizes {
   stride: number;
   padding: number;
