@@ -10,7 +10,7 @@ export type { LeakGroup, LeakReport } from './device/debug.ts';
 export { Device, type DeviceStatistics, getDefaultDevice, profile } from './device/device.ts';
 export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError } from './device/errors.ts';
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
-export { type DType, isFloat, type TypedArrayOf } from './dtype.ts';
+export { type DType, isFloat, promote, type TypedArrayOf } from './dtype.ts';
 export * from './functions/images.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';

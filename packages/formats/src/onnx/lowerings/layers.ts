@@ -1,0 +1,134 @@
+import { type AttributesOf, sizeOf } from '@dawnchorus/tensor';
+import type { Lowering, OnnxBuilder, OnnxTensor, OnnxValue } from '../builder.ts';
+import { reduce } from './reductions.ts';
+
+type Pair = readonly [number, number];
+
+interface Window {
+  stride: number | Pair;
+  padding: number | Pair;
+  dilation: number | Pair;
+}
+
+const list = (sizes: number | Pair) => (typeof sizes === 'number' ? [sizes] : [...sizes]);
+
+/** Padding is the same at both ends of an axis. */
+const windowAttributes = ({ stride, padding, dilation }: Window) => ({
+  strides: list(stride),
+  pads: [...list(padding), ...list(padding)],
+  dilations: list(dilation),
+});
+
+const matmul: Lowering<Record<never, never>> = (onnx, inputs) => [
+  onnx.node(
+    'MatMul',
+    inputs.map((x) => onnx.cast(x, 'f32')),
+  ),
+];
+
+const convolution: Lowering<Window & { groups: number }> = (onnx, inputs, attributes) => [
+  onnx.node(
+    'Conv',
+    inputs.map((x) => onnx.cast(x, 'f32')),
+    { ...windowAttributes(attributes), kernel_shape: inputs[1].shape.slice(2), group: attributes.groups },
+  ),
+];
+
+function transposed(
+  onnx: OnnxBuilder,
+  inputs: readonly OnnxTensor[],
+  attributes: Window & { groups: number },
+  size: readonly number[],
+): OnnxValue[] {
+  const [y, weight] = inputs;
+  const kernel = weight.shape.slice(2);
+  const { strides, pads, dilations } = windowAttributes(attributes);
+  const reached = (d: number) => (y.shape[2 + d] - 1) * strides[d] - 2 * pads[d] + dilations[d] * (kernel[d] - 1) + 1;
+  const window = { strides, pads, dilations, kernel_shape: kernel, group: attributes.groups };
+  const output_padding = size.map((extent, d) => extent - reached(d));
+  return [
+    onnx.node(
+      'ConvTranspose',
+      inputs.map((x) => onnx.cast(x, 'f32')),
+      { ...window, output_padding },
+    ),
+  ];
+}
+
+/** ONNX counts places in the whole tensor, the engine in one plane. */
+const maxPool2d: Lowering<AttributesOf<'maxPool2d'>> = (onnx, [x], attributes) => {
+  const [pooled, places] = onnx.nodeWith('MaxPool', [onnx.cast(x, 'f32')], ['f32', 'i64'], {
+    ...windowAttributes(attributes),
+    kernel_shape: attributes.kernel,
+  });
+  const plane = sizeOf(x.shape.slice(2));
+  return [pooled, { ...onnx.node('Mod', [places, onnx.scalar(plane, 'i64')]), within: [0, plane - 1] }];
+};
+
+/**
+ * The last axis, `length` long, to mean 0 and variance 1, then scaled and shifted; and the mean and the reciprocal of the
+ * deviation. The mean is taken off before LayerNormalization: some runtimes take the difference of two squares in it, which
+ * far from 0 leaves no digits.
+ */
+function normalise(onnx: OnnxBuilder, x: OnnxValue, axis: number, eps: number, affine: readonly OnnxValue[]) {
+  const mean = reduce(onnx, 'Mean', x, { axes: [axis], keepdim: true });
+  const centred = onnx.node('Sub', [x, mean]);
+  const [normal, rest, reciprocal] = onnx.nodeWith('LayerNormalization', [centred, ...affine], ['f32', 'f32', 'f32'], {
+    axis,
+    epsilon: { float: eps },
+  });
+  return { normal, mean: onnx.node('Add', [mean, rest]), reciprocal };
+}
+
+/** [rows, 2] of means and reciprocal deviations, for whoever asks. */
+function statistics(onnx: OnnxBuilder, mean: OnnxValue, reciprocal: OnnxValue, rows: number): OnnxValue {
+  const columns = [mean, reciprocal].map((column) => onnx.reshape(column, [rows, 1]));
+  return onnx.node('Concat', columns, { axis: 1 });
+}
+
+const layerNorm: Lowering<{ eps: number }> = (onnx, inputs, { eps }, [, { shape }]) => {
+  const [x, ...affine] = inputs.map((input) => onnx.cast(input, 'f32'));
+  const { normal, mean, reciprocal } = normalise(onnx, x, inputs[0].shape.length - 1, eps, affine);
+  return [normal, statistics(onnx, mean, reciprocal, shape[0])];
+};
+
+/** Each group as a row, which no weight fits; channels are scaled and shifted afterwards. */
+const groupNorm: Lowering<{ groups: number; eps: number }> = (
+  onnx,
+  inputs,
+  { eps },
+  [
+    { shape },
+    {
+      shape: [rows],
+    },
+  ],
+) => {
+  const [x, weight, bias] = inputs.map((input) => onnx.cast(input, 'f32'));
+  const length = sizeOf(shape) / rows;
+  const neutral = onnx.node('Expand', [onnx.scalar(1, 'f32'), onnx.ints([length])]);
+  const { normal, mean, reciprocal } = normalise(onnx, onnx.reshape(x, [rows, length]), 1, eps, [neutral]);
+  const perChannel = (side: OnnxValue) => onnx.reshape(side, [shape[1], ...shape.slice(2).map(() => 1)]);
+  const scaled = onnx.node('Mul', [onnx.reshape(normal, shape), perChannel(weight)]);
+  return [onnx.node('Add', [scaled, perChannel(bias)]), statistics(onnx, mean, reciprocal, rows)];
+};
+
+const softmax =
+  (type: 'Softmax' | 'LogSoftmax'): Lowering<Record<never, never>> =>
+  (onnx, [x]) => [onnx.node(type, [onnx.cast(x, 'f32')], { axis: -1 })];
+
+export const layerLowerings = {
+  matmul,
+  conv1d: convolution,
+  conv2d: convolution,
+  convTranspose1d: ((onnx, inputs, attributes) =>
+    transposed(onnx, inputs, attributes, [attributes.length])) as Lowering<AttributesOf<'convTranspose1d'>>,
+  convTranspose2d: ((onnx, inputs, attributes) => transposed(onnx, inputs, attributes, attributes.size)) as Lowering<
+    AttributesOf<'convTranspose2d'>
+  >,
+  maxPool2d,
+  layerNorm,
+  groupNorm,
+  softmax: softmax('Softmax'),
+  logSoftmax: softmax('LogSoftmax'),
+};

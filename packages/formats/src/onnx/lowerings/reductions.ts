@@ -1,0 +1,116 @@
+import { isFloat } from '@dawnchorus/tensor';
+import type { Lowering, OnnxBuilder, OnnxValue } from '../builder.ts';
+import { working } from './elementwise.ts';
+
+interface Reduction {
+  axes: readonly number[];
+  keepdim: boolean;
+}
+
+interface AlongAxis {
+  axis: number;
+  keepdim: boolean;
+}
+
+/** The axes of sums are an input in every opset, those of other reductions from 18 on. */
+export function reduce(
+  onnx: OnnxBuilder,
+  type: 'Sum' | 'Mean' | 'Prod' | 'Max' | 'Min',
+  x: OnnxValue,
+  { axes, keepdim }: Reduction,
+): OnnxValue {
+  // Without axes ONNX reduces all of them.
+  if (axes.length === 0) return x;
+  const keepdims = Number(keepdim);
+  if (type === 'Sum' || onnx.opset >= 18) return onnx.node(`Reduce${type}`, [x, onnx.ints(axes)], { keepdims });
+  return onnx.node(`Reduce${type}`, [x], { axes, keepdims });
+}
+
+const reduction =
+  (type: Parameters<typeof reduce>[1]): Lowering<Reduction> =>
+  (onnx, [x], attributes) => [reduce(onnx, type, onnx.cast(x, working(x.dtype)), attributes)];
+
+const sumSquares: Lowering<Reduction> = (onnx, [x], attributes) => {
+  const value = onnx.cast(x, working(x.dtype));
+  return [reduce(onnx, 'Sum', onnx.node('Mul', [value, value]), attributes)];
+};
+
+const place =
+  (type: 'ArgMax' | 'ArgMin'): Lowering<AlongAxis> =>
+  (onnx, [x], { axis, keepdim }) => {
+    const value = onnx.cast(x, working(x.dtype));
+    const found = onnx.node(type, [value], { dtype: 'i64', axis, keepdims: Number(keepdim) });
+    return [{ ...onnx.cast(found, 'i32'), within: [0, x.shape[axis] - 1] }];
+  };
+
+const cumsum: Lowering<{ axis: number; reverse: boolean }> = (onnx, [x], { axis, reverse }) => {
+  const value = onnx.cast(x, working(x.dtype));
+  return [onnx.node('CumSum', [value, onnx.scalar(axis, 'i64')], { reverse: Number(reverse) })];
+};
+
+/**
+ * h[t] = a[t] h[t - 1] + x[t] in log2(length) steps that double their reach (Hillis and Steele, 1986): two neighbouring
+ * stretches (a, x) and (b, y) join as (a b, b x + y).
+ */
+const linearRecurrence: Lowering<{ axis: number; reverse: boolean }> = (onnx, inputs, { axis, reverse }) => {
+  const { shape } = inputs[0];
+  let [factors, sums] = inputs.map((x) => onnx.cast(x, 'f32'));
+  for (let reach = 1; reach < shape[axis]; reach *= 2) {
+    const moved = (x: OnnxValue, fill: number) => {
+      const [start, end] = reverse ? [reach, shape[axis]] : [0, shape[axis] - reach];
+      const kept = onnx.node('Slice', [x, ...[[start], [end], [axis]].map((bounds) => onnx.ints(bounds))]);
+      const filler = shape.map((extent, d) => (d === axis ? reach : extent));
+      const filled = onnx.node('Expand', [onnx.scalar(fill, 'f32'), onnx.ints(filler)]);
+      return onnx.node('Concat', reverse ? [kept, filled] : [filled, kept], { axis });
+    };
+    sums = onnx.node('Add', [sums, onnx.node('Mul', [factors, moved(sums, 0)])]);
+    factors = onnx.node('Mul', [factors, moved(factors, 1)]);
+  }
+  return [sums];
+};
+
+/** Descending or not, equal elements keep their order, which TopK does by the order of their indices. */
+const argsort: Lowering<{ axis: number; descending: boolean }> = (onnx, [x], { axis, descending }) => {
+  const length = x.shape[axis];
+  const value = onnx.cast(x, isFloat(x.dtype as 'f32') ? 'f32' : 'i64');
+  const attributes = { axis, largest: Number(descending), sorted: 1 };
+  const [, places] = onnx.nodeWith('TopK', [value, onnx.ints([length])], [value.dtype, 'i64'], attributes);
+  return [{ ...onnx.cast(places, 'i32'), within: [0, length - 1] }];
+};
+
+/** Each value is compared with the whole of its row. */
+const searchSorted: Lowering<{ right: boolean }> = (onnx, [sorted, values], { right }) => {
+  const length = sorted.shape[sorted.shape.length - 1];
+  const lined = [...sorted.shape.slice(0, -1), 1, length];
+  const row = onnx.reshape(onnx.cast(sorted, working(sorted.dtype)), sorted.shape.length === 1 ? [length] : lined);
+  const each = onnx.reshape(onnx.cast(values, working(values.dtype)), [...values.shape, 1]);
+  const before = onnx.node(right ? 'LessOrEqual' : 'Less', [row, each], { dtype: 'bool' });
+  return [reduce(onnx, 'Sum', onnx.cast(before, 'i32'), { axes: [values.shape.length], keepdim: false })];
+};
+
+/** |x - c|^2 is |c|^2 - 2 x c and a part that is the same for every code. */
+const nearestCode: Lowering<Record<never, never>> = (onnx, [x, codebook]) => {
+  const products = onnx.node('MatMul', [x, onnx.node('Transpose', [codebook], { perm: [1, 0] })]);
+  const lengths = reduce(onnx, 'Sum', onnx.node('Mul', [codebook, codebook]), { axes: [1], keepdim: false });
+  const distances = onnx.node('Sub', [lengths, onnx.node('Mul', [products, onnx.scalar(2, 'f32')])]);
+  const codes = onnx.node('ArgMin', [distances], { dtype: 'i64', axis: 1, keepdims: 0 });
+  const rows = onnx.node('Gather', [codebook, codes], { axis: 0 });
+  return [{ ...onnx.cast(codes, 'i32'), within: [0, codebook.shape[0] - 1] }, onnx.node('Sub', [x, rows])];
+};
+
+export const reductionLowerings = {
+  sum: reduction('Sum'),
+  mean: reduction('Mean'),
+  // Runtimes may saturate products of whole numbers that leave their range, where the engine wraps them.
+  prod: reduction('Prod'),
+  max: reduction('Max'),
+  min: reduction('Min'),
+  sumSquares,
+  argmax: place('ArgMax'),
+  argmin: place('ArgMin'),
+  cumsum,
+  linearRecurrence,
+  argsort,
+  searchSorted,
+  nearestCode,
+};
