@@ -11,6 +11,9 @@ struct Params {
   bins: u32,
   hop: u32,
   xOffset: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -30,7 +33,8 @@ fn load(base: u32, position: u32) -> f32 {
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let group = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
   let bin = bins[group.y];
   let clip = group.z;
   let t = group.x * FRAMES;

@@ -10,6 +10,9 @@ struct Params {
   segmentSamples: u32,
   firstPair: u32,
   xOffset: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
@@ -25,7 +28,8 @@ fn load(segment: u32, position: u32) -> f32 {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+  let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(64u, 1u, 1u);
   let n = id.x;
   if (n >= params.length) { return; }
   let position = select(n, n - params.length, n >= params.length - params.reach);

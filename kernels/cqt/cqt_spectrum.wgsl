@@ -8,6 +8,9 @@ struct Params {
   lowest: u32,
   halfRe: f32,
   halfIm: f32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> z: array<vec2<f32>>;
@@ -19,7 +22,8 @@ fn multiply(a: vec2<f32>, b: vec2<f32>) -> vec2<f32> {
 }
 
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+fn main(@builtin(global_invocation_id) global: vec3<u32>) {
+  let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(64u, 1u, 1u);
   if (id.x >= params.width) { return; }
   let length = i32(params.length);
   let f = bitcast<i32>(params.lowest) + i32(id.x);

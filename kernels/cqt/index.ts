@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, gridStart } from '../contract.ts';
 import {
   cqtBands as bandsSource,
   cqtDirect as directSource,
@@ -12,7 +12,7 @@ export const cqtDirect = defineKernel({
   name: 'cqt_direct',
   source: directSource,
   bindings: { x: 'read', taps: 'read', bins: 'read', out: 'readWrite' },
-  parameters: { samples: 'u32', frames: 'u32', bins: 'u32', hop: 'u32', xOffset: 'u32' },
+  parameters: { samples: 'u32', frames: 'u32', bins: 'u32', hop: 'u32', xOffset: 'u32', ...gridStart },
   constants: { COMPLEX: 'const COMPLEX = false;' },
 });
 
@@ -30,6 +30,7 @@ export const cqtPack = defineKernel({
     segmentSamples: 'u32',
     firstPair: 'u32',
     xOffset: 'u32',
+    ...gridStart,
   },
   constants: {},
 });
@@ -39,7 +40,7 @@ export const cqtSpectrum = defineKernel({
   name: 'cqt_spectrum',
   source: spectrumSource,
   bindings: { z: 'read', roots: 'read', out: 'readWrite' },
-  parameters: { length: 'u32', width: 'u32', lowest: 'u32', halfRe: 'f32', halfIm: 'f32' },
+  parameters: { length: 'u32', width: 'u32', lowest: 'u32', halfRe: 'f32', halfIm: 'f32', ...gridStart },
   constants: {},
 });
 

@@ -1,18 +1,24 @@
 import {
   apply,
+  complexConj,
+  complexMul,
   concat,
   conv1d,
   div,
   elu,
   exp,
+  fft,
   gelu,
   groupNorm,
+  irfft,
   layerNorm,
   matmul,
   mul,
   ones,
   pow,
+  rfft,
   sin,
+  stack,
   sum,
   type Tensor,
   tensor,
@@ -93,6 +99,27 @@ test('a gradient with respect to something else: the penalty on the gradient of 
     return slope.square().sum();
   };
   await gradcheck(smoothness, [tensor([[[0.5, -0.3, 0.2]]])]);
+});
+
+test('Fourier transforms and products of complex numbers have second derivatives', async () => {
+  for (const values of [
+    [0.3, -1, 0.5, 2, 0.1, -0.7],
+    [0.3, -1, 0.5, 2, 0.1],
+  ]) {
+    const n = values.length;
+    const energy = (x: Tensor) =>
+      irfft(complexMul(rfft(x), complexConj(fft(stack([x, x.sin()], -1), { n: 1 }))), { n })
+        .square()
+        .sum();
+    await gradcheck(
+      (x) =>
+        grad(() => energy(x), [x])[0]
+          .square()
+          .sum(),
+      [tensor(values)],
+      { step: 1e-3 },
+    );
+  }
 });
 
 test('max, reductions and views have second derivatives too', async () => {

@@ -1,8 +1,27 @@
 import { cqt as kernels } from '@dawnchorus/kernels';
-import type { Device, Tensor } from '@dawnchorus/tensor';
-import type { CqtOutput } from './cqt.ts';
+import { apply, type Device, defineOp, type Tensor, uploadTable, withDense } from '@dawnchorus/tensor';
 import { type CqtSettings, cqtFrequencies, cqtKernel, cqtLengths, cqtScale } from './cqt-kernels.ts';
-import { upload } from './upload.ts';
+import { type CqtAttributes, type CqtOutput, cqtSpec } from './cqt-shape.ts';
+
+/** x [clips, samples], taps and table of the bins -> [clips, bins, frames] or, complex, [clips, bins, frames, 2]. */
+const cqtDirect = defineOp<CqtAttributes>({
+  name: 'cqtDirect',
+  infer: ([x], attributes) => [cqtSpec(x, attributes)],
+  flops: ([x, taps], [out]) => 2 * taps.size * out.shape[2] * x.shape[0],
+  run(device, [input, taps, table], [out], { hopLength, bins, output }) {
+    withDense(device, [input], ([x]) => {
+      const [clips, samples] = x.shape;
+      const frames = out.shape[2];
+      device.recorder.dispatch({
+        kernel: kernels.cqtDirect,
+        constants: { COMPLEX: `const COMPLEX = ${output === 'complex'};` },
+        buffers: [x, taps, table, out].map((tensor) => tensor.storage.buffer),
+        parameters: { samples, frames, bins, hop: hopLength, xOffset: x.offset },
+        grid: [Math.ceil(frames / 8), bins, clips],
+      });
+    });
+  },
+});
 
 /**
  * The constant-Q transform as a sum over every filter's own support: about 1 GFLOP a second of audio at the teacher's
@@ -26,24 +45,14 @@ export function createDirectCqt(device: Device, settings: CqtSettings, output: C
       taps[2 * offset + 1] = im[i];
     }
   }
-  const tapBuffer = upload(device, taps, 'CQT filters');
-  const binBuffer = upload(device, table, 'CQT bins');
+  const tapTable = uploadTable(device, taps, 'CQT filters');
+  const binTable = uploadTable(device, table, 'CQT bins');
 
   return {
-    /** x: dense [clips, samples]; out: [clips, bins, frames] or, complex, [clips, bins, frames, 2]. */
-    run(x: Tensor, out: Tensor, frames: number): void {
-      const [clips, samples] = x.shape;
-      device.recorder.dispatch({
-        kernel: kernels.cqtDirect,
-        constants: { COMPLEX: `const COMPLEX = ${output === 'complex'};` },
-        buffers: [x, tapBuffer, binBuffer, out].map((tensor) => tensor.storage.buffer),
-        parameters: { samples, frames, bins, hop: hopLength, xOffset: x.offset },
-        grid: [Math.ceil(frames / 8), bins, clips],
-      });
-    },
+    transform: (x: Tensor): Tensor => apply(cqtDirect, [x, tapTable, binTable], { hopLength, bins, output })[0],
     dispose(): void {
-      tapBuffer.dispose();
-      binBuffer.dispose();
+      tapTable.dispose();
+      binTable.dispose();
     },
   };
 }

@@ -1,10 +1,19 @@
 import { cqt as kernels } from '@dawnchorus/kernels';
-import { type Device, Tensor } from '@dawnchorus/tensor';
-import type { CqtOutput } from './cqt.ts';
+import {
+  apply,
+  type Device,
+  defineOp,
+  fftRoots,
+  fftTables,
+  recordFft,
+  Tensor,
+  unitRoots,
+  uploadTable,
+  withDense,
+} from '@dawnchorus/tensor';
 import { cqtBands } from './cqt-bands.ts';
 import { type CqtSettings, cqtFrequencies, cqtLengths } from './cqt-kernels.ts';
-import { createFft, unitRoots } from './fft.ts';
-import { upload } from './upload.ts';
+import { type CqtAttributes, type CqtOutput, cqtFrames, cqtSpec } from './cqt-shape.ts';
 
 /** Filter spectra under this part of their peak are left out; it bounds the error to about 2e-5 of the transform. */
 const TOLERANCE = 2e-6;
@@ -20,6 +29,78 @@ interface Layout {
   readonly segmentFrames: number;
   readonly segmentsPerClip: number;
 }
+
+interface FftCqtAttributes extends CqtAttributes, Layout {
+  /** Samples that the longest filter reaches before and, at most, after a frame's centre. */
+  reach: number;
+  /** Of the bands, see `CqtBands`. */
+  lowest: number;
+  width: number;
+}
+
+/** x [clips, samples], phases, bands, table of the bins, roots of the points, roots of the length, and the tables of `fftTables`. */
+const cqt = defineOp<FftCqtAttributes>({
+  name: 'cqt',
+  infer: ([x], attributes) => [cqtSpec(x, attributes)],
+  flops: ([x], [out], { points, hopLength, segmentsPerClip }) => {
+    const length = points * hopLength;
+    const pairs = (x.shape[0] * segmentsPerClip) / 2;
+    return Math.round(5 * pairs * (length * Math.log2(length) + 2 * out.shape[1] * points * Math.log2(points)));
+  },
+  run(device, [input, phases, bands, binTable, pointRoots, roots, ...tables], [out], attributes) {
+    const { hopLength, bins, output, points, segmentFrames, segmentsPerClip, reach, lowest, width } = attributes;
+    const [clips, samples] = input.shape;
+    const frames = out.shape[2];
+    const length = points * hopLength;
+    const segments = clips * segmentsPerClip;
+    const pairs = Math.ceil(segments / 2);
+    const pairsAtOnce = Math.min(pairs, Math.max(1, Math.floor(LARGEST_BUFFER / Math.max(8 * length, 32 * width))));
+    const shared = { segments, segmentsPerClip };
+    const a = Tensor.allocate(device, 'f32', [pairsAtOnce, length, 2], 'CQT pairs', false);
+    const b = Tensor.allocate(device, 'f32', [pairsAtOnce, length, 2], 'CQT transform', false);
+    const spectra = Tensor.allocate(device, 'f32', [pairsAtOnce, 2, width, 4], 'CQT spectra', false);
+    withDense(device, [input], ([x]) => {
+      for (let firstPair = 0; firstPair < pairs; firstPair += pairsAtOnce) {
+        const rows = Math.min(pairsAtOnce, pairs - firstPair);
+        device.recorder.dispatch({
+          kernel: kernels.cqtPack,
+          buffers: [x.storage.buffer, a.storage.buffer],
+          parameters: {
+            ...shared,
+            length,
+            reach,
+            samples,
+            segmentSamples: segmentFrames * hopLength,
+            firstPair,
+            xOffset: x.offset,
+          },
+          grid: [Math.ceil(length / 64), rows, 1],
+        });
+        const z = recordFft(device, tables, a, [b, a], { length, rows });
+        device.recorder.dispatch({
+          kernel: kernels.cqtSpectrum,
+          buffers: [z, roots, spectra].map((tensor) => tensor.storage.buffer),
+          parameters: {
+            length,
+            width,
+            lowest: lowest >>> 0,
+            halfRe: Math.cos(Math.PI / length),
+            halfIm: -Math.sin(Math.PI / length),
+          },
+          grid: [Math.ceil(width / 64), rows, 1],
+        });
+        device.recorder.dispatch({
+          kernel: kernels.cqtBands,
+          constants: { POINTS: `const POINTS = ${points}u;`, COMPLEX: `const COMPLEX = ${output === 'complex'};` },
+          buffers: [spectra, bands, binTable, phases, pointRoots, out].map((tensor) => tensor.storage.buffer),
+          parameters: { ...shared, width, bins, frames, segmentFrames, firstPair },
+          grid: [bins, rows, 1],
+        });
+      }
+    });
+    for (const temporary of [a, b, spectra]) temporary.dispose();
+  },
+});
 
 /**
  * The constant-Q transform through one Fourier transform a clip: of the spectrum, every bin keeps its filter's band,
@@ -45,20 +126,18 @@ export function createFftCqt(device: Device, settings: CqtSettings, output: CqtO
     phases[2 * k] = Math.cos((Math.PI * frequency) / sampleRate);
     phases[2 * k + 1] = Math.sin((Math.PI * frequency) / sampleRate);
   });
-  const phaseBuffer = upload(device, phases, 'CQT phases');
+  const phaseTable = uploadTable(device, phases, 'CQT phases');
   const plans = new Map<number, ReturnType<typeof createPlan>>();
 
-  /** Everything that depends on the number of points alone. */
+  /** What depends on the number of points alone. */
   function createPlan(points: number) {
-    const length = points * hop;
-    const fft = createFft(device, length);
-    const { lowest, width, table, values } = cqtBands(settings, length, points, TOLERANCE);
-    const bands = upload(device, values, 'CQT bands');
-    const binTable = upload(device, table, 'CQT bins');
-    const roots = upload(device, unitRoots(points, 1), 'CQT roots');
-    const tables = [bands, binTable, roots, fft];
-    const dispose = () => tables.forEach((each) => void each.dispose());
-    return { length, fft, lowest, width, bands, binTable, roots, dispose };
+    const { lowest, width, table, values } = cqtBands(settings, points * hop, points, TOLERANCE);
+    const tables = [
+      uploadTable(device, values, 'CQT bands'),
+      uploadTable(device, table, 'CQT bins'),
+      uploadTable(device, unitRoots(points, 1), 'CQT roots'),
+    ];
+    return { lowest, width, tables };
   }
 
   function planOf(points: number): ReturnType<typeof createPlan> {
@@ -76,60 +155,16 @@ export function createFftCqt(device: Device, settings: CqtSettings, output: CqtO
   }
 
   return {
-    /** x: dense [clips, samples]; out: [clips, bins, frames] or, complex, [clips, bins, frames, 2]. */
-    run(x: Tensor, out: Tensor, frames: number): void {
-      const [clips, samples] = x.shape;
-      const { points, segmentFrames, segmentsPerClip } = layoutOf(samples, frames);
-      const { length, fft, lowest, width, bands, binTable, roots } = planOf(points);
-      const segments = clips * segmentsPerClip;
-      const pairs = Math.ceil(segments / 2);
-      const pairsAtOnce = Math.min(pairs, Math.max(1, Math.floor(LARGEST_BUFFER / Math.max(8 * length, 32 * width))));
-      const a = Tensor.allocate(device, 'f32', [pairsAtOnce, length, 2], 'CQT pairs', false);
-      const b = Tensor.allocate(device, 'f32', [pairsAtOnce, length, 2], 'CQT transform', false);
-      const spectra = Tensor.allocate(device, 'f32', [pairsAtOnce, 2, width, 4], 'CQT spectra', false);
-      const shared = { segments, segmentsPerClip };
-      for (let firstPair = 0; firstPair < pairs; firstPair += pairsAtOnce) {
-        const rows = Math.min(pairsAtOnce, pairs - firstPair);
-        device.recorder.dispatch({
-          kernel: kernels.cqtPack,
-          buffers: [x.storage.buffer, a.storage.buffer],
-          parameters: {
-            ...shared,
-            length,
-            reach,
-            samples,
-            segmentSamples: segmentFrames * hop,
-            firstPair,
-            xOffset: x.offset,
-          },
-          grid: [Math.ceil(length / 64), rows, 1],
-        });
-        const z = fft.transform(a, b, rows);
-        device.recorder.dispatch({
-          kernel: kernels.cqtSpectrum,
-          buffers: [z, fft.roots, spectra].map((tensor) => tensor.storage.buffer),
-          parameters: {
-            length,
-            width,
-            lowest: lowest >>> 0,
-            halfRe: Math.cos(Math.PI / length),
-            halfIm: -Math.sin(Math.PI / length),
-          },
-          grid: [Math.ceil(width / 64), rows, 1],
-        });
-        device.recorder.dispatch({
-          kernel: kernels.cqtBands,
-          constants: { POINTS: `const POINTS = ${points}u;`, COMPLEX: `const COMPLEX = ${output === 'complex'};` },
-          buffers: [spectra, bands, binTable, phaseBuffer, roots, out].map((tensor) => tensor.storage.buffer),
-          parameters: { ...shared, width, bins, frames, segmentFrames, firstPair },
-          grid: [bins, rows, 1],
-        });
-      }
-      for (const temporary of [a, b, spectra]) temporary.dispose();
+    transform(x: Tensor): Tensor {
+      const layout = layoutOf(x.shape[1], cqtFrames(x.shape[1], hop));
+      const length = layout.points * hop;
+      const { lowest, width, tables } = planOf(layout.points);
+      const inputs = [x, phaseTable, ...tables, fftRoots(device, length), ...fftTables(device, length)];
+      return apply(cqt, inputs, { hopLength: hop, bins, output, ...layout, reach, lowest, width })[0];
     },
     dispose(): void {
-      for (const plan of plans.values()) plan.dispose();
-      phaseBuffer.dispose();
+      for (const { tables } of plans.values()) for (const table of tables) table.dispose();
+      phaseTable.dispose();
     },
   };
 }

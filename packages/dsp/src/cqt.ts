@@ -1,4 +1,4 @@
-import { type Device, formatShape, Tensor, withDense } from '@dawnchorus/tensor';
+import type { Device, Tensor } from '@dawnchorus/tensor';
 import { createDirectCqt } from './cqt-direct.ts';
 import { createFftCqt } from './cqt-fft.ts';
 import {
@@ -8,9 +8,9 @@ import {
   cqtFrequencies,
   cqtLengths,
 } from './cqt-kernels.ts';
+import { type CqtOutput, checkClips, cqtFrames } from './cqt-shape.ts';
 
-/** `magnitude`: |C|. `complex`: a last axis of (re, im). */
-export type CqtOutput = 'magnitude' | 'complex';
+export type { CqtOutput };
 
 /** Settings of `createCqt`. */
 export interface CqtOptions {
@@ -39,7 +39,8 @@ export interface Cqt {
   frames(samples: number): number;
   /**
    * x f32 [batch, samples] -> f32 [batch, bins, frames], or [batch, bins, frames, 2] with `output: 'complex'`. Samples
-   * before and after a clip are zeros. A target, not a layer: no gradient flows through it.
+   * before and after a clip are zeros. An operation like any other: it may stand in compiled functions, which then need
+   * the transform undisposed. It is a target, not a layer: it has no gradient, and `grad` refuses an x that wants one.
    *
    * @throws RangeError when x is no [batch, samples] or empty, TypeError when it is not f32.
    */
@@ -66,31 +67,19 @@ export function createCqt(device: Device, options: CqtOptions): Cqt {
   checkCqtSettings(settings);
   const implementation =
     method === 'direct' ? createDirectCqt(device, settings, output) : createFftCqt(device, settings, output);
-  const frames = (samples: number) => Math.floor(samples / settings.hopLength) + 1;
   let disposed = false;
 
   return {
     frequencies: cqtFrequencies(settings),
     lengths: cqtLengths(settings),
-    frames,
+    frames: (samples) => cqtFrames(samples, settings.hopLength),
     transform(x) {
       if (disposed) throw new Error('cqt: transform was called after dispose; create another one');
       if (x.device !== device) {
         throw new Error('cqt: x lives on another device than the transform; create the transform on its device');
       }
-      if (x.dtype !== 'f32') {
-        throw new TypeError(`cqt: x is ${x.dtype}${formatShape(x.shape)}; expected f32; use .cast('f32')`);
-      }
-      if (x.rank !== 2 || x.size === 0) {
-        throw new RangeError(
-          `cqt: x is ${formatShape(x.shape)}; expected [batch, samples] with at least one clip of at least one sample`,
-        );
-      }
-      const count = frames(x.shape[1]);
-      const shape = [x.shape[0], settings.bins, count, ...(output === 'complex' ? [2] : [])];
-      const out = Tensor.allocate(device, 'f32', shape, 'CQT');
-      withDense(device, [x], ([dense]) => implementation.run(dense, out, count));
-      return out;
+      checkClips(x);
+      return implementation.transform(x);
     },
     dispose() {
       if (!disposed) implementation.dispose();

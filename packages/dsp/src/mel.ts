@@ -1,6 +1,16 @@
-import { add, formatShape, log, matmul, max, maximum, mul, reshape, type Tensor } from '@dawnchorus/tensor';
+import {
+  add,
+  cachedTable,
+  formatShape,
+  log,
+  matmul,
+  max,
+  maximum,
+  mul,
+  reshape,
+  type Tensor,
+} from '@dawnchorus/tensor';
 import { type StftOptions, spectrogram } from './stft.ts';
-import { cachedTable } from './upload.ts';
 
 /** Settings of a mel filter bank. */
 export interface MelOptions {

@@ -1,5 +1,6 @@
 import {
   add,
+  cachedTable,
   conv1d,
   formatShape,
   indexSelect,
@@ -10,7 +11,6 @@ import {
   square,
   type Tensor,
 } from '@dawnchorus/tensor';
-import { cachedTable } from './upload.ts';
 import { makeWindow, type Window } from './windows.ts';
 
 /** What libraries disagree on. Nothing here has a default: take one of `stftConventions`, or say it. */

@@ -1,4 +1,5 @@
-import { type Device, openDevice, type Tensor, tensor } from '@dawnchorus/tensor';
+import { grad, stopGradient } from '@dawnchorus/autograd';
+import { compile, type Device, openDevice, type Tensor, tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -235,6 +236,70 @@ test('both methods agree with the definition for any settings and any length', a
     }),
     { numRuns: 40 },
   );
+});
+
+for (const method of methods) {
+  for (const output of ['magnitude', 'complex'] as const) {
+    test(`${method}: a compiled function with a ${output} transform in it equals the eager one to the bit`, async () => {
+      const cqt = createCqt(device, { ...small, method, output });
+      const spectra = (x: Tensor) => cqt.transform(x.mul(0.5)).mul(2);
+      const compiled = compile(spectra, { verify: 'always' });
+      for (const samples of [700, 9000, 700]) {
+        using x = tensor(Float32Array.from(noise(3 * samples)), { shape: [3, samples], device });
+        using eager = spectra(x);
+        for (let call = 0; call < 2; call++) {
+          using out = compiled(x);
+          assert.equal(out.shape, eager.shape);
+          assert.equal(await out.data(), await eager.data());
+        }
+      }
+      assert.is(compiled.traces, 2);
+      assert.match(compiled.explain(), method === 'fft' ? /\bcqt\b/ : /\bcqtDirect\b/);
+      cqt.dispose();
+      using x = tensor(new Float32Array(700), { shape: [1, 700], device });
+      assert.throws(() => compiled(x), /after dispose/);
+      compiled.dispose();
+    });
+  }
+
+  test(`${method}: profiles name it, and gradients refuse it`, async () => {
+    const cqt = cqtOf({ ...small, method });
+    const x = tensor(Float32Array.from(noise(900)), { shape: [1, 900], device });
+    const name = method === 'fft' ? 'cqt' : 'cqtDirect';
+    const { rows } = await device.profile(() => cqt.transform(x).dispose());
+    assert.ok(rows.some((row) => row.operation === name));
+    assert.throws(
+      () => grad(() => cqt.transform(x).sum(), [x]),
+      new RegExp(`grad: ${name} has no gradient.*stopGradient`),
+    );
+    const [gradient] = grad(() => cqt.transform(stopGradient(x)).sum().add(x.sum()), [x]);
+    assert.ok((await gradient.data()).every((value) => value === 1));
+  });
+}
+
+test('fft: a hop with a large prime in it', async () => {
+  const options: CqtOptions = { ...small, hopLength: 134 };
+  const x = noise(3000, 11);
+  assert.ok(relativeError(await transform(options, x), reference(Float32Array.from(x), options)) < tolerances.fft);
+});
+
+test('direct: more clips than a grid is deep', async () => {
+  const clips = device.limits.maxComputeWorkgroupsPerDimension + 3;
+  const options: CqtOptions = { ...small, method: 'direct', fMin: 2000, bins: 1, binsPerOctave: 1 };
+  const cqt = createCqt(device, options);
+  const x = Float32Array.from({ length: clips }, (_, i) => i % 251);
+  using input = tensor(x, { shape: [clips, 1], device });
+  using y = cqt.transform(input);
+  const got = (await y.data()) as Float32Array;
+  assert.is(got.length, clips);
+  const [unit] = reference([1], options);
+  assert.ok(
+    relativeError(
+      got,
+      x.map((value) => value * unit),
+    ) < 1e-6,
+  );
+  cqt.dispose();
 });
 
 test('fft: long clips go in segments that join without a seam', async () => {

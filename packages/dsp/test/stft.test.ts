@@ -1,8 +1,9 @@
 import { gradcheck } from '@dawnchorus/autograd';
-import { type Device, mul, openDevice, sum, tensor } from '@dawnchorus/tensor';
+import { compile, type Device, mul, openDevice, sum, type Tensor, tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { melSpectrogram } from '../src/mel.ts';
 import { type StftOptions, spectrogram, stft, stftConventions } from '../src/stft.ts';
 import { makeWindow, type Window } from '../src/windows.ts';
 import { golden, relativeError } from './golden.ts';
@@ -141,6 +142,29 @@ for (const convention of [librosa, torchaudio]) {
     );
   });
 }
+
+test('a compiled function makes its own tables, and keeps them when others have taken their place', async () => {
+  const options = {
+    nFft: 48,
+    hopLength: 12,
+    sampleRate: 8000,
+    nMels: 9,
+    scale: 'slaney',
+    norm: null,
+    ...torchaudio,
+  } as const;
+  const mel = (x: Tensor) => melSpectrogram(x.mul(2), options).add(1);
+  const compiled = compile(mel, { verify: 'always' });
+  using x = tensor((expected.get('x') as Float32Array).slice(0, 1200), { shape: [2, 600], device });
+  using first = compiled(x);
+  const wanted = await first.data();
+  using eager = mel(x);
+  assert.ok(relativeError(wanted, await eager.data()) < 1e-6);
+  for (let nFft = 2; nFft < 40; nFft++) stft(x, { ...options, nFft }).dispose();
+  using again = compiled(x);
+  assert.equal(await again.data(), wanted);
+  compiled.dispose();
+});
 
 test('misuse is named', () => {
   const x = tensor(new Float32Array(100), { shape: [1, 100], device });

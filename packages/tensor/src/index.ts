@@ -23,10 +23,12 @@ export type { Dispatch } from './kernel/recorder.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
 export { withDense } from './ops/dense.ts';
+export { fftRoots, fftTables, recordFft, rfftTables, unitRoots } from './ops/fft.ts';
 export * from './ops/functions.ts';
 export { type DefinedOp, defineOp, type KernelOp, kernelOp, type Op, type TensorSpec } from './ops/op.ts';
 export type { RandomKey } from './ops/random.ts';
 export { type AttributesOf, type DifferentiableOpName, differentiableOps, type OpName, opTable } from './ops/table.ts';
+export { cachedTable, type TableValues, uploadTable } from './ops/tables.ts';
 export type { AdamWAttributes } from './ops/training.ts';
 export { scope } from './scope.ts';
 export {

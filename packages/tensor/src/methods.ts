@@ -1,5 +1,6 @@
 import type { DType } from './dtype.ts';
 import type { PadMode } from './functions/arranging.ts';
+import type { FftOptions } from './functions/fourier.ts';
 import type { Index } from './functions/slicing.ts';
 import type { Sorted } from './functions/sorting.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
@@ -328,7 +329,6 @@ export abstract class Operations {
     return functions.maskedSelect(this, mask);
   }
   /** As the function `variance`. */
-  /** Variance about the mean; `correction` 1 (as in PyTorch) divides by n - 1. As the function `variance`. */
   var(this: Tensor, options?: AxisOptions & { correction?: number }): Tensor {
     return functions.variance(this, options);
   }
@@ -352,9 +352,6 @@ export abstract class Operations {
   }
   expand<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
     return functions.expand(this, shape);
-  }
-  broadcastTo<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
-    return functions.broadcastTo(this, shape);
   }
   squeeze(this: Tensor, dim?: number | readonly number[]): Tensor {
     return functions.squeeze(this, dim);
@@ -438,7 +435,6 @@ export abstract class Operations {
   inner(this: Tensor, other: Tensor): Tensor {
     return functions.inner(this, other);
   }
-  /** The sum of a diagonal of two axes, by default the main one of the first two. As the function `matrixTrace`. */
   trace(this: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor {
     return functions.matrixTrace(this, options);
   }
@@ -448,19 +444,35 @@ export abstract class Operations {
   logSoftmax<T extends Tensor>(this: T, options?: { dim?: number }): Tensor<ShapeOf<T>> {
     return functions.logSoftmax(this, options);
   }
+  fft<T extends Tensor>(this: T, options?: FftOptions & { n?: undefined }): Tensor<ShapeOf<T>>;
+  fft(this: Tensor, options?: FftOptions): Tensor;
+  fft(this: Tensor, options?: FftOptions): Tensor {
+    return functions.fft(this, options);
+  }
+  ifft<T extends Tensor>(this: T, options?: FftOptions & { n?: undefined }): Tensor<ShapeOf<T>>;
+  ifft(this: Tensor, options?: FftOptions): Tensor;
+  ifft(this: Tensor, options?: FftOptions): Tensor {
+    return functions.ifft(this, options);
+  }
+  rfft(this: Tensor, options?: FftOptions): Tensor {
+    return functions.rfft(this, options);
+  }
+  irfft(this: Tensor, options?: FftOptions): Tensor {
+    return functions.irfft(this, options);
+  }
+  complexMul<T extends Tensor, O extends Tensor>(this: T, other: BroadcastableTo<T, O>): Tensor<BroadcastShape<T, O>> {
+    return functions.complexMul<T, O>(this, other);
+  }
+  complexConj<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.complexConj(this);
+  }
+  complexAbs<T extends Tensor>(this: T): Tensor<ReducedShape<T, { dim: -1 }>> {
+    return functions.complexAbs(this);
+  }
   cast<T extends Tensor>(this: T, dtype: DType): Tensor<ShapeOf<T>> {
     return functions.cast(this, dtype);
   }
   indexSelect(this: Tensor, axis: number, index: Tensor): Tensor {
     return functions.indexSelect(this, axis, index);
-  }
-  indexAdd(this: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
-    return functions.indexAdd(this, axis, index, source);
-  }
-  scatterAdd(this: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
-    return functions.scatterAdd(this, axis, index, source);
-  }
-  bincount(this: Tensor, options: { count: number; weights?: Tensor }): Tensor {
-    return functions.bincount(this, options);
   }
 }

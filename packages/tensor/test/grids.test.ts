@@ -2,7 +2,23 @@
 import { elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { apply, arange, compile, conv1d, matmul, ones, scope, sum, type Tensor, tensor, zeros } from '../src/index.ts';
+import {
+  apply,
+  arange,
+  compile,
+  complexMul,
+  conv1d,
+  fft,
+  irfft,
+  matmul,
+  ones,
+  rfft,
+  scope,
+  sum,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../src/index.ts';
 import { linearGrid, splitGrid } from '../src/kernel/grid.ts';
 import type { Dispatch } from '../src/kernel/recorder.ts';
 import { device } from './device.ts';
@@ -144,6 +160,27 @@ test('everything that is a row of workgroups reaches past 65535 of them', async 
   const index = arange(0, rows);
   await assertElements(x.indexSelect(0, index), (i) => i % 251);
   for (const t of [x, tall, index]) t.dispose();
+});
+
+test('Fourier transforms of more values than a row of workgroups has threads', async () => {
+  const values = 64 * limit + 128;
+  const x = tensor(ramp(values));
+  // Sums and differences of neighbours, exact in f32.
+  await assertElements(
+    scope(() => rfft(x.reshape([-1, 2]))),
+    (i) =>
+      (i % 2 ? 0 : (2 * Math.floor(i / 4)) % 251) +
+      (i % 2 ? 0 : (i % 4 ? -1 : 1) * ((2 * Math.floor(i / 4) + 1) % 251)),
+  );
+  await assertElements(
+    scope(() => irfft(rfft(x.reshape([-1, 2])))),
+    (i) => i % 251,
+  );
+  const pairs = x.reshape([-1, 1, 2]);
+  await assertElements(fft(pairs), (i) => i % 251);
+  await assertElements(complexMul(pairs, tensor([2, 0])), (i) => (i % 251) * 2);
+  x.dispose();
+  pairs.dispose();
 });
 
 test.after(() => device.pool.trim());

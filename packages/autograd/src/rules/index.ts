@@ -1,5 +1,6 @@
 import type { AttributesOf, DifferentiableOpName } from '@dawnchorus/tensor';
 import { elementwiseRules } from './elementwise.ts';
+import { fourierRules } from './fourier.ts';
 import { imageRules } from './images.ts';
 import { indexingRules } from './indexing.ts';
 import { layerRules } from './layers.ts';
@@ -15,6 +16,7 @@ export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>
   ...layerRules,
   ...indexingRules,
   ...imageRules,
+  ...fourierRules,
 };
 
 registerRules(rules);

@@ -1,5 +1,6 @@
 import { type AttributesOf, apply, concat, type DifferentiableOpName } from '@dawnchorus/tensor';
 import { arrayOf, between, drawn, integer, pick, type Random } from '../../../tensor/test/arbitraries.ts';
+import { fourierDraws } from '../../../tensor/test/cases/fourier.ts';
 import { pooling } from '../../../tensor/test/cases/images.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
@@ -90,6 +91,9 @@ function normBackward<N extends 'layerNormBackward' | 'groupNormBackward'>(
     },
   };
 }
+
+/** Short enough for sums that take the square of the length. */
+const fourier = fourierDraws([1, 2, 3, 8, 16, 20, 67]);
 
 /** One case for every operation with a gradient: a missing one does not compile. */
 export const ruleCases: RuleCases<DifferentiableOpName> = {
@@ -185,6 +189,10 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   },
   // Not expanded: repeated indices lie outside of their windows.
   maxPool2dBackward: { ...asTested('maxPool2dBackward'), presentations: ['dense', 'transposed', 'sliced', 'strided'] },
+  fft: { ...asTested('fft'), draws: fourier.fft },
+  rfft: { ...asTested('rfft'), draws: fourier.rfft },
+  irfft: { ...asTested('irfft'), draws: fourier.irfft },
+  complexMul: asTested('complexMul'),
   dropout: asTested('dropout'),
   indexSelect: asTested('indexSelect'),
   indexAdd: asTested('indexAdd'),

@@ -4,6 +4,8 @@ import { golden as layers } from './layers.ts';
 import layersFile from './layers.json' with { type: 'json' };
 import { golden as operations } from './operations.ts';
 import operationsFile from './operations.json' with { type: 'json' };
+import { golden as spectra } from './spectra.ts';
+import spectraFile from './spectra.json' with { type: 'json' };
 
 export type Golden = (...inputs: Tensor[]) => Tensor | Tensor[];
 
@@ -34,4 +36,5 @@ const family = (golden: Record<string, Golden>, file: { cases: object; data: str
 export const families: Record<string, Family> = {
   layers: family(layers, layersFile),
   operations: family(operations, operationsFile),
+  spectra: family(spectra, spectraFile),
 };

@@ -104,6 +104,7 @@ function compareNodes(before: GraphNode | undefined, now: GraphNode, at: number)
     }
     if (input.numbers && other.numbers) {
       const { numbers } = other;
+      if (numbers === input.numbers) return;
       const at = Array.from(input.numbers).findIndex((value, k) => !Object.is(value, numbers[k]));
       if (at >= 0) {
         stale(

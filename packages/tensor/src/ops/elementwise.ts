@@ -151,13 +151,19 @@ function compile(name: string, [rule, expression, variants]: Entry, inputs: read
   return `${variables(working, inputs)} return Result(${variants?.[working] ?? expression});`;
 }
 
-/** Runs `compute` over the broadcast inputs into a contiguous output. */
-export function runMap(device: Device, inputs: readonly Tensor[], out: Tensor, body: string): void {
+/** Runs `compute` over the broadcast inputs into a contiguous output. `typeOf` names the elements in memory. */
+export function runMap(
+  device: Device,
+  inputs: readonly Tensor[],
+  out: Tensor,
+  body: string,
+  typeOf = ({ dtype }: Tensor): string => wgslType[dtype],
+): void {
   const flat = inputs.every((input) => sameShape(input.shape, out.shape) && isContiguous(input.shape, input.strides));
   const strides = inputs.map((input) => broadcastStrides(input.shape, input.strides, out.shape));
   const merged = flat ? { shape: [], strides: [[], [], []] } : collapse(out.shape, ...strides);
   const [a, b = a, c = a] = inputs;
-  const type = (i: number) => wgslType[(inputs[i] ?? a).dtype];
+  const type = (i: number) => typeOf(inputs[i] ?? a);
   device.recorder.dispatch({
     kernel: elementwise.map,
     library: elementwise.elementwiseFunctions,
@@ -165,7 +171,7 @@ export function runMap(device: Device, inputs: readonly Tensor[], out: Tensor, b
       A: `alias A = ${type(0)};`,
       B: `alias B = ${type(1)};`,
       C: `alias C = ${type(2)};`,
-      Result: `alias Result = ${wgslType[out.dtype]};`,
+      Result: `alias Result = ${typeOf(out)};`,
       INPUTS: `const INPUTS = ${inputs.length}u;`,
       CONTIGUOUS: `const CONTIGUOUS = ${flat};`,
       compute: `fn compute(a: A, b: B, c: C) -> Result { ${body} }`,

@@ -12,6 +12,7 @@ export * from '../functions/arranging.ts';
 export * from '../functions/creation.ts';
 export * from '../functions/einsum.ts';
 export * from '../functions/elementwise.ts';
+export * from '../functions/fourier.ts';
 export * from '../functions/indexing.ts';
 export * from '../functions/products.ts';
 export * from '../functions/reductions.ts';

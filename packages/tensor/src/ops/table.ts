@@ -1,6 +1,8 @@
+import { complexMul } from './complex.ts';
 import { differentiableConvolutions } from './conv.ts';
 import { differentiableConvolutions2d } from './conv2d.ts';
 import { differentiableElementwise, otherElementwise } from './elementwise.ts';
+import { differentiableFourier } from './fft.ts';
 import { arange, full } from './fill.ts';
 import { differentiableGathers } from './gather.ts';
 import { matmul } from './matmul.ts';
@@ -27,6 +29,8 @@ export const differentiableOps = {
   ...differentiablePools,
   ...differentiableGathers,
   ...differentiableRandom,
+  ...differentiableFourier,
+  complexMul,
   matmul,
   reshape,
   permute,

@@ -1,6 +1,7 @@
 import type { OpName } from '../../src/index.ts';
 import type { OpCases } from './case.ts';
 import { elementwiseCases } from './elementwise.ts';
+import { fourierCases } from './fourier.ts';
 import { gatherCases } from './gather.ts';
 import { imageCases } from './images.ts';
 import { normCases } from './norm.ts';
@@ -17,6 +18,7 @@ export const opCases: OpCases<OpName> = {
   ...normCases,
   ...productCases,
   ...imageCases,
+  ...fourierCases,
   ...gatherCases,
   ...otherCases,
 };

@@ -1,6 +1,7 @@
 import type { AttributesOf, OpName } from '@dawnchorus/tensor';
 import type { Lowering } from '../builder.ts';
 import { elementwiseLowerings } from './elementwise.ts';
+import { fourierLowerings } from './fourier.ts';
 import { indexingLowerings } from './indexing.ts';
 import { layerLowerings } from './layers.ts';
 import { reductionLowerings } from './reductions.ts';
@@ -24,6 +25,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   ...reductionLowerings,
   ...layerLowerings,
   ...indexingLowerings,
+  ...fourierLowerings,
   geluBackward: gradient,
   eluBackward: gradient,
   softmaxBackward: gradient,
@@ -38,5 +40,4 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   dropout: draw,
   adamw: inPlace,
   increment: inPlace,
-  lerp: inPlace,
 };
