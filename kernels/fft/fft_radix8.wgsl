@@ -1,5 +1,5 @@
 // One pass of radix 8 of the Fourier transform of rows of `length` complex numbers: combines transforms of `span` points,
-// which lie interleaved in source from `offset` on, to transforms of 8 span points, times `scale`. After all passes, spans
+// which lie interleaved in source behind `offset`, to transforms of 8 span points, times `scale`. After all passes, spans
 // from 1 up, the row is in natural order. roots[i] = exp(-j 2 pi i / length). A thread makes one butterfly of `count`.
 // In front: INVERSE (exponents with a plus).
 // Source: Govindaraju et al., "High performance discrete Fourier transforms on graphics processors" (2008), Stockham.
