@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { placeIntervals } from '../src/graph/plan.ts';
 import * as t from '../src/index.ts';
 import { arrayOf, randomFrom, upload } from './arbitraries.ts';
-import { device } from './device.ts';
+import { device, hasHalf } from './device.ts';
 
 const random = randomFrom(7);
 const floats = (...shape: number[]) => upload(arrayOf(shape, random));
@@ -125,6 +125,18 @@ test('a broadcast operand is read through its own strides in a joined kernel', a
     x.mul(row).add(column).sub(turned.transpose()).mul(row);
   const given = [floats(3, 5, 7), floats(7), floats(5, 1), floats(3, 7, 5)] as const;
   await same(t.compile(fn)(...given), fn(...given));
+});
+
+test('numbers that WGSL has no literal for are written into kernels all the same', async () => {
+  const x = t.tensor([1, -2, 3]);
+  for (const value of [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN, 1e39, -0]) {
+    for (const dtype of hasHalf ? (['f32', 'f16'] as const) : (['f32'] as const)) {
+      const fn = (given: t.Tensor) => t.where(given.gt(0), t.full([3], value, { dtype }), given.cast(dtype).mul(value));
+      const compiled = t.compile(fn);
+      assert.equal(await compiled(x).toArray(), await fn(x).toArray(), `${value} in ${dtype}`);
+      compiled.dispose();
+    }
+  }
 });
 
 test('a call allocates nothing new and the same call gives the same bits', async () => {

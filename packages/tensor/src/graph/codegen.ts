@@ -6,15 +6,21 @@ import { collapse, type Shape, sizeOf } from '../shape.ts';
 import { viewName } from './fuse.ts';
 import { isWhole, type Step, type View } from './optimize.ts';
 
-/** WGSL for a number, or undefined where no literal can say it. */
-export function literalText(value: number, dtype: DType): string | undefined {
+/** The library of elementwise functions makes what no literal can say. */
+function floatText(value: number): string {
+  if (Number.isNaN(value)) return 'someNan(0.0)';
+  if (!Number.isFinite(value)) return `${value < 0 ? '-' : ''}infinity(0.0)`;
+  return Object.is(value, -0) ? 'bitcast<f32>(0x80000000u)' : `f32(${value})`;
+}
+
+/** WGSL for a number. */
+function literalText(value: number, dtype: DType): string {
   if (dtype === 'i32') return `bitcast<i32>(${value >>> 0}u)`;
   if (dtype === 'u32') return `${value >>> 0}u`;
   if (dtype === 'bool') return value ? '1u' : '0u';
   // Rounded here, to nearest: compilers of WGSL may cut instead.
   const rounded = dtype === 'f16' ? float16Value(float16Bits(value)) : Math.fround(value);
-  if (!Number.isFinite(rounded)) return undefined;
-  const text = Object.is(rounded, -0) ? 'bitcast<f32>(0x80000000u)' : `f32(${rounded})`;
+  const text = floatText(rounded);
   return dtype === 'f16' ? `f16(${text})` : text;
 }
 
@@ -78,7 +84,7 @@ export function bodyOf(steps: readonly Step[], given: ReadonlyMap<Storage, strin
     let name = functions.get(signature);
     if (!name) functions.set(signature, (name = `operation${functions.size}`));
     const operands = step.inputs.map((view) => {
-      if (view.literal !== undefined) return literalText(view.literal, view.dtype) as string;
+      if (view.literal !== undefined) return literalText(view.literal, view.dtype);
       const value = values.get(view.storage);
       if (value !== undefined) return value;
       const key = viewName(view);

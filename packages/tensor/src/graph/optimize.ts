@@ -104,10 +104,7 @@ export function optimize(graph: Graph): Program {
         continue;
       }
       seen.set(key, node.outputs.map(viewOf));
-      if (node.name === 'full') {
-        const value = node.attributes.value as number;
-        if (Number.isFinite(value)) literals.set(node.outputs[0].storage, value);
-      }
+      if (node.name === 'full') literals.set(node.outputs[0].storage, node.attributes.value as number);
     }
     for (const i of op.mutates ?? []) versions.set(inputs[i].storage, (versions.get(inputs[i].storage) ?? 0) + 1);
     steps.push({ node, op, inputs, outputs: node.outputs.map(viewOf) });
