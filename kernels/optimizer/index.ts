@@ -1,5 +1,5 @@
 import { defineKernel } from '../contract.ts';
-import { adamw as adamwSource, increment as incrementSource } from '../generated/wgsl.ts';
+import { adamw as adamwSource, increment as incrementSource, lerp as lerpSource } from '../generated/wgsl.ts';
 
 /** A counter on the GPU. */
 export const increment = defineKernel({
@@ -7,6 +7,15 @@ export const increment = defineKernel({
   source: incrementSource,
   bindings: { value: 'readWrite' },
   parameters: { offset: 'u32' },
+  constants: { Element: 'alias Element = f32;' },
+});
+
+/** Running averages, in place. */
+export const lerp = defineKernel({
+  name: 'lerp',
+  source: lerpSource,
+  bindings: { value: 'read', weight: 'read', average: 'readWrite' },
+  parameters: { size: 'u32', averageOffset: 'u32', valueOffset: 'u32', weightOffset: 'u32' },
   constants: {},
 });
 

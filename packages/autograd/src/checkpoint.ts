@@ -8,7 +8,7 @@ import {
   type Tensor,
 } from '@dawnchorus/tensor';
 import { recordKeys, replayKeys } from './nn/key-replay.ts';
-import { addEntry, aliasOf, type Entry, hearingTapes, isAside, type Tape, withoutTapes } from './tape.ts';
+import { addEntry, aliasOf, aside, type Entry, hearingTapes, isAside, type Tape, withoutTapes } from './tape.ts';
 import { listOf, type Outputs } from './vjp.ts';
 
 /** An operation of the first run, to be met again in the second. */
@@ -63,8 +63,13 @@ const describe = ({ name, operands, attributes }: Step) => `${name}(${operands})
 
 let running = 0;
 
-/** Whether a checkpointed function runs for the second time: what it does to the world has been done. */
-export const isRecomputing = (): boolean => running > 0;
+/**
+ * Runs what a function does to the world beside its result (running statistics, say): once, and not again when the function
+ * is run again for its gradient. What it makes is disposed.
+ */
+export function sideEffect(body: () => void): void {
+  if (running === 0 && !isAside()) aside(() => scope(body));
+}
 
 /** Runs the function again and compares every step with the first run. */
 function secondRun<T>({ steps, keys }: FirstRun, body: () => T): T {

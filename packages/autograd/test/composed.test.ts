@@ -175,6 +175,13 @@ test('gradients of sorted values, of the largest, of the middle and of quantiles
   );
 });
 
+test('elements at the places of a mask get their gradients', async () => {
+  const x = range(2, 3);
+  const places = await t.nonzero(x.gt(2).logicalAnd(x.ne(5)));
+  const [i, j] = [places.select(1, 0), places.select(1, 1)];
+  assert.equal(await gradients(() => x.slice(i, j), x), [[0, 0, 1, 2, 0, 3]]);
+});
+
 test('the 2-norm is flat at zero', async () => {
   const x = t.tensor([
     [0, 0],

@@ -20,6 +20,7 @@ import { Heads } from '../src/model/heads.ts';
 import { objective } from '../src/model/objective.ts';
 import { loadPretrained } from '../src/model/pretrained.ts';
 import { Student } from '../src/model/student.ts';
+import { loadTensors, saveTensors } from '../src/training/state.ts';
 import { goldenArrays, goldenPath, messageOf, openTestDevice, relativeError, temporaryFolder } from './support.ts';
 
 const device = await openTestDevice();
@@ -177,6 +178,37 @@ loading('lists what is missing or has another shape, and changes nothing', async
   const all = await messageOf(() => loadParameters(parameters, new Map(), options));
   assert.match(all, /and \d+ more/);
   assert.equal(await read(), before);
+});
+
+loading('buffers are saved with the parameters, and read from PyTorch’s whole numbers too', async () => {
+  const make = () => new nn.BatchNorm1d(3, { momentum: null });
+  const [trained, empty, other] = [make(), make(), make()];
+  for (const step of [1, 2])
+    trained.forward(
+      tensor([
+        [step, 2, 3],
+        [4, 5, -step],
+      ]),
+      { training: true },
+    );
+  const path = join(folder, 'norm.safetensors');
+  await saveTensors(path, trained.stateDict());
+  const file = await readSafetensors(path);
+  assert.equal([...file.keys()].sort(), ['bias', 'num_batches_tracked', 'running_mean', 'running_var', 'weight']);
+  await loadTensors(path, empty.stateDict());
+  const count = { dtype: 'I64' as const, shape: [], data: BigInt64Array.of(2n) };
+  loadParameters(other.stateDict(), new Map([...file, ['num_batches_tracked', count]]), { path });
+  for (const [name, tensor] of trained.stateDict()) {
+    for (const copy of [empty, other])
+      assert.equal(await copy.stateDict().get(name)?.data(), await tensor.data(), name);
+  }
+  assert.is(await other.numBatchesTracked?.item(), 2);
+  const wrong = new Map([
+    ...file,
+    ['num_batches_tracked', { dtype: 'F32' as const, shape: [], data: Float32Array.of(1) }],
+  ]);
+  const message = await messageOf(() => loadParameters(other.stateDict(), wrong as typeof file, { path }));
+  assert.match(message, 'num_batches_tracked: dtype F32 in the file, expected I32 or I64');
 });
 
 loading('a folder without a model says what one holds', async () => {

@@ -329,6 +329,7 @@ export abstract class Operations {
     return functions.maskedSelect(this, mask);
   }
   /** As the function `variance`. */
+  /** Variance about the mean; `correction` 1 (as in PyTorch) divides by n - 1. As the function `variance`. */
   var(this: Tensor, options?: AxisOptions & { correction?: number }): Tensor {
     return functions.variance(this, options);
   }
@@ -352,6 +353,9 @@ export abstract class Operations {
   }
   expand<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
     return functions.expand(this, shape);
+  }
+  broadcastTo<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
+    return functions.broadcastTo(this, shape);
   }
   squeeze(this: Tensor, dim?: number | readonly number[]): Tensor {
     return functions.squeeze(this, dim);
@@ -435,6 +439,7 @@ export abstract class Operations {
   inner(this: Tensor, other: Tensor): Tensor {
     return functions.inner(this, other);
   }
+  /** The sum of a diagonal of two axes, by default the main one of the first two. As the function `matrixTrace`. */
   trace(this: Tensor, options?: { offset?: number; dim1?: number; dim2?: number }): Tensor {
     return functions.matrixTrace(this, options);
   }
@@ -474,5 +479,14 @@ export abstract class Operations {
   }
   indexSelect(this: Tensor, axis: number, index: Tensor): Tensor {
     return functions.indexSelect(this, axis, index);
+  }
+  indexAdd(this: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+    return functions.indexAdd(this, axis, index, source);
+  }
+  scatterAdd(this: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
+    return functions.scatterAdd(this, axis, index, source);
+  }
+  bincount(this: Tensor, options: { count: number; weights?: Tensor }): Tensor {
+    return functions.bincount(this, options);
   }
 }

@@ -106,7 +106,7 @@ test('indexAdd and scatterAdd add to what is there', async () => {
     [10, 20],
     [30, 40],
   ]);
-  assert.equal(await list(t.indexAdd(x, 0, t.tensor(Int32Array.of(2, 2)), source)), [
+  assert.equal(await list(x.indexAdd(0, t.tensor(Int32Array.of(2, 2)), source)), [
     [1, 1],
     [2, 2],
     [43, 63],
@@ -118,7 +118,7 @@ test('indexAdd and scatterAdd add to what is there', async () => {
     ],
     { dtype: 'i32' },
   );
-  assert.equal(await list(t.scatterAdd(x, 0, index, source)), [
+  assert.equal(await list(x.scatterAdd(0, index, source)), [
     [11, 1],
     [32, 62],
     [3, 3],

@@ -23,8 +23,16 @@ test('what is selected outlives the scope that it was asked for in, and nothing 
       return { promise: t.maskedSelect(x.add(1), mask) };
     }).promise;
     const chosen = await promise;
+    // A scope that is open when it arrives does not take it: nobody waits inside a scope.
+    t.scope(() => void chosen.mul(2));
     assert.equal(await list(chosen), [2, 4]);
     chosen.dispose();
+    const places = await t.scope(() => ({ promise: t.nonzero(x.relu()) })).promise;
+    assert.equal(await list(places), [[0], [2]]);
+    places.dispose();
+    const none = await t.scope(() => ({ promise: t.nonzero(x.sliceAxis(0, 3)) })).promise;
+    assert.equal(none.shape, [0, 1]);
+    none.dispose();
   };
   // The engine keeps the numbers that it met.
   await select();
@@ -189,8 +197,29 @@ test('segmentSum gives the same bits every time, and leaves out what has no segm
   assert.equal([...(await t.segmentSum(x, ids, { count: 10 }).data())], [...first]);
   const small = t.tensor(Int32Array.of(1, 0, 1, 5, -1));
   assert.equal(await list(t.segmentSum(t.arange(5), small, { count: 3 })), [1, 2, 0]);
-  assert.equal(await list(t.bincount(small, { count: 3 })), [1, 2, 0]);
+  assert.equal(await list(small.bincount({ count: 3 })), [1, 2, 0]);
   assert.equal(await list(t.bincount(small, { count: 2, weights: t.tensor([0.5, 1, 2, 4, 8]) })), [1, 2.5]);
+});
+
+const messageOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'nothing was wrong',
+    (error: Error) => error.message,
+  );
+
+test('selections say what is wrong, also that a compiled function cannot wait for them', async () => {
+  const x = t.tensor([1, 0]);
+  let asked: Promise<unknown> = Promise.resolve();
+  const compiled = t.compile((y: t.Tensor) => {
+    asked = t.nonzero(y);
+    return y.mul(2);
+  });
+  const out = compiled(x);
+  assert.match(await messageOf(asked), /made while a function was traced/);
+  assert.equal(await list(out), [2, 0]);
+  assert.match(await messageOf(t.maskedSelect(x, x)), /mask is f32\[2\]; expected bool/);
+  const mask = t.tensor([1, 0, 1], { dtype: 'bool' });
+  assert.match(await messageOf(t.maskedSelect(x, mask)), /maskedSelect: shapes \[2\] and \[3\]/);
 });
 
 test('nonzero and maskedSelect wait for what they count', async () => {

@@ -1,4 +1,4 @@
-import { normal, ones, type Shape, type Tensor, uniform, zeros } from '@dawnchorus/tensor';
+import { type DType, normal, ones, type Shape, type Tensor, uniform, zeros } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 import type { KeySequence } from './keys.ts';
 
@@ -11,7 +11,7 @@ export const initUniform = (shape: Shape, low: number, high: number, keys: KeySe
   keep(() => uniform(shape, { low, high, ...keys.next() }));
 
 /** A parameter of zeros. */
-export const initZeros = (shape: Shape) => keep(() => zeros(shape));
+export const initZeros = (shape: Shape, dtype: DType = 'f32') => keep(() => zeros(shape, { dtype }));
 
 /** A parameter of ones. */
 export const initOnes = (shape: Shape) => keep(() => ones(shape));

@@ -51,4 +51,40 @@ case('cosineSimilarity', F.cosine_similarity, normal(3, 6, 2), normal(3, 6, 2))
 case('cosineSimilarity of the last axis with eps', lambda a, b: F.cosine_similarity(a, b, dim=-1, eps=2.5), normal(3, 6), normal(3, 6), grad=False)
 case('cosineSimilarity of all pairs', lambda a, b: F.cosine_similarity(a, b, dim=-1), normal(3, 1, 6), normal(4, 6))
 
+# Batch normalisation: outputs are the result and the running statistics after it.
+
+
+def batch_norm(momentum=0.1, eps=1e-5, training=True):
+    def run(x, m, v, *affine):
+        m, v = m.clone(), v.clone()
+        return F.batch_norm(x, m, v, *affine, training=training, momentum=momentum, eps=eps), m, v
+    return run
+
+
+running = [normal(4), uniform(4, low=0.3, high=3)]
+affine = [normal(4), normal(4)]
+for training in [True, False]:
+    mode = 'training' if training else 'evaluation'
+    case(f'batchNorm in {mode}', batch_norm(training=training), normal(6, 4), *running, *affine, wrt=[0, 3, 4])
+    case(f'batchNorm in {mode} over time', batch_norm(0.3, 1e-2, training), normal(3, 4, 7, std=0.2), *running, *affine, wrt=[0, 3, 4])
+    case(f'batchNorm in {mode} over images without affine', batch_norm(training=training), normal(2, 4, 3, 5), *running, wrt=[0])
+    case(f'batchNorm in {mode} far from zero', batch_norm(training=training), normal(5, 4, 9, mean=100), *running, *affine, wrt=[0, 3, 4])
+
+
+def cumulative(*batches):
+    layer = torch.nn.BatchNorm1d(4, momentum=None).double()
+    for x in batches:
+        layer(x)
+    return layer.running_mean, layer.running_var, layer.num_batches_tracked
+
+
+case('BatchNorm1d averages all batches', cumulative, normal(5, 4, mean=1), normal(3, 4), normal(4, 4, 2), grad=False)
+
+# Tables, convolutions.
+case('embedding', F.embedding, integers(3, 4, high=6), normal(6, 5))
+case('embedding with padding', lambda i, w: F.embedding(i, w, padding_idx=-2), integers(3, 4, high=6), normal(6, 5))
+case('Conv2d', F.conv2d, normal(2, 3, 7, 6), normal(4, 3, 3, 2), normal(4))
+case('Conv2d with everything', lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), normal(2, 4, 9, 8), normal(6, 2, 3, 2), normal(6))
+case('ConvTranspose1d', lambda x, w, b: F.conv_transpose1d(x, w, b, stride=3, padding=2, output_padding=1, dilation=2, groups=2), normal(2, 4, 5), normal(4, 3, 3), normal(6))
+
 write(__file__)

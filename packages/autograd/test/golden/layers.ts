@@ -45,3 +45,37 @@ golden['smoothL1Loss with beta zero'] = (a, b) => smoothL1Loss(a, b, { beta: 0 }
 golden.cosineSimilarity = (a, b) => nn.cosineSimilarity(a, b);
 golden['cosineSimilarity of the last axis with eps'] = (a, b) => nn.cosineSimilarity(a, b, { dim: -1, eps: 2.5 });
 golden['cosineSimilarity of all pairs'] = (a, b) => nn.cosineSimilarity(a, b, { dim: -1 });
+
+// Batch normalisation: outputs are the result and the running statistics after it.
+const batchNorm =
+  (options: nn.BatchNormOptions): Golden =>
+  (x, runningMean, runningVar, weight, bias) => {
+    const y = nn.batchNorm(x, { runningMean, runningVar, weight, bias, ...options });
+    return [y, runningMean.mul(1), runningVar.mul(1)];
+  };
+for (const training of [true, false]) {
+  const mode = training ? 'training' : 'evaluation';
+  golden[`batchNorm in ${mode}`] = batchNorm({ training });
+  golden[`batchNorm in ${mode} over time`] = batchNorm({ training, momentum: 0.3, eps: 1e-2 });
+  golden[`batchNorm in ${mode} over images without affine`] = batchNorm({ training });
+  golden[`batchNorm in ${mode} far from zero`] = batchNorm({ training });
+}
+golden['BatchNorm1d averages all batches'] = (...batches) => {
+  const layer = new nn.BatchNorm1d(4, { momentum: null });
+  for (const x of batches) layer.forward(x, { training: true });
+  return [...layer.namedBuffers().values()].map((buffer) => buffer.reshape(buffer.shape));
+};
+
+// Tables, convolutions.
+golden.embedding = (index, weight) => nn.embedding(index, weight);
+golden['embedding with padding'] = (index, weight) => nn.embedding(index, weight, { paddingIdx: -2 });
+const keys = nn.keySequence(0);
+golden.Conv2d = (x, weight, bias) => Object.assign(new nn.Conv2d(3, 4, [3, 2], keys), { weight, bias }).forward(x);
+golden['Conv2d with everything'] = (x, weight, bias) => {
+  const layer = new nn.Conv2d(4, 6, [3, 2], keys, { stride: [2, 1], padding: [1, 2], dilation: [1, 2], groups: 2 });
+  return Object.assign(layer, { weight, bias }).forward(x);
+};
+golden.ConvTranspose1d = (x, weight, bias) => {
+  const options = { stride: 3, padding: 2, outputPadding: 1, dilation: 2, groups: 2 };
+  return Object.assign(new nn.ConvTranspose1d(4, 6, 3, keys, options), { weight, bias }).forward(x);
+};

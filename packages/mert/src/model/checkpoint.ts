@@ -22,8 +22,15 @@ export interface LoadOptions {
   prefix?: string;
 }
 
+/** The elements of a file as a parameter or a buffer holds them; PyTorch counts batches in I64. */
+function elementsFor({ dtype }: Tensor, { data }: SafetensorsTensor): Float32Array | Int32Array | undefined {
+  if (dtype === 'f32') return data instanceof Float32Array ? data : undefined;
+  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+  return data instanceof Int32Array ? data : undefined;
+}
+
 /**
- * Copies weights from a checkpoint into parameters.
+ * Copies weights from a checkpoint into parameters and buffers.
  *
  * @throws Error that lists every parameter that is missing or has another shape, before anything is changed.
  */
@@ -33,7 +40,7 @@ export function loadParameters(
   { path, optional = [], prefix = '' }: LoadOptions,
 ): void {
   const problems: string[] = [];
-  const found: [Tensor, Float32Array][] = [];
+  const found: [Tensor, Float32Array | Int32Array][] = [];
   for (const [name, parameter] of namedForHuggingFace(parameters)) {
     const weight = weights.get(prefix + name) ?? weights.get(prefix + (aliases[name] ?? name));
     if (!weight) {
@@ -42,10 +49,11 @@ export function loadParameters(
       problems.push(
         `${name}: shape [${weight.shape.join(', ')}] in the file, [${parameter.shape.join(', ')}] in the model`,
       );
-    } else if (!(weight.data instanceof Float32Array)) {
-      problems.push(`${name}: dtype ${weight.dtype} in the file, expected F32, F16 or BF16`);
     } else {
-      found.push([parameter, weight.data]);
+      const data = elementsFor(parameter, weight);
+      const expected = parameter.dtype === 'i32' ? 'I32 or I64' : 'F32, F16 or BF16';
+      if (data) found.push([parameter, data]);
+      else problems.push(`${name}: dtype ${weight.dtype} in the file, expected ${expected}`);
     }
   }
   if (problems.length > 0) {
@@ -56,6 +64,10 @@ export function loadParameters(
     );
   }
   for (const [parameter, data] of found) {
-    parameter.device.write(parameter.storage, parameter.offset * 4, data as Float32Array<ArrayBuffer>);
+    parameter.device.write(
+      parameter.storage,
+      parameter.offset * 4,
+      data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>,
+    );
   }
 }

@@ -49,9 +49,9 @@ export async function loadPretrained(folder: string): Promise<PretrainedModel> {
   const weights = join(folder, 'model.safetensors');
   if (!existsSync(weights)) throw new Error(`${weights}: missing; this loader reads safetensors only`);
   const student = new Student(config, nn.keySequence(0));
-  const parameters = student.namedParameters();
+  const state = student.stateDict();
   const optional = ['masked_spec_embed'];
-  loadParameters(parameters, await readSafetensors(weights), { path: weights, optional });
+  loadParameters(state, await readSafetensors(weights), { path: weights, optional });
   const reach = config.convKernel.reduceRight((length, kernel, i) => (length - 1) * config.convStride[i] + kernel, 1);
   return {
     student,

@@ -64,7 +64,7 @@ export class RvqTeacher {
 
   /** Everything that a checkpoint of the teacher holds. */
   named(): Map<string, Tensor> {
-    return new Map([...this.autoencoder.namedParameters(), ...this.quantizer.named()]);
+    return new Map([...this.autoencoder.stateDict(), ...this.quantizer.named()]);
   }
 
   /** Gives the parameters and codebooks back. */

@@ -242,7 +242,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       teachers.cqt.dispose();
     },
   };
-  const parts = () => ({ student: trainer.student.namedParameters(), training: trainingTensors(trainer) });
+  const parts = () => ({ student: trainer.student.stateDict(), training: trainingTensors(trainer) });
   let done = 0;
   const metricsPath = join(out, 'metrics.jsonl');
   if (state && resumeFrom) {

@@ -27,13 +27,15 @@ export interface CheckpointParts {
   training: ReadonlyMap<string, Tensor>;
 }
 
-/** Saves tensors under Hugging Face's spelling of their names. */
+/** Saves tensors, f32 or i32, under Hugging Face's spelling of their names. */
 export async function saveTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
   await writeSafetensors(
     path,
     [...namedForHuggingFace(tensors)].map(([name, tensor]) => [
       name,
-      { dtype: 'F32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Float32Array },
+      tensor.dtype === 'i32'
+        ? { dtype: 'I32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Int32Array }
+        : { dtype: 'F32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Float32Array },
     ]),
     { format: 'pt' },
   );

@@ -118,7 +118,7 @@ export function disposeTrainer({ student, heads, optimizer, statistics }: Traine
 
 /** What a checkpoint holds besides the student: heads, moments and statistics. */
 export function trainingTensors({ heads, optimizer, statistics }: Trainer): Map<string, Tensor> {
-  const named = new Map<string, Tensor>(heads.namedParameters());
+  const named = new Map<string, Tensor>(heads.stateDict());
   optimizer.moments.forEach(({ first, second }, i) => {
     named.set(`optimizer.${i}.firstMoment`, first);
     named.set(`optimizer.${i}.secondMoment`, second);

@@ -1,6 +1,7 @@
 import { optimizer, rvq } from '@dawnchorus/kernels';
+import { wgslType } from '../dtype.ts';
 import { gridFor, linearGrid, rowLanes } from '../kernel/grid.ts';
-import { formatShape } from '../shape.ts';
+import { formatShape, sameShape } from '../shape.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
@@ -67,11 +68,11 @@ const adamw = kernelOp<AdamWAttributes>({
   },
 });
 
-/** Adds one to an f32 scalar, in place: the number of the step. No outputs. */
+/** Adds one to a scalar, f32 or i32, in place: the number of the step. No outputs. */
 const increment = kernelOp<Record<never, never>>({
   mutates: [0],
   infer([value]) {
-    expectDtype('increment', 'the counter', value, 'f32');
+    expectDtype('increment', 'the counter', value, 'f32', 'i32');
     if (value.size !== 1)
       throw new RangeError(`increment: the counter is ${formatShape(value.shape)}; expected one element`);
     return [];
@@ -79,9 +80,50 @@ const increment = kernelOp<Record<never, never>>({
   run(device, [value]) {
     device.recorder.dispatch({
       kernel: optimizer.increment,
+      constants: { Element: `alias Element = ${wgslType[value.dtype]};` },
       buffers: [value.storage.buffer],
       parameters: { offset: value.offset },
       grid: [1, 1, 1],
+    });
+  },
+});
+
+/**
+ * average += weight (value - average), in place. Inputs: the average, which is dense, the value of its shape, and the
+ * weight, a scalar; all f32. No outputs.
+ */
+const lerp = kernelOp<Record<never, never>>({
+  flops: ([average]) => 3 * average.size,
+  mutates: [0],
+  infer(inputs) {
+    const [average, value, weight] = inputs;
+    const roles = ['the average', 'the value', 'the weight'];
+    for (const [i, input] of inputs.entries()) expectDtype('lerp', roles[i], input, 'f32');
+    if (!sameShape(average.shape, value.shape) || weight.size !== 1) {
+      throw new RangeError(
+        `lerp: average ${formatShape(average.shape)}, value ${formatShape(value.shape)} and weight ` +
+          `${formatShape(weight.shape)}; expected one shape and one element`,
+      );
+    }
+    if (!average.contiguous || value.storage === average.storage || weight.storage === average.storage) {
+      throw new RangeError('lerp: the average must be dense, and share its memory with neither value nor weight');
+    }
+    return [];
+  },
+  run(device, [average, value, weight]) {
+    if (average.size === 0) return;
+    withDense(device, [value], ([dense]) => {
+      device.recorder.dispatch({
+        kernel: optimizer.lerp,
+        buffers: [dense, weight, average].map((tensor) => tensor.storage.buffer),
+        parameters: {
+          size: average.size,
+          averageOffset: average.offset,
+          valueOffset: dense.offset,
+          weightOffset: weight.offset,
+        },
+        grid: gridFor(average.size),
+      });
     });
   },
 });
@@ -116,4 +158,4 @@ const nearestCode = kernelOp<Record<never, never>>({
   },
 });
 
-export const otherTraining = { adamw, increment, nearestCode };
+export const otherTraining = { adamw, increment, lerp, nearestCode };

@@ -22,7 +22,7 @@ const stepped = <A extends { stream: number }>(attributes: A, step: NDArray | un
 const shaped = { largest: 300 };
 
 export const otherCases: OpCases<
-  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'increment' | 'nearestCode'
+  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'increment' | 'lerp' | 'nearestCode'
 > = {
   full: {
     draws: drawn({}, (shape, draw) => {
@@ -127,12 +127,40 @@ export const otherCases: OpCases<
   increment: {
     presented: false,
     half: false,
-    draws: drawn({}, (_, draw) => ({ inputs: [build([], 'f32', () => integer(draw, 0, 1000))], attributes: {} })),
+    draws: drawn({}, (_, draw) => ({
+      inputs: [build([], pick<DType>(draw, ['f32', 'i32']), () => integer(draw, 0, 1000))],
+      attributes: {},
+    })),
     run: (inputs) => {
       apply('increment', inputs, {});
       return [...inputs];
     },
     reference: ([x]) => [{ ...x, data: x.data.map((value) => value + 1) }],
+  },
+  lerp: {
+    presented: false,
+    half: false,
+    draws: drawn({}, (shape, draw) => ({
+      inputs: [
+        arrayOf(shape, draw),
+        arrayOf(shape, draw),
+        build([], 'f32', () => Math.fround(pick(draw, [0, 0.1, 0.999, 1]))),
+      ],
+      attributes: {},
+    })),
+    // In place: what comes back is the average.
+    run: ([average, value, weight]) => {
+      apply('lerp', [average, value, weight], {});
+      return [average];
+    },
+    reference: ([average, value, weight]) => [
+      {
+        ...average,
+        data: average.data.map((old, i) => old + weight.data[0] * (value.data[i] - old)),
+        // A difference of the two.
+        scale: average.data.map((old, i) => Math.abs(old) + Math.abs(value.data[i])),
+      },
+    ],
   },
   nearestCode: {
     draws: drawn({ minRank: 2, maxRank: 2 }, ([rows, dimension], draw) => {

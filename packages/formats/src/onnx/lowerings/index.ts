@@ -40,4 +40,5 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   dropout: draw,
   adamw: inPlace,
   increment: inPlace,
+  lerp: inPlace,
 };

@@ -1,0 +1,163 @@
+import {
+  conv1d,
+  conv2d,
+  convTranspose1d,
+  mul,
+  rsqrt,
+  type Shape,
+  type Sizes,
+  sizeOf,
+  sumSquares,
+  type Tensor,
+} from '@dawnchorus/tensor';
+import { keep } from '../keep.ts';
+import { initDefault, initNormal, initZeros } from './init.ts';
+import type { KeySequence } from './keys.ts';
+import { Module } from './module.ts';
+
+/** Options of a convolution layer over one axis. */
+export interface Conv1dOptions {
+  stride?: number;
+  padding?: number;
+  dilation?: number;
+  groups?: number;
+  bias?: boolean;
+}
+
+/** Options of a convolution layer over height and width. */
+export interface Conv2dOptions {
+  stride?: Sizes;
+  padding?: Sizes;
+  dilation?: Sizes;
+  groups?: number;
+  bias?: boolean;
+}
+
+/** Weight and bias as in PyTorch, which takes all axes but the first for what an output sums over, or normal weights. */
+function initConvolution(
+  shape: Shape,
+  outChannels: number,
+  keys: KeySequence,
+  { bias = true, std }: { bias?: boolean; std?: number },
+): { weight: Tensor; bias: Tensor | undefined } {
+  const fanIn = sizeOf(shape.slice(1));
+  return {
+    weight: std === undefined ? initDefault(shape, fanIn, keys) : initNormal(shape, std, keys),
+    bias: bias ? initDefault([outChannels], fanIn, keys) : undefined,
+  };
+}
+
+/** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
+export class Conv1d extends Module {
+  /** [outChannels, inChannels / groups, kernel] */
+  weight: Tensor;
+  bias: Tensor | undefined;
+  readonly options: Conv1dOptions;
+
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: number,
+    keys: KeySequence,
+    { bias, std, ...options }: Conv1dOptions & { std?: number } = {},
+  ) {
+    super();
+    const shape = [outChannels, inChannels / (options.groups ?? 1), kernel];
+    ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv1d(x, this.weight, { ...this.options, bias: this.bias });
+  }
+}
+
+/** x [batch, inChannels, height, width] -> [batch, outChannels, outHeight, outWidth]. */
+export class Conv2d extends Module {
+  /** [outChannels, inChannels / groups, kernelHeight, kernelWidth] */
+  weight: Tensor;
+  bias: Tensor | undefined;
+  readonly options: Conv2dOptions;
+
+  /** @param kernel one number, or [height, width], like the sizes among the options. */
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: Sizes,
+    keys: KeySequence,
+    { bias, std, ...options }: Conv2dOptions & { std?: number } = {},
+  ) {
+    super();
+    const taps = typeof kernel === 'number' ? [kernel, kernel] : kernel;
+    const shape = [outChannels, inChannels / (options.groups ?? 1), ...taps];
+    ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv2d(x, this.weight, { ...this.options, bias: this.bias });
+  }
+}
+
+/** The transpose of Conv1d, as `convTranspose1d`: x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
+export class ConvTranspose1d extends Module {
+  /** [inChannels, outChannels / groups, kernel] */
+  weight: Tensor;
+  bias: Tensor | undefined;
+  readonly options: Conv1dOptions & { outputPadding?: number };
+
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: number,
+    keys: KeySequence,
+    { bias, std, ...options }: Conv1dOptions & { outputPadding?: number; std?: number } = {},
+  ) {
+    super();
+    const shape = [inChannels, outChannels / (options.groups ?? 1), kernel];
+    ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
+    this.options = options;
+  }
+
+  forward(x: Tensor): Tensor {
+    return convTranspose1d(x, this.weight, { ...this.options, bias: this.bias });
+  }
+}
+
+/**
+ * A convolution whose weight is g v / |v| (Salimans and Kingma, 2016), the norm taken over all axes but the last: one
+ * length for each tap, as in wav2vec 2.0's positional convolution (weight_norm with dim = 2).
+ */
+export class WeightNormConv1d extends Module {
+  bias: Tensor;
+  /** [1, 1, kernel] */
+  weightG: Tensor;
+  /** [outChannels, inChannels / groups, kernel] */
+  weightV: Tensor;
+  readonly options: Conv1dOptions;
+
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: number,
+    keys: KeySequence,
+    { std, ...options }: Conv1dOptions & { std: number },
+  ) {
+    super();
+    const perGroup = inChannels / (options.groups ?? 1);
+    this.bias = initZeros([outChannels]);
+    this.weightV = initNormal([outChannels, perGroup, kernel], std, keys);
+    // The length of a column of this many normal draws, so that the weight starts as v.
+    this.weightG = keep(() => sumSquares(this.weightV, { dim: [0, 1], keepdim: true }).sqrt());
+    this.options = options;
+  }
+
+  weight(): Tensor {
+    const inverse = rsqrt(sumSquares(this.weightV, { dim: [0, 1], keepdim: true }));
+    return mul(this.weightV, mul(this.weightG, inverse));
+  }
+
+  forward(x: Tensor): Tensor {
+    return conv1d(x, this.weight(), { ...this.options, bias: this.bias });
+  }
+}

@@ -1,0 +1,71 @@
+import { apply, arange, eq, formatShape, indexSelect, ne, normal, type Tensor, where } from '@dawnchorus/tensor';
+import { customVjp } from '../custom.ts';
+import { keep } from '../keep.ts';
+import type { KeySequence } from './keys.ts';
+import { Module } from './module.ts';
+
+/** The row that is padding, from 0; negative ones count from the end. */
+function paddingRow(name: string, paddingIdx: number, rows: number): number {
+  if (!Number.isInteger(paddingIdx) || paddingIdx < -rows || paddingIdx >= rows) {
+    throw new RangeError(`${name}: paddingIdx is ${paddingIdx}, but there are ${rows} rows; use ${-rows}..${rows - 1}`);
+  }
+  return paddingIdx < 0 ? paddingIdx + rows : paddingIdx;
+}
+
+/**
+ * The rows of `weight` [rows, features] that `index` names, i32 of any shape: [...index, features]. An index outside reads
+ * NaN.
+ *
+ * @param options `paddingIdx`: a row that gets no gradient; negative ones count from the end.
+ * @throws RangeError when the weight is no matrix or `paddingIdx` is none of its rows.
+ */
+export function embedding(index: Tensor, weight: Tensor, { paddingIdx }: { paddingIdx?: number } = {}): Tensor {
+  if (weight.rank !== 2) {
+    throw new RangeError(`embedding: the weight is ${formatShape(weight.shape)}; expected [rows, features]`);
+  }
+  const [rows, features] = weight.shape;
+  const flat = index.reshape([-1]);
+  const chosen =
+    paddingIdx === undefined
+      ? indexSelect(weight, 0, flat)
+      : selectWithPadding(paddingRow('embedding', paddingIdx, rows))(weight, flat);
+  return chosen.reshape([...index.shape, features]);
+}
+
+/** indexSelect of rows, one of which gets no gradient. */
+const selectWithPadding = (padding: number) =>
+  customVjp({
+    name: 'embedding',
+    forward: (weight, index) => ({ output: indexSelect(weight, 0, index), saved: [index] }),
+    backward: (gradient, [index], { inputs: [{ shape }] }) => {
+      // An index outside is left out of the sum.
+      const counted = where(eq(index, padding), -1, index);
+      return [apply('indexAdd', [gradient, counted], { axis: 0, extent: shape[0] })[0], undefined];
+    },
+  });
+
+/** A table of vectors: i32 indices of any shape -> [..., features]. */
+export class Embedding extends Module {
+  /** [rows, features]: normal, with the padding row zero. */
+  weight: Tensor;
+  readonly paddingIdx: number | undefined;
+
+  /** @param options `paddingIdx`: a row that starts as zeros and gets no gradient; negative ones count from the end. */
+  constructor(
+    rows: number,
+    features: number,
+    keys: KeySequence,
+    { paddingIdx, std = 1 }: { paddingIdx?: number; std?: number } = {},
+  ) {
+    super();
+    this.paddingIdx = paddingIdx === undefined ? undefined : paddingRow('Embedding', paddingIdx, rows);
+    this.weight = keep(() => {
+      const drawn = normal([rows, features], { std, ...keys.next() });
+      return this.paddingIdx === undefined ? drawn : drawn.mul(ne(arange(rows), this.paddingIdx).unsqueeze(1));
+    });
+  }
+
+  forward(index: Tensor): Tensor {
+    return embedding(index, this.weight, { paddingIdx: this.paddingIdx });
+  }
+}

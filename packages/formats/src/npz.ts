@@ -1,0 +1,146 @@
+/**
+ * Several named arrays in a zip archive of npy files, as NumPy's savez and savez_compressed write them.
+ * Source: https://numpy.org/doc/stable/reference/generated/numpy.savez.html
+ */
+import { writeAtomically } from './atomic.ts';
+import { type FileSource, type OpenFile, openFile } from './bytes.ts';
+import { type Fail, FormatError, UnsupportedArray } from './error.ts';
+import { readLayout } from './layout.ts';
+import { encodeNpy, type NpyArray, type NpyDtype, type NpySource } from './npy.ts';
+import { type NpyHeader, readNpyHeader } from './npyHeader.ts';
+import { readAll, type TensorFile, tensorFile } from './tensorFile.ts';
+import { readDirectory, type ZipEntry } from './zip/directory.ts';
+import { type EntryBytes, openEntry } from './zip/entry.ts';
+import { writeZip, type ZipSource } from './zip/write.ts';
+
+export type NpzEntry = { dtype: NpyDtype; shape: readonly number[] };
+
+/** An open npz file. */
+export type NpzFile = TensorFile<NpzEntry, NpyArray> & {
+  /** Why the arrays are left out of `tensors` that are sound, but of strings, objects or other types that are not read. */
+  unreadable: ReadonlyMap<string, string>;
+};
+
+export type NpzOptions = {
+  /**
+   * Bytes that a compressed array may inflate to; default 1 GiB. A thousandth of that is enough of a file to fill it
+   * with zeros, so raise it for files that you trust.
+   */
+  maxInflatedBytes?: number;
+};
+
+const what = 'npz file';
+const suffix = '.npy';
+
+/**
+ * Opens an npz file and checks its directory and the headers of its arrays; each array is read when it is asked for. Its
+ * checksum and size are checked before its first reading, in a pass that keeps nothing, so broken data cost no memory.
+ * Files in the archive that do not end in .npy are passed over.
+ *
+ * @param source - a path, or the bytes of a file.
+ * @throws FormatError if the file is missing, no sound zip archive, or an array's header is broken or lies about its size.
+ */
+export async function openNpz(source: FileSource, options: NpzOptions = {}): Promise<NpzFile> {
+  const file = await openFile(source, what);
+  try {
+    return await openArrays(file, options);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/**
+ * Reads every array of a file, in the order of its directory.
+ *
+ * @throws FormatError as `openNpz` does, or if an array is of a type that is not read.
+ */
+export async function readNpz(source: FileSource, options?: NpzOptions): Promise<Map<string, NpyArray>> {
+  const file = await openNpz(source, options);
+  try {
+    for (const reason of file.unreadable.values()) throw new FormatError(reason);
+    return await readAll(file);
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * Writes arrays atomically, one at a time, as `numpy.savez` does, or with `compress` as `numpy.savez_compressed`. With an
+ * array as a function only one needs to be in memory.
+ *
+ * @throws FormatError if a name occurs twice, or data, shape and dtype of an array do not agree; while writing as
+ * `writeAtomically` does.
+ */
+export async function writeNpz(
+  path: string,
+  arrays: Iterable<readonly [name: string, array: NpySource | (() => NpySource | Promise<NpySource>)]>,
+  { compress = false }: { compress?: boolean } = {},
+): Promise<void> {
+  const sources = [...arrays];
+  const names = new Set<string>();
+  for (const [name, array] of sources) {
+    if (names.has(name)) throw new FormatError(`cannot write ${path}: array "${name}" occurs twice; rename one`);
+    if (new TextEncoder().encode(name).length > 65535 - suffix.length) {
+      throw new FormatError(`cannot write ${path}: the name of an array is too long for zip: ${name.slice(0, 80)}…`);
+    }
+    names.add(name);
+    if (typeof array !== 'function') encodeNpy(`cannot write ${path}: array "${name}"`, array);
+  }
+  async function* entries(): AsyncGenerator<ZipSource> {
+    for (const [name, array] of sources) {
+      const source = typeof array === 'function' ? await array() : array;
+      const { header, chunks, bytes } = encodeNpy(`cannot write ${path}: array "${name}"`, source);
+      yield { name: name + suffix, bytes, chunks: [header, ...chunks] };
+    }
+  }
+  await writeAtomically(path, writeZip(entries(), compress), { what });
+}
+
+type Opened = NpzEntry & { header: NpyHeader; bytes: EntryBytes };
+
+async function openArrays(file: OpenFile, { maxInflatedBytes = 2 ** 30 }: NpzOptions): Promise<NpzFile> {
+  const fail: Fail = (problem) => {
+    throw new FormatError(`${file.path} is not an npz file that can be read: ${problem}`);
+  };
+  const tensors = new Map<string, Opened>();
+  const unreadable = new Map<string, string>();
+  for (const entry of (await readDirectory(file, fail)).values()) {
+    if (!entry.name.endsWith(suffix)) continue;
+    const name = entry.name.slice(0, -suffix.length);
+    try {
+      tensors.set(name, await openArray(file, entry, name, fail));
+    } catch (error) {
+      if (!(error instanceof UnsupportedArray)) throw error;
+      unreadable.set(name, error.message);
+    }
+    if (entry.deflated && entry.size > maxInflatedBytes) {
+      tensors.delete(name);
+      unreadable.set(
+        name,
+        `${file.path}: array "${name}" inflates to ${entry.size} bytes, at most ${maxInflatedBytes} are allowed; ` +
+          'raise maxInflatedBytes if you trust the file',
+      );
+    }
+  }
+  const opened = tensorFile<Opened, NpyArray>(file, tensors, async ({ header, bytes }, options, name) => {
+    await bytes.verify();
+    return readLayout(bytes, header.layout, options, (problem) => {
+      throw new FormatError(`${file.path}: array "${name}" ${problem}`);
+    });
+  });
+  const read = async (name: string, options = {}): Promise<NpyArray> => {
+    const reason = unreadable.get(name);
+    if (reason !== undefined) throw new FormatError(reason);
+    return opened.read(name, options);
+  };
+  return { ...opened, read: read as NpzFile['read'], unreadable };
+}
+
+async function openArray(file: OpenFile, entry: ZipEntry, name: string, fail: Fail): Promise<Opened> {
+  const bytes = await openEntry(file, entry, fail);
+  const header = await readNpyHeader(bytes, `${file.path}: array "${name}"`, (problem) =>
+    fail(`array "${name}": ${problem}`),
+  );
+  return { dtype: header.dtype, shape: header.shape, header, bytes };
+}
