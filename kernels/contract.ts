@@ -37,7 +37,8 @@ export interface Kernel<P extends Record<string, ParameterType> = Record<string,
 }
 
 export interface Hook {
-  readonly binding: string;
+  /** What is read or written through it. */
+  readonly binding?: string;
   /** The constant that names the type of the elements at that binding. */
   readonly element?: string;
   readonly text: string;
@@ -49,6 +50,12 @@ export const emit: Hook = {
   element: 'OutElement',
   text: 'fn emit(at: u32, value: f32) { out[at] = OutElement(value); }',
 };
+
+/**
+ * `fn prepare(at: u32)` is called before `emit` stores elements from `at` on, four at most. `at` is a multiple of four
+ * where the last axis of the output is one. Here a graph compiler draws random numbers, which come in fours.
+ */
+export const prepare: Hook = { text: 'fn prepare(at: u32) {}' };
 
 /**
  * `fn fetch(at: u32) -> Scalar` reads an element of a dense input, counted from its offset. `InputElement` is the type in

@@ -49,9 +49,14 @@ function inHalf(constants: Kernel['constants']): Kernel['constants'] | undefined
   return Object.fromEntries(half);
 }
 
+/** Functions that kernels take from elsewhere. */
+const libraries: Readonly<Record<string, string>> = {
+  map: families.elementwise.elementwiseFunctions,
+  philox: families.random.drawFunctions,
+};
+
 async function compilerMessages(kernel: Kernel, constants: Kernel['constants']): Promise<string[]> {
-  const library = kernel.name === 'map' ? families.elementwise.elementwiseFunctions : '';
-  const code = assembleSource(kernel, constants, library);
+  const code = assembleSource(kernel, constants, libraries[kernel.name]);
   const module = device.createShaderModule({ code, label: kernel.name });
   const { messages } = await module.getCompilationInfo();
   return messages.map((m) => `${m.lineNum}:${m.linePos} ${m.type}: ${m.message}`);

@@ -28,6 +28,16 @@ fn load(base: u32, position: u32) -> f32 {
   return f32(x[base + position]);
 }
 
+// One channel's steps from t on, four and four.
+fn store(at: u32, t: u32, early: vec4<f32>, late: vec4<f32>) {
+  prepare(at);
+  for (var j = 0u; j < min(4u, params.outLength - t); j++) { emit(at + j, early[j]); }
+  if (t + 4u < params.outLength) {
+    prepare(at + 4u);
+    for (var j = 0u; j < min(4u, params.outLength - t - 4u); j++) { emit(at + 4u + j, late[j]); }
+  }
+}
+
 @compute @workgroup_size(16, 4)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(16u, 4u, 1u);
@@ -78,13 +88,8 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     }
   }
   let base = (batch * params.outChannels + group * perGroup + o) * params.outLength + t;
-  let stored = min(8u, params.outLength - t);
-  for (var j = 0u; j < stored; j++) {
-    let early4 = j < 4u;
-    let i = j % 4u;
-    emit(base + j, select(b0[i], a0[i], early4));
-    if (o + 1u < perGroup) { emit(base + params.outLength + j, select(b1[i], a1[i], early4)); }
-    if (o + 2u < perGroup) { emit(base + 2u * params.outLength + j, select(b2[i], a2[i], early4)); }
-    if (o + 3u < perGroup) { emit(base + 3u * params.outLength + j, select(b3[i], a3[i], early4)); }
-  }
+  store(base, t, a0, b0);
+  if (o + 1u < perGroup) { store(base + params.outLength, t, a1, b1); }
+  if (o + 2u < perGroup) { store(base + 2u * params.outLength, t, a2, b2); }
+  if (o + 3u < perGroup) { store(base + 3u * params.outLength, t, a3, b3); }
 }

@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart } from '../contract.ts';
+import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
   conv2d as conv2dSource,
   conv2dTranspose as transposeSource,
@@ -40,7 +40,7 @@ export const conv2d = defineKernel({
     WeightElement: 'alias WeightElement = f32;',
     OutElement: 'alias OutElement = f32;',
   },
-  hooks: { emit },
+  hooks: { emit, prepare },
 });
 
 /** Grid: (height * strideX * ceil(width / strideX / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */

@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart } from '../contract.ts';
+import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
   conv1d as conv1dSource,
   conv1dTranspose as transposeSource,
@@ -32,7 +32,7 @@ export const conv1d = defineKernel({
     WeightElement: 'alias WeightElement = f32;',
     OutElement: 'alias OutElement = f32;',
   },
-  hooks: { emit },
+  hooks: { emit, prepare },
 });
 
 /** Grid: (stride * ceil(length / stride / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, prepare } from '../contract.ts';
 import {
   angles,
   arange as arangeSource,
@@ -48,8 +48,8 @@ export const fused = defineKernel({
   source: fusedSource,
   bindings: {},
   parameters: { size: 'u32' },
-  constants: {},
-  hooks: { body: { binding: '', text: 'fn body(i: u32) {}' } },
+  constants: { ELEMENTS: 'const ELEMENTS = 1u;' },
+  hooks: { body: { text: 'fn body(i: u32) {}' }, prepare },
 });
 
 /** Strided copy of one tensor into a part of another. */

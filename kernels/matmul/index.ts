@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart } from '../contract.ts';
+import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import { matmulRegister as registerSource, matmulTiled as tiledSource } from '../generated/wgsl.ts';
 
 const constants = {
@@ -33,7 +33,7 @@ export const matmulRegister = defineKernel({
   bindings,
   parameters,
   constants,
-  hooks: { emit },
+  hooks: { emit, prepare },
 });
 
 /** 64 x 64 tiles through workgroup memory. Grid: (n / 64, m / 64, batch). */
@@ -43,5 +43,5 @@ export const matmulTiled = defineKernel({
   bindings,
   parameters,
   constants,
-  hooks: { emit },
+  hooks: { emit, prepare },
 });

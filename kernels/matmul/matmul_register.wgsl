@@ -30,8 +30,10 @@ struct Params {
 // One row of the block: columns 0 to 3 and 4 to 7.
 fn store(row: u32, column: u32, at: u32, left: vec4<f32>, right: vec4<f32>) {
   if (row >= params.m) { return; }
+  prepare(at);
   for (var j = 0u; j < min(4u, params.n - column); j++) { emit(at + j, left[j]); }
   if (params.n > column + 4u) {
+    prepare(at + 4u);
     for (var j = 0u; j < min(4u, params.n - column - 4u); j++) { emit(at + 4u + j, right[j]); }
   }
 }

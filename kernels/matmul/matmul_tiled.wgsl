@@ -80,8 +80,9 @@ fn main(
   for (var r = 0u; r < 8u; r++) {
     let row = rowStart + local.y * 8u + r;
     let column = columnStart + local.x * 4u;
-    if (row < params.m) {
+    if (row < params.m && column < params.n) {
       let base = (batch * params.m + row) * params.n + column;
+      prepare(base);
       for (var j = 0u; j < 4u; j++) {
         if (column + j < params.n) { emit(base + j, c[r][j]); }
       }

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, emit, fetch, prepare } from '../contract.ts';
 import {
   normBackwardAffine as affineSource,
   normBackwardInput as inputSource,
@@ -9,23 +9,26 @@ import {
 export const norm = defineKernel({
   name: 'norm',
   source: normSource,
-  bindings: { x: 'read', weight: 'read', bias: 'read', out: 'readWrite', statistics: 'readWrite' },
+  bindings: { input: 'read', weight: 'read', bias: 'read', out: 'readWrite', statistics: 'readWrite' },
   parameters: {
     rows: 'u32',
     length: 'u32',
     groups: 'u32',
     channelsPerGroup: 'u32',
     spatial: 'u32',
-    xOffset: 'u32',
+    offset: 'u32',
     weightOffset: 'u32',
     biasOffset: 'u32',
     eps: 'f32',
   },
   constants: {
+    ELEMENTS: 'const ELEMENTS = 1u;',
     LANES: 'const LANES = 64u;',
-    Element: 'alias Element = f32;',
+    InputElement: 'alias InputElement = f32;',
     AffineElement: 'alias AffineElement = f32;',
+    OutElement: 'alias OutElement = f32;',
   },
+  hooks: { fetch, emit, prepare },
 });
 
 /** Gradient with respect to the input. Grid: rows. */
@@ -45,10 +48,13 @@ export const normBackwardInput = defineKernel({
     statisticsOffset: 'u32',
   },
   constants: {
+    ELEMENTS: 'const ELEMENTS = 1u;',
     LANES: 'const LANES = 64u;',
     Element: 'alias Element = f32;',
     AffineElement: 'alias AffineElement = f32;',
+    OutElement: 'alias OutElement = f32;',
   },
+  hooks: { emit, prepare },
 });
 
 /** Gradients of weight and bias as [2, channels]. Grid: channels. */

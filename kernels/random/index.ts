@@ -1,7 +1,10 @@
 import { defineKernel } from '../contract.ts';
-import { philox as philoxSource } from '../generated/wgsl.ts';
+import { draws, philox as philoxSource } from '../generated/wgsl.ts';
 
-/** Uniform and normal draws and dropout from Philox4x32-10, four elements a thread. */
+/** Shared WGSL functions that draw. */
+export const drawFunctions = draws;
+
+/** Uniform and normal draws and dropout from Philox4x32-10, four elements a thread. Takes `drawFunctions`. */
 export const philox = defineKernel({
   name: 'philox',
   source: philoxSource,

@@ -1,5 +1,5 @@
 // Gradient of softmax (dx = y (dy - sum(dy y))) or of its logarithm (dx = dy - exp(y) sum(dy)) from the output y.
-// In front: LANES, LOGARITHM, Element, the type in memory.
+// In front: LANES, LOGARITHM; Element, the type in memory of y and grad; OutElement, that of the output.
 struct Params {
   rows: u32,
   length: u32,
@@ -9,7 +9,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> y: array<Element>;
 @group(0) @binding(2) var<storage, read> grad: array<Element>;
-@group(0) @binding(3) var<storage, read_write> out: array<Element>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
 var<workgroup> partial: array<f32, LANES>;
 
@@ -19,7 +19,8 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = min(group.x + group.y * groups.x, params.rows - 1u);
+  let ownRow = group.x + group.y * groups.x;
+  let row = min(ownRow, params.rows - 1u);
   let base = row * params.length;
   var sum = 0.0;
   for (var i = lane; i < params.length; i += LANES) {
@@ -33,9 +34,11 @@ fn main(
     workgroupBarrier();
   }
   let total = partial[0];
+  // Groups past the end joined in the barriers alone: what is stored may lie over what is read.
+  if (ownRow >= params.rows) { return; }
   for (var i = lane; i < params.length; i += LANES) {
     let g = f32(grad[params.gradOffset + base + i]);
     let value = f32(y[params.yOffset + base + i]);
-    if (LOGARITHM) { out[base + i] = Element(g - exp(value) * total); } else { out[base + i] = Element(value * (g - total)); }
+    if (LOGARITHM) { emit(base + i, g - exp(value) * total); } else { emit(base + i, value * (g - total)); }
   }
 }

@@ -50,6 +50,7 @@ function draw(values: readonly NDArray[], random: Random): Instruction {
     'view',
     'concat',
     'dropout',
+    'norm',
   ]);
   const at = random() < 0.6 ? values.length - 1 : any();
   const { shape } = values[at];
@@ -74,6 +75,18 @@ function draw(values: readonly NDArray[], random: Random): Instruction {
     };
   }
   if (kind === 'softmax' && shape.length > 0) return { name: 'softmax', operands: [at], attributes: {} };
+  if (kind === 'norm') {
+    const vectors = values
+      .map((_, i) => i)
+      .filter((i) => values[i].shape.length === 1 && values[i].shape[0] === shape.at(-1));
+    // A large eps: rows of one element, or of equal ones, have no variance to divide by.
+    if (shape.length > 0 && vectors.length > 0)
+      return {
+        name: 'layerNorm',
+        operands: [at, pick(random, vectors), pick(random, vectors)],
+        attributes: { eps: 0.5 },
+      };
+  }
   if (kind === 'dropout')
     return { name: 'dropout', operands: [at], attributes: { p: 0.25, seed: integer(random, 0, 99), stream: 1 } };
   if (kind === 'concat' && shape.length > 0 && shape[axis] < 8)
@@ -106,7 +119,8 @@ function draw(values: readonly NDArray[], random: Random): Instruction {
 
 function drawProgram(seed: number): Program {
   const random = randomFrom(seed);
-  const [m, n] = [integer(random, 1, 6), integer(random, 1, 6)];
+  // Multiples of four draw in products' kernels.
+  const [m, n] = [integer(random, 1, 6), pick(random, [1, 2, 3, 4, 4, 5, 6, 8])];
   const shapes = [[m, n], [n, n], [n], pick(random, [[], [1], [m, 1], [2, m, n]])];
   const inputs = shapes.map((shape) => arrayOf(shape, random, between(-1.5, 1.5)));
   const values = [...inputs];

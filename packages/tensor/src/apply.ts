@@ -86,8 +86,12 @@ export function apply(named: OpName | DefinedOp<never>, inputs: readonly Tensor[
       if (!trace && (specs.length === 0 || outputs.some((output) => output.size > 0))) {
         const work = { name, op, inputs, outputs, attributes };
         device.recorder.attribute(work);
-        if (device.debug) device.checked(work, () => op.run(device, inputs, outputs, attributes));
-        else op.run(device, inputs, outputs, attributes);
+        if (device.debug) {
+          const what = (kernels: string) => `${name}(${inputs.join(', ')}) -> ${outputs.join(', ')}, kernel ${kernels}`;
+          device.checked(what, () => op.run(device, inputs, outputs, attributes));
+        } else {
+          op.run(device, inputs, outputs, attributes);
+        }
         device.recorder.attribute(undefined);
       }
     } catch (error) {

@@ -1,4 +1,4 @@
-import { float16Bits } from './half.ts';
+import { float16Bits, float16Value } from './half.ts';
 
 /**
  * Element types. `f16` is storage: it takes half the memory and bandwidth of f32, and everything is computed in f32; it
@@ -53,4 +53,22 @@ export function bitsOf(value: number, dtype: DType): number {
 export function fromBits(dtype: DType): string {
   const value = dtype === 'f16' ? 'bitcast<vec2<f16>>(bits).x' : 'bitcast<Element>(bits)';
   return `fn fromBits(bits: u32) -> Element { return ${value}; }`;
+}
+
+/** The library of elementwise functions makes what no literal can say. */
+function floatText(value: number): string {
+  if (Number.isNaN(value)) return 'someNan(0.0)';
+  if (!Number.isFinite(value)) return `${value < 0 ? '-' : ''}infinity(0.0)`;
+  return Object.is(value, -0) ? 'bitcast<f32>(0x80000000u)' : `f32(${value})`;
+}
+
+/** WGSL for a number. */
+export function literalText(value: number, dtype: DType): string {
+  if (dtype === 'i32') return `bitcast<i32>(${value >>> 0}u)`;
+  if (dtype === 'u32') return `${value >>> 0}u`;
+  if (dtype === 'bool') return value ? '1u' : '0u';
+  // Rounded here, to nearest: compilers of WGSL may cut instead.
+  const rounded = dtype === 'f16' ? float16Value(float16Bits(value)) : Math.fround(value);
+  const text = floatText(rounded);
+  return dtype === 'f16' ? `f16(${text})` : text;
 }

@@ -1,7 +1,18 @@
 import { elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { add, apply, defineOp, type LeakGroup, openDevice, scope, type Tensor, tensor, zeros } from '../src/index.ts';
+import {
+  add,
+  apply,
+  compile,
+  defineOp,
+  type LeakGroup,
+  openDevice,
+  scope,
+  type Tensor,
+  tensor,
+  zeros,
+} from '../src/index.ts';
 import { device as plain } from './device.ts';
 
 const device = await openDevice({ log: () => {}, debug: true });
@@ -211,6 +222,49 @@ test('WGSL that does not compile names the operation too', async () => {
   const [out] = apply(untyped, [x], {});
   const message = await rejection(device.synchronize());
   assert.match(message, /GPU error in untyped\(.*kernel untyped_kernel.*let x: u32 = 1\.5/s);
+  for (const t of [x, out]) t.dispose();
+});
+
+test('an error of a replayed kernel names it, the operations in it, and the line that called the function', async () => {
+  const [x, w] = [
+    tensor(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      on,
+    ),
+    zeros([2, 2], on),
+  ];
+  const compiled = compile((y: Tensor) => apply(broken, [y.matmul(w).add(1)], {})[0].mul(2));
+  compiled(x).dispose();
+  await rejection(device.synchronize());
+  // The second call finds everything made.
+  const [at, out] = [line(), compiled(x)];
+  const message = await rejection(out.data());
+  assert.match(message, /^GPU error in kernel misbound \(broken\), 3 of 4 in a compiled function, called at /);
+  assert.match(message, `debug.test.ts:${at}:`);
+  compiled.dispose();
+  for (const t of [x, w, out]) t.dispose();
+});
+
+test('so does WGSL of joined operations that does not compile', async () => {
+  const x = tensor([1, 2], on);
+  const nonsense = defineOp({
+    name: 'nonsense',
+    infer: ([x]) => [{ dtype: 'f32', shape: x.shape }],
+    map: () => 'let y: u32 = 1.5; return a;',
+    run() {},
+  });
+  const compiled = compile((y: Tensor) => apply(nonsense, [y.exp()], {})[0].neg());
+  const out = compiled(x);
+  const message = await rejection(out.data());
+  assert.match(
+    message,
+    /^GPU error in kernel fused \(exp \+ nonsense \+ neg\), 1 of 1 in a compiled function, called at /,
+  );
+  assert.match(message, 'let y: u32 = 1.5');
+  compiled.dispose();
   for (const t of [x, out]) t.dispose();
 });
 

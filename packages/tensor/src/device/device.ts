@@ -1,6 +1,6 @@
 import { createProfile, type DevicePeak, type Profile } from '../kernel/profile.ts';
 import { createProfiler, type ProfileEvent, type ProfileTiming } from '../kernel/profiler.ts';
-import { createRecorder, type Recorder, type Work } from '../kernel/recorder.ts';
+import { createRecorder, type Recorder } from '../kernel/recorder.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import type { AdapterDescription } from './adapters.ts';
@@ -119,10 +119,10 @@ export class Device {
   }
 
   /**
-   * In debug mode: submits what `record` records for an operation alone, between error scopes, so that an error of the
-   * GPU names the operation, its kernels and shapes, and the line that called it.
+   * In debug mode: submits what `record` records alone, between error scopes, so that an error of the GPU says what it came
+   * from and which line called it. `what` is given the names of the kernels.
    */
-  checked({ name, inputs, outputs }: Work, record: () => void): void {
+  checked<T>(what: (kernels: string) => string, record: () => T): T {
     const site = callSite();
     const kernels: string[] = [];
     const filters = ['validation', 'internal', 'out-of-memory'] as const;
@@ -130,8 +130,9 @@ export class Device {
     for (const filter of filters) this.gpu.pushErrorScope(filter);
     this.recorder.onDispatch = (kernel) => kernels.push(kernel);
     try {
-      record();
+      const result = record();
       this.flush();
+      return result;
     } finally {
       this.recorder.onDispatch = undefined;
       const errors = Promise.all(filters.map(() => this.gpu.popErrorScope()));
@@ -140,10 +141,7 @@ export class Device {
           const error = found.find((each) => each !== null);
           if (!error) return;
           this.#report(
-            new Error(
-              `GPU error in ${name}(${inputs.join(', ')}) -> ${outputs.join(', ')}, kernel ${kernels.join(', ') || 'none'}, ` +
-                `called at ${site}: ${error.message}`,
-            ),
+            new Error(`GPU error in ${what(kernels.join(', ') || 'none')}, called at ${site}: ${error.message}`),
           );
         },
         () => {}, // The device is lost, which is told elsewhere.

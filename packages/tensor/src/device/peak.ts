@@ -34,7 +34,7 @@ export async function measurePeak(
 
   /** The shortest of several runs, in seconds. */
   async function time(kernel: Kernel, values: Record<string, number>, buffers: PooledBuffer[], grid: Grid) {
-    const pipeline = recorder.pipelines.get(kernel, {});
+    const pipeline = recorder.pipelines.get(kernel, {}, undefined, false);
     const group = recorder.createGroup(pipeline.layout, parameters, buffers);
     const staging = new DataView(new ArrayBuffer(SLOT_BYTES));
     writeParameters(staging, 0, kernel, values);
@@ -42,7 +42,7 @@ export async function measurePeak(
     gpu.queue.writeBuffer(parameters, 0, staging.buffer);
     const profiler = createProfiler(gpu, timing);
     recorder.setProfiler(profiler);
-    for (let run = 0; run < RUNS; run++) recorder.encode(pipeline.gpu, group, 0, grid, kernel.name);
+    recorder.replay(new Array(RUNS).fill({ pipeline, group, grid, label: kernel.name }));
     recorder.setProfiler(undefined);
     const events = await profiler.finish();
     return Math.min(...events.map(({ start, end }) => end - start)) / 1e6;

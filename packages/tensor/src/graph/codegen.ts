@@ -1,28 +1,9 @@
-import type { Kernel } from '@dawnchorus/kernels';
-import { type DType, wgslType } from '../dtype.ts';
-import { float16Bits, float16Value } from '../half.ts';
+import { literalText, wgslType } from '../dtype.ts';
 import type { Storage } from '../memory/storage.ts';
-import { collapse, type Shape, sizeOf } from '../shape.ts';
+import { streamWords } from '../ops/op.ts';
+import { collapse, contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
 import { viewName } from './fuse.ts';
 import { isWhole, type Step, type View } from './optimize.ts';
-
-/** The library of elementwise functions makes what no literal can say. */
-function floatText(value: number): string {
-  if (Number.isNaN(value)) return 'someNan(0.0)';
-  if (!Number.isFinite(value)) return `${value < 0 ? '-' : ''}infinity(0.0)`;
-  return Object.is(value, -0) ? 'bitcast<f32>(0x80000000u)' : `f32(${value})`;
-}
-
-/** WGSL for a number. */
-function literalText(value: number, dtype: DType): string {
-  if (dtype === 'i32') return `bitcast<i32>(${value >>> 0}u)`;
-  if (dtype === 'u32') return `${value >>> 0}u`;
-  if (dtype === 'bool') return value ? '1u' : '0u';
-  // Rounded here, to nearest: compilers of WGSL may cut instead.
-  const rounded = dtype === 'f16' ? float16Value(float16Bits(value)) : Math.fround(value);
-  const text = floatText(rounded);
-  return dtype === 'f16' ? `f16(${text})` : text;
-}
 
 /** The index into a strided view of the i-th element of `shape` in row-major order. */
 function indexText(shape: Shape, strides: readonly number[], i: string): string {
@@ -50,28 +31,104 @@ function stretched(view: View, target: Shape): number[] {
   );
 }
 
+/** A view that holds every element of its storage once, in another order: the order, for `indexIn`. */
+export interface Order {
+  readonly shape: Shape;
+  readonly strides: readonly number[];
+}
+
+/** The order in which a view walks its storage from the start, where it meets each element once; undefined elsewhere. */
+export function orderOf({ shape, strides, offset }: View): Order | undefined {
+  const merged = collapse(shape, strides);
+  const own = merged.strides[0];
+  const axes = merged.shape.map((_, d) => d).sort((a, b) => own[b] - own[a]);
+  let inner = 1;
+  for (const d of axes.toReversed()) {
+    if (own[d] !== inner) return undefined;
+    inner *= merged.shape[d];
+  }
+  return offset === 0 ? { shape: merged.shape, strides: own } : undefined;
+}
+
+export function sameOrder(a: Order, b: Order): boolean {
+  return sameShape(a.shape, b.shape) && sameShape(a.strides, b.strides);
+}
+
+/** How far along its order a view meets the element at `at` of the storage. */
+export function indexIn({ shape, strides }: Order, at: string): string {
+  const axes = shape.map((_, d) => d).sort((a, b) => strides[b] - strides[a]);
+  const along = contiguousStrides(shape);
+  return indexText(
+    axes.map((d) => shape[d]),
+    axes.map((d) => along[d]),
+    at,
+  );
+}
+
+/** How a kernel names what joined operations take from outside. */
+export interface Names {
+  /** An element of one of `reads`. */
+  element(read: number, index: string): string;
+  /** One of `words`. */
+  word(at: number): string;
+}
+
 /** What joined elementwise operations read, and the WGSL that computes them for element i. */
 export interface Body {
   /** Distinct tensors that come from memory. */
   readonly reads: readonly View[];
-  /** One WGSL function for each distinct operation. */
+  /** Numbers that differ between kernels that are otherwise the same: seeds. */
+  readonly words: readonly number[];
+  /** One WGSL function for each distinct operation, and variables. */
   readonly functions: string;
-  /** Statements that define a value for each operation, given the names of the bindings. */
-  lines(nameOf: (read: number) => string, offsetOf: (read: number) => string): string[];
+  /** Statements that define a value for each operation. */
+  lines(names: Names): string[];
+  /** Statements that draw random numbers for the elements from `at` on, a multiple of four. */
+  draws(names: Names): string[];
   /** The WGSL name of the value that a storage would hold. */
   readonly values: ReadonlyMap<Storage, string>;
 }
 
-/** @param given names of values that exist already: what a kernel emits. */
-export function bodyOf(steps: readonly Step[], given: ReadonlyMap<Storage, string> = new Map()): Body {
+/**
+ * @param prefix tells the names of one body from those of another in the same kernel.
+ * @param given names of values that exist already: what a kernel emits.
+ */
+export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMap<Storage, string> = new Map()): Body {
   const values = new Map<Storage, string>(given);
   const reads: View[] = [];
+  const words: number[] = [];
   const readNames = new Map<string, number>();
   const functions = new Map<string, string>();
-  const parts: { value: string; call: string; operands: (string | { read: number; index: string })[] }[] = [];
+  const variables: string[] = [];
+  type Operand = (names: Names) => string;
+  const parts: { value: string; call: string; operands: Operand[] }[] = [];
+  const draws: Operand[] = [];
+
+  function operandOf(view: View, target: Shape): Operand {
+    if (view.literal !== undefined) {
+      const text = literalText(view.literal, view.dtype);
+      return () => text;
+    }
+    const value = values.get(view.storage);
+    if (value !== undefined) return () => value;
+    const key = viewName(view);
+    let read = readNames.get(key);
+    if (read === undefined) {
+      read = reads.length;
+      readNames.set(key, read);
+      reads.push(view);
+    }
+    const at = read;
+    const index = indexText(target, stretched(view, target), 'i');
+    return ({ element }) => element(at, index);
+  }
+
   for (const [k, step] of steps.entries()) {
     const [out] = step.outputs;
-    const types = step.inputs.map(({ dtype }) => wgslType[dtype]);
+    const stream = step.op.draws?.(step.node.attributes);
+    // The second operand of what draws is no element, but the number of the step.
+    const taken = stream ? step.inputs.slice(0, 1) : step.inputs;
+    const types = taken.map(({ dtype }) => wgslType[dtype]);
     const result = wgslType[out.dtype];
     const [a, b = a, c = a] = types;
     const replaced: Record<string, string> = { A: a, B: b, C: c, Result: result };
@@ -79,38 +136,41 @@ export function bodyOf(steps: readonly Step[], given: ReadonlyMap<Storage, strin
       /\b(A|B|C|Result)\b/g,
       (name) => replaced[name] ?? name,
     );
-    const parameters = types.map((type, i) => `${'abc'[i]}: ${type}`).join(', ');
-    const signature = `(${parameters}) -> ${result} { ${text} }`;
+    const parameters = types.map((type, i) => `${'abc'[i]}: ${type}`);
+    if (stream) parameters.push('draw: f32');
+    const signature = `(${parameters.join(', ')}) -> ${result} { ${text} }`;
     let name = functions.get(signature);
-    if (!name) functions.set(signature, (name = `operation${functions.size}`));
-    const operands = step.inputs.map((view) => {
-      if (view.literal !== undefined) return literalText(view.literal, view.dtype);
-      const value = values.get(view.storage);
-      if (value !== undefined) return value;
-      const key = viewName(view);
-      let read = readNames.get(key);
-      if (read === undefined) {
-        read = reads.length;
-        readNames.set(key, read);
-        reads.push(view);
-      }
-      return { read, index: indexText(out.shape, stretched(view, out.shape), 'i') };
-    });
-    values.set(out.storage, `v${k}`);
-    parts.push({ value: `v${k}`, call: name, operands });
+    if (!name) functions.set(signature, (name = `${prefix}Operation${functions.size}`));
+    const operands = taken.map((view) => operandOf(view, out.shape));
+    if (stream) {
+      const four = `${prefix}Draws${draws.length}`;
+      const first = words.length;
+      words.push(...streamWords(stream));
+      variables.push(`var<private> ${four}: vec4<f32>;`);
+      const number = step.inputs[1] && operandOf(step.inputs[1], []);
+      draws.push((names) => {
+        const pair = (at: number) => `vec2<u32>(${names.word(at)}, ${names.word(at + 1)})`;
+        const own = pair(first + 2);
+        const stepped = number ? `streamOfStep(${own}, ${number(names)})` : own;
+        return `  ${four} = drawBlock(at / 4u, ${pair(first)}, ${stepped});`;
+      });
+      operands.push(() => `${four}[i & 3u]`);
+    }
+    const value = `${prefix}${k}`;
+    values.set(out.storage, value);
+    parts.push({ value, call: name, operands });
   }
   return {
     reads,
+    words,
     values,
-    functions: [...functions].map(([signature, name]) => `fn ${name}${signature}`).join('\n'),
-    lines: (nameOf, offsetOf) =>
-      parts.map(({ value, call, operands }) => {
-        const texts = operands.map((operand) => {
-          if (typeof operand === 'string') return operand;
-          return `${nameOf(operand.read)}[${offsetOf(operand.read)}${operand.index}]`;
-        });
-        return `  let ${value} = ${call}(${texts.join(', ')});`;
-      }),
+    functions: [...variables, ...[...functions].map(([signature, name]) => `fn ${name}${signature}`)].join('\n'),
+    draws: (names) => draws.map((draw) => draw(names)),
+    lines: (names) =>
+      parts.map(
+        ({ value, call, operands }) =>
+          `  let ${value} = ${call}(${operands.map((operand) => operand(names)).join(', ')});`,
+      ),
   };
 }
 
@@ -124,30 +184,4 @@ export function readsInStep(steps: readonly Step[], storage: Storage): boolean {
         (isWhole(view) && sizeOf(view.shape) === sizeOf(step.outputs[0].shape)),
     ),
   );
-}
-
-/** A kernel with more bindings and room for the offsets of what they are read from. */
-export function extendKernel(
-  kernel: Kernel,
-  bindings: readonly { name: string; type: string; access: 'read' | 'readWrite' }[],
-  offsetGroups: number,
-): Kernel {
-  const first = Object.keys(kernel.bindings).length + 1;
-  const declared = bindings.map(({ name, type, access }, i) => {
-    const mode = access === 'read' ? 'read' : 'read_write';
-    return `@group(0) @binding(${first + i}) var<storage, ${mode}> ${name}: array<${type}>;`;
-  });
-  const names = Array.from({ length: offsetGroups }, (_, i) => `fusedOffsets${i}`);
-  const fields = names.map((name) => `  ${name}: array<vec4<u32>, 2>,\n`).join('');
-  const source = kernel.source.replace(
-    /struct Params \{([^}]*)\}/,
-    (_, own: string) => `struct Params {${own}${fields}}`,
-  );
-  return {
-    ...kernel,
-    name: kernel.name === 'fused' ? 'fused' : `${kernel.name}_fused`,
-    source: `${source}\n${declared.join('\n')}\n`,
-    bindings: { ...kernel.bindings, ...Object.fromEntries(bindings.map(({ name, access }) => [name, access])) },
-    parameters: { ...kernel.parameters, ...Object.fromEntries(names.map((name) => [name, 'u32x8' as const])) },
-  };
 }

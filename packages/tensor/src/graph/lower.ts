@@ -1,18 +1,15 @@
-import { elementwise, type ParameterType } from '@dawnchorus/kernels';
+import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement, wgslType } from '../dtype.ts';
 import { gridFor } from '../kernel/grid.ts';
-import type { Dispatch } from '../kernel/recorder.ts';
-import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import { sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { type Body, bodyOf, extendKernel, readsInStep } from './codegen.ts';
-import { type Unit, viewName } from './fuse.ts';
+import { bodyOf, indexIn } from './codegen.ts';
+import type { Unit } from './fuse.ts';
+import { type AnyDispatch, type Joined, join } from './join.ts';
 import type { Step, View } from './optimize.ts';
 import { onPaper } from './tracing.ts';
-
-type AnyDispatch = Dispatch<Record<string, ParameterType>>;
 
 /** A dispatch of the compiled function, over real buffers and buffers that the plan still has to place. */
 export interface Lowered extends AnyDispatch {
@@ -44,6 +41,10 @@ function flopsOf(step: Step): number {
   );
 }
 
+const flopsOfAll = (steps: readonly Step[]) => steps.reduce((sum, step) => sum + flopsOf(step), 0);
+const namesOf = (steps: readonly Step[]) => steps.map(({ node }) => node.name);
+const elements = (views: readonly View[], index = 'i') => views.map((view) => ({ view, index }));
+
 /** The dispatches of one operation. */
 function takeDown(device: Device, step: Step): AnyDispatch[] {
   const tensorOf = ({ storage, dtype, shape, strides, offset }: View) =>
@@ -69,247 +70,129 @@ function plain(device: Device, step: Step): Lowered[] {
   }));
 }
 
-interface Joined {
-  readonly dispatch: Lowered;
-  readonly inPlace: Map<number, number>;
-}
-
-/**
- * Puts joined elementwise operations into a kernel by one of its hooks.
- *
- * @param base the dispatch whose kernel has the hook; its buffer at the hook's binding is replaced.
- * @param write the text of the hook's function, given the statements of the body and those that store.
- * @param dying storages that nobody reads after this.
- */
-function join(
-  base: AnyDispatch,
-  hook: string,
-  body: Body,
-  steps: readonly Step[],
-  stores: readonly View[],
-  write: (lines: string[], storing: string[]) => string,
-  dying: ReadonlySet<Storage>,
-): Joined | undefined {
-  const names = Object.keys(base.kernel.bindings);
-  const hookAt = names.indexOf(base.kernel.hooks?.[hook]?.binding ?? '');
-  const writing = hookAt >= 0 && base.kernel.bindings[names[hookAt]] === 'readWrite';
-  const buffers: PooledBuffer[] = [...base.buffers];
-  const bindings: { name: string; type: string; access: 'read' | 'readWrite' }[] = [];
-  const extra: PooledBuffer[] = [];
-  const type = (view: View) => wgslType[view.dtype];
-
-  // The hook's own binding serves one of the outputs, or one of the inputs, and takes its element type.
-  const elements: Record<string, string> = {};
-  const retype = (view: View) => {
-    const element = base.kernel.hooks?.[hook]?.element;
-    if (element) elements[element] = `alias ${element} = ${type(view)};`;
-  };
-  const storeNames: string[] = [];
-  let own = -1;
-  if (writing) {
-    const was = base.buffers[hookAt].id;
-    own = stores.findIndex(({ storage }) => storage.buffer.id === was);
-    if (own < 0) own = 0;
-    if (stores.length === 0) return undefined;
-    buffers[hookAt] = stores[own].storage.buffer;
-    retype(stores[own]);
-  }
-  // An input that dies here and is walked in step lends its memory to an output of its size.
-  const inPlace = new Map<number, number>();
-  const lent = new Map<string, number>();
-  const taken = new Set<number>();
-  const bound = new Set(base.buffers.map(({ id }) => id));
-  for (const view of body.reads) {
-    const { storage } = view;
-    if (!dying.has(storage) || bound.has(storage.buffer.id) || !readsInStep(steps, storage)) continue;
-    if (body.reads.some((other) => other !== view && other.storage === storage)) continue;
-    const at = stores.findIndex(
-      (store, k) => !taken.has(k) && store.dtype === view.dtype && store.storage.buffer.size === storage.buffer.size,
-    );
-    if (at < 0) continue;
-    taken.add(at);
-    lent.set(viewName(view), at);
-    inPlace.set(stores[at].storage.buffer.id, storage.buffer.id);
-  }
-  stores.forEach((view, k) => {
-    if (k === own) {
-      storeNames.push(names[hookAt]);
-      return;
-    }
-    storeNames.push(`stored${k}`);
-    bindings.push({ name: `stored${k}`, type: type(view), access: 'readWrite' });
-    extra.push(view.storage.buffer);
-  });
-  const readNames: string[] = [];
-  let ownRead = -1;
-  if (hookAt >= 0 && !writing) {
-    if (body.reads.length === 0) return undefined;
-    ownRead = 0;
-    buffers[hookAt] = body.reads[ownRead].storage.buffer;
-    retype(body.reads[ownRead]);
-  }
-  const offsets: number[] = [];
-  const offsetTexts: string[] = [];
-  body.reads.forEach((view, k) => {
-    const place = lent.get(viewName(view));
-    if (place !== undefined) readNames.push(storeNames[place]);
-    else if (k === ownRead) readNames.push(names[hookAt]);
-    else {
-      readNames.push(`read${k}`);
-      bindings.push({ name: `read${k}`, type: type(view), access: 'read' });
-      extra.push(view.storage.buffer);
-    }
-    if (view.offset === 0) {
-      offsetTexts.push('');
-      return;
-    }
-    const at = offsets.length;
-    offsets.push(view.offset);
-    offsetTexts.push(`params.fusedOffsets${at >> 3}[${(at & 7) >> 2}][${at & 3}] + `);
-  });
-  const groups = Math.ceil(offsets.length / 8);
-  const parameters: Record<string, number | readonly number[]> = { ...base.parameters };
-  for (let g = 0; g < groups; g++) parameters[`fusedOffsets${g}`] = offsets.slice(8 * g, 8 * g + 8);
-  const lines = body.lines(
-    (read) => readNames[read],
-    (read) => offsetTexts[read],
-  );
-  const storing = stores.map((view, k) => `  ${storeNames[k]}[i] = ${body.values.get(view.storage)};`);
-  const dispatch = {
-    ...base,
-    kernel: extendKernel(base.kernel, bindings, groups),
-    constants: {
-      ...base.constants,
-      ...elements,
-      // Part of the pipeline's key: kernels of one name differ in what they bind.
-      [hook]: `${bindings.map((b) => `// ${b.name}: ${b.type}`).join('\n')}\n${body.functions}\n${write(lines, storing)}`,
-    },
-    library: `${base.library ?? ''}\n${elementwise.elementwiseFunctions}`,
-    buffers: [...buffers, ...extra],
-    parameters: parameters as AnyDispatch['parameters'],
-    operations: steps.map(({ node }) => node.name),
-    flops: steps.reduce((sum, step) => sum + flopsOf(step), 0),
-    bytes: bytesOf(body.reads) + bytesOf(stores),
-  };
-  return { dispatch, inPlace };
-}
-
 function elementwiseUnit(steps: readonly Step[], stores: readonly View[], dying: ReadonlySet<Storage>): LoweredUnit {
+  if (stores.length === 0 || sizeOf(stores[0].shape) === 0) return { dispatches: [], inPlace: new Map() };
   const size = sizeOf(stores[0].shape);
-  if (size === 0) return { dispatches: [], inPlace: new Map() };
+  const body = bodyOf(steps, 'v');
   const base: AnyDispatch = {
     kernel: elementwise.fused,
-    constants: {},
+    constants: elementwise.fused.constants,
     buffers: [],
     parameters: { size },
-    grid: gridFor(size),
+    grid: gridFor(body.words.length > 0 ? Math.ceil(size / 4) : size),
   };
-  const joined = join(
-    base,
-    'body',
-    bodyOf(steps),
+  const { dispatch, inPlace } = join(base, {
+    hook: 'body',
+    body,
     steps,
-    stores,
-    (lines, storing) => `fn body(i: u32) {\n${[...lines, ...storing].join('\n')}\n}`,
+    stores: elements(stores),
+    write: (lines, storing) => `fn body(i: u32) {\n${[...lines, ...storing].join('\n')}\n}`,
     dying,
-  ) as Joined;
-  return { dispatches: [joined.dispatch], inPlace: joined.inPlace };
+  }) as Joined;
+  const lowered = {
+    ...dispatch,
+    operations: namesOf(steps),
+    flops: flopsOfAll(steps),
+    bytes: bytesOf(body.reads) + bytesOf(stores),
+  };
+  return { dispatches: [lowered], inPlace };
 }
 
-function epilogueUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet<Storage>): LoweredUnit | undefined {
-  const dispatches = plain(device, anchor);
-  const out = anchor.outputs[0].storage;
-  const inPlace = new Map<number, number>();
+/** An operation with elementwise ones in its kernel; undefined where the kernels that it chose have no room for them. */
+function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet<Storage>): LoweredUnit | undefined {
+  const { before, after, stores, order } = unit;
+  const out = anchor.outputs[0];
+  const input = before.length > 0 ? anchor.inputs[anchor.op.fetches as number] : undefined;
+  const made = new Set(before.map(({ outputs }) => outputs[0].storage));
+  const needed =
+    stores.some(({ storage }) => made.has(storage)) ||
+    after.some(({ inputs }) => inputs.some(({ storage }) => made.has(storage)));
+  const emits = after.length > 0 || needed;
   // Read by the anchor itself, in any order: must not be overwritten.
-  const free = new Set([...dying].filter((storage) => !anchor.inputs.some((view) => view.storage === storage)));
+  const held = new Set([anchor, ...before].flatMap(({ inputs }) => inputs.map(({ storage }) => storage)));
+  const free = new Set([...dying].filter((storage) => !held.has(storage)));
   // What the operations that follow see is what memory would have held.
-  const type = wgslType[anchor.outputs[0].dtype];
-  const body = bodyOf(unit.elementwise, new Map([[out, 'made']]));
+  const type = wgslType[out.dtype];
+  const steps = needed ? [...before, ...after] : after;
+  const fetched = bodyOf(before, 'p');
+  const emitted = bodyOf(steps, 'e', new Map([[out.storage, 'made']]));
+  const external = (views: readonly View[]) => views.filter(({ storage }) => !made.has(storage));
+
+  const inPlace = new Map<number, number>();
   const result: Lowered[] = [];
-  for (const dispatch of dispatches) {
-    const at = Object.keys(dispatch.kernel.bindings).indexOf('out');
-    const touches = dispatch.buffers.some(({ id }) => id === out.buffer.id);
-    if (!touches) {
-      result.push(dispatch);
-      continue;
+  for (const dispatch of plain(device, anchor)) {
+    const touches = (view: View | undefined, name: string) => {
+      if (!dispatch.buffers.some(({ id }) => id === view?.storage.buffer.id)) return undefined;
+      const at = Object.keys(dispatch.kernel.bindings).indexOf(name);
+      return dispatch.buffers[at]?.id === view?.storage.buffer.id ? 'hooked' : 'elsewhere';
+    };
+    const [reads, writes] = [touches(input, 'input'), emits ? touches(out, 'out') : undefined];
+    if (reads === 'elsewhere' || writes === 'elsewhere') return undefined;
+    let joined: Joined = { dispatch, inPlace, bound: new Map() };
+    if (input && reads) {
+      const next = join(joined.dispatch, {
+        hook: 'fetch',
+        body: fetched,
+        steps: before,
+        stores: [],
+        write: (lines) =>
+          `fn fetch(at: u32) -> Scalar {\n  let i = at;\n${lines.join('\n')}\n  return Scalar(${fetched.values.get(input.storage)});\n}`,
+        dying: new Set(),
+      });
+      if (!next) return undefined;
+      joined = next;
     }
-    if (!dispatch.kernel.hooks?.emit || dispatch.buffers[at]?.id !== out.buffer.id) return undefined;
-    const joined = join(
-      dispatch,
-      'emit',
-      body,
-      unit.elementwise,
-      unit.stores,
-      (lines, storing) =>
-        `fn emit(at: u32, value: f32) {\n  let i = at;\n  let made = ${type}(value);\n${[...lines, ...storing].join('\n')}\n}`,
-      free,
-    );
-    if (!joined) return undefined;
-    for (const [to, from] of joined.inPlace) inPlace.set(to, from);
+    if (writes) {
+      const next = join(joined.dispatch, {
+        hook: 'emit',
+        body: emitted,
+        steps,
+        stores: stores.map((view) => ({ view, index: view.storage === out.storage ? 'at' : 'i' })),
+        write: (lines, storing) =>
+          `fn emit(at: u32, value: f32) {\n  let i = ${order ? indexIn(order, 'at') : 'at'};\n  let made = ${type}(value);\n${[...lines, ...storing].join('\n')}\n}`,
+        dying: free,
+        bound: joined.bound,
+      });
+      if (!next) return undefined;
+      for (const [to, from] of next.inPlace) inPlace.set(to, from);
+      joined = next;
+    }
+    const [first, last] = [reads ? before : [], writes ? after : []];
     result.push({
       ...joined.dispatch,
-      operations: [anchor.node.name, ...joined.dispatch.operations],
-      flops: dispatch.flops + joined.dispatch.flops,
-      bytes: joined.dispatch.bytes + bytesOf(anchor.inputs),
+      operations: [...namesOf(first), ...dispatch.operations, ...namesOf(last)],
+      flops: dispatch.flops + flopsOfAll(first) + flopsOfAll(last),
+      bytes: bytesOf([
+        ...external([...anchor.inputs, ...(reads ? fetched.reads : []), ...(writes ? emitted.reads : [])]),
+        ...(writes ? [...stores, ...anchor.outputs.slice(1)] : anchor.outputs),
+      ]),
     });
   }
   return { dispatches: result, inPlace };
 }
 
-function prologueUnit(device: Device, unit: Unit, anchor: Step): LoweredUnit | undefined {
-  const [view] = anchor.inputs;
-  const dispatches = plain(device, anchor);
-  const body = bodyOf(unit.elementwise);
-  const value = body.values.get(view.storage);
-  const result: Lowered[] = [];
-  for (const dispatch of dispatches) {
-    if (!dispatch.buffers.some(({ id }) => id === view.storage.buffer.id)) {
-      result.push(dispatch);
-      continue;
-    }
-    const at = Object.keys(dispatch.kernel.bindings).indexOf('input');
-    if (!dispatch.kernel.hooks?.fetch || dispatch.buffers[at]?.id !== view.storage.buffer.id) return undefined;
-    const joined = join(
-      dispatch,
-      'fetch',
-      body,
-      unit.elementwise,
-      [],
-      (lines) => `fn fetch(at: u32) -> Scalar {\n  let i = at;\n${lines.join('\n')}\n  return Scalar(${value});\n}`,
-      new Set(),
-    );
-    if (!joined) return undefined;
-    result.push({
-      ...joined.dispatch,
-      operations: [...joined.dispatch.operations, anchor.node.name],
-      flops: dispatch.flops + joined.dispatch.flops,
-      bytes: joined.dispatch.bytes + bytesOf(anchor.outputs),
-    });
-  }
-  return { dispatches: result, inPlace: new Map() };
-}
-
 /** The dispatches of a unit, in order. `dying`: storages that no later unit reads. */
 export function lower(device: Device, unit: Unit, dying: ReadonlySet<Storage>): LoweredUnit {
-  const { anchor, role, elementwise: steps, stores } = unit;
-  if (!anchor) return elementwiseUnit(steps, stores, dying);
-  if (role === 'epilogue') {
-    const fused = epilogueUnit(device, unit, anchor, dying);
-    if (fused) return fused;
-    const own = anchor.outputs[0].storage;
-    const rest = elementwiseUnit(
-      steps,
-      stores.filter(({ storage }) => storage !== own),
-      dying,
-    );
-    return { dispatches: [...plain(device, anchor), ...rest.dispatches], inPlace: rest.inPlace };
-  }
-  if (role === 'prologue') {
-    const fused = prologueUnit(device, unit, anchor);
-    if (fused) return fused;
-    const made = steps.map(({ outputs }) => outputs[0]).filter(({ storage }) => storage === anchor.inputs[0].storage);
-    const first = elementwiseUnit(steps, made, new Set());
-    return { dispatches: [...first.dispatches, ...plain(device, anchor)], inPlace: first.inPlace };
-  }
-  return { dispatches: plain(device, anchor), inPlace: new Map() };
+  const { anchor, before, after, stores } = unit;
+  if (!anchor) return elementwiseUnit(after, stores, dying);
+  if (before.length + after.length === 0) return { dispatches: plain(device, anchor), inPlace: new Map() };
+  const joined = joinedUnit(device, unit, anchor, dying);
+  if (joined) return joined;
+  // One after the other. Nothing is overwritten: what dies with the unit may be read by its later kernels.
+  const read = new Set([anchor, ...after].flatMap(({ inputs }) => inputs.map(({ storage }) => storage)));
+  const stored = new Set(stores.map(({ storage }) => storage));
+  const outputs = (steps: readonly Step[]) => steps.map((step) => step.outputs[0]);
+  const kept = outputs(before).filter(({ storage }) => read.has(storage) || stored.has(storage));
+  return {
+    dispatches: [
+      ...elementwiseUnit(before, kept, new Set()).dispatches,
+      ...plain(device, anchor),
+      ...elementwiseUnit(
+        after,
+        outputs(after).filter(({ storage }) => stored.has(storage)),
+        new Set(),
+      ).dispatches,
+    ],
+    inPlace: new Map(),
+  };
 }

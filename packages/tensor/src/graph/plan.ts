@@ -1,7 +1,5 @@
-import type { Grid } from '../kernel/grid.ts';
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
-import type { Pipeline } from '../kernel/pipelines.ts';
-import type { Cost } from '../kernel/profiler.ts';
+import type { Prepared } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';
@@ -16,18 +14,13 @@ type Place =
   | { readonly kind: 'fixed'; readonly buffer: PooledBuffer }
   | { readonly kind: 'argument' | 'result'; readonly index: number };
 
-interface Step {
-  readonly pipeline: Pipeline;
-  readonly grid: Grid;
-  readonly label: string;
-  /** For profiles. */
-  readonly cost: Cost;
-  readonly offset: number;
+/** A dispatch of the plan. Those that bind nothing but fixed buffers have their group for good. */
+interface Step extends Prepared {
+  group: GPUBindGroup;
   readonly places: readonly Place[];
-  /** Of steps that bind nothing but fixed buffers. */
-  group: GPUBindGroup | undefined;
-  /** By the buffers given with the call, for the others. */
-  readonly groups: Map<string, GPUBindGroup>;
+  /** Groups by the buffers given with the call; undefined where none are. */
+  readonly groups: Map<string, GPUBindGroup> | undefined;
+  readonly offset: number;
 }
 
 /** What a call gets back: a view of an argument, of a captured tensor, or of memory of its own. */
@@ -105,7 +98,7 @@ export function createPlan(graph: Graph): Plan {
   const lastUse = new Map<Storage, number>();
   const changed = new Set<Storage>();
   units.forEach((unit, at) => {
-    for (const step of [...unit.elementwise, ...(unit.anchor ? [unit.anchor] : [])]) {
+    for (const step of [...unit.before, ...(unit.anchor ? [unit.anchor] : []), ...unit.after]) {
       for (const { storage } of [...step.inputs, ...step.outputs]) lastUse.set(storage, at);
       for (const storage of mutated(step)) changed.add(storage);
     }
@@ -176,42 +169,55 @@ export function createPlan(graph: Graph): Plan {
   });
   const staging = new DataView(new ArrayBuffer(Math.max(1, dispatches.length) * SLOT_BYTES));
   const { recorder } = device;
-  const steps = dispatches.map((dispatch, i): Step => {
-    const { kernel, constants = {}, library, grid } = dispatch;
-    const pipeline = recorder.pipelines.get(kernel, constants, library);
-    writeParameters(staging, i * SLOT_BYTES, kernel, dispatch.parameters as Record<string, number | readonly number[]>);
+  const prepare = (dispatch: Lowered, i: number): Step => {
+    const { kernel, constants = {}, library, grid, label = kernel.name } = dispatch;
+    const pipeline = recorder.pipelines.get(kernel, constants, library, false);
+    const offset = i * SLOT_BYTES;
+    writeParameters(staging, offset, kernel, dispatch.parameters as Record<string, number | readonly number[]>);
     const own = dispatch.buffers.map((buffer): Place => {
       if (!isVirtual(buffer)) return { kind: 'fixed', buffer };
       return places.get(follow(inPlace, buffer.id)) as Place;
     });
-    const fixed = own.every(({ kind }) => kind === 'fixed');
-    const buffers = own.map((at) => (at.kind === 'fixed' ? at.buffer : undefined));
+    const fixed = own.flatMap((at) => (at.kind === 'fixed' ? [at.buffer] : []));
+    const isFixed = fixed.length === own.length;
     return {
       pipeline,
       grid,
-      label: dispatch.label ?? kernel.name,
+      label,
       cost: { operation: dispatch.operations.join(' + '), bytes: dispatch.bytes, flops: dispatch.flops },
-      offset: i * SLOT_BYTES,
       places: own,
-      group: fixed ? recorder.createGroup(pipeline.layout, parameters, buffers as PooledBuffer[]) : undefined,
-      groups: new Map(),
+      offset,
+      group: isFixed ? recorder.createGroup(pipeline.layout, parameters, fixed, offset) : (undefined as never),
+      groups: isFixed ? undefined : new Map(),
     };
-  });
+  };
+  /** In debug mode an error of the GPU names the dispatch that it came from. */
+  const named = <T>(i: number, body: () => T): T => {
+    const { kernel, operations } = dispatches[i];
+    const what = `kernel ${kernel.name} (${operations.join(' + ')}), ${i + 1} of ${dispatches.length} in a compiled function`;
+    return device.checked(() => what, body);
+  };
+  const steps = dispatches.map((dispatch, i) =>
+    device.debug ? named(i, () => prepare(dispatch, i)) : prepare(dispatch, i),
+  );
+  const givenAnew = steps.filter(({ groups }) => groups);
+  const submits: Step[][] = [];
+  for (let i = 0; i < steps.length; i += DISPATCHES_PER_SUBMIT) submits.push(steps.slice(i, i + DISPATCHES_PER_SUBMIT));
   device.gpu.queue.writeBuffer(parameters, 0, staging.buffer);
 
   function groupOf(step: Step, given: readonly PooledBuffer[], made: readonly Storage[]): GPUBindGroup {
-    if (step.group) return step.group;
     const buffers = step.places.map((at) => {
       if (at.kind === 'fixed') return at.buffer;
       return at.kind === 'argument' ? given[at.index] : made[at.index].buffer;
     });
+    const groups = step.groups as Map<string, GPUBindGroup>;
     let key = '';
     for (const { id } of buffers) key += `${id},`;
-    let group = step.groups.get(key);
+    let group = groups.get(key);
     if (!group) {
-      if (step.groups.size >= CACHED_GROUPS_A_STEP) step.groups.clear();
-      group = recorder.createGroup(step.pipeline.layout, parameters, buffers);
-      step.groups.set(key, group);
+      if (groups.size >= CACHED_GROUPS_A_STEP) groups.clear();
+      group = recorder.createGroup(step.pipeline.layout, parameters, buffers, step.offset);
+      groups.set(key, group);
     }
     return group;
   }
@@ -227,12 +233,20 @@ export function createPlan(graph: Graph): Plan {
       const made = resultStorages.map(
         ({ buffer }) => new Storage(device, buffer.size, 'result of a compiled function'),
       );
-      let encoded = 0;
-      for (const step of steps) {
-        const { grid } = step;
-        recorder.encode(step.pipeline.gpu, groupOf(step, buffers, made), step.offset, grid, step.label, step.cost);
-        if (++encoded % DISPATCHES_PER_SUBMIT === 0) recorder.flush();
+      if (device.debug) {
+        steps.forEach((step, i) => {
+          named(i, () => {
+            if (step.groups) step.group = groupOf(step, buffers, made);
+            recorder.replay([step]);
+          });
+        });
+        return made;
       }
+      for (const step of givenAnew) step.group = groupOf(step, buffers, made);
+      submits.forEach((part, i) => {
+        if (i > 0) recorder.flush();
+        recorder.replay(part);
+      });
       return made;
     },
     dispose() {
@@ -240,6 +254,8 @@ export function createPlan(graph: Graph): Plan {
       for (const buffer of memory) device.pool.release(buffer);
       device.flush();
       recorder.inOrder(() => parameters.destroy());
+      submits.length = 0;
+      givenAnew.length = 0;
       steps.length = 0;
     },
   };

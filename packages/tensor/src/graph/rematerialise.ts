@@ -30,7 +30,7 @@ export function rematerialise(program: Program, device: Device): Program & { rea
     for (const storage of mutated(step)) changes.set(storage, [...(changes.get(storage) ?? []), at]);
   });
   const returned = new Set(program.outputs.map(({ storage }) => storage));
-  const isCheap = ({ op, outputs }: Step) => (op.map !== undefined || op.cheap === true) && outputs.length === 1;
+  const isCheap = ({ op, outputs }: Step) => op.map !== undefined && outputs.length === 1;
   const unchanged = (storage: Storage, from: number, to: number) =>
     (changes.get(storage) ?? []).every((at) => at < from || at > to);
   const inMemory = (storage: Storage, at: number) =>

@@ -32,13 +32,13 @@ export function createPipelineCache(device: GPUDevice) {
   const pipelines = new Map<string, Pipeline>();
   const layouts = new Map<string, Pipeline['layout']>();
 
-  function layoutOf(kernel: Kernel): Pipeline['layout'] {
+  function layoutOf(kernel: Kernel, hasDynamicOffset: boolean): Pipeline['layout'] {
     const accesses = Object.values(kernel.bindings);
-    const key = accesses.join();
+    const key = `${hasDynamicOffset} ${accesses.join()}`;
     let layout = layouts.get(key);
     if (!layout) {
       const entries: GPUBindGroupLayoutEntry[] = [
-        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset: true } },
+        { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform', hasDynamicOffset } },
         ...accesses.map((access, i) => ({
           binding: i + 1,
           visibility: GPUShaderStage.COMPUTE,
@@ -51,11 +51,12 @@ export function createPipelineCache(device: GPUDevice) {
     return layout;
   }
 
-  function get(kernel: Kernel, constants: Constants, library?: string): Pipeline {
-    const key = `${kernel.name}|${Object.values(constants).join('|')}`;
+  /** `dynamic`: whether its parameters are found at an offset that is given with each dispatch, or stay where they are. */
+  function get(kernel: Kernel, constants: Constants, library?: string, dynamic = true): Pipeline {
+    const key = `${dynamic}|${kernel.name}|${Object.values(constants).join('|')}`;
     let pipeline = pipelines.get(key);
     if (!pipeline) {
-      const layout = layoutOf(kernel);
+      const layout = layoutOf(kernel, dynamic);
       const code = assembleSource(kernel, constants, library);
       const module = device.createShaderModule({ code, label: kernel.name });
       const gpu = device.createComputePipeline({

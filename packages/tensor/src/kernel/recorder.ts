@@ -5,7 +5,7 @@ import type { Op } from '../ops/op.ts';
 import type { Tensor } from '../tensor.ts';
 import { type Grid, splitGrid } from './grid.ts';
 import { SLOT_BYTES, writeParameters } from './parameters.ts';
-import { type Constants, createPipelineCache } from './pipelines.ts';
+import { type Constants, createPipelineCache, type Pipeline } from './pipelines.ts';
 import type { Cost, Profiler } from './profiler.ts';
 
 /** One run of a kernel. */
@@ -21,6 +21,17 @@ export interface Dispatch<P extends Record<string, ParameterType>> {
   readonly grid: Grid;
   /** Name in profiles; the kernel's own by default. */
   readonly label?: string;
+}
+
+/** A dispatch with everything made for it, to be encoded again and again. */
+export interface Prepared {
+  readonly pipeline: Pipeline;
+  /** Binds the parameters at a place of their own. */
+  readonly group: GPUBindGroup;
+  readonly grid: Grid;
+  readonly label: string;
+  /** For profiles: what it is for, where that is not the operation at work. */
+  readonly cost?: Cost;
 }
 
 /** The operation that a dispatch works for. */
@@ -76,11 +87,12 @@ export function createRecorder(device: GPUDevice) {
     layout: { gpu: GPUBindGroupLayout },
     parameters: GPUBuffer,
     buffers: readonly PooledBuffer[],
+    offset = 0,
   ): GPUBindGroup {
     return device.createBindGroup({
       layout: layout.gpu,
       entries: [
-        { binding: 0, resource: { buffer: parameters, size: SLOT_BYTES } },
+        { binding: 0, resource: { buffer: parameters, offset, size: SLOT_BYTES } },
         ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer: buffer.gpu } })),
       ],
     });
@@ -107,34 +119,52 @@ export function createRecorder(device: GPUDevice) {
     if (slots === DISPATCHES_PER_SUBMIT) flush();
   }
 
-  /** One dispatch into the open pass. `cost`: what it is for, where that is not the operation at work. */
-  function encode(
-    pipeline: GPUComputePipeline,
-    group: GPUBindGroup,
-    offset: number,
-    grid: Grid,
-    label: string,
-    cost?: Cost,
-  ): void {
-    if (!pass) {
-      encoder ??= device.createCommandEncoder();
-      bound = undefined;
-      const timestampWrites = profiler?.begin(label, cost ?? work);
-      pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
-    }
+  /** The pass to encode a dispatch into. */
+  function openPass(label: string, cost?: Cost): GPUComputePassEncoder {
+    if (pass) return pass;
+    encoder ??= device.createCommandEncoder();
+    bound = undefined;
+    const timestampWrites = profiler?.begin(label, cost ?? work);
+    pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
+    return pass;
+  }
+
+  /** A dispatch that is timed gets a pass of its own. */
+  function closeTimed(): void {
+    pass?.end();
+    pass = undefined;
+    if (profiler?.full) flush();
+  }
+
+  function setPipeline(open: GPUComputePassEncoder, pipeline: GPUComputePipeline): void {
+    if (bound === pipeline) return;
+    open.setPipeline(pipeline);
+    bound = pipeline;
+  }
+
+  /** One dispatch, with its parameters at `offset` of what the group binds. */
+  function encode(pipeline: GPUComputePipeline, group: GPUBindGroup, offset: number, grid: Grid, label: string): void {
+    const open = openPass(label);
     onDispatch?.(label);
-    if (bound !== pipeline) {
-      pass.setPipeline(pipeline);
-      bound = pipeline;
-    }
-    pass.setBindGroup(0, group, [offset]);
-    pass.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+    setPipeline(open, pipeline);
+    open.setBindGroup(0, group, [offset]);
+    open.dispatchWorkgroups(grid[0], grid[1], grid[2]);
     statistics.dispatches++;
-    if (profiler) {
-      pass.end();
-      pass = undefined;
-      if (profiler.full) flush();
+    if (profiler) closeTimed();
+  }
+
+  /** Dispatches that were prepared, in order: three calls of WebGPU each at most, and nothing beside them. */
+  function replay(prepared: readonly Prepared[]): void {
+    for (const { pipeline, group, grid, label, cost } of prepared) {
+      const open = pass ?? openPass(label, cost);
+      setPipeline(open, pipeline.gpu);
+      open.setBindGroup(0, group);
+      // Arguments cost time too.
+      if (grid[1] === 1 && grid[2] === 1) open.dispatchWorkgroups(grid[0]);
+      else open.dispatchWorkgroups(grid[0], grid[1], grid[2]);
+      if (profiler) closeTimed();
     }
+    statistics.dispatches += prepared.length;
   }
 
   /** Takes down the dispatches of `body` instead of encoding them. */
@@ -213,7 +243,7 @@ export function createRecorder(device: GPUDevice) {
     inOrder,
     drained,
     dispatch,
-    encode,
+    replay,
     createGroup,
     capture,
     attribute,

@@ -59,7 +59,7 @@ const conv1d = kernelOp<ConvAttributes>({
     }
     return [{ dtype: promote(x.dtype, weight.dtype), shape: [batch, outChannels, outLength] }];
   },
-  emits: true,
+  emits: 'fours',
   flops: ([, weight], [out]) => 2 * out.size * weight.shape[1] * weight.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups }) {
     const [batch, outChannels, outLength] = out.shape;
@@ -122,7 +122,7 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
     }
     return [{ dtype: promote(y.dtype, weight.dtype), shape: [batch, perGroup * groups, length] }];
   },
-  emits: true,
+  emits: 'each',
   flops: ([y, weight]) => 2 * y.size * weight.shape[1] * weight.shape[2],
   run(device, inputs, [out], { stride, padding, dilation, groups, length }) {
     const [batch, channels] = out.shape;

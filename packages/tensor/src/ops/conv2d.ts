@@ -46,7 +46,7 @@ const conv2d = kernelOp<Conv2dAttributes>({
     const steps = stepsOver('conv2d', x.shape, kernelOf(weight), attributes);
     return [{ dtype: promote(x.dtype, weight.dtype), shape: [batch, outChannels, ...steps] }];
   },
-  emits: true,
+  emits: 'fours',
   flops: ([, weight], [out]) => 2 * out.size * sizeOf(weight.shape.slice(1)),
   run(device, inputs, [out], attributes) {
     const [batch, outChannels, outHeight, outWidth] = out.shape;
@@ -115,7 +115,7 @@ const convTranspose2d = kernelOp<Conv2dAttributes & { readonly size: Pair }>({
     }
     return [{ dtype: promote(y.dtype, weight.dtype), shape: [batch, weight.shape[1] * groups, ...size] }];
   },
-  emits: true,
+  emits: 'each',
   flops: ([y, weight]) => 2 * y.size * sizeOf(weight.shape.slice(1)),
   run(device, inputs, [out], attributes) {
     const [batch, channels, height, width] = out.shape;

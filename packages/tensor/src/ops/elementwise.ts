@@ -194,7 +194,9 @@ export function runMap(
 
 /** An operation that computes each element of its output from those of its inputs at the same place. */
 function mapOp<A>(
-  op: Pick<KernelOp<A>, 'infer' | 'flops'> & { map: (inputs: readonly TensorSpec[], attributes: A) => string },
+  op: Pick<KernelOp<A>, 'infer' | 'flops' | 'cheap'> & {
+    map: (inputs: readonly TensorSpec[], attributes: A) => string;
+  },
 ) {
   return kernelOp<A>({
     ...op,
@@ -204,8 +206,13 @@ function mapOp<A>(
   });
 }
 
+/** Beside the operations that are no more than an instruction or two for their rule. */
+const cheapFloats = new Set(['relu', 'leakyRelu']);
+const costlyArithmetic = new Set(['remainder', 'floorDivide']);
+
 function elementwiseOp(name: string, entry: Entry) {
   return mapOp<Record<never, never>>({
+    cheap: entry[0] === 'float' ? cheapFloats.has(name) : !costlyArithmetic.has(name),
     infer(inputs) {
       const dtype = resultDtype(name, entry[0], commonDtype(inputs));
       return [{ dtype, shape: broadcastShapes(name, ...inputs.map((input) => input.shape)) }];
@@ -228,6 +235,7 @@ function opsFrom<T extends Record<string, Entry>>(table: T): { [K in keyof T]: E
 
 /** x where the condition holds, y elsewhere. */
 const where = mapOp<Record<never, never>>({
+  cheap: true,
   infer([condition, x, y]) {
     if (condition.dtype !== 'bool')
       throw new TypeError(`where: the condition is ${condition.dtype}; expected bool, e.g. x.gt(0)`);
@@ -241,6 +249,7 @@ const where = mapOp<Record<never, never>>({
 });
 
 const cast = mapOp<{ dtype: DType }>({
+  cheap: true,
   flops: () => 0,
   infer([x], { dtype }) {
     return [{ dtype, shape: x.shape }];
@@ -254,6 +263,7 @@ const cast = mapOp<{ dtype: DType }>({
 
 /** A dense row-major copy. */
 const contiguous = mapOp<Record<never, never>>({
+  cheap: true,
   flops: () => 0,
   infer([x]) {
     return [{ dtype: x.dtype, shape: x.shape }];

@@ -31,7 +31,7 @@ export const matmul = kernelOp<Record<never, never>>({
     const batch = broadcastShapes('matmul (batch axes)', a.shape.slice(0, -2), b.shape.slice(0, -2));
     return [{ dtype: promote(a.dtype, b.dtype), shape: [...batch, a.shape[a.rank - 2], b.shape[b.rank - 1]] }];
   },
-  emits: true,
+  emits: 'fours',
   flops: ([a], [out]) => 2 * out.size * a.shape[a.rank - 1],
   run(device, [a, b], [out]) {
     const batchShape = out.shape.slice(0, -2);

@@ -62,6 +62,10 @@ function normOp<A extends { eps: number }>(
   check: (name: string, x: Tensor, attributes: A) => void,
 ) {
   return kernelOp<A>({
+    fetches: 0,
+    refetches: true,
+    // Rows of a group norm may begin anywhere.
+    emits: name === 'layerNorm' ? 'fours' : 'each',
     // Mean, squares about it, scale, weight and bias.
     flops: ([x]) => 7 * x.size,
     infer([x, weight, bias], attributes) {
@@ -79,11 +83,17 @@ function normOp<A extends { eps: number }>(
         const sizes = layout(x, attributes);
         device.recorder.dispatch({
           kernel: kernels.norm,
-          constants: constantsOf(device, x.dtype, weight.dtype),
+          constants: {
+            ...rowLanes(device),
+            ELEMENTS: 'const ELEMENTS = 1u;',
+            InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
+            AffineElement: `alias AffineElement = ${wgslType[weight.dtype]};`,
+            OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+          },
           buffers: [x, weight, bias, out, statistics].map((tensor) => tensor.storage.buffer),
           parameters: {
             ...sizes,
-            xOffset: x.offset,
+            offset: x.offset,
             weightOffset: weight.offset,
             biasOffset: bias.offset,
             eps: attributes.eps,
@@ -102,6 +112,7 @@ function normBackwardOp<A>(
   check: (name: string, x: Tensor, attributes: A) => void,
 ) {
   return kernelOp<A>({
+    emits: name === 'layerNormBackward' ? 'fours' : 'each',
     // The input's gradient, then sums for weight and bias.
     flops: ([x]) => 14 * x.size,
     infer([x, weight, statistics, grad], attributes) {
@@ -129,7 +140,11 @@ function normBackwardOp<A>(
         const offsets = { xOffset: x.offset, gradOffset: grad.offset, statisticsOffset: statistics.offset };
         device.recorder.dispatch({
           kernel: kernels.normBackwardInput,
-          constants: constantsOf(device, x.dtype, weight.dtype),
+          constants: {
+            ...constantsOf(device, x.dtype, weight.dtype),
+            ELEMENTS: 'const ELEMENTS = 1u;',
+            OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+          },
           buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
           grid: linearGrid(sizes.rows),

@@ -28,12 +28,37 @@ export interface KernelOp<A> {
    * join the operation with its neighbours.
    */
   map?(inputs: readonly TensorSpec[], attributes: A): string;
-  /** As quick as reading its inputs, though not elementwise for `map`: a compiled function may do it twice to save memory. */
+  /**
+   * For a `map` that draws: names the draws. `map` is then the body of `fn compute(a: A, draw: f32) -> Result`, where
+   * `draw` is what `uniform` over [0, 1) gives the element; a second input is the number of the step.
+   */
+  draws?(attributes: A): Stream;
+  /** Takes no longer than reading its inputs: a compiled function may compute it each time that it is read. */
   readonly cheap?: boolean;
-  /** Its kernel stores each element of its one output by `emit`, so that elementwise operations may follow on the spot. */
-  readonly emits?: boolean;
+  /**
+   * Its kernel stores each element of its first output once, by `emit`, so that elementwise operations may follow on the
+   * spot; `fours` where they may draw, because the kernel calls `prepare` (see `@dawnchorus/kernels`).
+   */
+  readonly emits?: 'each' | 'fours';
   /** The input that its kernel reads by `fetch`, so that elementwise operations may make it on the spot. */
   readonly fetches?: number;
+  /** What it fetches it fetches several times, and must be cheap. It emits too. */
+  readonly refetches?: boolean;
+}
+
+/** Names a sequence of random numbers. Whole numbers below 2^53. */
+export interface Stream {
+  readonly seed: number;
+  readonly stream: number;
+}
+
+/** The low and the high 32 bits. */
+const words = (value: number) => ({ low: value >>> 0, high: Math.floor(value / 2 ** 32) >>> 0 });
+
+/** Seed and stream as Philox takes them: low and high words of each. */
+export function streamWords({ seed, stream }: Stream): [number, number, number, number] {
+  const [a, b] = [words(seed), words(stream)];
+  return [a.low, a.high, b.low, b.high];
 }
 
 /** An operation that only looks at the same storage in another way. */

@@ -1,21 +1,18 @@
 import { random as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { wgslType } from '../dtype.ts';
+import { literalText, wgslType } from '../dtype.ts';
 import { float16Bits, float16Value } from '../half.ts';
 import { gridFor } from '../kernel/grid.ts';
 import { checkShape, formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat, scalar } from './arguments.ts';
 import { withDense } from './dense.ts';
-import { kernelOp } from './op.ts';
-
-interface Stream {
-  seed: number;
-  stream: number;
-}
+import { kernelOp, type Stream, streamWords } from './op.ts';
 
 /** Names one stream of draws: the same seed and stream give the same numbers, anywhere. Whole numbers below 2^53. */
-export interface RandomKey extends Stream {
+export interface RandomKey {
+  seed: number;
+  stream: number;
   /**
    * The number of a training step, a u32 tensor of one element: adds 2^20 times itself to the stream. A compiled function
    * that takes it as an argument draws anew in each call, where plain numbers would be those of the trace.
@@ -29,8 +26,6 @@ function expectStep(name: string, step: Tensor | undefined): void {
   if (step.size !== 1) throw new RangeError(`${name}: the step is ${formatShape(step.shape)}; expected one element`);
 }
 
-const words = (value: number) => ({ low: value >>> 0, high: Math.floor(value / 2 ** 32) >>> 0 });
-
 function runPhilox(
   device: Device,
   x: Tensor | undefined,
@@ -42,13 +37,13 @@ function runPhilox(
   shift: number,
   high = 0,
 ): void {
-  const seed = words(key.seed);
-  const stream = words(key.stream);
+  const [seedLow, seedHigh, streamLow, streamHigh] = streamWords(key);
   // The kernel binds an input for dropout; draws from nothing bind a scalar that they do not read.
   const input = x ?? scalar(device, 0, out.dtype);
   const steps = step ?? scalar(device, 0, 'u32');
   device.recorder.dispatch({
     kernel: kernels.philox,
+    library: kernels.drawFunctions,
     constants: {
       DISTRIBUTION: `const DISTRIBUTION = ${distribution}u;`,
       STEPPED: `const STEPPED = ${step !== undefined};`,
@@ -57,10 +52,10 @@ function runPhilox(
     buffers: [input.storage.buffer, steps.storage.buffer, out.storage.buffer],
     parameters: {
       size: out.size,
-      seedLow: seed.low,
-      seedHigh: seed.high,
-      streamLow: stream.low,
-      streamHigh: stream.high,
+      seedLow,
+      seedHigh,
+      streamLow,
+      streamHigh,
       xOffset: input.offset,
       scale,
       shift,
@@ -120,13 +115,15 @@ const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
 
 /** Zeroes each element with probability p and scales the rest by 1 / (1 - p). Inputs: x, and the step, if any. */
 const dropout = kernelOp<Stream & { p: number }>({
-  cheap: true,
   infer([x, step], { p }) {
     expectStep('dropout', step);
     expectFloat('dropout', 'the input', x);
     if (!(p >= 0 && p < 1)) throw new RangeError(`dropout: probability ${p} is not in [0, 1)`);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
+  draws: (key) => key,
+  map: (_, { p }) =>
+    `return Result(select(0.0, f32(a) * ${literalText(1 / (1 - p), 'f32')}, draw >= ${literalText(p, 'f32')}));`,
   run(device, inputs, [out], { p, ...key }) {
     withDense(device, inputs, ([x, step]) => runPhilox(device, x, step, out, key, 2, 1 / (1 - p), p));
   },

@@ -17,13 +17,16 @@ function constantsOf(device: Device, out: Tensor, logarithm: boolean) {
   return {
     ...rowLanes(device),
     LOGARITHM: `const LOGARITHM = ${logarithm};`,
-    Element: `alias Element = ${wgslType[out.dtype]};`,
+    OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
   };
 }
 
 /** Softmax over the last axis; the function in functions.ts moves another axis there. */
 function softmaxOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
+    fetches: 0,
+    refetches: true,
+    emits: 'fours',
     // Maximum, difference, exponential, sum and quotient.
     flops: ([x]) => 5 * x.size,
     infer([x]) {
@@ -36,7 +39,11 @@ function softmaxOp(name: string, logarithm: boolean) {
         const { rows, length } = rowsOf(dense);
         device.recorder.dispatch({
           kernel: kernels.softmax,
-          constants: constantsOf(device, out, logarithm),
+          constants: {
+            ...constantsOf(device, out, logarithm),
+            ELEMENTS: 'const ELEMENTS = 1u;',
+            InputElement: `alias InputElement = ${wgslType[dense.dtype]};`,
+          },
           buffers: [dense.storage.buffer, out.storage.buffer],
           parameters: { rows, length, offset: dense.offset },
           grid: linearGrid(rows),
@@ -49,6 +56,7 @@ function softmaxOp(name: string, logarithm: boolean) {
 /** Inputs: the output of the softmax, and the gradient of it. */
 function softmaxBackwardOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
+    emits: 'each',
     flops: ([y]) => 4 * y.size,
     infer([y, grad]) {
       expectFloat(name, 'the output', y);
@@ -65,7 +73,7 @@ function softmaxBackwardOp(name: string, logarithm: boolean) {
         const { rows, length } = rowsOf(y);
         device.recorder.dispatch({
           kernel: kernels.softmaxBackward,
-          constants: constantsOf(device, out, logarithm),
+          constants: { ...constantsOf(device, out, logarithm), Element: `alias Element = ${wgslType[y.dtype]};` },
           buffers: [y.storage.buffer, grad.storage.buffer, out.storage.buffer],
           parameters: { rows, length, yOffset: y.offset, gradOffset: grad.offset },
           grid: linearGrid(rows),

@@ -1,0 +1,163 @@
+import { elementwise, type Kernel, type ParameterType, random } from '@dawnchorus/kernels';
+import { wgslType } from '../dtype.ts';
+import type { Dispatch } from '../kernel/recorder.ts';
+import type { PooledBuffer } from '../memory/pool.ts';
+import type { Storage } from '../memory/storage.ts';
+import { type Body, type Names, readsInStep } from './codegen.ts';
+import { viewName } from './fuse.ts';
+import type { Step, View } from './optimize.ts';
+
+export type AnyDispatch = Dispatch<Record<string, ParameterType>>;
+
+interface Binding {
+  readonly name: string;
+  readonly type: string;
+  readonly access: 'read' | 'readWrite';
+}
+
+/** What goes into a kernel by one of its hooks. */
+export interface Join {
+  readonly hook: 'fetch' | 'emit' | 'body';
+  readonly body: Body;
+  readonly steps: readonly Step[];
+  /** What is stored, each with the index at which it is. */
+  readonly stores: readonly { readonly view: View; readonly index: string }[];
+  /** The text of the hook's function, given the statements of the body and those that store. */
+  readonly write: (lines: string[], storing: string[]) => string;
+  /** Storages that nobody reads after this. */
+  readonly dying: ReadonlySet<Storage>;
+  /** What the kernel binds for reading since an earlier join. */
+  readonly bound?: ReadonlyMap<string, string>;
+}
+
+export interface Joined {
+  readonly dispatch: AnyDispatch;
+  /** Outputs that take over the memory of an input: virtual buffer ids. */
+  readonly inPlace: Map<number, number>;
+  /** Names of the bindings of what is read, by view. */
+  readonly bound: ReadonlyMap<string, string>;
+}
+
+/**
+ * Puts joined elementwise operations into a kernel by one of its hooks. The binding that the hook serves is given to one
+ * of the stores, or of the reads; undefined where there is none to give it to, or the kernel lacks a hook.
+ */
+export function join(base: AnyDispatch, { hook, body, steps, stores, write, dying, bound }: Join): Joined | undefined {
+  const { kernel } = base;
+  const own = kernel.hooks?.[hook];
+  const draws = body.words.length > 0;
+  if (!own || (draws && !kernel.hooks?.prepare)) return undefined;
+  const names = Object.keys(kernel.bindings);
+  const hookAt = names.indexOf(own.binding ?? '');
+  const writing = hookAt >= 0 && kernel.bindings[names[hookAt]] === 'readWrite';
+  const buffers: PooledBuffer[] = [...base.buffers];
+  const bindings: Binding[] = [];
+  const constants: Record<string, string> = {};
+  const bind = (name: string, view: View, access: Binding['access']) => {
+    bindings.push({ name, type: wgslType[view.dtype], access });
+    buffers.push(view.storage.buffer);
+    return name;
+  };
+  const give = (view: View) => {
+    buffers[hookAt] = view.storage.buffer;
+    if (own.element) constants[own.element] = `alias ${own.element} = ${wgslType[view.dtype]};`;
+    return names[hookAt];
+  };
+
+  // An input that dies here and is walked in step lends its memory to an output of its size.
+  const inPlace = new Map<number, number>();
+  const lent = new Map<string, number>();
+  const inUse = new Set(base.buffers.map(({ id }) => id));
+  for (const view of body.reads) {
+    const { storage } = view;
+    if (!dying.has(storage) || inUse.has(storage.buffer.id) || !readsInStep(steps, storage)) continue;
+    if (body.reads.some((other) => other !== view && other.storage === storage)) continue;
+    const at = stores.findIndex(
+      ({ view: { dtype, storage: to }, index }) =>
+        index === 'i' && !inPlace.has(to.buffer.id) && dtype === view.dtype && to.buffer.size === storage.buffer.size,
+    );
+    if (at < 0) continue;
+    lent.set(viewName(view), at);
+    inPlace.set(stores[at].view.storage.buffer.id, storage.buffer.id);
+  }
+
+  if (writing && stores.length === 0) return undefined;
+  const was = base.buffers[hookAt]?.id;
+  const given = Math.max(
+    0,
+    stores.findIndex(({ view }) => view.storage.buffer.id === was),
+  );
+  const storeNames = stores.map(({ view }, k) =>
+    writing && k === given ? give(view) : bind(`${hook}Stored${k}`, view, 'readWrite'),
+  );
+  if (hookAt >= 0 && !writing && body.reads.length === 0) return undefined;
+  const reads = new Map<string, string>();
+  const words = [...body.words];
+  const offsets: (number | undefined)[] = [];
+  const readNames = body.reads.map((view, k) => {
+    offsets.push(view.offset === 0 ? undefined : words.push(view.offset) - 1);
+    const key = viewName(view);
+    const place = lent.get(key);
+    if (place !== undefined) return storeNames[place];
+    const name =
+      bound?.get(key) ?? (hookAt >= 0 && !writing && k === 0 ? give(view) : bind(`${hook}Read${k}`, view, 'read'));
+    reads.set(key, name);
+    return name;
+  });
+
+  const groups = Math.ceil(words.length / 8);
+  const first = Object.keys(kernel.parameters).filter((name) => name.startsWith('fusedWords')).length;
+  const parameters: Record<string, number | readonly number[]> = { ...base.parameters };
+  for (let g = 0; g < groups; g++) parameters[`fusedWords${first + g}`] = words.slice(8 * g, 8 * g + 8);
+  const word = (at: number) => `params.fusedWords${first + (at >> 3)}[${(at & 7) >> 2}][${at & 3}]`;
+  const taken: Names = {
+    word,
+    element: (read, index) => {
+      const offset = offsets[read];
+      return `${readNames[read]}[${offset === undefined ? '' : `${word(offset)} + `}${index}]`;
+    },
+  };
+  const storing = stores.map(
+    ({ view, index }, k) => `  ${storeNames[k]}[${index}] = ${body.values.get(view.storage)};`,
+  );
+  if (draws) {
+    constants.prepare = `fn prepare(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
+    if ('ELEMENTS' in kernel.constants) constants.ELEMENTS = 'const ELEMENTS = 4u;';
+  }
+  // Part of the pipeline's key: kernels of one name differ in what they bind.
+  const comments = bindings.map(({ name, type }) => `// ${name}: ${type}\n`).join('');
+  constants[hook] = `${comments}${body.functions}\n${write(body.lines(taken), storing)}`;
+  const library = [elementwise.elementwiseFunctions, ...(draws ? [random.drawFunctions] : [])];
+  const dispatch: AnyDispatch = {
+    ...base,
+    kernel: extendKernel(kernel, bindings, first, groups),
+    constants: { ...base.constants, ...constants },
+    library: [base.library, ...library.filter((text) => !base.library?.includes(text))].join('\n'),
+    buffers,
+    parameters: parameters as AnyDispatch['parameters'],
+  };
+  return { dispatch, inPlace, bound: reads };
+}
+
+/** A kernel with more bindings, and with more groups of eight words among its parameters. */
+function extendKernel(kernel: Kernel, bindings: readonly Binding[], first: number, groups: number): Kernel {
+  const count = Object.keys(kernel.bindings).length + 1;
+  const declared = bindings.map(({ name, type, access }, i) => {
+    const mode = access === 'read' ? 'read' : 'read_write';
+    return `@group(0) @binding(${count + i}) var<storage, ${mode}> ${name}: array<${type}>;`;
+  });
+  const names = Array.from({ length: groups }, (_, g) => `fusedWords${first + g}`);
+  const fields = names.map((name) => `  ${name}: array<vec4<u32>, 2>,\n`).join('');
+  const source = kernel.source.replace(
+    /struct Params \{([^}]*)\}/,
+    (_, own: string) => `struct Params {${own}${fields}}`,
+  );
+  const joined = kernel.name === 'fused' || kernel.name.endsWith('_fused');
+  return {
+    ...kernel,
+    name: joined ? kernel.name : `${kernel.name}_fused`,
+    source: `${source}\n${declared.join('\n')}\n`,
+    bindings: { ...kernel.bindings, ...Object.fromEntries(bindings.map(({ name, access }) => [name, access])) },
+    parameters: { ...kernel.parameters, ...Object.fromEntries(names.map((name) => [name, 'u32x8' as const])) },
+  };
+}

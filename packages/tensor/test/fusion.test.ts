@@ -1,0 +1,186 @@
+/** What compiled functions join into one kernel, that it computes the same, and what they leave apart. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as t from '../src/index.ts';
+import { arrayOf, randomFrom, upload } from './arbitraries.ts';
+import { device } from './device.ts';
+
+const random = randomFrom(11);
+const floats = (...shape: number[]) => upload(arrayOf(shape, random));
+
+/** The operations of each kernel, in order. */
+const kernelsOf = (compiled: { explain(): string }) =>
+  compiled
+    .explain()
+    .split('\n')
+    .slice(4, -1)
+    .map((line) => line.replace(/^(\S+) .* [kMG]?B {2}/, '$1: '));
+
+/** Runs `fn` both ways: the same within 1e-6 of the largest element, and the same bits each time. Returns the kernels. */
+async function agree<A extends readonly unknown[]>(fn: (...args: A) => t.Tensor[], ...args: A): Promise<string[]> {
+  const compiled = t.compile(fn);
+  const [eager, first, second] = [t.scope(() => fn(...args)), compiled(...args), compiled(...args)];
+  const kernels = kernelsOf(compiled);
+  for (const [i, out] of eager.entries()) {
+    const [want, got, again] = await Promise.all([out, first[i], second[i]].map(async (x) => [...(await x.data())]));
+    const scale = want.reduce((a, b) => Math.max(a, Math.abs(b)), 1);
+    assert.equal(first[i].shape, out.shape);
+    want.forEach((value, k) => {
+      assert.ok(Math.abs(value - got[k]) <= 1e-6 * scale, `output ${i}, element ${k}: ${got[k]}, eagerly ${value}`);
+    });
+    assert.equal(again, got);
+  }
+  for (const tensor of [...eager, ...first, ...second]) if (!tensor.disposed) tensor.dispose();
+  compiled.dispose();
+  return kernels;
+}
+
+/** As hardware adapters, which get tiled products and more threads a row. */
+async function onHardware<T>(body: () => Promise<T>): Promise<T> {
+  const { software } = device.adapter;
+  Object.assign(device.adapter, { software: false });
+  try {
+    return await body();
+  } finally {
+    Object.assign(device.adapter, { software });
+  }
+}
+
+const key = (stream: number, step?: t.Tensor) => ({ p: 0.3, seed: 2 ** 40 + 5, stream, step });
+
+const layer = (x: t.Tensor, w: t.Tensor, b: t.Tensor, residual: t.Tensor, step: t.Tensor) => [
+  t.dropout(x.matmul(w).add(b).gelu(), key(3, step)).add(residual),
+];
+const layerOf = (m: number, k: number, n: number) =>
+  [floats(m, k), floats(k, n), floats(n), floats(m, n), t.tensor(Uint32Array.of(7))] as const;
+
+test('a product, its bias, activation, dropout and residual are one kernel', async () => {
+  const one = ['matmul_register_fused: matmul add gelu dropout add'];
+  assert.equal(await agree(layer, ...layerOf(5, 7, 12)), one);
+  assert.equal(await agree(layer, ...layerOf(70, 33, 132)), one);
+  assert.equal(await onHardware(() => agree(layer, ...layerOf(130, 20, 132))), [
+    'matmul_tiled_fused: matmul add gelu dropout add',
+  ]);
+});
+
+test('where rows are no multiple of four, which draws come in, the dropout begins a kernel of its own', async () => {
+  const kernels = await agree(layer, ...layerOf(5, 7, 10));
+  assert.is(kernels.length, 2, kernels.join('\n'));
+});
+
+test('a joined dropout drops what dropout drops, to the bit', async () => {
+  const [x, w] = [floats(9, 6), floats(6, 16)];
+  const fn = (a: t.Tensor, step: t.Tensor) => [t.dropout(a.matmul(w).square().add(1), key(5, step))];
+  const compiled = t.compile(fn);
+  for (const number of [1, 2, 4095, 4096]) {
+    const step = t.tensor(Uint32Array.of(number));
+    const [[want], [got]] = [fn(x, step), compiled(x, step)];
+    const zeros = async (out: t.Tensor) => [...(await out.data())].map((value) => value === 0);
+    assert.equal(await zeros(got), await zeros(want));
+  }
+  assert.match(compiled.explain(), 'matmul square add dropout');
+});
+
+test('so are a convolution and what follows', async () => {
+  const lines = (x: t.Tensor, w: t.Tensor, b: t.Tensor, y: t.Tensor) => [
+    t.dropout(t.conv1d(x, w, { padding: 1 }).add(b).relu(), key(1)).add(y),
+  ];
+  assert.equal(await agree(lines, floats(2, 3, 20), floats(5, 3, 3), floats(5, 1), floats(2, 5, 20)), [
+    'conv1d_fused: conv1d add relu dropout add',
+  ]);
+  const images = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => [
+    t.dropout(t.conv2d(x, w, { padding: 1 }).add(b).relu(), key(1)),
+  ];
+  assert.equal(await agree(images, floats(2, 3, 5, 12), floats(5, 3, 3, 3), floats(5, 1, 1)), [
+    'conv2d_fused: conv2d add relu dropout',
+  ]);
+  const back = (y: t.Tensor, w: t.Tensor) => [t.convTranspose1d(y, w, { stride: 2 }).tanh().mul(2)];
+  assert.equal(await agree(back, floats(2, 3, 9), floats(3, 4, 4)), [
+    'conv1d_transpose_fused: convTranspose1d tanh mul',
+  ]);
+});
+
+test('softmax and norms take what follows, each of their outputs kept where others need it', async () => {
+  const attention = (x: t.Tensor, v: t.Tensor) => {
+    const weights = x.softmax();
+    const dropped = t.dropout(weights, key(2));
+    return [dropped.matmul(v), weights];
+  };
+  assert.equal(await agree(attention, floats(3, 6, 8), floats(8, 4)), [
+    'softmax_fused: softmax dropout',
+    'matmul_register: matmul',
+  ]);
+  const norms = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => {
+    const [y, statistics] = t.apply('layerNorm', [x, w, b], { eps: 1e-5 });
+    const [z] = t.apply('groupNorm', [x.unsqueeze(0), w.reshape([4]), b], { eps: 1e-5, groups: 2 });
+    return [t.dropout(y.gelu(), key(3)), z.gelu(), statistics];
+  };
+  for (const run of [onHardware, <T>(body: () => Promise<T>) => body()]) {
+    assert.equal(await run(() => agree(norms, floats(4, 4), floats(4), floats(4))), [
+      'norm_fused: layerNorm gelu dropout',
+      'norm_fused: groupNorm gelu',
+    ]);
+  }
+});
+
+test('softmax and norms compute cheap elementwise operations before them, and keep those that others need', async () => {
+  const mask = t.tensor([1, 0, 1, 1, 1], { dtype: 'bool' });
+  const masked = (x: t.Tensor) => [t.where(mask, x.mul(0.5), -1e9).softmax()];
+  assert.equal(await agree(masked, floats(6, 5)), ['softmax_fused: mul where softmax']);
+  const both = (x: t.Tensor, bias: t.Tensor) => [t.logSoftmax(x.add(bias)).mul(-1)];
+  assert.equal(await agree(both, floats(6, 8), floats(8)), ['softmax_fused: add logSoftmax mul']);
+  const [w, b] = [floats(8), floats(8)];
+  const residual = (x: t.Tensor, y: t.Tensor) => {
+    const sum = x.add(y);
+    const [normed] = t.apply('layerNorm', [sum, w, b], { eps: 1e-5 });
+    return [normed.relu(), sum, normed.add(sum)];
+  };
+  for (const run of [onHardware, <T>(body: () => Promise<T>) => body()]) {
+    assert.equal(await run(() => agree(residual, floats(7, 8), floats(7, 8))), ['norm_fused: add layerNorm relu add']);
+  }
+});
+
+test('what is costly is computed once, before', async () => {
+  const kernels = await agree((x: t.Tensor) => [x.tanh().softmax()], floats(6, 5));
+  assert.equal(kernels, ['fused: tanh', 'softmax: softmax']);
+});
+
+test('elementwise operations that read a product in another order store it in that order', async () => {
+  // Heads side by side again, as after attention.
+  const heads = (a: t.Tensor, v: t.Tensor) => [a.matmul(v).permute([0, 2, 1, 3]).reshape([2, 5, 12]).mul(3)];
+  assert.equal(await agree(heads, floats(2, 3, 5, 6), floats(2, 3, 6, 4)), [
+    'matmul_register_fused: matmul contiguous mul',
+  ]);
+  const both = (a: t.Tensor, b: t.Tensor) => {
+    const y = a.matmul(b);
+    return [y.transpose().reshape([-1]), y];
+  };
+  assert.equal(await agree(both, floats(5, 6), floats(6, 4)), ['matmul_register_fused: matmul contiguous']);
+  const half = (a: t.Tensor, b: t.Tensor) => [a.matmul(b).transpose().sliceAxis(0, 0, 2).add(1)];
+  assert.is((await agree(half, floats(5, 6), floats(6, 4))).length, 2);
+  const mixed = (a: t.Tensor, b: t.Tensor) => {
+    const y = a.matmul(b);
+    return [y.add(y.transpose())];
+  };
+  assert.is((await agree(mixed, floats(4, 6), floats(6, 4))).length, 2);
+  const drawn = (a: t.Tensor, b: t.Tensor) => [t.dropout(a.matmul(b).transpose(), key(8))];
+  assert.is((await agree(drawn, floats(8, 6), floats(6, 4))).length, 2);
+});
+
+test('a product whose result is taken up late runs where it stood, and lets go of what it read', () => {
+  const compiled = t.compile((x: t.Tensor) => {
+    const products: t.Tensor[] = [];
+    let y = x;
+    for (let k = 0; k < 8; k++) {
+      y = y.softmax();
+      products.push(y.sliceAxis(0, 0, 4).matmul(y));
+    }
+    return t.concat(products.map((product) => product.transpose().reshape([-1])));
+  });
+  compiled(floats(64, 64)).dispose();
+  // A few of the squares at a time, not all eight.
+  assert.ok(compiled.plannedBytes < 4 * 64 * 64 * 4 + 8 * 4 * 64 * 4, `${compiled.plannedBytes} bytes`);
+  compiled.dispose();
+});
+
+test.run();
