@@ -3,8 +3,8 @@
  * null backend, which executes nothing; and a whole training step, eager and compiled, with the memory that each needs.
  */
 import { nn, optim, valueAndGrad } from '@dawnchorus/autograd';
-import { compile, Device, normal, scope, sqrt, type Tensor, tensor } from '@dawnchorus/tensor';
-import { create } from 'webgpu';
+import { compile, type Device, normal, scope, sqrt, type Tensor, tensor } from '@dawnchorus/tensor';
+import { measureOverhead } from './overhead.ts';
 
 export interface EngineRow {
   name: string;
@@ -14,57 +14,8 @@ export interface EngineRow {
   target?: number;
 }
 
-/** Held for the life of the process, as Dawn wants it. */
-let nullInstance: GPU | undefined;
-
-/** A device that takes everything and does nothing. */
-async function openNullDevice(): Promise<Device> {
-  nullInstance = create(['backend=null']);
-  const adapter = await nullInstance.requestAdapter();
-  if (!adapter) throw new Error('bench: Dawn has no null backend here');
-  const requiredLimits: Record<string, number> = {};
-  for (const name in adapter.limits) {
-    const value = adapter.limits[name as keyof GPUSupportedLimits];
-    if (typeof value === 'number') requiredLimits[name] = value;
-  }
-  const gpu = await adapter.requestDevice({ requiredLimits });
-  const description = { name: 'null', vendor: '', architecture: '', driver: '', software: false, source: 'Dawn' };
-  return new Device(gpu, description as ConstructorParameters<typeof Device>[1]);
-}
-
 function median(values: number[]): number {
   return values.sort((a, b) => a - b)[values.length >> 1];
-}
-
-const CHAIN = 200;
-
-/** Microseconds of host time for each of a chain of dispatches. */
-async function overhead(device: Device): Promise<{ eager: number; replay: number }> {
-  const x = tensor(new Float32Array(16), { device });
-  // Each softmax is a kernel of its own, whatever the compiler joins.
-  const chain = (start: Tensor) => {
-    let y = start;
-    for (let k = 0; k < CHAIN; k++) y = y.softmax();
-    return y;
-  };
-  const compiled = compile(chain, { verify: 'never' });
-  const time = async (call: () => Tensor) => {
-    const times: number[] = [];
-    for (let run = 0; run < 40; run++) {
-      const start = performance.now();
-      scope(() => {
-        call();
-      });
-      device.flush();
-      times.push(performance.now() - start);
-      await device.synchronize();
-    }
-    return (1000 * median(times.slice(5))) / CHAIN;
-  };
-  const result = { eager: await time(() => chain(x)), replay: await time(() => compiled(x)) };
-  compiled.dispose();
-  x.dispose();
-  return result;
 }
 
 interface TransformerSize {
@@ -157,12 +108,12 @@ async function measureStep(device: Device, size: TransformerSize, compiled: bool
 
 /** Everything, in the order in which it is printed. `device`: the adapter for the training steps. */
 export async function engineRows(device: Device, log: (line: string) => void): Promise<EngineRow[]> {
-  const nothing = await openNullDevice();
-  const { eager, replay } = await overhead(nothing);
-  nothing.close();
+  const { eager, replayed, bare, ratio } = await measureOverhead();
   const rows: EngineRow[] = [
     { name: 'eager call, null backend', value: eager, unit: 'µs' },
-    { name: 'replayed dispatch, null backend', value: replay, unit: 'µs', target: 5 },
+    { name: 'replayed dispatch, null backend', value: replayed, unit: 'µs', target: 5 },
+    { name: 'three bare calls of Dawn (pipeline, bind group, dispatch)', value: bare, unit: 'µs' },
+    { name: 'replayed dispatch / bare calls', value: ratio, unit: '' },
   ];
   const size = device.adapter.software
     ? { layers: 12, features: 64, heads: 4, batch: 4, time: 64 }

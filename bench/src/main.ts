@@ -37,7 +37,7 @@ if (words.includes('engine')) {
   const engine = await engineRows(device, (line) => console.log(line));
   for (const { name, value, unit, target } of engine) {
     const wanted = target === undefined ? '' : `  (target: under ${target})`;
-    console.log(`${name.padEnd(52)} ${value.toFixed(2).padStart(10)} ${unit}${wanted}`);
+    console.log(`${name.padEnd(60)} ${value.toFixed(2).padStart(10)} ${unit}${wanted}`);
   }
   if (flag('save')) saveResults('engine', engine);
   device.close();
