@@ -57,6 +57,9 @@ function drawsOf(name: OpName, op: AnyCase, count: number): AnyDraw[] {
   );
 }
 
+/** Rows about 1000 that hardly differ keep few digits of their difference, on either side. */
+const largestScale = (name: OpName) => (name === 'layerNorm' || name === 'groupNorm' ? Number.POSITIVE_INFINITY : 1);
+
 async function check(name: OpName, op: AnyCase, draw: AnyDraw, opset: number): Promise<boolean> {
   const anchor = upload({ dtype: 'f32', shape: [], data: Float64Array.of(0) });
   const inputs = draw.inputs.map(upload);
@@ -75,7 +78,7 @@ async function check(name: OpName, op: AnyCase, draw: AnyDraw, opset: number): P
       throw new Error(`${what}: ${(error as Error).message}`);
     }
     for (const [i, output] of expected.entries()) {
-      const problem = firstDifference(results.get(`output${i}`), await flat(output));
+      const problem = firstDifference(results.get(`output${i}`), await flat(output), largestScale(name));
       if (problem) assert.unreachable(`${what}: output ${i}: ${problem}`);
     }
     return true;

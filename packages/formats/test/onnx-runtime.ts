@@ -45,21 +45,32 @@ export async function runOnnx(model: Uint8Array, inputs: Record<string, Flat>): 
 }
 
 /**
- * Where two results first differ: whole numbers must be equal, floats to within `tolerance` of the largest finite one, or
- * undefined where they agree.
+ * Where two results first differ: whole numbers must be equal, floats to within `tolerance` of themselves, or of the
+ * largest of them, though of `most` at most; undefined where they agree.
  */
-export function firstDifference(actual: Flat | undefined, expected: Flat, tolerance = 1e-4): string | undefined {
+export function firstDifference(
+  actual: Flat | undefined,
+  expected: Flat,
+  most = 1,
+  tolerance = 1e-4,
+): string | undefined {
   const title = ({ dtype, shape }: Flat) => `${dtype}[${shape.join(', ')}]`;
   if (!actual) return `nothing, expected ${title(expected)}`;
   if (title(actual) !== title(expected)) return `${title(actual)}, expected ${title(expected)}`;
   const wanted = Array.from(expected.data);
-  const peak = wanted.reduce((most, value) => (Number.isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
+  const peak = wanted.reduce(
+    (largest, value) => (Number.isFinite(value) ? Math.max(largest, Math.abs(value)) : largest),
+    0,
+  );
+  const float = expected.dtype === 'f32' || expected.dtype === 'f16';
   // Halves are rounded from f32 that differ a little.
-  const half = expected.dtype === 'f16' ? 2 ** -10 : 0;
-  const allowed = expected.dtype === 'f32' || half > 0 ? (tolerance + half) * peak : 0;
+  const relative = float ? tolerance + (expected.dtype === 'f16' ? 2 ** -10 : 0) : 0;
+  const allowed = (value: number) => relative * Math.max(Math.abs(value), Math.min(peak, most));
   const at = wanted.findIndex((value, i) => {
     const got = actual.data[i];
-    return !(Object.is(got, value) || got === value || Math.abs(got - value) <= allowed);
+    return !(Object.is(got, value) || got === value || Math.abs(got - value) <= allowed(value));
   });
-  return at < 0 ? undefined : `element ${at} is ${actual.data[at]}, expected ${wanted[at]} to within ${allowed}`;
+  return at < 0
+    ? undefined
+    : `element ${at} is ${actual.data[at]}, expected ${wanted[at]} to within ${allowed(wanted[at])}`;
 }

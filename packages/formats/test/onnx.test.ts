@@ -10,20 +10,26 @@ import {
   compile,
   concat,
   conv1d,
+  countNonzero,
+  cumprod,
   cumsum,
   defineOp,
   diagonal,
   dropout,
+  einsum,
   expand,
   flip,
   gather,
   groupNorm,
+  hardtanh,
   indexSelect,
   layerNorm,
   logsumexp,
+  maskedFill,
   matmul,
   maxPool1d,
   median,
+  nanToNum,
   norm,
   normal,
   oneHot,
@@ -211,7 +217,8 @@ files('indices that are known need no guard', async () => {
   const guarded = (model: Uint8Array) => contents(model).nodes.includes('Where');
   assert.not(guarded(await agrees('rows', (y) => indexSelect(y, 0, tensor(Int32Array.of(3, 0))), [x])));
   assert.not(guarded(await agrees('sort', (y) => sort(y, { dim: 0 }).values, [x])));
-  assert.ok(guarded(await agrees('outside', (y) => indexSelect(y, 0, tensor(Int32Array.of(3, 4, -1))), [x])));
+  assert.ok(guarded(await agrees('outside', (y) => indexSelect(y, 0, tensor(Int32Array.of(4, 3))), [x])));
+  assert.ok(guarded(await agrees('below', (y) => indexSelect(y, 0, tensor(Int32Array.of(3, -1))), [x])));
   assert.ok(guarded(await agrees('input', (y, i) => indexSelect(y, 1, i), [x, tensor(Int32Array.of(5, 6))])));
 });
 
@@ -311,6 +318,19 @@ const cases: Record<string, [fn: (...inputs: Tensor[]) => unknown, inputs: Tenso
     ],
     [rows, words],
   ],
+  logic: [
+    (x) => [
+      x.gt(0).any({ dim: 1 }),
+      x.gt(0).all(),
+      countNonzero(x.lt(0.2), { dim: 0 }),
+      nanToNum(where(x.gt(0), x.log().neg().log(), Number.NaN)),
+      maskedFill(x, x.lt(0), 7),
+      hardtanh(x.mul(3)),
+    ],
+    [rows],
+  ],
+  'digits beside zero': [(x) => [x.expm1(), x.log1p()], [tensor([1e-6, -2e-6, 3e-7])]],
+  products: [(x, t) => [einsum('ij,kj->ik', x.reshape([8, 3]), t), cumprod(x, { dim: 1 })], [rows, table]],
   'a compiled function': [compile((x: Tensor) => x.exp().sum({ dim: 1 })) as (x: Tensor) => Tensor, [rows]],
 };
 

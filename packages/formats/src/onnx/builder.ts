@@ -39,6 +39,7 @@ const SHARED_BYTES = 256;
 /** Adds nodes and constants to an ONNX graph and gives them names. */
 export class OnnxBuilder {
   readonly opset: number;
+  /** In the order in which they run. */
   readonly nodes: OnnxNode[] = [];
   readonly initializers: OnnxInitializer[] = [];
   /** How often a name was asked for. */
@@ -102,6 +103,7 @@ export class OnnxBuilder {
     return { name: unique, dtype, shape, within: dtype === 'i32' ? extremes(values) : undefined };
   }
 
+  /** A constant without a name of its own; one axis unless told. Small ones with the same contents are one. */
   constant(values: readonly number[], dtype: OnnxDType, shape: Shape = [values.length]): OnnxTensor {
     const shared = sizeOf(shape) * bytesPerElement[dtype] <= SHARED_BYTES;
     // Negative zero and zero are two constants.
@@ -114,6 +116,7 @@ export class OnnxBuilder {
     return constant;
   }
 
+  /** A constant without axes. */
   scalar(value: number, dtype: OnnxDType): OnnxValue {
     return this.constant([value], dtype, []);
   }
@@ -123,10 +126,12 @@ export class OnnxBuilder {
     return this.constant(values, 'i64');
   }
 
+  /** In another dtype; the value itself where it has that. Whole numbers wrap, floats must be in range. */
   cast(x: OnnxValue, dtype: OnnxDType): OnnxValue {
     return x.dtype === dtype ? x : this.node('Cast', [x], { dtype, to: elementTypes[dtype] });
   }
 
+  /** The same elements in another shape; one extent may be -1. */
   reshape(x: OnnxValue, shape: Shape): OnnxValue {
     return this.node('Reshape', [x, this.ints(shape)]);
   }

@@ -22,6 +22,7 @@ import { bytesPerElement, checkBytes, encodeModel, type OnnxModel, type OnnxPort
 /** The opsets of ONNX that are written and tested. */
 const OPSETS = { from: 17, to: 22 } as const;
 
+/** What an ONNX model is called and made of. */
 export interface OnnxOptions {
   /** Version of ONNX's operators: 17, which most runtimes know, up to 22. */
   opset?: number;

@@ -66,7 +66,7 @@ const maxPool2d: Lowering<AttributesOf<'maxPool2d'>> = (onnx, [x], attributes) =
 };
 
 /**
- * The last axis, `length` long, to mean 0 and variance 1, then scaled and shifted; and the mean and the reciprocal of the
+ * The last axis, which is `axis`, to mean 0 and variance 1, then scaled and shifted; and the mean and the reciprocal of the
  * deviation. The mean is taken off before LayerNormalization: some runtimes take the difference of two squares in it, which
  * far from 0 leaves no digits.
  */

@@ -56,15 +56,13 @@ const linearRecurrence: Lowering<{ axis: number; reverse: boolean }> = (onnx, in
   const { shape } = inputs[0];
   let [factors, sums] = inputs.map((x) => onnx.cast(x, 'f32'));
   for (let reach = 1; reach < shape[axis]; reach *= 2) {
-    const moved = (x: OnnxValue, fill: number) => {
-      const [start, end] = reverse ? [reach, shape[axis]] : [0, shape[axis] - reach];
-      const kept = onnx.node('Slice', [x, ...[[start], [end], [axis]].map((bounds) => onnx.ints(bounds))]);
-      const filler = shape.map((extent, d) => (d === axis ? reach : extent));
-      const filled = onnx.node('Expand', [onnx.scalar(fill, 'f32'), onnx.ints(filler)]);
-      return onnx.node('Concat', reverse ? [kept, filled] : [filled, kept], { axis });
-    };
-    sums = onnx.node('Add', [sums, onnx.node('Mul', [factors, moved(sums, 0)])]);
-    factors = onnx.node('Mul', [factors, moved(factors, 1)]);
+    // Zeros come in at one end, and as much is cut at the other.
+    const pads = new Array(2 * shape.length).fill(0);
+    pads[axis] = reverse ? -reach : reach;
+    pads[shape.length + axis] = -pads[axis];
+    const moved = (x: OnnxValue) => onnx.node('Pad', [x, onnx.ints(pads)]);
+    sums = onnx.node('Add', [sums, onnx.node('Mul', [factors, moved(sums)])]);
+    factors = onnx.node('Mul', [factors, moved(factors)]);
   }
   return [sums];
 };
