@@ -20,3 +20,4 @@ export * from './npz.ts';
 export * from './onnx/index.ts';
 export * from './safetensors.ts';
 export type { ConvertedTensor, TensorFile } from './tensorFile.ts';
+export * from './torch/index.ts';

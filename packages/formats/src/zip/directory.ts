@@ -82,7 +82,9 @@ async function findDirectory(file: Bytes, fail: Fail): Promise<{ start: number; 
   };
   const many = view.getUint16(at + 4, true) !== 0 && view.getUint16(at + 4, true) !== elsewhere16;
   if (many || view.getUint16(at + 8, true) !== found.count) fail('it is one part of an archive of several files');
-  if (found.start === elsewhere32 || found.size === elsewhere32 || found.count === elsewhere16) {
+  // PyTorch writes the zip64 records even where nothing needs them.
+  const spare = found.start + found.size + end64Bytes + locatorBytes === endStart;
+  if (found.start === elsewhere32 || found.size === elsewhere32 || found.count === elsewhere16 || spare) {
     Object.assign(found, await findDirectory64(file, endStart, fail));
   }
   const { start, size, count, end } = found;
@@ -94,7 +96,7 @@ async function findDirectory(file: Bytes, fail: Fail): Promise<{ start: number; 
 }
 
 async function findDirectory64(file: Bytes, endStart: number, fail: Fail) {
-  const missing = (): never => fail('its directory is too large for 32 bits, but it has no sound zip64 record');
+  const missing = (): never => fail('its directory needs a zip64 record, but has no sound one');
   if (endStart < locatorBytes + end64Bytes) missing();
   const locator = new DataView((await readBytes(file, endStart - locatorBytes, endStart)).buffer);
   const end = safe(locator.getBigUint64(8, true), fail);

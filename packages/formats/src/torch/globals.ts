@@ -1,0 +1,185 @@
+/** The names that a pickle of tensors may ask for, and what they stand for here. Nothing of Python is run. */
+import { type ElementType, elementCount, elementTypes, isShape } from '../elements.ts';
+import { describe, type Fail, shorten } from '../error.ts';
+import { reach } from '../layout.ts';
+import { PickleGlobal } from './pickle.ts';
+
+/** Elements in a file of the archive; tensors are views of them. `type` is undefined where each tensor says its own. */
+export class TorchStorage {
+  readonly entry: string;
+  readonly type: ElementType | undefined;
+  readonly bytes: number;
+  constructor(entry: string, type: ElementType | undefined, bytes: number) {
+    this.entry = entry;
+    this.type = type;
+    this.bytes = bytes;
+  }
+}
+
+/** A tensor before its elements are read: a strided view of a storage that others may share. */
+export class TorchView {
+  readonly dtype: ElementType;
+  readonly shape: readonly number[];
+  /** In elements. */
+  readonly strides: readonly number[];
+  readonly storageOffset: number;
+  /** @internal */
+  readonly storage: TorchStorage;
+  constructor(dtype: ElementType, shape: number[], strides: number[], storageOffset: number, storage: TorchStorage) {
+    this.dtype = dtype;
+    this.shape = shape;
+    this.strides = strides;
+    this.storageOffset = storageOffset;
+    this.storage = storage;
+  }
+}
+
+/** A storage class that a pickle names. */
+export class StorageClass extends PickleGlobal {
+  readonly type: ElementType | undefined;
+  constructor(name: string, type: ElementType | undefined) {
+    super(name);
+    this.type = type;
+  }
+}
+
+const storages: Record<string, ElementType | undefined> = {
+  'torch.DoubleStorage': 'F64',
+  'torch.FloatStorage': 'F32',
+  'torch.HalfStorage': 'F16',
+  'torch.BFloat16Storage': 'BF16',
+  'torch.LongStorage': 'I64',
+  'torch.IntStorage': 'I32',
+  'torch.ShortStorage': 'I16',
+  'torch.CharStorage': 'I8',
+  'torch.ByteStorage': 'U8',
+  'torch.BoolStorage': 'BOOL',
+  'torch.storage.UntypedStorage': undefined,
+};
+
+const dtypes: Record<string, ElementType | undefined> = {
+  'torch.float64': 'F64',
+  'torch.float32': 'F32',
+  'torch.float16': 'F16',
+  'torch.bfloat16': 'BF16',
+  'torch.int64': 'I64',
+  'torch.int32': 'I32',
+  'torch.int16': 'I16',
+  'torch.int8': 'I8',
+  'torch.uint64': 'U64',
+  'torch.uint32': 'U32',
+  'torch.uint16': 'U16',
+  'torch.uint8': 'U8',
+  'torch.bool': 'BOOL',
+  // As values of a setting; tensors of these are not read.
+  'torch.complex32': undefined,
+  'torch.complex64': undefined,
+  'torch.complex128': undefined,
+  'torch.float8_e4m3fn': undefined,
+  'torch.float8_e5m2': undefined,
+};
+
+/** Dimensions that a tensor may have; PyTorch's limit. */
+const maxDimensions = 64;
+
+/**
+ * Looks names up. A dtype is its name as text, a device too; other names are functions or classes.
+ *
+ * @param budget - how many items the functions may copy. One a byte of the pickle is plenty for those that checkpoints
+ * hold; without it a few bytes could have a long list copied again and again.
+ */
+export function torchGlobals(budget: number, fail: Fail): (name: string) => unknown {
+  let left = budget;
+  const spend = (items: number): void => {
+    if ((left -= items) < 0) fail(`it copies more than the ${budget} values that its pickle has room for`);
+  };
+  const array = (items: unknown, what: string): unknown[] => {
+    if (!Array.isArray(items)) return fail(`it makes ${what} of ${describe(items)}`);
+    spend(items.length);
+    return items;
+  };
+  const dictionary = ([pairs = []]: readonly unknown[]): Map<unknown, unknown> => {
+    const sound = array(pairs, 'a dictionary').every((pair) => Array.isArray(pair) && pair.length === 2);
+    return sound ? new Map(pairs as [unknown, unknown][]) : fail('it makes a dictionary of what are no pairs');
+  };
+  const set = ([items = []]: readonly unknown[]): Set<unknown> => new Set(array(items, 'a set'));
+  const device = ([kind, index]: readonly unknown[]): string => {
+    const sound = typeof kind === 'string' && (index === undefined || typeof index === 'number');
+    return sound
+      ? [kind, ...(index === undefined ? [] : [index])].join(':')
+      : fail(`it makes a device of ${describe(kind)}`);
+  };
+  /** How protocol 2 has bytes: as text of the same codes. */
+  const encode = ([text, encoding]: readonly unknown[]): Uint8Array => {
+    const codes =
+      typeof text === 'string' && encoding === 'latin1' ? text : fail('it encodes text other than as latin1');
+    spend(codes.length);
+    return Uint8Array.from(codes, (character) => {
+      const code = character.charCodeAt(0);
+      return code < 256 ? code : fail(`it encodes ${describe(character)} as latin1`);
+    });
+  };
+  const parameter = ([data]: readonly unknown[]): unknown =>
+    data instanceof TorchView ? data : fail(`it makes a parameter of ${describe(data)}`);
+  const functions: Record<string, ((args: readonly unknown[]) => unknown) | undefined> = {
+    'collections.OrderedDict': dictionary,
+    'torch.Size': ([sizes]) => (isShape(sizes) ? sizes : fail(`it makes a shape of ${describe(sizes)}`)),
+    'torch.device': device,
+    '_codecs.encode': encode,
+    '__builtin__.set': set,
+    'builtins.set': set,
+    'torch._utils._rebuild_tensor': (args) => rebuild(args, undefined, undefined, fail),
+    'torch._utils._rebuild_tensor_v2': (args) => rebuild(args, undefined, args[6], fail),
+    'torch._utils._rebuild_tensor_v3': (args) => rebuild(args, args[6], args[7], fail),
+    'torch._utils._rebuild_parameter': parameter,
+    'torch._utils._rebuild_parameter_with_state': parameter,
+    // A tensor with attributes of its own, which are dropped.
+    'torch._tensor._rebuild_from_type_v2': ([rebuilder, type, args]) => {
+      const known = type instanceof PickleGlobal && tensorClasses.includes(type.name);
+      if (!known || !(rebuilder instanceof PickleGlobal) || rebuilder.call === undefined || !Array.isArray(args)) {
+        return fail('it makes a tensor of a class other than Tensor and Parameter');
+      }
+      const made = rebuilder.call(args);
+      return made instanceof TorchView ? made : fail(`it makes a tensor of ${describe(made)}`);
+    },
+  };
+  return (name) => {
+    if (Object.hasOwn(dtypes, name)) return name;
+    if (Object.hasOwn(storages, name)) return new StorageClass(name, storages[name]);
+    if (Object.hasOwn(functions, name)) return new PickleGlobal(name, functions[name]);
+    if (tensorClasses.includes(name)) return new PickleGlobal(name);
+    return fail(
+      `it asks for ${shorten(name)}, which is not on the list of what is read (dense tensors, dictionaries, lists, ` +
+        'numbers, text); save model.state_dict() in place of objects with code',
+    );
+  };
+}
+
+const tensorClasses = ['torch.Tensor', 'torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer'];
+
+/** Source: torch/_utils.py; the arguments are storage, offset, size, stride, requires_grad, backward_hooks. */
+function rebuild(args: readonly unknown[], dtype: unknown, metadata: unknown, fail: Fail): TorchView {
+  const [storage, offset, shape, strides] = args;
+  if (!(storage instanceof TorchStorage)) return fail(`it makes a tensor of ${describe(storage)}, expected a storage`);
+  const type = typeof dtype === 'string' && Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : storage.type;
+  if (type === undefined || (dtype === undefined) !== (storage.type !== undefined)) {
+    return fail(`it makes a tensor of dtype ${describe(dtype)}, which is not read`);
+  }
+  if (!isShape(shape) || !isShape(strides) || shape.length !== strides.length || shape.length > maxDimensions) {
+    return fail(`it makes a tensor of shape ${describe(shape)} and strides ${describe(strides)}`);
+  }
+  if (typeof offset !== 'number' || !isShape([offset])) {
+    return fail(`it makes a tensor that begins at element ${describe(offset)} of its storage`);
+  }
+  if (metadata instanceof Map && [...metadata.values()].some(Boolean)) {
+    fail('it makes a tensor whose elements are to be negated or conjugated; resolve that before saving');
+  }
+  const held = Math.floor(storage.bytes / elementTypes[type].bytes);
+  const last = elementCount(shape, (problem) => fail(`a tensor ${problem}`)) === 0 ? -1 : reach({ shape, strides });
+  if (!(offset + last < held || last < 0)) {
+    fail(
+      `a tensor of shape [${shape}] and strides [${strides}] at element ${offset} reaches beyond the ${held} of its storage`,
+    );
+  }
+  return new TorchView(type, [...shape], [...strides], offset, storage);
+}

@@ -1,0 +1,45 @@
+import { describe, type Fail, shorten } from '../error.ts';
+import { TorchView } from './globals.ts';
+
+/** Levels of dictionaries and lists. */
+const maxDepth = 100;
+/** Values looked at, and characters of names, beyond some for every byte of the pickle: a few bytes can hold a dictionary
+ * a million times over. */
+const freeVisits = 100_000;
+const freeCharacters = 1_000_000;
+const charactersAByte = 16;
+
+/**
+ * Every tensor in dictionaries, lists and tuples, named by the keys and numbers that lead to it with dots between them;
+ * a tensor that is the whole file has the empty name.
+ */
+export function nameTensors(root: unknown, pickleBytes: number, fail: Fail): Map<string, TorchView> {
+  const tensors = new Map<string, TorchView>();
+  const path: string[] = [];
+  let visits = 0;
+  let characters = 0;
+  const add = (tensor: TorchView): void => {
+    characters += path.reduce((sum, part) => sum + part.length + 1, 0);
+    if (characters > charactersAByte * pickleBytes + freeCharacters) fail('the names of its tensors are too long');
+    const name = path.join('.');
+    if (tensors.has(name)) fail(`two of its tensors are called "${shorten(name)}"`);
+    tensors.set(name, tensor);
+  };
+  const visit = (value: unknown, key: unknown): void => {
+    if (++visits > pickleBytes + freeVisits) fail('its dictionaries and lists hold each other too many times over');
+    if (typeof value !== 'object' || value === null) return;
+    path.push(typeof key === 'object' ? describe(key) : String(key));
+    if (path.length > maxDepth) {
+      fail(`its dictionaries and lists are more than ${maxDepth} deep, at "${shorten(path.slice(0, 8).join('.'))}"`);
+    }
+    enter(value);
+    path.pop();
+  };
+  const enter = (value: unknown): void => {
+    if (value instanceof TorchView) add(value);
+    else if (Array.isArray(value)) for (const [i, item] of value.entries()) visit(item, i);
+    else if (value instanceof Map) for (const [key, item] of value) visit(item, key);
+  };
+  enter(root);
+  return tensors;
+}

@@ -1,0 +1,243 @@
+/** Checkpoints made by PyTorch, and pickles that nobody should run. */
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { loadTorchStateDict, openTorch } from '../src/index.ts';
+import { makeCheckpoint, pickle } from './pickles.ts';
+import { assertListed, expected, goldenPath, problemOf } from './support.ts';
+
+const torch = suite('PyTorch checkpoints');
+const goldens = Object.keys(expected).filter((name) => name.endsWith('.pt'));
+
+torch('what PyTorch saved: dtypes, modules, views, checkpoints, protocols, byte orders', async () => {
+  assert.is(goldens.length, 9);
+  for (const name of goldens) {
+    const file = await openTorch(goldenPath(name));
+    // JSON puts the name 7 first.
+    assert.equal([...file.tensors.keys()].sort(), Object.keys(expected[name]).sort(), name);
+    for (const [key, { dtype, shape }] of file.tensors) {
+      assert.equal({ dtype, shape }, { dtype: expected[name][key].dtype, shape: expected[name][key].shape }, key);
+      assertListed(await file.read(key), expected[name][key], `${name} ${key}`);
+    }
+    await file.close();
+    const all = await loadTorchStateDict(readFileSync(goldenPath(name)));
+    assert.is(all.size, file.tensors.size);
+    for (const [key, tensor] of all) assertListed(tensor, expected[name][key], `${name} ${key}`);
+  }
+});
+
+torch('rows and conversions of strided views', async () => {
+  const file = await openTorch(goldenPath('views.pt'));
+  assert.equal((await file.read('transposed', { rows: [2, 4] })).data, Float32Array.of(2, 8, 14, 20, 3, 9, 15, 21));
+  assert.equal((await file.read('permuted', { rows: [5, 6], as: 'i32' })).data, Int32Array.of(5, 11, 17, 23));
+  assert.equal((await file.read('half', { rows: [1, 2], as: 'f64' })).data, Float64Array.of(2, 8, 14, 20));
+  assert.equal((await file.read('expanded', { as: 'u32', rows: [1, 2] })).data, new Uint32Array(5).fill(3));
+  assert.equal(file.tensors.get('transposed')!.strides, [1, 6]);
+  assert.match(await problemOf(file.read('element', { rows: [0, 1] })), /tensor "element" of shape \[\] has no rows/);
+  await file.close();
+  const dtypes = await openTorch(goldenPath('dtypes.pt'));
+  assert.match(
+    await problemOf(dtypes.read('x.U64', { as: 'i32' })),
+    /"x\.U64" has the number 18446744073709551615 at index \[0, 1\]/,
+  );
+  await dtypes.close();
+});
+
+torch('everything else that is in a checkpoint', async () => {
+  const { content, close } = await openTorch(goldenPath('checkpoint.pt'));
+  const found = content as Map<unknown, unknown>;
+  assert.equal(found.get('shape'), [2, 3]);
+  assert.equal([found.get('dtype'), found.get('device'), found.get('text')], ['torch.float16', 'cpu', 'é🎵']);
+  assert.equal(found.get('bytes'), Uint8Array.of(0, 255, 97, 98));
+  assert.equal(found.get('set'), new Set([1]));
+  assert.equal(found.get('numbers'), [0, -1, 300, 70000, 2 ** 31, -(2 ** 40), 2n ** 70n, 1.5, true, false, null]);
+  const groups = (found.get('optimizer') as Map<string, Map<string, unknown>[]>).get('param_groups')!;
+  assert.is(groups[0].get('lr'), 0.5);
+  await close();
+});
+
+torch('a state dict within a checkpoint', async () => {
+  const model = await loadTorchStateDict(goldenPath('checkpoint.pt'), { prefix: 'model.' });
+  assert.equal([...model.keys()], ['weight', 'plain']);
+  assert.match(
+    await problemOf(loadTorchStateDict(goldenPath('checkpoint.pt'), { prefix: 'net.' })),
+    /no tensor whose name begins with "net\."; they begin with model, optimizer, list, 7/,
+  );
+});
+
+torch('what is not read is named', async () => {
+  const reasons: Record<string, RegExp> = {
+    'bad-legacy.pt': /before 1\.6 \(torch\.save with _use_new_zipfile_serialization=False\); load it in PyTorch/,
+    'bad-module.pt': /asks for torch\.nn\.modules\.container\.Sequential, which is not on the list .*state_dict\(\)/,
+    'bad-complex.pt': /asks for torch\.ComplexFloatStorage/,
+    'bad-sparse.pt': /asks for torch\._utils\._rebuild_sparse_tensor/,
+    'bad-numpy.pt': /asks for numpy\._core\.multiarray\.scalar/,
+    'stored.npz': /holds 0 files NAME\/data\.pkl, expected one/,
+    'expected.json': /it has no directory at its end/,
+  };
+  for (const [name, reason] of Object.entries(reasons))
+    assert.match(await problemOf(openTorch(goldenPath(name))), reason);
+  assert.match(await problemOf(openTorch(goldenPath('missing.pt'))), /cannot open PyTorch checkpoint/);
+});
+
+const { dict, tuple, list, text, number, global, reduce, tensor, storage, persistent, build, memoized } = pickle;
+
+torch('no name outside the list is found, however it is asked for', async () => {
+  for (const [module, name] of [
+    ['os', 'system'],
+    ['posix', 'system'],
+    ['builtins', 'eval'],
+    ['__builtin__', 'exec'],
+    ['torch', 'load'],
+    ['torch._utils', '__getattribute__'],
+    ['collections', 'OrderedDict.__init__'],
+    ['', 'constructor'],
+    ['', '__proto__'],
+    ['toString', ''],
+    ['torch.hub', 'load'],
+  ]) {
+    const call = reduce(global(module, name), tuple(text('echo')));
+    const reason = `asks for ${module}.${name}, which is not on the list`;
+    assert.match(await problemOf(openTorch(makeCheckpoint(call))), reason);
+    const stacked = [text(module), text(name), [0x93]].flat();
+    assert.match(await problemOf(openTorch(makeCheckpoint(stacked))), reason);
+  }
+});
+
+torch('pickles that lie are named', async () => {
+  const eight = new Uint8Array(32);
+  const cases: [number[], RegExp][] = [
+    [
+      tensor(storage('FloatStorage', '0', 8), 0, [9], [1]),
+      /shape \[9\] and strides \[1\] at element 0 reaches beyond the 8/,
+    ],
+    [tensor(storage('FloatStorage', '0', 8), 7, [2], [1]), /at element 7 reaches beyond/],
+    [tensor(storage('FloatStorage', '0', 8), 1, [2, 2], [5, 3]), /reaches beyond the 8/],
+    [tensor(storage('FloatStorage', '0', 8), -1, [2], [1]), /begins at element -1/],
+    [tensor(storage('FloatStorage', '0', 8), 0, [-2], [1]), /shape \[-2\]/],
+    [tensor(storage('FloatStorage', '0', 8), 0, [2], [-1]), /strides \[-1\]/],
+    [tensor(storage('FloatStorage', '0', 8), 0, [2, 2], [1]), /shape \[2,2\] and strides \[1\]/],
+    [tensor(storage('FloatStorage', '0', 8), 0, [2 ** 31, 2 ** 31], [0, 0]), /too many to count/],
+    [
+      tensor(storage('FloatStorage', '0', 8), 0, new Array(65).fill(1), new Array(65).fill(1)),
+      /makes a tensor of shape/,
+    ],
+    [
+      tensor(storage('FloatStorage', '0', 7), 0, [1], [1]),
+      /storage "x\/data\/0" has 32 bytes, but 7 elements of torch\.FloatStorage take 28/,
+    ],
+    [
+      tensor(storage('DoubleStorage', '0', 8), 0, [1], [1]),
+      /has 32 bytes, but 8 elements of torch\.DoubleStorage take 64/,
+    ],
+    [tensor(storage('FloatStorage', '1', 8), 0, [1], [1]), /storage "x\/data\/1", which is not in the archive/],
+    [tensor(storage('FloatStorage', '../data.pkl', 8), 0, [1], [1]), /not in the archive/],
+    [tensor(storage('FloatStorage', '0', -8), 0, [1], [1]), /asks for the stored object/],
+    [tensor(number(3), 0, [1], [1]), /makes a tensor of 3, expected a storage/],
+    [persistent(text('storage')), /stored object "storage"/],
+    [persistent(tuple(text('module'), number(1))), /stored object \["module",1\]/],
+    [reduce(number(1), tuple()), /its pickle calls 1/],
+    [reduce(global('torch', 'FloatStorage'), tuple()), /its pickle calls torch\.FloatStorage/],
+    [reduce(global('torch', 'Tensor'), tuple()), /its pickle calls torch\.Tensor/],
+    [reduce(global('collections', 'OrderedDict'), number(2)), /calls collections\.OrderedDict with 2/],
+    [reduce(global('collections', 'OrderedDict'), tuple(list(number(2)))), /what are no pairs/],
+    [reduce(global('torch', 'Size'), tuple(list(text('a')))), /makes a shape of \["a"\]/],
+    [reduce(global('_codecs', 'encode'), tuple(text('a'), text('utf-8'))), /other than as latin1/],
+    [reduce(global('torch', 'device'), tuple(list())), /makes a device of \[\]/],
+    [
+      reduce(
+        global('torch._tensor', '_rebuild_from_type_v2'),
+        tuple(global('collections', 'OrderedDict'), global('torch', 'Tensor'), tuple(), dict()),
+      ),
+      /tensor of a dictionary of 0/,
+    ],
+    [build(list(), dict()), /sets attributes of \[\]/],
+    [
+      dict(text('a'), tensor(storage('FloatStorage', '0', 8), 0, [1], [1]), text('a.b'), number(1)).slice(0, -1),
+      /ends with values left over|needs/,
+    ],
+    [[...number(1), ...number(1)], /values left over/],
+    [[], /takes a value/],
+    [[0x28], /takes a value/],
+    [[0x74], /ends a group at byte \d+ that did not begin/],
+    [[0x68, 0], /recalls value 0, which was never kept/],
+    [[...number(1), 0x72, 255, 255, 255, 255], /keeps value 4294967295, more than its/],
+    [[0x58, 255, 255, 255, 255], /needs 4294967295 bytes/],
+    [[0x8d, 255, 255, 255, 255, 255, 255, 255, 255], /needs 18446744073709552000 bytes/],
+    [[0x8b, 255, 255, 255, 127], /whole number of 2147483647 bytes, at most 1024/],
+    [[0x95, 255, 0, 0, 0, 0, 0, 0, 0], /frame that is longer/],
+    [[0x58, 1, 0, 0, 0, 0xff], /is not UTF-8/],
+    [[0x69], /instruction 0x69 at byte 2, which is not run/],
+    [[0x82, 1], /instruction 0x82/],
+    [[0x49, 0x31, 10], /instruction 0x49/],
+    [new Array(2000).fill(0x28), /more than 1000 groups/],
+    [[...number(1), 0x2e, ...number(2)], /ends at byte 8 of 14/],
+    [[...list(), ...number(1), ...number(2), 0x73], /sets an item of \[\]/],
+    [[...dict(), ...number(1), 0x61], /appends to a dictionary of 0/],
+    [[...dict(), 0x28, ...number(1), 0x90], /adds to a dictionary/],
+    [[...dict(), 0x28, ...number(1), 0x75], /key without a value/],
+  ];
+  for (const [body, reason] of cases) {
+    assert.match(await problemOf(openTorch(makeCheckpoint(body, { 'data/0': eight }))), reason, String(reason));
+  }
+  const sound = dict(text('a'), tensor(storage('FloatStorage', '0', 8), 2, [2, 3], [3, 1]));
+  const file = await openTorch(makeCheckpoint(sound, { 'data/0': eight }));
+  assert.equal((await file.read('a')).shape, [2, 3]);
+});
+
+torch('names that meet, and files within that are wrong', async () => {
+  const data = { 'data/0': new Uint8Array(32) };
+  const one = tensor(storage('FloatStorage', '0', 8), 0, [1], [1]);
+  const twice = dict(text('a'), dict(text('b'), one), text('a.b'), one);
+  assert.match(await problemOf(openTorch(makeCheckpoint(twice, data))), /two of its tensors are called "a\.b"/);
+  assert.match(
+    await problemOf(openTorch(makeCheckpoint(one, { ...data, byteorder: Buffer.from('middle') }))),
+    /byteorder is "middle"/,
+  );
+  const wrong = makeCheckpoint(one, data, { 'data/0': { crc: 5 } });
+  const file = await openTorch(wrong);
+  assert.match(await problemOf(file.read('')), /entry "x\/data\/0" has the checksum [0-9a-f]{8}, expected 00000005/);
+  assert.is((await (await openTorch(wrong, { checksum: false })).read('')).data.length, 1);
+  const squeezed = makeCheckpoint(one, data, { 'data/0': { method: 8, size: 32 } });
+  assert.match(await problemOf((await openTorch(squeezed)).read('')), /is compressed, which torch\.save never does/);
+});
+
+torch('little pickles of much: depth, sharing, copies, expansion', async () => {
+  let deep: number[] = list();
+  for (let i = 0; i < 900; i++) deep = list(deep);
+  assert.match(await problemOf(openTorch(makeCheckpoint(deep))), /more than 100 deep/);
+  // Each list holds the one before it ten times.
+  const laughs = memoized(30, 10);
+  const start = performance.now();
+  assert.match(await problemOf(openTorch(makeCheckpoint(laughs))), /hold each other too many times over/);
+  assert.ok(performance.now() - start < 5000);
+  const cycle = [...list(), 0x71, 0, 0x68, 0, 0x61];
+  assert.match(await problemOf(openTorch(makeCheckpoint(cycle))), /more than 100 deep/);
+  const long = 'x'.repeat(10_000);
+  const encodes = [...text(long), 0x71, 0, 0x30];
+  for (let i = 0; i < 100; i++) {
+    encodes.push(...global('_codecs', 'encode'), 0x68, 0, ...text('latin1'), 0x86, 0x52, 0x30);
+  }
+  assert.match(await problemOf(openTorch(makeCheckpoint([...encodes, ...list()]))), /copies more than the \d+ values/);
+
+  const data = { 'data/0': new Uint8Array(32) };
+  const wide = tensor(storage('FloatStorage', '0', 8), 3, [2 ** 15, 2 ** 15], [0, 0]);
+  const file = await openTorch(makeCheckpoint(wide, data));
+  assert.match(
+    await problemOf(file.read('')),
+    /makes 4294967296 bytes of a storage of 32, at most 1073741824 are allowed/,
+  );
+  const less = await openTorch(makeCheckpoint(tensor(storage('FloatStorage', '0', 8), 3, [1000], [0]), data), {
+    maxExpandedBytes: 3999,
+  });
+  assert.match(await problemOf(less.read('')), /at most 3999 are allowed/);
+  const sharing = dict(
+    text('a'),
+    tensor(storage('FloatStorage', '0', 8), 0, [8], [1]),
+    text('b'),
+    tensor(storage('FloatStorage', '0', 8), 4, [4], [1]),
+  );
+  assert.is((await loadTorchStateDict(makeCheckpoint(sharing, data))).size, 2);
+});
+
+torch.run();
