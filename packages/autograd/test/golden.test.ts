@@ -11,7 +11,7 @@ const TOLERANCE = 1e-5;
 /** ONLY=matmul,softmax runs the cases whose names start with these words alone. */
 const only = globalThis.process?.env.ONLY?.split(',');
 
-type Read = (stored: Stored) => Float32Array | Int32Array | Uint8Array;
+type Read = (stored: Stored) => Float32Array | Int32Array | Uint32Array | Uint8Array;
 
 function reader(data: string): Read {
   const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0)).buffer;
@@ -19,6 +19,7 @@ function reader(data: string): Read {
     const size = shape.reduce((product, extent) => product * extent, 1);
     if (dtype === 'f32') return new Float32Array(bytes, offset, size);
     if (dtype === 'i32') return new Int32Array(bytes, offset, size);
+    if (dtype === 'u32') return new Uint32Array(bytes, offset, size);
     return new Uint8Array(bytes, offset, size);
   };
 }
@@ -48,14 +49,10 @@ async function run(name: string, fn: Golden, stored: GoldenCase, read: Read): Pr
   const { inputs, outputs, cotangents, gradients } = stored;
   const results = scope(() => {
     const tensors = inputs.map((input) => upload(input, read));
-    const forward = () => {
-      const out = fn(...tensors);
-      return Array.isArray(out) ? out : [out];
-    };
-    if (!gradients) return { outputs: forward(), gradients: [] };
+    if (!gradients) return { made: fn(...tensors), gradients: [] };
     const parts = valueAndGrad(
       () => {
-        const made = forward();
+        const made = [fn(...tensors) as Tensor | Tensor[]].flat();
         const terms = made.flatMap((out, i) => {
           const cotangent = cotangents?.[i];
           return cotangent ? [out.mul(upload(cotangent, read)).sum()] : [];
@@ -64,15 +61,15 @@ async function run(name: string, fn: Golden, stored: GoldenCase, read: Read): Pr
       },
       gradients.map(({ input }) => tensors[input]),
     );
-    return { outputs: parts.auxiliary, gradients: parts.gradients };
+    return { made: parts.auxiliary, gradients: parts.gradients };
   });
-  assert.is(results.outputs.length, outputs.length, `${name}: outputs`);
-  for (const [i, expected] of outputs.entries())
-    await check(`${name}: output ${i}`, results.outputs[i], expected, read);
+  const made = [await results.made].flat();
+  assert.is(made.length, outputs.length, `${name}: outputs`);
+  for (const [i, expected] of outputs.entries()) await check(`${name}: output ${i}`, made[i], expected, read);
   for (const [i, { input, value }] of (gradients ?? []).entries()) {
     await check(`${name}: gradient of input ${input}`, results.gradients[i], value, read);
   }
-  for (const made of [...results.outputs, ...results.gradients]) made.dispose();
+  for (const tensor of [...made, ...results.gradients]) tensor.dispose();
 }
 
 for (const [name, { golden, file }] of Object.entries(families)) {

@@ -20,7 +20,7 @@ blob = bytearray()
 
 
 def encode(array):
-    kinds = {'f': ('f32', '<f4'), 'i': ('i32', '<i4'), 'u': ('i32', '<i4'), 'b': ('bool', '|u1')}
+    kinds = {'f': ('f32', '<f4'), 'i': ('i32', '<i4'), 'u': ('u32', '<u4'), 'b': ('bool', '|u1')}
     dtype, code = kinds[array.dtype.kind]
     offset = len(blob)
     blob.extend(np.ascontiguousarray(array).astype(code).tobytes())
@@ -52,6 +52,16 @@ def case(name, fn, *inputs, grad=True, double=True, wrt=None):
         entry['cotangents'] = [None if c is None else encode(np.asarray(c)) for c in cotangents]
         entry['gradients'] = [{'input': i, 'value': encode(g.numpy())} for i, g in zip(wrt, gradients)]
     cases[name] = entry
+
+
+def numpy_case(name, fn, *inputs):
+    """fn takes NumPy arrays in the dtypes that they have here and returns one or several; no gradients."""
+    assert name not in cases, name
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    arrays = [make(rng) if callable(make) else np.asarray(make) for make in inputs]
+    outputs = fn(*[a.copy() for a in arrays])
+    outputs = outputs if isinstance(outputs, (tuple, list)) else [outputs]
+    cases[name] = {'inputs': [encode(a) for a in arrays], 'outputs': [encode(np.asarray(o)) for o in outputs]}
 
 
 def uniform(*shape, low=-2.0, high=2.0):

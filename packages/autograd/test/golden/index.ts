@@ -1,13 +1,22 @@
 /** The families of golden cases: what each case is in the engine, and the file of what PyTorch or NumPy computed for it. */
 import type { Tensor } from '@dawnchorus/tensor';
+import { golden as arithmetic } from './arithmetic.ts';
+import arithmeticFile from './arithmetic.json' with { type: 'json' };
+import { golden as images } from './images.ts';
+import imagesFile from './images.json' with { type: 'json' };
+import { golden as indexing } from './indexing.ts';
+import indexingFile from './indexing.json' with { type: 'json' };
 import { golden as layers } from './layers.ts';
 import layersFile from './layers.json' with { type: 'json' };
 import { golden as operations } from './operations.ts';
 import operationsFile from './operations.json' with { type: 'json' };
+import { golden as products } from './products.ts';
+import productsFile from './products.json' with { type: 'json' };
 import { golden as spectra } from './spectra.ts';
 import spectraFile from './spectra.json' with { type: 'json' };
 
-export type Golden = (...inputs: Tensor[]) => Tensor | Tensor[];
+/** A promise where the shape of the result has to be read back; such cases have no gradients. */
+export type Golden = (...inputs: Tensor[]) => Tensor | Tensor[] | Promise<Tensor>;
 
 /** Where a tensor lies in a file's data. */
 export interface Stored {
@@ -34,7 +43,11 @@ const family = (golden: Record<string, Golden>, file: { cases: object; data: str
 });
 
 export const families: Record<string, Family> = {
+  arithmetic: family(arithmetic, arithmeticFile),
+  images: family(images, imagesFile),
+  indexing: family(indexing, indexingFile),
   layers: family(layers, layersFile),
   operations: family(operations, operationsFile),
+  products: family(products, productsFile),
   spectra: family(spectra, spectraFile),
 };
