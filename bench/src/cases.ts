@@ -1,5 +1,5 @@
 import { nn, valueAndGrad } from '@dawnchorus/autograd';
-import { createCqt } from '@dawnchorus/dsp';
+import { createCqt, stft, stftConventions } from '@dawnchorus/dsp';
 import {
   Autoencoder,
   cqtSettings,
@@ -212,6 +212,23 @@ export function benchCases(small: boolean): BenchCase[] {
       prepare() {
         const [x, codebook] = [random(rows, 128), random(1024, 128)];
         return () => nearestCode(x, codebook);
+      },
+    },
+    {
+      name: `Fourier transform ${batch * 256} x 1024 real numbers`,
+      flops: 2.5 * batch * 256 * 1024 * 10,
+      bytes: floats(batch * 256 * 1024, batch * 256 * 1026),
+      prepare() {
+        const x = random(batch * 256, 1024);
+        return () => x.rfft();
+      },
+    },
+    {
+      name: `short-time Fourier transform ${batch} x 5 s`,
+      bytes: floats(batch * 120000, batch * 469 * 1026),
+      prepare() {
+        const x = random(batch, 120000);
+        return () => stft(x, { nFft: 1024, hopLength: 256, ...stftConventions.torchaudio });
       },
     },
     {

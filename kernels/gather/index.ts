@@ -1,6 +1,7 @@
 import { defineKernel } from '../contract.ts';
 import {
   gather as gatherSource,
+  overlapAdd as overlapAddSource,
   scatterAdd as scatterAddSource,
   scatterAddSorted as sortedSource,
 } from '../generated/wgsl.ts';
@@ -50,4 +51,13 @@ export const scatterAddSorted = defineKernel({
     Element: 'alias Element = f32;',
     PER_ELEMENT: 'const PER_ELEMENT = false;',
   },
+});
+
+/** Frames laid over each other along an axis. A thread an output. */
+export const overlapAdd = defineKernel({
+  name: 'overlap_add',
+  source: overlapAddSource,
+  bindings: { x: 'read', out: 'readWrite' },
+  parameters: { length: 'u32', inner: 'u32', frames: 'u32', size: 'u32', step: 'u32', count: 'u32', offset: 'u32' },
+  constants: { Element: 'alias Element = f32;' },
 });

@@ -1,15 +1,16 @@
 import {
   add,
   cachedTable,
-  conv1d,
   formatShape,
-  indexSelect,
+  mul,
+  pad,
   permute,
-  reshape,
-  sliceAxis,
+  rfft,
+  select,
   sqrt,
   square,
   type Tensor,
+  unfold,
 } from '@dawnchorus/tensor';
 import { makeWindow, type Window } from './windows.ts';
 
@@ -50,48 +51,32 @@ function check({ nFft, hopLength, winLength = nFft }: StftOptions): void {
     throw new RangeError(`stft: winLength ${winLength} is over nFft ${nFft}; expected at most that`);
 }
 
-/** Windowed cosines, then windowed negative sines: [2 bins, nFft] in f32, computed in f64. */
-function filters({ nFft, winLength = nFft, window, normalized }: StftOptions): Float32Array<ArrayBuffer> {
-  const bins = Math.floor(nFft / 2) + 1;
+/** The window, scaled, in the middle of nFft: f32 [nFft], computed in f64. */
+function frameWindow({ nFft, winLength = nFft, window, normalized }: StftOptions): Float32Array<ArrayBuffer> {
   const weights = makeWindow(window, winLength);
   const energy = weights.reduce((sum, weight) => sum + weight * weight, 0);
   const scale = normalized === false ? 1 : 1 / Math.sqrt(normalized === 'window' ? energy : nFft);
   const before = Math.floor((nFft - winLength) / 2);
-  const cosine = Float64Array.from({ length: nFft }, (_, i) => Math.cos((2 * Math.PI * i) / nFft));
-  const sine = Float64Array.from({ length: nFft }, (_, i) => Math.sin((2 * Math.PI * i) / nFft));
-  const out = new Float32Array(2 * bins * nFft);
-  for (let f = 0; f < bins; f++) {
-    for (let i = 0; i < winLength; i++) {
-      const n = before + i;
-      const phase = (f * n) % nFft;
-      out[f * nFft + n] = scale * weights[i] * cosine[phase];
-      out[(bins + f) * nFft + n] = -scale * weights[i] * sine[phase];
-    }
-  }
+  const out = new Float32Array(nFft);
+  weights.forEach((weight, i) => {
+    out[before + i] = scale * weight;
+  });
   return out;
 }
 
-/** x with `padding` samples mirrored at both ends, the ends themselves not repeated: [batch, samples + 2 padding]. */
-function reflect(x: Tensor, padding: number): Tensor {
+/** Both ends filled up by `half` samples: [batch, samples + 2 half]. */
+function padEnds(x: Tensor, half: number, mode: StftConvention['padMode']): Tensor {
   const samples = x.shape[1];
-  if (samples <= padding) {
+  if (mode === 'reflect' && samples <= half) {
     throw new RangeError(
-      `stft: a clip of ${samples} samples is too short to mirror ${padding} of them; use padMode 'constant', a shorter nFft or a longer clip`,
+      `stft: a clip of ${samples} samples is too short to mirror ${half} of them; use padMode 'constant', a shorter nFft or a longer clip`,
     );
   }
-  const indices = cachedTable(x.device, `stft reflection ${samples} ${padding}`, () => {
-    const index = new Int32Array(samples + 2 * padding);
-    for (let i = 0; i < index.length; i++) {
-      const at = Math.abs(i - padding);
-      index[i] = at < samples ? at : 2 * (samples - 1) - at;
-    }
-    return index;
-  });
-  return indexSelect(x, 1, indices);
+  return pad(x, [half, half], { mode });
 }
 
-/** Real and imaginary parts one after the other: [batch, 2 bins, frames]. */
-function parts(x: Tensor, options: StftOptions): Tensor {
+/** The spectra of the frames: [batch, frames, bins, 2]. */
+function spectra(x: Tensor, options: StftOptions): Tensor {
   check(options);
   const { nFft, hopLength, winLength = nFft, window, center, padMode, normalized } = options;
   if (x.dtype !== 'f32' || x.rank !== 2 || x.size === 0) {
@@ -103,30 +88,22 @@ function parts(x: Tensor, options: StftOptions): Tensor {
       `stft: a clip of ${x.shape[1]} samples is shorter than nFft ${nFft}; use center: true, a shorter nFft or a longer clip`,
     );
   }
-  const padded = padMode === 'reflect' && half > 0 ? reflect(x, half) : x;
+  const padded = half > 0 ? padEnds(x, half, padMode) : x;
   const key = `stft ${JSON.stringify([nFft, winLength, window, normalized])}`;
-  const weight = reshape(
-    cachedTable(x.device, key, () => filters(options)),
-    [-1, 1, nFft],
-  );
-  return conv1d(reshape(padded, [x.shape[0], 1, padded.shape[1]]), weight, {
-    stride: hopLength,
-    padding: padMode === 'constant' ? half : 0,
-  });
+  const weights = cachedTable(x.device, key, () => frameWindow(options));
+  return rfft(mul(unfold(padded, 1, nFft, hopLength), weights));
 }
 
 /**
  * The short-time Fourier transform: x f32 [batch, samples] -> f32 [batch, bins, frames, 2], (re, im) last, with
  * bins = floor(nFft / 2) + 1 and, centred, frames = floor(samples / hopLength) + 1 (even nFft).
  *
- * It is a convolution with windowed cosines and sines that were computed in f64, so gradients flow through it; the work
- * is 2 nFft bins multiply-adds a frame, where a kernel of its own by fast Fourier transform would take fewer.
+ * It is `rfft` of windowed frames, and gradients flow through it.
  *
  * @throws RangeError when a setting is out of range, or the clip is shorter than the padding or nFft ask for.
  */
 export function stft(x: Tensor, options: StftOptions): Tensor {
-  const y = parts(x, options);
-  return permute(reshape(y, [y.shape[0], 2, y.shape[1] / 2, y.shape[2]]), [0, 2, 3, 1]);
+  return permute(spectra(x, options), [0, 2, 1, 3]);
 }
 
 /**
@@ -134,8 +111,7 @@ export function stft(x: Tensor, options: StftOptions): Tensor {
  * where the spectrum is zero.
  */
 export function spectrogram(x: Tensor, { power = 2, ...options }: StftOptions & { power?: 1 | 2 }): Tensor {
-  const y = parts(x, options);
-  const bins = y.shape[1] / 2;
-  const energy = add(square(sliceAxis(y, 1, 0, bins)), square(sliceAxis(y, 1, bins, 2 * bins)));
+  const y = spectra(x, options);
+  const energy = permute(add(square(select(y, -1, 0)), square(select(y, -1, 1))), [0, 2, 1]);
   return power === 2 ? energy : sqrt(energy);
 }

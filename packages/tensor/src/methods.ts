@@ -369,6 +369,9 @@ export abstract class Operations {
   unflatten(this: Tensor, dim: number, shape: Shape): Tensor {
     return functions.unflatten(this, dim, shape);
   }
+  unfold(this: Tensor, dim: number, size: number, step: number): Tensor {
+    return functions.unfold(this, dim, size, step);
+  }
   movedim(this: Tensor, from: number | readonly number[], to: number | readonly number[]): Tensor {
     return functions.movedim(this, from, to);
   }

@@ -282,6 +282,21 @@ test('chunk makes at most as many parts, and split at least one', () => {
   assert.equal(extents(t.split(t.zeros([0]), 5)), [0]);
 });
 
+test('unfold is a view of frames, which may overlap', async () => {
+  const x = t.arange(0, 7);
+  const frames = x.unfold(0, 3, 2);
+  assert.is(frames.storage, x.storage);
+  assert.equal(await frames.toArray(), [
+    [0, 1, 2],
+    [2, 3, 4],
+    [4, 5, 6],
+  ]);
+  assert.equal(t.unfold(t.zeros([2, 9, 4]), -2, 4, 3).shape, [2, 2, 4, 4]);
+  assert.throws(() => t.unfold(x, 0, 8, 1), /unfold: size 8 and step 1 for axis 0 of \[7\]; .* at most 7/);
+  assert.throws(() => t.unfold(x, 0, 2, 0), /unfold: size 2 and step 0/);
+  assert.throws(() => t.unfold(x, 1, 2, 1), /unfold: axis 1 does not exist/);
+});
+
 test('arange and linspace', async () => {
   assert.equal(await list(t.arange(4)), [0, 1, 2, 3]);
   assert.equal(await list(t.arange(5, 0, -2)), [5, 3, 1]);

@@ -31,6 +31,14 @@ export const indexingRules = {
     });
   }),
 
+  unfold: rule<AttributesOf<'unfold'>>('nothing', (g, { inputs: [x], attributes: { axis, step } }) =>
+    apply('overlapAdd', [g], { axis, step, length: x.shape[axis] }),
+  ),
+  overlapAdd: rule<AttributesOf<'overlapAdd'>>('nothing', (g, { inputs: [x], attributes: { axis, step } }) => {
+    const frames = apply('unfold', [g], { axis, size: x.shape[x.rank - 1], step })[0];
+    return [frames.sliceAxis(axis, 0, x.shape[axis])];
+  }),
+
   flip: rule<AttributesOf<'flip'>>('nothing', (g, { attributes: { axes } }) => [flip(g, axes)]),
   indexSelect: rule<AttributesOf<'indexSelect'>>('inputs', (g, { inputs: [x, index], attributes: { axis } }) =>
     apply('indexAdd', [g, index], { axis, extent: x.shape[axis] }),

@@ -200,6 +200,8 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   scatterAdd: asTested('scatterAdd'),
   concat: asTested('concat'),
   unslice: asTested('unslice'),
+  unfold: asTested('unfold'),
+  overlapAdd: asTested('overlapAdd'),
   flip: asTested('flip'),
   reshape: asTested('reshape'),
   permute: asTested('permute'),

@@ -35,5 +35,8 @@ golden['complexMul broadcasts'] = (a, b) => a.complexMul(b);
 golden.complexConj = (x) => complexConj(x);
 golden.complexAbs = (x) => complexAbs(x);
 golden['complexAbs, gradient at zero'] = (x) => x.complexAbs();
+golden.unfold = (x) => x.unfold(1, 4, 3);
+golden['unfold of the first axis'] = (x) => x.unfold(0, 3, 1).square();
+golden['a short-time Fourier transform'] = (x, w) => rfft(x.unfold(-1, 10, 4).mul(w));
 golden['a filter in the frequency domain'] = (x, h) => irfft(complexMul(rfft(x), rfft(h, { n: 32 })));
 golden['the energy of a spectrum'] = (x) => rfft(x).complexAbs().square().sum({ dim: -1 });

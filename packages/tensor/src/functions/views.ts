@@ -131,6 +131,16 @@ export function movedim(x: Tensor, from: number | readonly number[], to: number 
   );
 }
 
+/**
+ * Frames of `size` elements along `dim`, `step` apart: a view of [..., frames, ..., size], where the axis counts the
+ * frames, floor((extent - size) / step) + 1 of them, and their elements are a new last axis. PyTorch's `Tensor.unfold`.
+ *
+ * @throws RangeError when size or step is no whole number from 1, or the size is over the axis.
+ */
+export function unfold(x: Tensor, dim: number, size: number, step: number): Tensor {
+  return apply('unfold', [x], { axis: normaliseAxis(dim, x.rank, 'unfold'), size, step })[0];
+}
+
 /** PyTorch's other name of `expand`. */
 export const broadcastTo = expand;
 

@@ -15,6 +15,7 @@ import { differentiableScans } from './scan.ts';
 import { differentiableSoftmax } from './softmax.ts';
 import { otherSorts } from './sort.ts';
 import { otherTraining } from './training.ts';
+import { differentiableFrames } from './unfold.ts';
 import { detach, expand, permute, reshape, slice } from './views.ts';
 
 /** Operations with a gradient: the autograd package does not compile until each of them has a rule. */
@@ -30,6 +31,7 @@ export const differentiableOps = {
   ...differentiableGathers,
   ...differentiableRandom,
   ...differentiableFourier,
+  ...differentiableFrames,
   complexMul,
   matmul,
   reshape,

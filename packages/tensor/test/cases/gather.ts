@@ -71,6 +71,8 @@ export const gatherCases: OpCases<
   | 'scatterAdd'
   | 'concat'
   | 'unslice'
+  | 'unfold'
+  | 'overlapAdd'
   | 'flip'
   | 'detach'
   | 'slice'
@@ -127,6 +129,24 @@ export const gatherCases: OpCases<
       return { inputs: one(source, random), attributes: { shape, axis, start, step } };
     }),
     reference: ([source], attributes) => [reference.unslice(source, attributes)],
+  },
+  unfold: {
+    draws: drawn({ ...ranked, empty: false }, (shape, random) => {
+      const axis = axisOf(shape, random);
+      const [size, step] = [integer(random, 1, shape[axis]), integer(random, 1, 4)];
+      return { inputs: one(shape, random), attributes: { axis, size, step } };
+    }),
+    reference: ([x], attributes) => [reference.unfold(x, attributes)],
+  },
+  overlapAdd: {
+    draws: drawn({ ...ranked, maxRank: 3, largest: 80, empty: false }, (shape, random) => {
+      const axis = axisOf(shape, random);
+      const [size, step] = [integer(random, 1, 7), integer(random, 1, 4)];
+      const length = (shape[axis] - 1) * step + size + integer(random, 0, 5);
+      return { inputs: one([...shape, size], random), attributes: { axis, step, length } };
+    }),
+    reference: ([x], attributes) => [reference.overlapAdd(x, attributes)],
+    tolerance: { relative: 1e-6 },
   },
   flip: {
     draws: drawn({}, (shape, random) => ({

@@ -1,5 +1,16 @@
 import type { DType } from '../../src/index.ts';
-import { around, at, build, type Expected, isWhole, type NDArray, sizeOf, store } from './array.ts';
+import {
+  around,
+  at,
+  build,
+  type Expected,
+  eachIndex,
+  flatIndex,
+  isWhole,
+  type NDArray,
+  sizeOf,
+  store,
+} from './array.ts';
 
 /** What an index outside the axis reads. */
 export const outside: Record<DType, number> = {
@@ -78,6 +89,30 @@ export function unslice(
     if (j < 0 || !Number.isInteger(j) || j >= source.shape[axis]) return 0;
     return at(source, replaced(index, axis, j));
   });
+}
+
+export function unfold(x: NDArray, { axis, size, step }: { axis: number; size: number; step: number }): Expected {
+  const frames = Math.floor((x.shape[axis] - size) / step) + 1;
+  return build([...replaced(x.shape, axis, frames), size], x.dtype, (index) => {
+    const place = index[axis] * step + index[index.length - 1];
+    return at(x, replaced(index.slice(0, -1), axis, place));
+  });
+}
+
+export function overlapAdd(
+  x: NDArray,
+  { axis, step, length }: { axis: number; step: number; length: number },
+): Expected {
+  const shape = replaced(x.shape.slice(0, -1), axis, length);
+  const out = build(shape, x.dtype, () => 0);
+  const scale = new Float64Array(out.data.length);
+  eachIndex(x.shape, (index, flat) => {
+    const place = index[axis] * step + index[index.length - 1];
+    const to = flatIndex(shape, replaced(index.slice(0, -1), axis, place));
+    out.data[to] += x.data[flat];
+    scale[to] += Math.abs(x.data[flat]);
+  });
+  return { ...out, scale };
 }
 
 export function slice(

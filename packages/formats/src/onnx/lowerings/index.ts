@@ -35,6 +35,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   conv1dWeightGradient: gradient,
   conv2dWeightGradient: gradient,
   maxPool2dBackward: gradient,
+  overlapAdd: gradient,
   uniform: draw,
   normal: draw,
   dropout: draw,

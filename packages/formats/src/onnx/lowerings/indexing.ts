@@ -77,6 +77,14 @@ const indexAdd: Lowering<{ axis: number; extent: number }> = (onnx, [source, pla
   return [added(onnx, source, guard(onnx, index, extent), axis, out.shape)];
 };
 
+const unfold: Lowering<AttributesOf<'unfold'>> = (onnx, [x], { axis, size, step }, [out]) => {
+  const frames = out.shape[axis];
+  const places = Array.from({ length: frames * size }, (_, i) => Math.floor(i / size) * step + (i % size));
+  const taken = onnx.node('Gather', [x, onnx.constant(places, 'i64', [frames, size])], { axis });
+  const axes = out.shape.map((_, d) => d);
+  return [onnx.node('Transpose', [taken], { perm: [...axes.filter((d) => d !== axis + 1), axis + 1] })];
+};
+
 const concat: Lowering<{ axis: number }> = (onnx, inputs, { axis }) => [onnx.node('Concat', inputs, { axis })];
 
 const sliced = (
@@ -156,6 +164,7 @@ export const indexingLowerings = {
   concat,
   slice,
   unslice,
+  unfold,
   flip,
   permute,
   reshape,
