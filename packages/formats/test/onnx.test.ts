@@ -307,6 +307,13 @@ const cases: Record<string, [fn: (...inputs: Tensor[]) => unknown, inputs: Tenso
     (x) => [avgPool2d(x, 3, { padding: 1, countIncludePad: false }), maxPool1d(x.reshape([6, 7, 6]), 2)],
     [image],
   ],
+  'windows in the padding alone': [
+    (x) => [
+      ...apply('maxPool2d', [x], { kernel: [2, 2], stride: [1, 1], padding: [1, 1], dilation: [3, 6] }),
+      ...apply('maxPool2d', [x], { kernel: [2, 3], stride: [2, 1], padding: [1, 0], dilation: [8, 2] }),
+    ],
+    [image],
+  ],
   masks: [
     (x, i) => [
       softmax(where(tril(x.eq(x).cast('f32')).gt(0), x, -1e9)),

@@ -1,7 +1,7 @@
-/** The student's hidden states by ONNX Runtime. */
+/** The student's hidden states, and modules of other models, by ONNX Runtime. */
 import { nn } from '@dawnchorus/autograd';
 import { exportOnnx } from '@dawnchorus/formats';
-import { tensor } from '@dawnchorus/tensor';
+import { sizeOf, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { firstDifference, flat, runOnnx } from '../../formats/test/onnx-runtime.ts';
@@ -36,5 +36,42 @@ for (const [name, config] of [
     });
   }
 }
+
+const waves = (shape: readonly number[]) =>
+  tensor(
+    Float32Array.from({ length: sizeOf(shape) }, (_, i) => Math.sin(i * 1.7)),
+    { shape },
+  );
+
+onnx('modules with their buffers', async () => {
+  const keys = nn.keySequence(5);
+  const net = {
+    conv: new nn.Conv2d(2, 4, 3, keys, { padding: 1 }),
+    norm: new nn.BatchNorm2d(4),
+    up: new nn.ConvTranspose1d(4, 3, 5, keys, { stride: 2, padding: 1, outputPadding: 1 }),
+    attention: new nn.MultiHeadAttention(12, 3, keys),
+    words: new nn.Embedding(7, 12, keys),
+  };
+  const image = waves([2, 2, 6, 5]);
+  net.norm.forward(net.conv.forward(image), { training: true }).dispose();
+  const fn = (x: Tensor, ids: Tensor) => {
+    const planes = net.norm.forward(net.conv.forward(x)).relu();
+    return {
+      planes,
+      longer: net.up.forward(planes.reshape([2, 4, 30])),
+      attended: net.attention.forward(net.words.forward(ids)),
+    };
+  };
+  const ids = tensor(Int32Array.of(6, 0, 3, 3), { shape: [1, 4] });
+  const parameters = new Map(Object.entries(net).flatMap(([name, module]) => [...module.stateDict(`${name}.`)]));
+  const file = await exportOnnx(fn, [image, ids], { parameters });
+  assert.ok(Buffer.from(file).includes('norm.runningMean'));
+  const results = await runOnnx(file, { input0: await flat(image), input1: await flat(ids) });
+  for (const [name, expected] of Object.entries(fn(image, ids))) {
+    assert.is(firstDifference(results.get(name), await flat(expected)), undefined, name);
+    expected.dispose();
+  }
+  for (const made of [image, ids, ...Object.values(net)]) made.dispose();
+});
 
 onnx.run();

@@ -33,7 +33,7 @@ export interface OnnxOptions {
    * and places that lead there: `logits`, `hidden.0`.
    */
   outputNames?: readonly string[];
-  /** Names of tensors that the function uses from outside, e.g. `module.namedParameters()`; `parameter0`, … for others. */
+  /** Names of tensors that the function uses from outside, e.g. `module.stateDict()`; `parameter0`, … for others. */
   parameters?: ReadonlyMap<string, Tensor>;
   /** Name of the graph. */
   name?: string;

@@ -55,14 +55,41 @@ function transposed(
   ];
 }
 
-/** ONNX counts places in the whole tensor, the engine in one plane. */
-const maxPool2d: Lowering<AttributesOf<'maxPool2d'>> = (onnx, [x], attributes) => {
-  const [pooled, places] = onnx.nodeWith('MaxPool', [onnx.cast(x, 'f32')], ['f32', 'i64'], {
+/** Where a window along one axis has all of its taps in the padding. */
+function emptyWindows(
+  extent: number,
+  steps: number,
+  kernel: number,
+  stride: number,
+  padding: number,
+  dilation: number,
+) {
+  return Array.from({ length: steps }, (_, step) => {
+    const taps = Array.from({ length: kernel }, (_, tap) => step * stride - padding + tap * dilation);
+    return taps.every((at) => at < 0 || at >= extent);
+  });
+}
+
+/**
+ * ONNX counts places in the whole tensor, the engine in one plane. A window that lies in the padding alone, which takes
+ * dilation, is minus infinity and has no place.
+ */
+const maxPool2d: Lowering<AttributesOf<'maxPool2d'>> = (onnx, [x], attributes, [{ shape }]) => {
+  const { kernel, stride, padding, dilation } = attributes;
+  const [pooled, all] = onnx.nodeWith('MaxPool', [onnx.cast(x, 'f32')], ['f32', 'i64'], {
     ...windowAttributes(attributes),
-    kernel_shape: attributes.kernel,
+    kernel_shape: kernel,
   });
   const plane = sizeOf(x.shape.slice(2));
-  return [pooled, { ...onnx.node('Mod', [places, onnx.scalar(plane, 'i64')]), within: [0, plane - 1] }];
+  const places = onnx.node('Mod', [all, onnx.scalar(plane, 'i64')]);
+  const [rows, columns] = [0, 1].map((d) =>
+    emptyWindows(x.shape[2 + d], shape[2 + d], kernel[d], stride[d], padding[d], dilation[d]),
+  );
+  if (![...rows, ...columns].includes(true)) return [pooled, { ...places, within: [0, plane - 1] }];
+  const mask = rows.flatMap((row) => columns.map((column) => Number(row || column)));
+  const empty = onnx.constant(mask, 'bool', shape.slice(2));
+  const nothing = [onnx.scalar(Number.NEGATIVE_INFINITY, 'f32'), onnx.scalar(-1, 'i64')];
+  return [onnx.where(empty, nothing[0], pooled), onnx.where(empty, nothing[1], places)];
 };
 
 /**
