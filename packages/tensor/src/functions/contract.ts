@@ -53,8 +53,8 @@ function product(a: Named, b: Named, left: readonly string[], summed: readonly s
   const batch = left.filter((axis) => a.axes.includes(axis) && b.axes.includes(axis));
   const beside = (own: Named) => left.filter((axis) => own.axes.includes(axis) && !batch.includes(axis));
   const [ofA, ofB] = [beside(a), beside(b)];
-  // Rows come before columns: the tensor whose axes are wanted first goes to the left.
-  const swapped = ofA.length === 0 || (ofB.length > 0 && left.indexOf(ofB[0]) < left.indexOf(ofA[0]));
+  // Rows come before columns: the tensor whose axes are wanted first goes to the left. Vectors do, for speed: see `matmul`.
+  const swapped = ofB.length === 0 || (ofA.length > 0 && left.indexOf(ofB[0]) < left.indexOf(ofA[0]));
   const [first, second, rows, columns] = swapped ? [b, a, ofB, ofA] : [a, b, ofA, ofB];
   const [m, k, n] = [extentsOf(first, rows), extentsOf(first, summed), extentsOf(second, columns)];
   const batchShape = extentsOf(first, batch);
