@@ -34,6 +34,11 @@ export function isObserving(observer: Observer): boolean {
   return observers.includes(observer);
 }
 
+/** Whether anybody hears what happens now. */
+export function isObserved(): boolean {
+  return observers.length > 0;
+}
+
 /** Runs `body` with nobody listening: for what must not be traced or differentiated. */
 export function unobserved<T>(body: () => T): T {
   const listening = observers.splice(0);

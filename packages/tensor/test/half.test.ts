@@ -211,6 +211,30 @@ onGpu('compiled functions agree with eager ones, but that halves on the way may 
   }
 });
 
+onGpu(
+  'joined operations round at most where eager ones do: both are within half a unit of f16 for each of them',
+  async () => {
+    const x = uniform([4096], { seed: 1, stream: 0, low: 0.5, high: 2, dtype: 'f16' });
+    const given = await x.data();
+    // Factors that are no halves' neighbours of one, and sums of positive numbers: each operation passes on the relative
+    // error of its operand and adds its own.
+    const factors = [1.1, 0.9, 1.3, 0.7, 1.2, 0.8, 1.05, 0.95];
+    const fn = (y: Tensor) => factors.reduce((z, factor) => z.mul(factor).add(0.25), y);
+    const exact = Array.from(given, (value) => factors.reduce((z, factor) => z * toHalf(factor) + 0.25, value));
+    const compiled = compile(fn);
+    const [replayed, again, eager] = await Promise.all([compiled(x), compiled(x), fn(x)].map(values));
+    const largest = (got: number[]) =>
+      got.reduce((most, value, i) => Math.max(most, Math.abs(value / exact[i] - 1)), 0) / 2 ** -11;
+    const bound = 2 * factors.length;
+    assert.ok(largest(eager) <= bound, `eager: ${largest(eager)}`);
+    assert.ok(largest(replayed) <= bound, `compiled: ${largest(replayed)}`);
+    assert.ok(largest(replayed) <= largest(eager), `compiled: ${largest(replayed)}, eager: ${largest(eager)}`);
+    assert.equal(again, replayed);
+    compiled.dispose();
+    x.dispose();
+  },
+);
+
 test('an adapter without f16 says so, what it lacks and what to do', () => {
   const without = new Proxy(device, {
     get: (target, key) => {

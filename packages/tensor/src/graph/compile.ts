@@ -1,7 +1,8 @@
-import { apply } from '../apply.ts';
+import { apply, isObserved } from '../apply.ts';
 import { formatShape } from '../shape.ts';
 import { isTensor, Tensor } from '../tensor.ts';
 import { explainPlan } from './explain.ts';
+import { identity } from './optimize.ts';
 import { createPlan, type Plan } from './plan.ts';
 import { type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
 import { currentTrace } from './tracing.ts';
@@ -41,9 +42,9 @@ interface Entry {
   calls: number;
 }
 
-/** What a trace depends on: dtypes and shapes of tensors, and everything else as it is. */
+/** What a trace depends on: devices, dtypes and shapes of tensors, and everything else as it is. */
 function keyOf(value: unknown): string {
-  if (isTensor(value)) return `${value.dtype}${formatShape(value.shape)}`;
+  if (isTensor(value)) return `${value.dtype}${formatShape(value.shape)}@${identity(value.device)}`;
   if (Array.isArray(value)) return `[${value.map(keyOf)}]`;
   if (value instanceof Map) return `map${keyOf([...value])}`;
   switch (typeof value) {
@@ -76,6 +77,34 @@ function checkCaptured(captured: readonly GraphValue[]): void {
 }
 
 /**
+ * What changes in place has to lie where the kernels write, and must be read by no other name: the order of kernels knows
+ * of none.
+ */
+function checkChanged({ plan, captured }: Entry, tensors: readonly Tensor[]): void {
+  const { changed } = plan;
+  if (changed.arguments.size + changed.captured.size === 0) return;
+  tensors.forEach((tensor, i) => {
+    const changes = changed.arguments.has(i);
+    const what = `compile: argument ${i + 1} of the tensors, ${tensor.dtype}${formatShape(tensor.shape)},`;
+    if (changes && !isDense(tensor)) {
+      throw new Error(`${what} is changed in place by the function, but is a view; pass a tensor of its own`);
+    }
+    const other = tensors.findIndex(({ storage }, k) => k !== i && storage === tensor.storage);
+    const outside = changes
+      ? captured.some(({ storage }) => storage === tensor.storage)
+      : changed.captured.has(tensor.storage);
+    if (outside || (changes && other >= 0)) {
+      throw new Error(
+        `${what} shares memory with ${outside ? 'a tensor from outside' : `argument ${other + 1}`}, and the function ` +
+          'changes one of them in place; pass a copy (.contiguous() of a view, .add(0))',
+      );
+    }
+  });
+}
+
+const isDense = (tensor: Tensor) => tensor.offset === 0 && tensor.contiguous;
+
+/**
  * Makes a function of tensors fast: its first call runs it on paper and takes down every operation that passes the door
  * (gradients and optimiser steps included); dead code and repeated computations go, elementwise chains become one kernel
  * or part of the kernel before or after them, memory is placed once, and every further call replays the kernels.
@@ -92,6 +121,9 @@ export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   { cacheSize = 8, verify = 'doubling' }: CompileOptions = {},
 ): Compiled<A, R> {
+  if (!(Number.isInteger(cacheSize) && cacheSize >= 1)) {
+    throw new RangeError(`compile: cacheSize is ${cacheSize}; expected a whole number from 1, of traces to keep`);
+  }
   const entries = new Map<string, Entry>();
   let traces = 0;
   let latest: Entry | undefined;
@@ -138,18 +170,18 @@ export function compile<A extends readonly unknown[], R>(
   }
 
   function call(...args: A): R {
-    if (currentTrace()) return fn(...args);
+    // Part of an outer trace, or of what somebody listens to: gradients flow through its operations, not its kernels.
+    if (currentTrace() || isObserved()) return fn(...args);
     const tensors = flattenTree(args);
     const entry = entryFor(tensors, args);
     latest = entry;
     const { plan, graph } = entry;
     graph.device.assertUsable('compiled function');
     checkCaptured(entry.captured);
+    checkChanged(entry, tensors);
     check(entry, args);
     // The kernels of a trace read arguments from the start of their storage.
-    const dense = tensors.map((tensor) =>
-      tensor.offset === 0 && tensor.contiguous ? tensor : apply('contiguous', [tensor], {})[0],
-    );
+    const dense = tensors.map((tensor) => (isDense(tensor) ? tensor : apply('contiguous', [tensor], {})[0]));
     try {
       const made = plan.run(dense.map(({ storage }) => storage.buffer));
       const outputs = plan.results.map(({ view, from, index }) => {

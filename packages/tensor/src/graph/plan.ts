@@ -41,6 +41,8 @@ export interface Plan {
   /** Outputs that were written over an input of theirs. */
   readonly inPlace: number;
   readonly results: readonly ResultPlace[];
+  /** What the function changes in place: arguments by their numbers, and memory from outside. */
+  readonly changed: { readonly arguments: ReadonlySet<number>; readonly captured: ReadonlySet<Storage> };
   /** Replays everything. `buffers`: those of the arguments. Returns the storages of what was made. */
   run(buffers: readonly PooledBuffer[]): Storage[];
   dispose(): void;
@@ -229,10 +231,23 @@ export function createPlan(graph: Graph): Plan {
     unsharedBytes,
     inPlace: inPlace.size,
     results,
+    changed: {
+      arguments: new Set([...changed].flatMap((storage) => argumentIndex.get(storage) ?? [])),
+      captured: new Set([...changed].filter(({ buffer }) => !isVirtual(buffer))),
+    },
     run(buffers) {
-      const made = resultStorages.map(
-        ({ buffer }) => new Storage(device, buffer.size, 'result of a compiled function'),
-      );
+      const made: Storage[] = [];
+      try {
+        for (const { buffer } of resultStorages) {
+          made.push(new Storage(device, buffer.size, 'result of a compiled function'));
+        }
+      } catch (error) {
+        for (const storage of made) {
+          storage.retain();
+          storage.release();
+        }
+        throw error;
+      }
       if (device.debug) {
         steps.forEach((step, i) => {
           named(i, () => {
