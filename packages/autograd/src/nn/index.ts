@@ -5,5 +5,6 @@ export * from './init.ts';
 export * from './keys.ts';
 export * from './layers.ts';
 export * from './losses/index.ts';
+export * from './lstm.ts';
 export * from './module.ts';
 export * from './normalization.ts';

@@ -79,3 +79,19 @@ golden.ConvTranspose1d = (x, weight, bias) => {
   const options = { stride: 3, padding: 2, outputPadding: 1, dilation: 2, groups: 2 };
   return Object.assign(new nn.ConvTranspose1d(4, 6, 3, keys, options), { weight, bias }).forward(x);
 };
+
+// LSTM: inputs are x, the initial state where there is one, then the parameters in PyTorch's order.
+const lstm =
+  (withState: boolean, options: nn.LSTMOptions = {}): Golden =>
+  (x, ...rest) => {
+    const layer = new nn.LSTM(5, 3, keys, options);
+    const [hidden, cell] = withState ? rest.splice(0, 2) : [];
+    [...layer.namedParameters().keys()].forEach((name, i) => Object.assign(layer, { [name]: rest[i] }));
+    const out = layer.forward(x, { hidden, cell });
+    return [out.output, out.hidden, out.cell];
+  };
+golden.LSTM = lstm(false);
+golden['LSTM without bias, of one step'] = lstm(false, { bias: false });
+golden['LSTM with a state, batch first'] = lstm(true, { batchFirst: true });
+golden['LSTM of two layers in both directions'] = lstm(true, { numLayers: 2, bidirectional: true });
+golden['LSTM in both directions without a batch'] = lstm(true, { bidirectional: true });

@@ -1,0 +1,248 @@
+import {
+  add,
+  cast,
+  concat,
+  formatShape,
+  isFloat,
+  matmul,
+  mul,
+  sameShape,
+  scope,
+  sigmoid,
+  square,
+  stack,
+  sub,
+  type Tensor,
+  tanh,
+  transpose,
+  zeros,
+} from '@dawnchorus/tensor';
+import { customVjp } from '../custom.ts';
+import { initDefault } from './init.ts';
+import type { KeySequence } from './keys.ts';
+import { Dropout } from './layers.ts';
+import { Module } from './module.ts';
+
+/** Gates follow one another along the last axis: input, forget, cell, output. */
+const gate = (x: Tensor, k: 0 | 1 | 2 | 3): Tensor => {
+  const size = x.shape[x.rank - 1] / 4;
+  return x.narrow(-1, k * size, size);
+};
+
+/** [rest, rows, columns] -> [rest * rows, columns] */
+const asRows = (x: Tensor): Tensor => x.reshape([-1, x.shape[x.rank - 1]]);
+
+/**
+ * The recurrence of one layer in one direction: what the gates get from the input at every step [time, batch, 4 size], the
+ * recurrent weight [4 size, size], and the state before the first step, hidden and cell [batch, size] -> the hidden states
+ * [time, batch, size] and the last cell. It has a rule of its own, so that the weight's gradient is one product over all
+ * steps, and the gradient of each step is not added to one of all steps.
+ */
+function recurrence(reverse: boolean) {
+  const order = (time: number) => Array.from({ length: time }, (_, step) => (reverse ? time - 1 - step : step));
+  return customVjp<readonly Tensor[]>({
+    name: 'LSTM',
+    forward(projected, weight, hidden, cell) {
+      const time = projected.shape[0];
+      const across = transpose(weight);
+      const made = new Array<[sigmoids: Tensor, candidate: Tensor, cell: Tensor, hidden: Tensor]>(time);
+      let [h, c] = [hidden, cell];
+      for (const t of order(time)) {
+        const gates = add(projected.select(0, t), matmul(h, across));
+        const sigmoids = sigmoid(gates);
+        const candidate = tanh(gate(gates, 2));
+        c = add(mul(gate(sigmoids, 1), c), mul(gate(sigmoids, 0), candidate));
+        h = mul(gate(sigmoids, 3), tanh(c));
+        made[t] = [sigmoids, candidate, c, h];
+      }
+      const output = stack(made.map(([, , , h]) => h));
+      const saved = [weight, hidden, cell, output, ...made.flatMap((own) => own.slice(0, 3))];
+      return { output: [output, c], saved };
+    },
+    backward([given, last], [weight, hidden, cell, output, ...made]) {
+      const time = given.shape[0];
+      const all = (k: number) => stack(made.filter((_, i) => i % 3 === k));
+      const [sigmoids, candidates, cells] = [all(0), all(1), all(2)];
+      const before = (first: Tensor, states: Tensor) => {
+        const ends = [first.unsqueeze(0), reverse ? states.sliceAxis(0, 1) : states.sliceAxis(0, 0, time - 1)];
+        return concat(reverse ? ends.reverse() : ends);
+      };
+      const [input, forget, out] = ([0, 1, 3] as const).map((k) => gate(sigmoids, k));
+      const squashed = tanh(cells);
+      // What a change of the hidden state, or of the cell, at each step does to its cell and its gates.
+      const toCell = mul(out, sub(1, square(squashed)));
+      const fromCell = concat(
+        [
+          mul(candidates, mul(input, sub(1, input))),
+          mul(before(cell, cells), mul(forget, sub(1, forget))),
+          mul(input, sub(1, square(candidates))),
+        ],
+        2,
+      );
+      const fromHidden = mul(squashed, mul(out, sub(1, out)));
+      const [batch, size] = cell.shape;
+      const gates = new Array<Tensor>(time);
+      let dh: Tensor | undefined;
+      let dc: Tensor = last;
+      for (const t of order(time).reverse()) {
+        const own = given.select(0, t);
+        const dHidden: Tensor = dh ? add(own, dh) : own;
+        const dCell: Tensor = add(dc, mul(dHidden, toCell.select(0, t)));
+        const three = mul(fromCell.select(0, t).reshape([batch, 3, size]), dCell.unsqueeze(1));
+        gates[t] = concat([three.reshape([batch, 3 * size]), mul(fromHidden.select(0, t), dHidden)], 1);
+        dh = matmul(gates[t], weight);
+        dc = mul(dCell, forget.select(0, t));
+      }
+      const dProjected = stack(gates);
+      const dWeight = matmul(transpose(asRows(dProjected)), asRows(before(hidden, output)));
+      return [dProjected, dWeight, dh, dc];
+    },
+  });
+}
+
+/** Options of an LSTM. */
+export interface LSTMOptions {
+  numLayers?: number;
+  bias?: boolean;
+  /** Whether input and output are [batch, time, features] instead of [time, batch, features]. */
+  batchFirst?: boolean;
+  /** Of the output of every layer but the last, while keys are given. */
+  dropout?: number;
+  /** Whether each layer reads the sequence from the end as well, by parameters of its own. */
+  bidirectional?: boolean;
+}
+
+/** Hidden state and cell of every layer and direction, [numLayers * directions, batch, hiddenSize]. */
+export interface LSTMState {
+  hidden: Tensor;
+  cell: Tensor;
+}
+
+/**
+ * A long short-term memory (Hochreiter and Schmidhuber, 1997; with forget gates, Gers et al., 2000), as in PyTorch: i, f and
+ * o are sigmoids and g a tanh of weightIh x + biasIh + weightHh h + biasHh, c = f c + i g, h = o tanh(c). Parameters are
+ * named `weightIhL0`, `weightHhL0`, `biasIhL0`, `biasHhL0`, with `Reverse` behind for the other direction, each with the
+ * gates i, f, g, o one after another. Everything the input adds to the gates is one product over all steps.
+ */
+export class LSTM extends Module {
+  [weight: `weight${'Ih' | 'Hh'}L${string}`]: Tensor;
+  [bias: `bias${'Ih' | 'Hh'}L${string}`]: Tensor | undefined;
+  readonly inputSize: number;
+  readonly hiddenSize: number;
+  readonly numLayers: number;
+  readonly batchFirst: boolean;
+  readonly bidirectional: boolean;
+  readonly dropout: Dropout;
+
+  constructor(
+    inputSize: number,
+    hiddenSize: number,
+    keys: KeySequence,
+    { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false }: LSTMOptions = {},
+  ) {
+    super();
+    for (const [role, value] of Object.entries({ inputSize, hiddenSize, numLayers })) {
+      if (!Number.isInteger(value) || value < 1)
+        throw new RangeError(`LSTM: ${role} is ${value}; expected a whole number from 1`);
+    }
+    this.inputSize = inputSize;
+    this.hiddenSize = hiddenSize;
+    this.numLayers = numLayers;
+    this.batchFirst = batchFirst;
+    this.bidirectional = bidirectional;
+    this.dropout = new Dropout(dropout);
+    const gates = 4 * hiddenSize;
+    const shapes = (layer: number): Record<string, number[]> => ({
+      weightIh: [gates, layer === 0 ? inputSize : hiddenSize * this.directions.length],
+      weightHh: [gates, hiddenSize],
+      ...(bias ? { biasIh: [gates], biasHh: [gates] } : {}),
+    });
+    const own: Record<string, Tensor> = {};
+    for (let layer = 0; layer < numLayers; layer++) {
+      for (const direction of this.directions) {
+        for (const [kind, shape] of Object.entries(shapes(layer))) {
+          own[`${kind}L${layer}${direction}`] = initDefault(shape, hiddenSize, keys);
+        }
+      }
+    }
+    Object.assign(this, own);
+  }
+
+  /** What the names of the parameters of each direction end in. */
+  private get directions(): readonly string[] {
+    return this.bidirectional ? ['', 'Reverse'] : [''];
+  }
+
+  /**
+   * @param x f32 or f16 [time, batch, inputSize], or [batch, time, inputSize] with `batchFirst`; or [time, inputSize].
+   * @param options `hidden` and `cell`: the state to begin with, zeros by default; `keys` for dropout while training.
+   * @returns the hidden states of the last layer [time, batch, directions * hiddenSize], laid out as x, and the state after
+   *   the last step. Without a batch, none of them has that axis.
+   * @throws RangeError when shapes do not fit or there is no step.
+   */
+  forward(
+    x: Tensor,
+    { hidden, cell, keys }: Partial<LSTMState> & { keys?: KeySequence } = {},
+  ): LSTMState & { output: Tensor } {
+    const batched = x.rank === 3;
+    this.checkInput(x, batched, hidden, cell);
+    return scope(() => {
+      const sequence = !batched ? x.unsqueeze(1) : this.batchFirst ? x.transpose(0, 1) : x;
+      const ends: LSTMState[] = [];
+      let output: Tensor = sequence;
+      for (let layer = 0; layer < this.numLayers; layer++) {
+        const read = layer === 0 ? output : this.dropout.forward(output, keys);
+        const passes = this.directions.map((direction, i) => {
+          const at = layer * this.directions.length + i;
+          const start = (states?: Tensor) => states?.select(0, at).reshape([-1, this.hiddenSize]);
+          return this.pass(read, `L${layer}${direction}`, start(hidden), start(cell));
+        });
+        const outputs = passes.map((own) => own.output);
+        output = outputs.length === 1 ? outputs[0] : concat(outputs, 2);
+        ends.push(...passes);
+      }
+      const end = (kind: 'hidden' | 'cell') => {
+        const all = stack(ends.map((own) => own[kind]));
+        return batched ? all : all.squeeze(1);
+      };
+      const out = !batched ? output.squeeze(1) : this.batchFirst ? output.transpose(0, 1) : output;
+      return { output: out, hidden: end('hidden'), cell: end('cell') };
+    });
+  }
+
+  /** One layer in one direction over x [time, batch, features]. */
+  private pass(x: Tensor, suffix: `L${string}`, hidden?: Tensor, cell?: Tensor): LSTMState & { output: Tensor } {
+    const [time, batch] = x.shape;
+    const [weightIh, weightHh] = [this[`weightIh${suffix}`], this[`weightHh${suffix}`]];
+    const [biasIh, biasHh] = [this[`biasIh${suffix}`], this[`biasHh${suffix}`]];
+    const product = matmul(asRows(x), transpose(weightIh));
+    const rows = biasIh && biasHh ? add(product, add(biasIh, biasHh)) : product;
+    const dtype = rows.dtype === 'f16' && weightHh.dtype === 'f16' ? 'f16' : 'f32';
+    const projected = cast(rows.reshape([time, batch, 4 * this.hiddenSize]), dtype);
+    const start = (state?: Tensor) =>
+      state ? cast(state, dtype) : zeros([batch, this.hiddenSize], { dtype, device: x.device });
+    const reverse = suffix.endsWith('Reverse');
+    const [output, last] = recurrence(reverse)(projected, weightHh, start(hidden), start(cell));
+    return { output, hidden: output.select(0, reverse ? 0 : time - 1), cell: last };
+  }
+
+  private checkInput(x: Tensor, batched: boolean, hidden?: Tensor, cell?: Tensor): void {
+    const { inputSize, hiddenSize, numLayers, batchFirst } = this;
+    const layout = batchFirst ? `[batch, time, ${inputSize}]` : `[time, batch, ${inputSize}]`;
+    if ((x.rank !== 2 && !batched) || x.shape[x.rank - 1] !== inputSize || !isFloat(x.dtype)) {
+      throw new RangeError(`LSTM: the input is ${x}; expected floats ${layout} or [time, ${inputSize}]`);
+    }
+    const [batch, time] = batchFirst && batched ? x.shape : [x.shape[1], x.shape[0]];
+    if (time === 0) throw new RangeError(`LSTM: the input is ${formatShape(x.shape)}; expected one step at least`);
+    if (!hidden !== !cell) throw new TypeError('LSTM: the state is hidden and cell; give both or neither');
+    const expected = [numLayers * this.directions.length, ...(batched ? [batch] : []), hiddenSize];
+    for (const [role, state] of Object.entries({ hidden, cell })) {
+      if (state && !sameShape(state.shape, expected)) {
+        throw new RangeError(
+          `LSTM: ${role} is ${formatShape(state.shape)}; expected ${formatShape(expected)}: layers times directions` +
+            `${batched ? ', batch' : ''}, hiddenSize`,
+        );
+      }
+    }
+  }
+}
