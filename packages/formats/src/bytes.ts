@@ -74,16 +74,13 @@ export async function fill(bytes: Bytes, begin: number, target: Uint8Array): Pro
   }
 }
 
-/** Part of other bytes, as if it were all. */
-export function section(bytes: Bytes, start: number, size: number): Bytes {
-  return { size, chunks: (begin, end) => bytes.chunks(start + begin, start + end) };
-}
-
 function inMemory(data: Uint8Array): OpenFile {
   return {
     path: `(${data.length} bytes in memory)`,
     size: data.length,
     async *chunks(begin, end) {
+      if (end > data.length)
+        throw new FormatError(`there are ${data.length} bytes in memory, not the ${end} asked for`);
       if (begin < end) yield data.subarray(begin, end);
     },
     close: async () => {},

@@ -29,8 +29,8 @@ export type NpyHeader = { dtype: NpyDtype; shape: number[]; layout: Layout };
 
 const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59];
 
-/** Longest header that is read, in bytes. Those of plain arrays have about a hundred. */
-const maxHeaderBytes = 1 << 20;
+/** Longest header that is read, in bytes; NumPy's own limit. Those of plain arrays have about a hundred. */
+const maxHeaderBytes = 10_000;
 
 /** Read at once, so that nearly every header takes one read. */
 const firstBytes = 512;

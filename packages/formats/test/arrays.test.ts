@@ -141,7 +141,7 @@ npy('broken headers are named', async () => {
   const cases: [Uint8Array, RegExp][] = [
     [build(header('(2,)'), 8, [1, 1]), /version 1\.1, expected 1\.0/],
     [build(header('(2,)'), 8, [2, 0], 2 ** 32 - 1), /header should end at byte 4294967307 but the file at/],
-    [build(' '.repeat(2 ** 20 + 1), 0, [2, 0]), /header has 1048577 bytes, expected at most 1048576/],
+    [build(' '.repeat(10_001), 0, [2, 0]), /header has 10001 bytes, expected at most 10000/],
     [build(header('(2)'), 8), /expected a dictionary/],
     [build(header('(-2,)'), 8), /expected a dictionary/],
     [build(header('(2 2,)'), 8), /expected a dictionary/],

@@ -40,13 +40,14 @@ const memoized = (levels: number, width: number): number[] => {
 
 export const pickle = { text, number, tuple, list, dict, global, reduce, build, persistent, storage, tensor, memoized };
 
-/** An archive of a pickle and other files; what the directory says of them can be changed. */
+/** An archive of a pickle and other files; what the directory says of them can be changed. `whole`: the pickle as it is. */
 export function makeCheckpoint(
-  body: readonly number[],
+  body: readonly number[] | Uint8Array,
   files: Record<string, Uint8Array> = {},
   lies: Record<string, Partial<ZipPart>> = {},
+  whole = false,
 ): Uint8Array {
-  const all = { 'data.pkl': Uint8Array.from([0x80, 2, ...body, 0x2e]), ...files };
+  const all = { 'data.pkl': Uint8Array.from(whole ? body : [0x80, 2, ...body, 0x2e]), ...files };
   const entries = Object.entries(all).map(([name, data]): ZipPart => {
     const stored = lies[name]?.method === 8 ? deflateRawSync(data) : data;
     return { name: `x/${name}`, data: stored, ...lies[name] };
