@@ -46,7 +46,7 @@ const selectWithPadding = (padding: number) =>
 
 /** A table of vectors: i32 indices of any shape -> [..., features]. */
 export class Embedding extends Module {
-  /** [rows, features]: normal, with the padding row zero. */
+  /** Normal draws [rows, features], with zeros for padding. */
   weight: Tensor;
   readonly paddingIdx: number | undefined;
 

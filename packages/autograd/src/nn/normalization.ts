@@ -189,9 +189,14 @@ abstract class BatchNorm extends Module {
     this.momentum = momentum;
   }
 
+  /** Throws where the layout is not the one of the layer. */
   protected abstract checkRank(x: Tensor): void;
 
-  /** @param options `training`: whether to normalise by the batch and to move the running statistics; false by default. */
+  /**
+   * Normalises x, and returns its shape and dtype.
+   *
+   * @param options `training`: whether to normalise by the batch and to move the running statistics; false by default.
+   */
   forward(x: Tensor, { training = false }: { training?: boolean } = {}): Tensor {
     this.checkRank(x);
     const { runningMean, runningVar, numBatchesTracked: count, weight, bias, eps } = this;

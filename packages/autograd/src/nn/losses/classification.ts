@@ -17,7 +17,7 @@ import { expectSameShape, type LossOptions, reduceLoss, wide } from './reduction
 
 /** Options of losses whose targets are class indices. */
 export interface ClassOptions extends LossOptions {
-  /** [classes]: what an example of each class counts; 1 by default. */
+  /** What an example of each class counts, [classes]; 1 by default. */
   weight?: Tensor;
   /** Targets of this value count nothing; -100 by default. */
   ignoreIndex?: number;
