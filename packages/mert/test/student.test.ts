@@ -4,8 +4,8 @@
  * nine tensors are wrong by nine orders of magnitude: they were computed again with PyTorch 2 in double precision, and
  * two independent implementations agree on them.
  */
-import { readFileSync } from 'node:fs';
-import { cp } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nn, valueAndGrad } from '@dawnchorus/autograd';
 import { readAudio } from '@dawnchorus/dsp';
@@ -13,6 +13,7 @@ import { readNpy, readSafetensors, type SafetensorsTensor, writeSafetensors } fr
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { makeCheckpoint, pickle } from '../../formats/test/pickles.ts';
 import { fromHuggingFace, loadConfig } from '../src/config/index.ts';
 import { normaliseWaveform } from '../src/data/batch.ts';
 import { loadParameters, namedForHuggingFace } from '../src/model/checkpoint.ts';
@@ -151,6 +152,24 @@ loading('the positional convolution under its newer names', async () => {
   const renamed = new Map([...weights].map(([name, weight]) => [newer(name), weight]));
   assert.ok(renamed.has('encoder.pos_conv_embed.conv.parametrizations.weight.original1'));
   await writeTensors(path, renamed);
+  const { samples } = await readAudio(join(copy, 'input.wav'), { sampleRate: 24000 });
+  const expected = await readNpy(join(copy, 'hidden.npy'));
+  const states = (await loadPretrained(copy)).embed(samples);
+  assert.ok((await largestHiddenError(states, expected.data as Float32Array)) < 1e-4);
+});
+
+loading("weights in PyTorch's own format", async () => {
+  const copy = join(folder, 'pickled');
+  await cp(goldenPath('student_post'), copy, { recursive: true });
+  const weights = [...(await readSafetensors(join(copy, 'model.safetensors')))];
+  const { text, dict, storage, tensor: pickled } = pickle;
+  const items = weights.flatMap(([name, { shape, data }], i) => {
+    const strides = shape.map((_, axis) => shape.slice(axis + 1).reduce((product, size) => product * size, 1));
+    return [text(name), pickled(storage('FloatStorage', String(i), data.length), 0, [...shape], strides)];
+  });
+  const storages = weights.map(([, { data }], i) => [`data/${i}`, new Uint8Array(data.buffer)] as const);
+  writeFileSync(join(copy, 'pytorch_model.bin'), makeCheckpoint(dict(...items), Object.fromEntries(storages)));
+  await rm(join(copy, 'model.safetensors'));
   const { samples } = await readAudio(join(copy, 'input.wav'), { sampleRate: 24000 });
   const expected = await readNpy(join(copy, 'hidden.npy'));
   const states = (await loadPretrained(copy)).embed(samples);

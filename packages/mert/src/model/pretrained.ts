@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
-import { readSafetensors } from '@dawnchorus/formats';
+import { loadTorchStateDict, readSafetensors } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { fromHuggingFace } from '../config/index.ts';
 import { normaliseWaveform } from '../data/batch.ts';
@@ -31,7 +31,7 @@ async function readJson(path: string): Promise<unknown> {
     text = await readFile(path, 'utf8');
   } catch (cause) {
     throw new Error(
-      `${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and model.safetensors`,
+      `${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and the weights`,
       { cause },
     );
   }
@@ -42,16 +42,23 @@ async function readJson(path: string): Promise<unknown> {
   }
 }
 
-/** Loads a model folder in Hugging Face's MERT layout. */
+/** Weights under the names that Hugging Face gives their files, the better first. */
+async function readWeights(folder: string) {
+  const [safetensors, pickled] = ['model.safetensors', 'pytorch_model.bin'].map((name) => join(folder, name));
+  if (existsSync(safetensors)) return { path: safetensors, weights: await readSafetensors(safetensors) };
+  if (existsSync(pickled)) return { path: pickled, weights: await loadTorchStateDict(pickled) };
+  throw new Error(`${safetensors}: missing, and there is no pytorch_model.bin either`);
+}
+
+/** Loads a model folder in Hugging Face's MERT layout, with model.safetensors or pytorch_model.bin. */
 export async function loadPretrained(folder: string): Promise<PretrainedModel> {
   const preprocessorPath = join(folder, 'preprocessor_config.json');
   const config = fromHuggingFace(await readJson(join(folder, 'config.json')), await readJson(preprocessorPath));
-  const weights = join(folder, 'model.safetensors');
-  if (!existsSync(weights)) throw new Error(`${weights}: missing; this loader reads safetensors only`);
+  const { path, weights } = await readWeights(folder);
   const student = new Student(config, nn.keySequence(0));
   const state = student.stateDict();
   const optional = ['masked_spec_embed'];
-  loadParameters(state, await readSafetensors(weights), { path: weights, optional });
+  loadParameters(state, weights, { path, optional });
   const reach = config.convKernel.reduceRight((length, kernel, i) => (length - 1) * config.convStride[i] + kernel, 1);
   return {
     student,
