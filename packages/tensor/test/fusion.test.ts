@@ -167,6 +167,58 @@ test('elementwise operations that read a product in another order store it in th
   assert.is((await agree(drawn, floats(8, 6), floats(6, 4))).length, 2);
 });
 
+test('what a kernel has no room or no hook for follows it, or goes before it', async () => {
+  const { maxStorageBuffersPerShaderStage } = device.limits;
+  const many = (w: t.Tensor, x: t.Tensor) => {
+    let y = w.matmul(w);
+    for (let k = 0; k < 2 * maxStorageBuffersPerShaderStage; k++) y = y.add(x.sliceAxis(0, k, k + 4));
+    return [y];
+  };
+  const kernels = await agree(many, floats(4, 4), floats(4 + 2 * maxStorageBuffersPerShaderStage));
+  assert.ok(kernels.length > 2, kernels.join('\n'));
+  // Dense copies of axes that are no neighbours come in between.
+  assert.equal(
+    await agree(
+      (x: t.Tensor) => [
+        x
+          .mul(2)
+          .exp()
+          .sum({ dim: [0, 2] }),
+      ],
+      floats(3, 4, 5),
+    ),
+    ['fused: mul exp', 'map: sum', 'reduce_rows: sum'],
+  );
+  // Nothing to convolve: zeros.
+  const nothing = (x: t.Tensor, w: t.Tensor, b: t.Tensor) => [t.conv1d(x, w).add(b).exp()];
+  assert.equal(await agree(nothing, floats(2, 0, 10), floats(4, 0, 3), floats(4, 1)), [
+    'fill: conv1d',
+    'fused: add exp',
+  ]);
+  const drops = (a: t.Tensor, b: t.Tensor) => {
+    let y = a.matmul(b);
+    for (let k = 0; k < 6; k++) y = t.dropout(y, key(k));
+    return [y];
+  };
+  assert.is((await agree(drops, floats(3, 5), floats(5, 8))).length, 2);
+  // More rows than a grid is long: groups past the end repeat the last row, over which its sum is written.
+  const long = (x: t.Tensor, y: t.Tensor) => [x.softmax().add(y.exp())];
+  assert.is((await agree(long, floats(70001, 3), floats(70001, 3))).length, 1);
+});
+
+test('two dropouts of one product, one of them twice, are drawn apart', async () => {
+  const fn = (a: t.Tensor, b: t.Tensor) => {
+    const y = a.matmul(b);
+    return [
+      t
+        .dropout(y, key(1))
+        .add(t.dropout(y, key(2)))
+        .mul(t.dropout(y, key(1))),
+    ];
+  };
+  assert.equal(await agree(fn, floats(6, 5), floats(5, 8)), ['matmul_register_fused: matmul dropout x2 add mul']);
+});
+
 test('a product whose result is taken up late runs where it stood, and lets go of what it read', () => {
   const compiled = t.compile((x: t.Tensor) => {
     const products: t.Tensor[] = [];

@@ -121,10 +121,12 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
     const views = new Set<string>();
     let stores = 0;
     for (const at of members) {
-      for (const view of steps[at].inputs) {
+      for (const [k, view] of steps[at].inputs.entries()) {
         if (view.literal !== undefined && isMap(at)) continue;
         const from = madeBy.get(view.storage);
-        if (from === undefined || !inside.has(from)) views.add(viewName(view));
+        if (from !== undefined && inside.has(from)) continue;
+        // The kernel of an anchor binds each of its operands, though two be one.
+        views.add(isMap(at) ? viewName(view) : `operand ${k} of ${at}`);
       }
       // Of an anchor's outputs the first may stay in registers.
       stores += steps[at].outputs.filter(({ storage }, k) => k > 0 || outside(storage, inside)).length;

@@ -157,6 +157,7 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
       for (const [to, from] of next.inPlace) inPlace.set(to, from);
       joined = next;
     }
+    if (joined.dispatch.buffers.length > device.limits.maxStorageBuffersPerShaderStage) return undefined;
     const [first, last] = [reads ? before : [], writes ? after : []];
     result.push({
       ...joined.dispatch,
