@@ -35,8 +35,11 @@ export interface NpyFile {
    * @throws FormatError if the options do not suit it, or a value does not fit what it is converted to.
    */
   read<As extends Conversion>(options: ReadOptions<As> & { as: As }): Promise<ConvertedTensor<NpyDtype, As>>;
+  /** The same without a conversion. */
   read(options?: ReadOptions): Promise<NpyArray>;
+  /** Gives the file back. */
   close(): Promise<void>;
+  /** `await using` closes it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -13,6 +13,7 @@ import { readDirectory, type ZipEntry } from './zip/directory.ts';
 import { type EntryBytes, openEntry } from './zip/entry.ts';
 import { writeZip, type ZipSource } from './zip/write.ts';
 
+/** What is known of an array before it is read. */
 export type NpzEntry = { dtype: NpyDtype; shape: readonly number[] };
 
 /** An open npz file. */
@@ -21,6 +22,7 @@ export type NpzFile = TensorFile<NpzEntry, NpyArray> & {
   unreadable: ReadonlyMap<string, string>;
 };
 
+/** What a file may cost. */
 export type NpzOptions = {
   /**
    * Bytes that a compressed array may inflate to; default 1 GiB. A thousandth of that is enough of a file to fill it

@@ -23,8 +23,11 @@ export interface TensorFile<Entry extends { dtype: string }, Tensor> {
     name: string,
     options: ReadOptions<As> & { as: As },
   ): Promise<ConvertedTensor<Entry['dtype'], As>>;
+  /** The same without a conversion. */
   read(name: string, options?: ReadOptions): Promise<Tensor>;
+  /** Gives the file back. */
   close(): Promise<void>;
+  /** `await using` closes it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -28,6 +28,7 @@ export type TorchFile = TensorFile<TorchView, TorchTensor> & {
   readonly content: unknown;
 };
 
+/** What is checked, and what a file may cost. */
 export type TorchOptions = {
   /**
    * Whether the checksum of a storage is checked before its first tensor is read; default true. A file written under
@@ -56,10 +57,9 @@ export async function openTorch(source: FileSource, options: TorchOptions = {}):
 }
 
 /**
- * Reads tensors into memory by name, as `readSafetensors` does.
+ * Reads tensors into memory by name, as `readSafetensors` does. With `prefix` only those whose names begin so, and without
+ * it: `'model.'` of a file that was saved as `{'model': model.state_dict(), 'optimizer': …}`.
  *
- * @param options.prefix - takes only tensors whose names begin so, and cuts it off: `'model.'` of a file that was saved as
- * `{'model': model.state_dict(), 'optimizer': …}`.
  * @throws FormatError as `openTorch` does, or if no tensor begins with the prefix.
  */
 export async function loadTorchStateDict(
