@@ -7,8 +7,10 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } fr
 import { type FileHandle, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
+/** The bytes of a file, piece by piece. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
+/** What errors of `writeAtomically` tell. */
 export type AtomicOptions = {
   /** What the file holds, for error messages, e.g. "checkpoint". */
   what?: string;
@@ -19,9 +21,11 @@ export type AtomicOptions = {
 /** One line of a metrics log: `step` counts optimiser steps; a number that is not finite is written as null. */
 export type MetricsRecord = { step: number; [name: string]: unknown };
 
+/** A file of one JSON object a line, open for appending. */
 export type MetricsLog = {
   /** Writes one line. It is in the file when this returns; throws if the disk is full. */
   append(record: MetricsRecord): void;
+  /** Closes the file; nothing can be appended any more. */
   close(): void;
 };
 

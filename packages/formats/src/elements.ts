@@ -24,6 +24,7 @@ export type ElementArrays = {
 /** Element types by the names that safetensors gives them. */
 export type ElementType = keyof ElementArrays;
 
+/** An array of any element type. */
 export type ElementArray = ElementArrays[ElementType];
 
 /** Bytes an element takes in a file, and its array in memory. */
@@ -46,6 +47,7 @@ export const elementTypes = {
 /** What elements may be converted to on reading, by the names of the tensor package's dtypes. */
 export type ConvertedArrays = { f64: Float64Array; f32: Float32Array; i32: Int32Array; u32: Uint32Array };
 
+/** Names of the dtypes that elements may be converted to on reading. */
 export type Conversion = keyof ConvertedArrays;
 
 const conversions = { f64: Float64Array, f32: Float32Array, i32: Int32Array, u32: Uint32Array };

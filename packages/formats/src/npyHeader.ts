@@ -23,6 +23,7 @@ export const npyTypes = {
   '|b1': 'BOOL',
 } as const satisfies Record<string, ElementType>;
 
+/** NumPy's type strings of what can be read and written. */
 export type NpyDtype = keyof typeof npyTypes;
 
 export type NpyHeader = { dtype: NpyDtype; shape: number[]; layout: Layout };

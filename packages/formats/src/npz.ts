@@ -25,8 +25,9 @@ export type NpzFile = TensorFile<NpzEntry, NpyArray> & {
 /** What a file may cost. */
 export type NpzOptions = {
   /**
-   * Bytes that a compressed array may inflate to; default 1 GiB. A thousandth of that is enough of a file to fill it
-   * with zeros, so raise it for files that you trust.
+   * Bytes that a compressed array may inflate to; by default a hundred times what it takes in the file, or 1 MiB where that
+   * is more. Music, weights and features stay far below; an array of almost nothing but zeros, in a file that you trust,
+   * needs more.
    */
   maxInflatedBytes?: number;
 };
@@ -101,7 +102,7 @@ export async function writeNpz(
 
 type Opened = NpzEntry & { header: NpyHeader; bytes: EntryBytes };
 
-async function openArrays(file: OpenFile, { maxInflatedBytes = 2 ** 30 }: NpzOptions): Promise<NpzFile> {
+async function openArrays(file: OpenFile, { maxInflatedBytes }: NpzOptions): Promise<NpzFile> {
   const fail: Fail = (problem) => {
     throw new FormatError(`${file.path} is not an npz file that can be read: ${problem}`);
   };
@@ -116,11 +117,12 @@ async function openArrays(file: OpenFile, { maxInflatedBytes = 2 ** 30 }: NpzOpt
       if (!(error instanceof UnsupportedArray)) throw error;
       unreadable.set(name, error.message);
     }
-    if (entry.deflated && entry.size > maxInflatedBytes) {
+    const allowed = maxInflatedBytes ?? Math.max(2 ** 20, 100 * entry.storedSize);
+    if (entry.deflated && entry.size > allowed) {
       tensors.delete(name);
       unreadable.set(
         name,
-        `${file.path}: array "${name}" inflates to ${entry.size} bytes, at most ${maxInflatedBytes} are allowed; ` +
+        `${file.path}: array "${name}" inflates to ${entry.size} bytes, at most ${allowed} are allowed; ` +
           'raise maxInflatedBytes if you trust the file',
       );
     }

@@ -34,6 +34,7 @@ export type SafetensorsSource = {
   [D in SafetensorsDtype]: {
     dtype: D;
     shape: readonly number[];
+    /** Elements in C order, or what makes them. */
     data: Writable<D> | (() => Writable<D> | Promise<Writable<D>>);
   };
 }[SafetensorsDtype];

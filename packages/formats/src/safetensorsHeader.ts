@@ -6,8 +6,10 @@ import { type Bytes, readBytes } from './bytes.ts';
 import { type ElementType, elementCount, elementTypes, isShape } from './elements.ts';
 import { describe, type Fail, FormatError, shorten } from './error.ts';
 
+/** Dtypes by the names that the format gives them. */
 export type SafetensorsDtype = ElementType;
 
+/** What a header says of a tensor. */
 export type SafetensorsHeaderEntry = {
   dtype: SafetensorsDtype;
   shape: number[];
@@ -15,6 +17,7 @@ export type SafetensorsHeaderEntry = {
   offsets: [begin: number, end: number];
 };
 
+/** What stands before the data. */
 export type SafetensorsHeader = {
   tensors: Map<string, SafetensorsHeaderEntry>;
   metadata: Record<string, string>;

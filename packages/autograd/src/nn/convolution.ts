@@ -67,6 +67,7 @@ export class Conv1d extends Module {
     this.options = options;
   }
 
+  /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
   forward(x: Tensor): Tensor {
     return conv1d(x, this.weight, { ...this.options, bias: this.bias });
   }
@@ -94,6 +95,7 @@ export class Conv2d extends Module {
     this.options = options;
   }
 
+  /** x [batch, inChannels, height, width] -> [batch, outChannels, outHeight, outWidth]. */
   forward(x: Tensor): Tensor {
     return conv2d(x, this.weight, { ...this.options, bias: this.bias });
   }
@@ -119,6 +121,7 @@ export class ConvTranspose1d extends Module {
     this.options = options;
   }
 
+  /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
   forward(x: Tensor): Tensor {
     return convTranspose1d(x, this.weight, { ...this.options, bias: this.bias });
   }
@@ -152,11 +155,13 @@ export class WeightNormConv1d extends Module {
     this.options = options;
   }
 
+  /** The kernel that the direction and its lengths make: g v / |v|. */
   weight(): Tensor {
     const inverse = rsqrt(sumSquares(this.weightV, { dim: [0, 1], keepdim: true }));
     return mul(this.weightV, mul(this.weightG, inverse));
   }
 
+  /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
   forward(x: Tensor): Tensor {
     return conv1d(x, this.weight(), { ...this.options, bias: this.bias });
   }

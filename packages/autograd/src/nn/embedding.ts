@@ -65,6 +65,7 @@ export class Embedding extends Module {
     });
   }
 
+  /** i32 [...] -> [..., features]. */
   forward(index: Tensor): Tensor {
     return embedding(index, this.weight, { paddingIdx: this.paddingIdx });
   }

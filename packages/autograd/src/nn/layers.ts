@@ -22,6 +22,7 @@ export class Linear extends Module {
     if (bias) this.bias = std === undefined ? initDefault([outFeatures], inFeatures, keys) : initZeros([outFeatures]);
   }
 
+  /** x [..., inFeatures] -> [..., outFeatures]. */
   forward(x: Tensor): Tensor {
     // Rows side by side: one product, and a weight gradient without a sum over the batch.
     const rows = x.reshape([-1, x.shape[x.rank - 1]]);
@@ -40,6 +41,7 @@ export class Dropout extends Module {
     this.p = p;
   }
 
+  /** x, or with `keys`, which are given while training, x with elements dropped. */
   forward(x: Tensor, keys?: KeySequence): Tensor {
     return keys && this.p > 0 ? dropout(x, { p: this.p, ...keys.next() }) : x;
   }

@@ -34,6 +34,7 @@ export class LayerNorm extends Module {
     this.eps = eps;
   }
 
+  /** x [..., features] -> the same shape. */
   forward(x: Tensor): Tensor {
     return layerNorm(x, this.weight, this.bias, { eps: this.eps });
   }
@@ -54,6 +55,7 @@ export class GroupNorm extends Module {
     this.eps = eps;
   }
 
+  /** x [batch, channels, ...] -> the same shape. */
   forward(x: Tensor): Tensor {
     return groupNorm(x, this.groups, this.weight, this.bias, { eps: this.eps });
   }

@@ -35,7 +35,10 @@ export type TorchOptions = {
    * `torch.serialization.set_crc32_options(False)` has wrong ones.
    */
   checksum?: boolean;
-  /** Bytes of a tensor that repeats elements of its storage, as `expand` makes them; default 1 GiB. */
+  /**
+   * Bytes of a tensor that repeats elements of its storage, as `expand` makes them; by default as many as the file has, or 1
+   * MiB where that is more.
+   */
   maxExpandedBytes?: number;
 };
 
@@ -84,7 +87,7 @@ export async function loadTorchStateDict(
 }
 
 async function openCheckpoint(file: OpenFile, options: TorchOptions): Promise<TorchFile> {
-  const { checksum = true, maxExpandedBytes = 2 ** 30 } = options;
+  const { checksum = true, maxExpandedBytes = Math.max(2 ** 20, file.size) } = options;
   const fail: Fail = (problem) => {
     throw new FormatError(`${file.path} is not a PyTorch checkpoint that can be read: ${problem}`);
   };
