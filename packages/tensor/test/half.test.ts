@@ -1,7 +1,7 @@
 /** f16: conversions on the CPU, memory at odd places, promotion, what is computed in f32, and compiled functions. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { float16Bits, float16ToFloat32, float16Value } from '../src/half.ts';
+import { float16Bits, float16FromNumbers, float16ToFloat32, float16Value } from '../src/half.ts';
 import {
   add,
   apply,
@@ -45,6 +45,26 @@ const values = async (x: Tensor): Promise<number[]> => {
   x.dispose();
   return data;
 };
+
+test('an array of singles goes to the same halves as single numbers', () => {
+  // Every half, what lies halfway to the next, and the singles on both sides of either.
+  const bits = new Uint32Array(65536 * 6);
+  const numbers = new Float32Array(bits.buffer);
+  for (let i = 0; i < 65536; i++) {
+    numbers[6 * i] = float16Value(i);
+    numbers[6 * i + 3] = (float16Value(i) + float16Value((i & 0x7fff) < 0x7c00 ? i + 1 : i)) / 2;
+    for (const k of [6 * i, 6 * i + 3]) {
+      bits[k + 1] = bits[k] + 1;
+      bits[k + 2] = bits[k] - 1;
+    }
+  }
+  const halves = float16FromNumbers(numbers);
+  assert.is(
+    halves.findIndex((found, i) => found !== float16Bits(numbers[i])),
+    -1,
+  );
+  assert.equal(float16FromNumbers(numbers.subarray(5, 9)), halves.slice(5, 9));
+});
 
 test('every half goes to a number and back', () => {
   const bits = Uint16Array.from({ length: 65536 }, (_, i) => i);
