@@ -1,6 +1,7 @@
 import { defineKernel, emit, fetch, prepare } from '../contract.ts';
 import {
   normBackwardAffine as affineSource,
+  normBackwardColumns as columnsSource,
   normBackwardInput as inputSource,
   norm as normSource,
 } from '../generated/wgsl.ts';
@@ -73,4 +74,21 @@ export const normBackwardAffine = defineKernel({
     statisticsOffset: 'u32',
   },
   constants: { LANES: 'const LANES = 64u;', Element: 'alias Element = f32;' },
+});
+
+/** The same for a layer norm, over chunks of rows: [chunks, 2, length]. Grid: chunks * length / 64. */
+export const normBackwardColumns = defineKernel({
+  name: 'norm_backward_columns',
+  source: columnsSource,
+  bindings: { x: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },
+  parameters: {
+    rows: 'u32',
+    length: 'u32',
+    chunk: 'u32',
+    chunks: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+    statisticsOffset: 'u32',
+  },
+  constants: { Element: 'alias Element = f32;' },
 });

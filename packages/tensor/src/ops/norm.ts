@@ -1,12 +1,13 @@
 import { norm as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
-import { linearGrid, rowLanes } from '../kernel/grid.ts';
+import { gridFor, linearGrid, rowLanes } from '../kernel/grid.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
+import { sumMiddle } from './reduce.ts';
 
 interface NormLayout {
   rows: number;
@@ -149,6 +150,10 @@ function normBackwardOp<A>(
           parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
           grid: linearGrid(sizes.rows),
         });
+        if (sizes.spatial === 1 && sizes.groups === 1) {
+          sumColumns(device, [x, statistics, grad], sizes, affine);
+          return;
+        }
         device.recorder.dispatch({
           kernel: kernels.normBackwardAffine,
           constants: constantsOf(device, x.dtype, weight.dtype),
@@ -159,6 +164,43 @@ function normBackwardOp<A>(
       });
     },
   });
+}
+
+/** Threads that keep a large GPU busy, and rows below which another pass costs more than it saves. */
+const THREADS_WANTED = 16384;
+const SHORTEST_CHUNK = 32;
+
+/** The gradients of a layer norm's weight and bias, by chunks of rows where the rows are many. */
+function sumColumns(
+  device: Device,
+  [x, statistics, grad]: readonly [Tensor, Tensor, Tensor],
+  { rows, channelsPerGroup: length }: NormLayout,
+  affine: Tensor,
+): void {
+  const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((rows * length) / THREADS_WANTED));
+  const chunks = Math.max(1, Math.ceil(rows / chunk));
+  const sums = chunks === 1 ? affine : Tensor.allocate(device, 'f32', [chunks, 2, length], 'sums of chunks', false);
+  device.recorder.dispatch({
+    kernel: kernels.normBackwardColumns,
+    constants: { Element: `alias Element = ${wgslType[x.dtype]};` },
+    buffers: [x, statistics, grad, sums].map((tensor) => tensor.storage.buffer),
+    parameters: {
+      rows,
+      length,
+      chunk,
+      chunks,
+      xOffset: x.offset,
+      gradOffset: grad.offset,
+      statisticsOffset: statistics.offset,
+    },
+    grid: gridFor(chunks * length),
+  });
+  if (chunks === 1) return;
+  try {
+    sumMiddle(device, sums, [1, chunks, 2 * length], affine);
+  } finally {
+    sums.dispose();
+  }
 }
 
 interface GroupNormAttributes {
