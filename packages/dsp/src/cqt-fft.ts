@@ -6,10 +6,11 @@ import {
   fftRoots,
   fftTables,
   recordFft,
-  Tensor,
+  type Tensor,
   unitRoots,
   uploadTable,
   withDense,
+  withScratch,
 } from '@dawnchorus/tensor';
 import { cqtBands } from './cqt-bands.ts';
 import { type CqtSettings, cqtFrequencies, cqtLengths } from './cqt-kernels.ts';
@@ -56,49 +57,52 @@ const cqt = defineOp<FftCqtAttributes>({
     const pairs = Math.ceil(segments / 2);
     const pairsAtOnce = Math.min(pairs, Math.max(1, Math.floor(LARGEST_BUFFER / Math.max(8 * length, 32 * width))));
     const shared = { segments, segmentsPerClip };
-    const a = Tensor.allocate(device, 'f32', [pairsAtOnce, length, 2], 'CQT pairs', false);
-    const b = Tensor.allocate(device, 'f32', [pairsAtOnce, length, 2], 'CQT transform', false);
-    const spectra = Tensor.allocate(device, 'f32', [pairsAtOnce, 2, width, 4], 'CQT spectra', false);
-    withDense(device, [input], ([x]) => {
-      for (let firstPair = 0; firstPair < pairs; firstPair += pairsAtOnce) {
-        const rows = Math.min(pairsAtOnce, pairs - firstPair);
-        device.recorder.dispatch({
-          kernel: kernels.cqtPack,
-          buffers: [x.storage.buffer, a.storage.buffer],
-          parameters: {
-            ...shared,
-            length,
-            reach,
-            samples,
-            segmentSamples: segmentFrames * hopLength,
-            firstPair,
-            xOffset: x.offset,
-          },
-          grid: [Math.ceil(length / 64), rows, 1],
-        });
-        const z = recordFft(device, tables, a, [b, a], { length, rows });
-        device.recorder.dispatch({
-          kernel: kernels.cqtSpectrum,
-          buffers: [z, roots, spectra].map((tensor) => tensor.storage.buffer),
-          parameters: {
-            length,
-            width,
-            lowest: lowest >>> 0,
-            halfRe: Math.cos(Math.PI / length),
-            halfIm: -Math.sin(Math.PI / length),
-          },
-          grid: [Math.ceil(width / 64), rows, 1],
-        });
-        device.recorder.dispatch({
-          kernel: kernels.cqtBands,
-          constants: { POINTS: `const POINTS = ${points}u;`, COMPLEX: `const COMPLEX = ${output === 'complex'};` },
-          buffers: [spectra, bands, binTable, phases, pointRoots, out].map((tensor) => tensor.storage.buffer),
-          parameters: { ...shared, width, bins, frames, segmentFrames, firstPair },
-          grid: [bins, rows, 1],
-        });
-      }
+    const scratch = [
+      { name: 'CQT pairs', shape: [pairsAtOnce, length, 2] },
+      { name: 'CQT transform', shape: [pairsAtOnce, length, 2] },
+      { name: 'CQT spectra', shape: [pairsAtOnce, 2, width, 4] },
+    ];
+    withScratch(device, scratch, (a, b, spectra) => {
+      withDense(device, [input], ([x]) => {
+        for (let firstPair = 0; firstPair < pairs; firstPair += pairsAtOnce) {
+          const rows = Math.min(pairsAtOnce, pairs - firstPair);
+          device.recorder.dispatch({
+            kernel: kernels.cqtPack,
+            buffers: [x.storage.buffer, a.storage.buffer],
+            parameters: {
+              ...shared,
+              length,
+              reach,
+              samples,
+              segmentSamples: segmentFrames * hopLength,
+              firstPair,
+              xOffset: x.offset,
+            },
+            grid: [Math.ceil(length / 64), rows, 1],
+          });
+          const z = recordFft(device, tables, a, [b, a], { length, rows });
+          device.recorder.dispatch({
+            kernel: kernels.cqtSpectrum,
+            buffers: [z, roots, spectra].map((tensor) => tensor.storage.buffer),
+            parameters: {
+              length,
+              width,
+              lowest: lowest >>> 0,
+              halfRe: Math.cos(Math.PI / length),
+              halfIm: -Math.sin(Math.PI / length),
+            },
+            grid: [Math.ceil(width / 64), rows, 1],
+          });
+          device.recorder.dispatch({
+            kernel: kernels.cqtBands,
+            constants: { POINTS: `const POINTS = ${points}u;`, COMPLEX: `const COMPLEX = ${output === 'complex'};` },
+            buffers: [spectra, bands, binTable, phases, pointRoots, out].map((tensor) => tensor.storage.buffer),
+            parameters: { ...shared, width, bins, frames, segmentFrames, firstPair },
+            grid: [bins, rows, 1],
+          });
+        }
+      });
     });
-    for (const temporary of [a, b, spectra]) temporary.dispose();
   },
 });
 

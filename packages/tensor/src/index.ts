@@ -22,7 +22,7 @@ export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
 export type { Dispatch } from './kernel/recorder.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
-export { withDense } from './ops/dense.ts';
+export { withDense, withScratch } from './ops/dense.ts';
 export { fftRoots, fftTables, recordFft, rfftTables, unitRoots } from './ops/fft.ts';
 export * from './ops/functions.ts';
 export { type DefinedOp, defineOp, type KernelOp, kernelOp, type Op, type TensorSpec } from './ops/op.ts';

@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts';
-import { formatShape, isContiguous } from '../shape.ts';
+import { formatShape, isContiguous, type Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { runMap } from './elementwise.ts';
 
@@ -33,5 +33,20 @@ export function withDense(
     body(dense);
   } finally {
     for (const temporary of temporaries) temporary.dispose();
+  }
+}
+
+/** Calls `body` with new f32 tensors, named in lists of what memory is held by, that are given back after it in any case. */
+export function withScratch<T>(
+  device: Device,
+  wanted: readonly { readonly name: string; readonly shape: Shape }[],
+  body: (...scratch: Tensor[]) => T,
+): T {
+  const scratch: Tensor[] = [];
+  try {
+    for (const { name, shape } of wanted) scratch.push(Tensor.allocate(device, 'f32', shape, name, false));
+    return body(...scratch);
+  } finally {
+    for (const tensor of scratch) tensor.dispose();
   }
 }

@@ -2,9 +2,9 @@ import { fft as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { gridFor } from '../kernel/grid.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
-import { withDense } from './dense.ts';
+import { withDense, withScratch } from './dense.ts';
 import { kernelOp } from './op.ts';
 import { cachedTable } from './tables.ts';
 
@@ -178,9 +178,6 @@ function runBluestein(
 ): Tensor {
   const circle = chirpLength(length);
   const atOnce = Math.min(rows, Math.max(1, Math.floor(LARGEST_BUFFER / (8 * circle))));
-  const [a, b] = ['a', 'b'].map((name) =>
-    Tensor.allocate(device, 'f32', [atOnce, circle, 2], `Bluestein's transform ${name}`, false),
-  );
   const multiply = (
     from: Tensor,
     by: Tensor,
@@ -194,30 +191,37 @@ function runBluestein(
       parameters,
       grid: gridFor(parameters.count),
     });
-  for (let first = 0; first < rows; first += atOnce) {
-    const count = Math.min(atOnce, rows - first);
-    const offset = source.offset / 2 + first * length;
-    const many = count * circle;
-    const plain = { offset: 0, outOffset: 0, scale: 1 };
-    multiply(source, factors, a, { ...plain, length, outLength: circle, offset, count: many });
-    const transformed = runPasses(device, roots, a, [b, a], { length: circle, rows: count });
-    const other = transformed === a ? b : a;
-    multiply(transformed, spectrum, other, { ...plain, length: circle, outLength: circle, count: many });
-    const convolved = runPasses(device, roots, other, [transformed, other], {
-      length: circle,
-      rows: count,
-      inverse: true,
-    });
-    multiply(convolved, factors, target, {
-      length: circle,
-      outLength: length,
-      offset: 0,
-      outOffset: target.offset / 2 + first * length,
-      count: count * length,
-      scale,
-    });
-  }
-  for (const temporary of [a, b]) temporary.dispose();
+  const shape = [atOnce, circle, 2];
+  const names = ['chirped rows', 'spectrum of chirped rows'];
+  withScratch(
+    device,
+    names.map((name) => ({ name, shape })),
+    (a, b) => {
+      for (let first = 0; first < rows; first += atOnce) {
+        const count = Math.min(atOnce, rows - first);
+        const offset = source.offset / 2 + first * length;
+        const many = count * circle;
+        const plain = { offset: 0, outOffset: 0, scale: 1 };
+        multiply(source, factors, a, { ...plain, length, outLength: circle, offset, count: many });
+        const transformed = runPasses(device, roots, a, [b, a], { length: circle, rows: count });
+        const other = transformed === a ? b : a;
+        multiply(transformed, spectrum, other, { ...plain, length: circle, outLength: circle, count: many });
+        const convolved = runPasses(device, roots, other, [transformed, other], {
+          length: circle,
+          rows: count,
+          inverse: true,
+        });
+        multiply(convolved, factors, target, {
+          length: circle,
+          outLength: length,
+          offset: 0,
+          outOffset: target.offset / 2 + first * length,
+          count: count * length,
+          scale,
+        });
+      }
+    },
+  );
   return target;
 }
 
@@ -243,9 +247,9 @@ export function recordFft(
 function fftInto(device: Device, tables: readonly Tensor[], source: Tensor, out: Tensor, options: FftRun): void {
   const passes = tables.length === 1 ? fftRadices(options.length).length : 1;
   if (passes <= 1) return void recordFft(device, tables, source, [out, out], options);
-  const scratch = Tensor.allocate(device, 'f32', out.shape, 'Fourier transform', false);
-  recordFft(device, tables, source, passes % 2 === 1 ? [out, scratch] : [scratch, out], options);
-  scratch.dispose();
+  withScratch(device, [{ name: 'Fourier transform', shape: out.shape }], (scratch) =>
+    recordFft(device, tables, source, passes % 2 === 1 ? [out, scratch] : [scratch, out], options),
+  );
 }
 
 function checkPairs(name: string, x: Tensor): void {
@@ -307,16 +311,16 @@ const rfft = kernelOp<RealFftAttributes>({
       device,
       [input],
       ([x]) => {
-        const z = Tensor.allocate(device, 'f32', halfShape(x.shape), 'spectrum of pairs', false);
-        fftInto(device, tables, x, z, { length: half, rows });
         const count = rows * (half + 1);
-        device.recorder.dispatch({
-          kernel: kernels.rfftSplit,
-          buffers: [z, roots, out].map((tensor) => tensor.storage.buffer),
-          parameters: { half, count, scale, interior },
-          grid: gridFor(count),
+        withScratch(device, [{ name: 'spectrum of pairs', shape: halfShape(x.shape) }], (z) => {
+          fftInto(device, tables, x, z, { length: half, rows });
+          device.recorder.dispatch({
+            kernel: kernels.rfftSplit,
+            buffers: [z, roots, out].map((tensor) => tensor.storage.buffer),
+            parameters: { half, count, scale, interior },
+            grid: gridFor(count),
+          });
         });
-        z.dispose();
       },
       2,
     );
@@ -345,16 +349,16 @@ const irfft = kernelOp<RealFftAttributes & { length: number }>({
       device,
       [input],
       ([x]) => {
-        const z = Tensor.allocate(device, 'f32', halfShape(out.shape), 'spectrum of pairs', false);
         const count = rows * half;
-        device.recorder.dispatch({
-          kernel: kernels.irfftJoin,
-          buffers: [x, roots, z].map((tensor) => tensor.storage.buffer),
-          parameters: { half, count, offset: x.offset / 2, interior },
-          grid: gridFor(count),
+        withScratch(device, [{ name: 'spectrum of pairs', shape: halfShape(out.shape) }], (z) => {
+          device.recorder.dispatch({
+            kernel: kernels.irfftJoin,
+            buffers: [x, roots, z].map((tensor) => tensor.storage.buffer),
+            parameters: { half, count, offset: x.offset / 2, interior },
+            grid: gridFor(count),
+          });
+          fftInto(device, tables, z, out, { length: half, rows, inverse: true, scale });
         });
-        fftInto(device, tables, z, out, { length: half, rows, inverse: true, scale });
-        z.dispose();
       },
       2,
     );
