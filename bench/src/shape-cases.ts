@@ -29,7 +29,7 @@ import {
 } from '@dawnchorus/tensor';
 
 /** One thing to time. */
-export interface BenchCase {
+export interface ShapeCase {
   name: string;
   /** Floating-point operations of one call; a multiply-add counts as two. */
   flops?: number;
@@ -43,7 +43,7 @@ let stream = 0;
 const random = (...shape: number[]): Tensor => normal(shape, { seed: 1, stream: stream++ }).retain();
 const floats = (...counts: number[]) => 4 * counts.reduce((sum, count) => sum + count, 0);
 
-function matmulCase(name: string, m: number, k: number, n: number, batch = 1, transposed = false): BenchCase {
+function matmulCase(name: string, m: number, k: number, n: number, batch = 1, transposed = false): ShapeCase {
   return {
     name: `matmul ${name} ${batch > 1 ? `${batch} x ` : ''}${m} x ${k} x ${n}${transposed ? ' (B transposed)' : ''}`,
     flops: 2 * batch * m * k * n,
@@ -67,7 +67,7 @@ interface ConvCase {
   groups?: number;
 }
 
-function convCases(name: string, c: ConvCase): BenchCase[] {
+function convCases(name: string, c: ConvCase): ShapeCase[] {
   const { stride = 1, padding = 0, groups = 1 } = c;
   const steps = Math.floor((c.length + 2 * padding - c.kernel) / stride) + 1;
   const flops = (2 * c.batch * steps * c.outChannels * c.inChannels * c.kernel) / groups;
@@ -112,7 +112,7 @@ function randomTeachers(device: Device, config: ReturnType<typeof loadConfig>): 
   };
 }
 
-function stepCase(preset: string, set: string[]): BenchCase {
+function stepCase(preset: string, set: string[]): ShapeCase {
   return {
     name: `pretraining step, ${[preset, ...set].join(' ')}`,
     prepare(device) {
@@ -137,7 +137,7 @@ function stepCase(preset: string, set: string[]): BenchCase {
 }
 
 /** `small` sizes suit a software adapter; the others are those of MERT-95M. */
-export function benchCases(small: boolean): BenchCase[] {
+export function shapeCases(small: boolean): ShapeCase[] {
   const batch = small ? 1 : 16;
   const width = small ? 128 : 768;
   const frames = small ? 149 : 374;

@@ -1,0 +1,109 @@
+"""PyTorch's side of `npm run bench -- --peers`: one JSON request a line on stdin, one JSON answer a line on stdout.
+
+Runs on CUDA where there is one, else on the CPU. Inputs and results travel as raw files of 32-bit values.
+"""
+
+import json
+import sys
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+device = "cuda" if torch.cuda.is_available() else "cpu"
+# Full f32 products, as everywhere else here.
+torch.backends.cuda.matmul.allow_tf32 = False
+torch.backends.cudnn.allow_tf32 = False
+
+
+def chain(x, c, s):
+    for _ in range(int(s["length"])):
+        x = x + c
+    return x
+
+
+def rvq(x, *books):
+    for book in books:
+        codes = (book.square().sum(1) - 2 * x @ book.T).argmin(1)
+        x = x - book[codes]
+    return x
+
+
+OPERATIONS = {
+    "matmul": lambda s, a, b: a @ b,
+    "conv1d": lambda s, x, w: F.conv1d(
+        x, w, stride=int(s["stride"]), padding=int(s["padding"]), groups=int(s["groups"])
+    ),
+    "attention": lambda s, q, k, v: F.scaled_dot_product_attention(q, k, v),
+    "layernorm": lambda s, x, w, b: F.layer_norm(x, w.shape, w, b, s["eps"]),
+    "elementwise": lambda s, x, w, b: torch.tanh(x * w + b) * torch.sigmoid(x),
+    "chain": lambda s, x, c: chain(x, c, s),
+    "softmax": lambda s, x: torch.softmax(x, -1),
+    "cross_entropy": lambda s, x, t: F.cross_entropy(x, t),
+    "rvq": lambda s, x, *books: rvq(x, *books),
+}
+
+
+def load(spec):
+    values = np.fromfile(spec["file"], dtype=spec["dtype"]).reshape(spec["shape"])
+    x = torch.from_numpy(values).to(device)
+    return x.long() if spec["dtype"] == "int32" else x
+
+
+def prepare(request):
+    operation = OPERATIONS.get(request["operation"])
+    if operation is None:
+        return None
+    inputs = [load(spec) for spec in request["inputs"]]
+    seed = load(request["gradient"]) if request["gradient"] else None
+    wanted = [x for x in inputs if x.is_floating_point()]
+    if seed is not None:
+        for x in wanted:
+            x.requires_grad_()
+
+    def work():
+        if seed is None:
+            with torch.no_grad():
+                return [operation(request["settings"], *inputs)]
+        y = operation(request["settings"], *inputs)
+        return [y.detach(), *torch.autograd.grad(y, wanted, seed)]
+
+    return work
+
+
+def wait():
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def main():
+    name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
+    print(json.dumps({"adapter": name, "version": torch.__version__}), flush=True)
+    work = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if request["do"] == "prepare":
+                work = prepare(request)
+                answer = {"supported": work is not None}
+            elif request["do"] == "run":
+                wait()
+                start = time.perf_counter()
+                work()
+                wait()
+                answer = {"milliseconds": 1000 * (time.perf_counter() - start)}
+            elif request["do"] == "read":
+                results = work()
+                for x, file in zip(results, request["files"], strict=True):
+                    x.float().contiguous().cpu().numpy().astype("float32").tofile(file)
+                answer = {}
+            else:
+                work = None
+                answer = {}
+        except Exception as error:  # It is told to the other side, which goes on with the next case.
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+main()

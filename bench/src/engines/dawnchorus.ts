@@ -1,0 +1,87 @@
+import { nn, vjp } from '@dawnchorus/autograd';
+import { createCqt } from '@dawnchorus/dsp';
+import { cqtSettings } from '@dawnchorus/mert';
+import {
+  compile,
+  conv1d,
+  type Device,
+  layerNorm,
+  matmul,
+  nearestCode,
+  scope,
+  softmax,
+  type Tensor,
+  tensor,
+} from '@dawnchorus/tensor';
+import type { Operation, Work } from '../work.ts';
+import { type Engine, wallTime } from './engine.ts';
+
+type Run = (...inputs: Tensor[]) => Tensor;
+
+function operationOf(device: Device, work: Work): { run: Run; dispose?: () => void } {
+  const { settings } = work;
+  const operations: Record<Exclude<Operation, 'cqt'>, Run> = {
+    matmul: (a, b) => matmul(a, b),
+    conv1d: (x, w) => conv1d(x, w, settings),
+    attention: (q, k, v) => matmul(softmax(matmul(q, k.transpose()).mul(1 / Math.sqrt(q.shape[3]))), v),
+    layernorm: (x, w, b) => layerNorm(x, w, b, settings),
+    elementwise: (x, w, b) => x.mul(w).add(b).tanh().mul(x.sigmoid()),
+    chain: (x, c) => Array.from({ length: settings.length }).reduce<Tensor>((sum) => sum.add(c), x),
+    softmax: (x) => softmax(x),
+    cross_entropy: (x, target) => nn.crossEntropy(x, target),
+    rvq: (x, ...books) => books.reduce((residual, book) => nearestCode(residual, book).residual, x),
+  };
+  if (work.operation !== 'cqt') return { run: operations[work.operation] };
+  const cqt = createCqt(device, cqtSettings);
+  return { run: (x) => cqt.transform(x), dispose: () => cqt.dispose() };
+}
+
+/**
+ * This engine, compiled. `timing`: by the GPU's timestamps, which leave out what the host does, or by the wall clock. A
+ * chain of small operations costs the host, so it is always timed by the wall.
+ */
+export function dawnchorusEngine(device: Device, timing: 'gpu' | 'wall'): Engine {
+  return {
+    name: 'dawnchorus',
+    adapter: device.adapter.name,
+    async prepare(work, pass) {
+      const { run, dispose } = operationOf(device, work);
+      const place = ({ data, shape }: Work['inputs'][number]) => tensor(data, { shape, device });
+      const inputs = work.inputs.map(place);
+      const seed = work.outputGradient && place(work.outputGradient);
+      const wanted = inputs.filter(({ dtype }) => dtype === 'f32');
+      const body = (...all: Tensor[]): Tensor[] => {
+        if (pass === 'forward') return [run(...all)];
+        const gradient = all[inputs.length];
+        const variables = all.slice(0, wanted.length);
+        const rest = all.slice(wanted.length, inputs.length);
+        const { output, gradients } = vjp((...own: Tensor[]) => run(...own, ...rest), variables, gradient);
+        return [output, ...gradients];
+      };
+      const compiled = compile(body, { verify: 'never' });
+      const call = () => compiled(...inputs, ...(seed && pass === 'gradient' ? [seed] : []));
+      const once = async () => {
+        scope(() => {
+          call();
+        });
+        await device.synchronize();
+      };
+      const byGpu = timing === 'gpu' && work.operation !== 'chain';
+      return {
+        run: async () => (byGpu ? (await device.profile(once)).milliseconds : wallTime(once)),
+        async read() {
+          const results = scope(call);
+          const values = await Promise.all(results.map((result) => result.data() as Promise<Float32Array>));
+          for (const result of results) result.dispose();
+          return values;
+        },
+        dispose() {
+          compiled.dispose();
+          for (const each of [...inputs, ...(seed ? [seed] : [])]) each.dispose();
+          dispose?.();
+        },
+      };
+    },
+    close: () => device.close(),
+  };
+}

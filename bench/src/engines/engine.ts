@@ -1,0 +1,29 @@
+import type { Pass, Work } from '../work.ts';
+
+export const engineNames = ['dawnchorus', 'tfjs-webgpu', 'jax-js-webgpu', 'torch'] as const;
+export type EngineName = (typeof engineNames)[number];
+
+/** A piece of work with its inputs on the device. */
+export interface Prepared {
+  /** Does it once, with its wait: milliseconds. */
+  run(): Promise<number>;
+  /** Does it once more: the output, then the gradients of the inputs, in our layouts. */
+  read(): Promise<ArrayLike<number>[]>;
+  dispose(): void;
+}
+
+/** Something that does the work. */
+export interface Engine {
+  readonly name: EngineName;
+  /** What it runs on. */
+  readonly adapter: string;
+  /** Undefined where it has no such operation. */
+  prepare(work: Work, pass: Pass): Promise<Prepared | undefined>;
+  close(): void;
+}
+
+export async function wallTime(body: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await body();
+  return performance.now() - start;
+}

@@ -1,0 +1,122 @@
+import { closeSync, existsSync, openSync, unlinkSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+
+/** A mistake of whoever typed the command: told without a stack. */
+export class UsageError extends Error {}
+
+const commands = ['kernels', 'engine', 'shapes'] as const;
+type Command = (typeof commands)[number];
+
+/** What `npm run bench` was asked for. */
+export interface Options {
+  command: Command;
+  /** A case runs when its name has one of these words; all of them without any. */
+  filter: string[];
+  json?: string;
+  html?: string;
+  /** Part of an adapter's name, or `software`. */
+  adapter?: string;
+  peers: boolean;
+  save: boolean;
+  /** Sizes of `shapes`: what suits the adapter unless one is set. */
+  size?: 'large' | 'small';
+  help: boolean;
+}
+
+export const usage = `npm run bench                     every kernel, checked and timed
+npm run bench -- engine           host cost of a call and a replayed dispatch; a training step eager and compiled
+npm run bench -- shapes           the model's shapes and a whole pretraining step, timed by kernel
+
+  --filter WORDS   only cases whose name has one of the words (separated by commas or spaces)
+  --adapter NAME   the adapter with this in its name, or: software
+  --peers          other engines beside ours: TensorFlow.js and jax-js on the same adapter, PyTorch
+  --json FILE      one line of JSON for each case, pass and engine
+  --html FILE      a page with bars and a roofline
+  --save           also writes bench/results/<adapter>.json
+  --large, --small sizes of shapes: those of MERT-95M, or for software adapters`;
+
+const kernelsOnly = ['json', 'html', 'peers'] as const;
+
+/** @throws UsageError that says which option is wrong and which there are. */
+export function parseOptions(words: readonly string[]): Options {
+  let parsed: ReturnType<typeof parse>;
+  try {
+    parsed = parse(words);
+  } catch (error) {
+    throw new UsageError(`bench: ${(error as Error).message.split('. ')[0]}\n\n${usage}`);
+  }
+  const { values, positionals } = parsed;
+  const [first = 'kernels', ...rest] = positionals;
+  const command = commands.find((name) => name === first);
+  if (!command || rest.length > 0) {
+    const extra = command ? rest[0] : first;
+    throw new UsageError(
+      `bench: '${extra}' is no command; there are ${commands.join(', ')}. To choose cases: --filter ${extra}`,
+    );
+  }
+  for (const name of kernelsOnly) {
+    if (command !== 'kernels' && values[name]) throw new UsageError(`bench: --${name} does not go with ${command}`);
+  }
+  if (command !== 'shapes' && (values.large || values.small)) {
+    throw new UsageError(`bench: --${values.large ? 'large' : 'small'} goes with shapes alone: bench shapes --large`);
+  }
+  if (command === 'engine' && values.filter) throw new UsageError('bench: --filter does not go with engine');
+  if (values.large && values.small) throw new UsageError('bench: --large and --small exclude each other');
+  for (const name of ['json', 'html', 'adapter'] as const) {
+    if (values[name] === '') throw new UsageError(`bench: --${name} is empty`);
+  }
+  const filter = (values.filter ?? []).flatMap((text) => text.split(/[\s,]+/)).filter(Boolean);
+  if (values.filter && filter.length === 0) throw new UsageError('bench: --filter is empty');
+  return {
+    command,
+    filter,
+    json: values.json,
+    html: values.html,
+    adapter: values.adapter,
+    peers: values.peers ?? false,
+    save: values.save ?? false,
+    size: values.large ? 'large' : values.small ? 'small' : undefined,
+    help: values.help ?? false,
+  };
+}
+
+function parse(words: readonly string[]) {
+  return parseArgs({
+    args: [...words],
+    allowPositionals: true,
+    options: {
+      filter: { type: 'string', multiple: true },
+      json: { type: 'string' },
+      html: { type: 'string' },
+      adapter: { type: 'string' },
+      peers: { type: 'boolean' },
+      save: { type: 'boolean' },
+      large: { type: 'boolean' },
+      small: { type: 'boolean' },
+      help: { type: 'boolean', short: 'h' },
+    },
+  });
+}
+
+/** The cases that a filter leaves. @throws UsageError when a word of it matches none. */
+export function filterCases<T extends { name: string }>(cases: readonly T[], filter: readonly string[]): T[] {
+  for (const word of filter) {
+    if (!cases.some(({ name }) => name.includes(word))) {
+      throw new UsageError(
+        `bench: --filter ${word} matches no case; there are:\n${cases.map(({ name }) => `  ${name}`).join('\n')}`,
+      );
+    }
+  }
+  return cases.filter(({ name }) => filter.length === 0 || filter.some((word) => name.includes(word)));
+}
+
+/** @throws UsageError when the file cannot be written. Leaves what is there as it is. */
+export function checkWritable(option: string, file: string): void {
+  const existed = existsSync(file);
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new UsageError(`bench: ${option} ${file} cannot be written: ${(error as Error).message}`);
+  }
+  if (!existed) unlinkSync(file);
+}

@@ -1,0 +1,32 @@
+import type { DevicePeak } from '@dawnchorus/tensor';
+import { bytesOf, flopsOf, type Result } from './result.ts';
+import type { Work } from './work.ts';
+
+const figure = (value: number) => (value < 10 ? value.toFixed(2) : value < 100 ? value.toFixed(1) : value.toFixed(0));
+const percent = (share: number) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
+
+/** One line for people. `peak` is the adapter's; PyTorch's is another machine's. */
+export function resultLine(result: Result, work: Work, peak: DevicePeak): string {
+  const { engine, pass, medianMs, minMs, maxMs, runs, maxError } = result;
+  const gflops = flopsOf(work, pass) / medianMs / 1e6;
+  const gbps = bytesOf(work, pass) / medianMs / 1e6;
+  const share = engine === 'torch' ? undefined : shareOfPeak(result, peak);
+  const cells = [
+    engine.padEnd(14),
+    `${figure(medianMs).padStart(8)} ms`,
+    `${figure(minMs).padStart(8)} to ${figure(maxMs).padEnd(7)}`,
+    `${String(runs).padStart(4)} runs`,
+    gflops > 0 ? `${figure(gflops).padStart(7)} GFLOP/s` : ' '.repeat(15),
+    `${figure(gbps).padStart(7)} GB/s`,
+    share === undefined
+      ? ''.padStart(14)
+      : `${percent(share).padStart(6)} of ${work.bound === 'arithmetic' ? 'FMA ' : 'copy'}`,
+    `error ${maxError.toExponential(1)}`,
+  ];
+  return `  ${cells.join('  ')}`;
+}
+
+/** What the case reaches of the ceiling that bounds it: multiply-adds or copying. */
+export function shareOfPeak({ gflops, gbps }: Result, peak: DevicePeak): number {
+  return gflops === undefined ? ((gbps ?? 0) * 1e9) / peak.bytesPerSecond : (gflops * 1e9) / peak.flopsPerSecond;
+}

@@ -1,0 +1,85 @@
+import type { Engine, Prepared } from './engines/engine.ts';
+import { createResult, type Result } from './result.ts';
+import { plannedRuns, summarise, USUAL_RUNS } from './statistics.ts';
+import { type Case, largestError, type Pass, type Work } from './work.ts';
+
+/** A peer further off than this did other work. */
+const PEER_TOLERANCE = 1e-3;
+
+export interface RunOptions {
+  engines: readonly Engine[];
+  log(line: string): void;
+  onResult(result: Result, work: Work): void;
+}
+
+/** One engine at one case. */
+interface Entry {
+  engine: Engine;
+  prepared: Prepared;
+  maxError: number;
+  times: number[];
+}
+
+/**
+ * Checks every engine's result against f64, then times them in turns, so that whatever else the machine does falls on all
+ * of them. Ours is not timed where its result is wrong. Returns what was wrong.
+ */
+export async function runCases(cases: readonly Case[], options: RunOptions): Promise<string[]> {
+  const failures: string[] = [];
+  const total = cases.reduce((sum, { passes }) => sum + passes.length, 0);
+  let number = 0;
+  for (const { name, about, passes, make } of cases) {
+    const work = make();
+    for (const pass of passes) {
+      options.log(`[${++number}/${total}] ${name} ${pass}: ${about}`);
+      failures.push(...(await runPass(work, pass, options)));
+    }
+  }
+  return failures;
+}
+
+async function runPass(work: Work, pass: Pass, { engines, log, onResult }: RunOptions): Promise<string[]> {
+  const failures: string[] = [];
+  const expected = work.expected(pass);
+  const entries: Entry[] = [];
+  for (const engine of engines) {
+    const own = engine.name === 'dawnchorus';
+    let prepared: Prepared | undefined;
+    try {
+      prepared = await engine.prepare(work, pass);
+      if (!prepared) {
+        log(`  ${engine.name}: has no ${work.operation}`);
+        continue;
+      }
+      const maxError = largestError(expected, await prepared.read());
+      const allowed = own ? work.tolerance : PEER_TOLERANCE;
+      if (maxError <= allowed) {
+        entries.push({ engine, prepared, maxError, times: [] });
+        continue;
+      }
+      const problem = `the largest error is ${maxError.toExponential(1)}, more than ${allowed}: not timed`;
+      log(`  ${engine.name}: WRONG: ${problem}`);
+      if (own) failures.push(`${work.name} ${pass}: ${problem}`);
+    } catch (error) {
+      log(`  ${engine.name}: failed: ${(error as Error).message}`);
+      if (own) failures.push(`${work.name} ${pass}: ${(error as Error).message}`);
+    }
+    prepared?.dispose();
+  }
+  // Shaders are compiled; the second call tells how long one takes.
+  let longest = 0;
+  for (const { prepared } of entries) {
+    await prepared.run();
+    longest = Math.max(longest, await prepared.run());
+  }
+  const runs = plannedRuns(longest);
+  if (entries.length > 0 && runs < USUAL_RUNS) log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
+  for (let round = 0; round < runs; round++) {
+    for (const { prepared, times } of entries) times.push(await prepared.run());
+  }
+  for (const { engine, prepared, maxError, times } of entries) {
+    prepared.dispose();
+    if (times.length > 0) onResult(createResult(work, pass, engine, summarise(times), maxError), work);
+  }
+  return failures;
+}

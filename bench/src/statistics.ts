@@ -1,0 +1,30 @@
+/** Milliseconds of a case's runs. */
+export interface Summary {
+  medianMs: number;
+  minMs: number;
+  maxMs: number;
+  runs: number;
+}
+
+/** The median of an even number is the mean of the two in the middle. */
+export function summarise(times: readonly number[]): Summary {
+  if (times.length === 0) throw new RangeError('summarise: no times');
+  const sorted = times.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const medianMs = sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  return { medianMs, minMs: sorted[0], maxMs: sorted[sorted.length - 1], runs: sorted.length };
+}
+
+const FEWEST = 5;
+export const USUAL_RUNS = 20;
+const MOST = 100;
+/** Cases that take longer than these get fewer runs; shorter ones get more, up to this. */
+const MOST_MILLISECONDS = 60_000;
+const SHORT_MILLISECONDS = 500;
+
+/** How often to run what takes `milliseconds` once: 20 to 100 times, fewer only where a run takes more than three seconds. */
+export function plannedRuns(milliseconds: number): number {
+  const slow = Math.max(FEWEST, Math.floor(MOST_MILLISECONDS / milliseconds));
+  const quick = Math.min(MOST, Math.max(USUAL_RUNS, Math.floor(SHORT_MILLISECONDS / milliseconds)));
+  return Math.min(slow, quick);
+}

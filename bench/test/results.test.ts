@@ -1,0 +1,143 @@
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { kernelCases } from '../src/cases/index.ts';
+import type { Engine } from '../src/engines/engine.ts';
+import { permuted } from '../src/engines/layout.ts';
+import { resultPage } from '../src/html.ts';
+import { createResult, type Result } from '../src/result.ts';
+import { runCases } from '../src/run.ts';
+import { plannedRuns, summarise } from '../src/statistics.ts';
+import { type Case, largestError, type Work } from '../src/work.ts';
+
+test('the median lies in the middle, and half of the times on each side', () => {
+  assert.equal(summarise([3, 1, 2]), { medianMs: 2, minMs: 1, maxMs: 3, runs: 3 });
+  assert.equal(summarise([4, 1, 3, 10]), { medianMs: 3.5, minMs: 1, maxMs: 10, runs: 4 });
+  assert.throws(() => summarise([]), /no times/);
+  fc.assert(
+    fc.property(fc.array(fc.double({ min: 0, max: 1e6, noNaN: true }), { minLength: 1 }), (times) => {
+      const { medianMs, minMs, maxMs, runs } = summarise(times);
+      assert.ok(times.filter((time) => time <= medianMs).length >= times.length / 2);
+      assert.ok(times.filter((time) => time >= medianMs).length >= times.length / 2);
+      assert.is(minMs, Math.min(...times));
+      assert.is(maxMs, Math.max(...times));
+      assert.is(runs, times.length);
+    }),
+  );
+});
+
+test('20 runs or more, but for what takes seconds', () => {
+  assert.is(plannedRuns(0.1), 100);
+  assert.is(plannedRuns(10), 50);
+  assert.is(plannedRuns(1000), 20);
+  assert.is(plannedRuns(3000), 20);
+  assert.is(plannedRuns(6000), 10);
+  assert.is(plannedRuns(100_000), 5);
+});
+
+test('errors are relative to the largest element; what is missing or no number is infinitely wrong', () => {
+  const expected = [{ what: 'x', size: 4, at: (i: number) => [1, -10, 2, 0][i] }];
+  assert.is(largestError(expected, [[1, -10, 2, 0]]), 0);
+  assert.is(largestError(expected, [[1, -10, 3, 0]]), 0.1);
+  assert.is(largestError(expected, [[1, -10, Number.NaN, 0]]), Infinity);
+  assert.is(largestError(expected, [[1, -10, 2]]), Infinity);
+  assert.is(largestError(expected, []), Infinity);
+  const large = [{ what: 'x', size: 1000, at: () => 1 }];
+  const wrongAtTheEnd = new Float32Array(1000).fill(1, 0, 999);
+  assert.is(largestError(large, [wrongAtTheEnd]), 1);
+});
+
+test('permuted moves axes as a transpose does', () => {
+  assert.equal([...permuted([1, 2, 3, 4, 5, 6], [1, 2, 3], [2, 1, 0])], [1, 4, 2, 5, 3, 6]);
+  const x = Float32Array.from({ length: 24 }, (_, i) => i);
+  assert.equal([...permuted(permuted(x, [2, 3, 4], [2, 0, 1]), [4, 2, 3], [1, 2, 0])], [...x]);
+});
+
+const small = (name: string): Work => kernelCases.find((each) => each.name === name)!.make();
+
+test('a line has the fields that readers count on, and no other', () => {
+  const times = { medianMs: 2, minMs: 1, maxMs: 3, runs: 20 };
+  const engine = { name: 'dawnchorus', adapter: 'X' } as const;
+  const common = 'case pass engine dtype adapter medianMs minMs maxMs runs';
+  const product = createResult(small('matmul_512'), 'gradient', engine, times, 1e-7);
+  assert.is(Object.keys(product).join(' '), `${common} gflops maxError`);
+  assert.is(product.gflops, (3 * 2 * 512 ** 3) / 2e6);
+  const chain = createResult(small('chain_100'), 'forward', engine, times, 0);
+  assert.is(Object.keys(chain).join(' '), `${common} gbps maxError`);
+});
+
+/** An engine that gives what it is told to. */
+function fakeEngine(name: Engine['name'], values: (work: Work) => number[]): Engine & { timed: number } {
+  const engine = {
+    name,
+    adapter: 'none',
+    timed: 0,
+    prepare: async (work: Work) => ({
+      run: async () => ++engine.timed,
+      read: async () => [values(work)],
+      dispose() {},
+    }),
+    close() {},
+  };
+  return engine;
+}
+
+const double: Case = {
+  name: 'double',
+  about: 'x 2',
+  passes: ['forward'],
+  make: () => ({
+    name: 'double',
+    operation: 'elementwise',
+    settings: {},
+    inputs: [{ shape: [2], data: Float32Array.of(1, 2) }],
+    flops: 2,
+    bytes: 16,
+    bound: 'memory',
+    tolerance: 1e-5,
+    expected: () => [{ what: 'output', size: 2, at: (i) => 2 * (i + 1) }],
+  }),
+};
+
+test('engines take turns; a wrong result is told, fails where it is ours, and is not timed', async () => {
+  const [right, wrong] = [() => [2, 4], () => [2, 5]];
+  const results: Result[] = [];
+  const lines: string[] = [];
+  const go = (engines: Engine[]) =>
+    runCases([double], { engines, log: (line) => lines.push(line), onResult: (result) => results.push(result) });
+
+  const [ours, peer] = [fakeEngine('dawnchorus', right), fakeEngine('torch', wrong)];
+  assert.equal(await go([ours, peer]), []);
+  assert.equal(
+    results.map(({ engine }) => engine),
+    ['dawnchorus'],
+  );
+  assert.is(peer.timed, 0);
+  assert.ok(lines.some((line) => /torch: WRONG: the largest error is 2.5e-1/.test(line)));
+
+  results.length = 0;
+  const broken = fakeEngine('dawnchorus', wrong);
+  const failures = await go([broken, fakeEngine('torch', right)]);
+  assert.match(failures.join(), /double forward: the largest error/);
+  assert.is(broken.timed, 0);
+  assert.equal(
+    results.map(({ engine }) => engine),
+    ['torch'],
+  );
+});
+
+test('the page draws every case without anything from elsewhere', () => {
+  const work = small('matmul_512');
+  const times = { medianMs: 2, minMs: 1, maxMs: 3, runs: 20 };
+  const entries = (['dawnchorus', 'tfjs-webgpu'] as const).map((name) => ({
+    work,
+    result: createResult(work, 'forward', { name, adapter: 'a<b' }, times, 0),
+  }));
+  const page = resultPage(entries, 'a<b', { bytesPerSecond: 1e10, flopsPerSecond: 1e11 });
+  assert.match(page, /matmul_512 forward/);
+  assert.match(page, /a&lt;b/);
+  assert.not.match(page, /NaN|Infinity|undefined|https?:|<script/);
+  assert.not.match(resultPage([], 'none', { bytesPerSecond: 1e10, flopsPerSecond: 1e11 }), /NaN|Infinity/);
+});
+
+test.run();
