@@ -222,6 +222,50 @@ test('two dropouts of one product, one of them twice, are drawn apart', async ()
   assert.equal(await agree(fn, floats(6, 5), floats(5, 8)), ['matmul_register_fused: matmul dropout x2 add mul']);
 });
 
+test('joined operations round as they do alone, and know NaN and infinities', async () => {
+  const x = t.tensor([0.123456, 1.7, -3.3333, 1e-3]);
+  const y = t.tensor([1e5, 3.1e3, -7777.77, 0.3]);
+  const odd = t.tensor([NaN, Infinity, -Infinity, 0]);
+  const weight = t.tensor([0.5, 1, 2, 3]);
+  const fn = () => [
+    x.add(1e6).sub(1e6),
+    x.add(12582912).sub(12582912),
+    x.add(y).sub(y),
+    x.add(y).sub(x),
+    x.mul(y).sub(x.mul(y).add(1).sub(1)),
+    x.mul(3).div(3).sub(x),
+    x
+      .mul(1 / 3)
+      .mul(3)
+      .sub(x),
+    odd.mul(0),
+    odd.sub(odd),
+    odd.reshape([4, 1]).sub(odd.reshape([4, 1])),
+    odd.div(odd),
+    odd.div(0),
+    odd.add(1).mul(0).add(2),
+    t.layerNorm(x, weight, y).sub(y),
+    x
+      .reshape([1, 4])
+      .matmul(weight.reshape([4, 1]))
+      .add(1e6)
+      .sub(1e6),
+    x.add(1e6).sub(1e6).sum(),
+  ];
+  const compiled = t.compile((_: t.Tensor) => fn());
+  const [eager, fast] = [fn(), compiled(x)];
+  for (const [i, out] of eager.entries()) {
+    const [want, got] = [[...(await out.data())], [...(await fast[i].data())]];
+    const scale = want.filter(Number.isFinite).reduce((a, b) => Math.max(a, Math.abs(b)), 1e-9);
+    want.forEach((value, k) => {
+      const same = Object.is(value, got[k]) || Math.abs(value - got[k]) <= 1e-6 * scale;
+      assert.ok(same, `output ${i}, element ${k}: ${got[k]}, eagerly ${value}`);
+    });
+  }
+  for (const tensor of [...eager, ...fast, x, y, odd, weight]) tensor.dispose();
+  compiled.dispose();
+});
+
 test('a product whose result is taken up late runs where it stood, and lets go of what it read', () => {
   const compiled = t.compile((x: t.Tensor) => {
     const products: t.Tensor[] = [];

@@ -1,4 +1,4 @@
-import { literalText, wgslType } from '../dtype.ts';
+import { type DType, isFloat, literalText, wgslType } from '../dtype.ts';
 import type { Storage } from '../memory/storage.ts';
 import { streamWords } from '../ops/op.ts';
 import { collapse, contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
@@ -71,6 +71,18 @@ export interface Names {
   element(read: number, index: string): string;
   /** One of `words`. */
   word(at: number): string;
+  /** A zero that compilers do not know for one. */
+  zero(): string;
+}
+
+/**
+ * A number that compilers of WGSL know nothing of. They may reckon as if numbers were real and finite: x + 1e6 - 1e6
+ * becomes x, x - x and x * 0 become 0. Between kernels memory keeps them from it, within one this does.
+ */
+function apart(value: string, dtype: DType, names: Names): string {
+  const single = dtype === 'f16' ? `f32(${value})` : value;
+  const text = `bitcast<f32>(bitcast<u32>(${single}) | ${names.zero()})`;
+  return dtype === 'f16' ? `f16(${text})` : text;
 }
 
 /** What joined elementwise operations read, and the WGSL that computes them for element i. */
@@ -90,7 +102,8 @@ export interface Body {
 }
 
 /**
- * @param prefix tells the names of one body from those of another in the same kernel.
+ * @param prefix tells the names of one body from those of another in the same kernel; `v` where there is no other and no
+ *   operation with a kernel of its own.
  * @param given names of values that exist already: what a kernel emits.
  */
 export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMap<Storage, string> = new Map()): Body {
@@ -101,7 +114,8 @@ export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMa
   const functions = new Map<string, string>();
   const variables: string[] = [];
   type Operand = (names: Names) => string;
-  const parts: { value: string; call: string; operands: Operand[] }[] = [];
+  const parts: { value: string; call: string; operands: Operand[]; rounded: boolean }[] = [];
+  const alone = steps.length === 1 && prefix === 'v';
   const draws: Operand[] = [];
 
   function operandOf(view: View, target: Shape): Operand {
@@ -110,7 +124,10 @@ export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMa
       return () => text;
     }
     const value = values.get(view.storage);
-    if (value !== undefined) return () => value;
+    if (value !== undefined) {
+      const emitted = given.has(view.storage) && view.dtype === 'f32';
+      return emitted ? (names) => apart(value, 'f32', names) : () => value;
+    }
     const key = viewName(view);
     let read = readNames.get(key);
     if (read === undefined) {
@@ -141,7 +158,13 @@ export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMa
     const signature = `(${parameters.join(', ')}) -> ${result} { ${text} }`;
     let name = functions.get(signature);
     if (!name) functions.set(signature, (name = `${prefix}Operation${functions.size}`));
-    const operands = taken.map((view) => operandOf(view, out.shape));
+    const operands = taken.map((view, k): Operand => {
+      const operand = operandOf(view, out.shape);
+      const { literal, storage, dtype } = view;
+      const again = taken.slice(0, k).some((other) => literal === undefined && other.storage === storage);
+      const vanishing = literal === 0 && (step.node.name === 'mul' || step.node.name === 'div');
+      return isFloat(dtype) && (again || vanishing) ? (names) => apart(operand(names), dtype, names) : operand;
+    });
     if (stream) {
       const four = `${prefix}Draws${draws.length}`;
       const first = words.length;
@@ -158,7 +181,8 @@ export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMa
     }
     const value = `${prefix}${k}`;
     values.set(out.storage, value);
-    parts.push({ value, call: name, operands });
+    // In f16 drivers may keep the digits of f32.
+    parts.push({ value, call: name, operands, rounded: out.dtype === 'f32' && !alone });
   }
   return {
     reads,
@@ -167,10 +191,10 @@ export function bodyOf(steps: readonly Step[], prefix: string, given: ReadonlyMa
     functions: [...variables, ...[...functions].map(([signature, name]) => `fn ${name}${signature}`)].join('\n'),
     draws: (names) => draws.map((draw) => draw(names)),
     lines: (names) =>
-      parts.map(
-        ({ value, call, operands }) =>
-          `  let ${value} = ${call}(${operands.map((operand) => operand(names)).join(', ')});`,
-      ),
+      parts.map(({ value, call, operands, rounded }) => {
+        const result = `${call}(${operands.map((operand) => operand(names)).join(', ')})`;
+        return `  let ${value} = ${rounded ? apart(result, 'f32', names) : result};`;
+      }),
   };
 }
 

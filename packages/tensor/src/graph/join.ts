@@ -105,13 +105,12 @@ export function join(base: AnyDispatch, { hook, body, steps, stores, write, dyin
     return name;
   });
 
-  const groups = Math.ceil(words.length / 8);
   const first = Object.keys(kernel.parameters).filter((name) => name.startsWith('fusedWords')).length;
-  const parameters: Record<string, number | readonly number[]> = { ...base.parameters };
-  for (let g = 0; g < groups; g++) parameters[`fusedWords${first + g}`] = words.slice(8 * g, 8 * g + 8);
   const word = (at: number) => `params.fusedWords${first + (at >> 3)}[${(at & 7) >> 2}][${at & 3}]`;
+  let zeroAt: number | undefined;
   const taken: Names = {
     word,
+    zero: () => word((zeroAt ??= words.push(0) - 1)),
     element: (read, index) => {
       const offset = offsets[read];
       return `${readNames[read]}[${offset === undefined ? '' : `${word(offset)} + `}${index}]`;
@@ -124,9 +123,13 @@ export function join(base: AnyDispatch, { hook, body, steps, stores, write, dyin
     constants.prepare = `fn prepare(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
     if ('ELEMENTS' in kernel.constants) constants.ELEMENTS = 'const ELEMENTS = 4u;';
   }
+  const lines = body.lines(taken);
+  const groups = Math.ceil(words.length / 8);
+  const parameters: Record<string, number | readonly number[]> = { ...base.parameters };
+  for (let g = 0; g < groups; g++) parameters[`fusedWords${first + g}`] = words.slice(8 * g, 8 * g + 8);
   // Part of the pipeline's key: kernels of one name differ in what they bind.
   const comments = bindings.map(({ name, type }) => `// ${name}: ${type}\n`).join('');
-  constants[hook] = `${comments}${body.functions}\n${write(body.lines(taken), storing)}`;
+  constants[hook] = `${comments}${body.functions}\n${write(lines, storing)}`;
   const library = [elementwise.elementwiseFunctions, ...(draws ? [random.drawFunctions] : [])];
   const dispatch: AnyDispatch = {
     ...base,
