@@ -7,6 +7,7 @@ import { currentTrace, outsideTrace } from './graph/tracing.ts';
 import { float16FromNumbers, float16ToFloat32 } from './half.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
+import { isVirtual } from './memory/virtual.ts';
 import { Operations } from './methods.ts';
 import * as functions from './ops/functions.ts';
 import { format } from './print.ts';
@@ -43,6 +44,8 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   readonly offset: number;
   readonly dtype: DType;
   #storage: Storage | undefined;
+  /** Of disposed tensors: whether they were made in a trace. */
+  #traced = false;
   /** In debug mode alone. */
   readonly #record: TensorRecord | undefined;
 
@@ -89,6 +92,12 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   disposedError(operation?: string, index?: number): Error {
     const what = `tensor ${this.dtype}${formatShape(this.shape)}`;
     const which = index === undefined ? what : `input ${index}, ${what},`;
+    if (this.#traced && !currentTrace()) {
+      return new Error(
+        `${operation ? `${operation}: ` : ''}${which} was made while a function was traced and has no elements outside; ` +
+          'return it from the compiled function instead of keeping it',
+      );
+    }
     return new Error(
       `${operation ? `${operation}: ` : ''}${which} was used after it was disposed${this.#history()}; ` +
         'keep it by returning it from its scope, or by retain()',
@@ -147,6 +156,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
     if (this.#record) this.device.debug?.closed(this.#record);
     forgetInScope(this);
     if (!this.#storage.device.closed) this.#storage.release();
+    this.#traced = isVirtual(this.#storage.buffer);
     this.#storage = undefined;
   }
 
@@ -174,9 +184,20 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
 
   /**
    * Reads the elements back in row-major order: a Float32Array for f32 and f16, an Int32Array for i32, a Uint32Array for
-   * u32 and a Uint8Array of 0 and 1 for bool. @throws any GPU error since the last readback.
+   * u32 and a Uint8Array of 0 and 1 for bool. @throws any GPU error since the last readback; at the call, in a function
+   * that is compiled or traced.
    */
-  async data(): Promise<TypedArrayOf[DType]> {
+  data(): Promise<TypedArrayOf[DType]> {
+    if (currentTrace()) {
+      throw new Error(
+        `data: ${this} is read (by data, item, toArray or print) while a function is traced, where nothing has ` +
+          'elements; return it from the function and read it outside',
+      );
+    }
+    return this.#read();
+  }
+
+  async #read(): Promise<TypedArrayOf[DType]> {
     const dense: Tensor = functions.contiguous(this);
     try {
       const width = bytesPerElement(this.dtype);
@@ -193,23 +214,24 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   }
 
   /** The value of a tensor with one element. */
-  async item(): Promise<number> {
-    if (this.size !== 1) throw new RangeError(`item: ${formatShape(this.shape)} has ${this.size} elements, not one`);
-    return (await this.data())[0];
+  item(): Promise<number> {
+    if (this.size === 1) return this.data().then(([value]) => value);
+    return Promise.reject(new RangeError(`item: ${formatShape(this.shape)} has ${this.size} elements, not one`));
   }
 
   /** The elements as nested arrays. */
-  async toArray(): Promise<NestedNumbers> {
-    const data = await this.data();
-    let at = 0;
-    const build = (d: number): NestedNumbers =>
-      d === this.rank ? data[at++] : Array.from({ length: this.shape[d] }, () => build(d + 1));
-    return build(0);
+  toArray(): Promise<NestedNumbers> {
+    return this.data().then((data) => {
+      let at = 0;
+      const build = (d: number): NestedNumbers =>
+        d === this.rank ? data[at++] : Array.from({ length: this.shape[d] }, () => build(d + 1));
+      return build(0);
+    });
   }
 
   /** Text with the values, shortened where there are many. */
-  async print(): Promise<string> {
-    return format(this, await this.data());
+  print(): Promise<string> {
+    return this.data().then((data) => format(this, data));
   }
 
   override toString(): string {
@@ -299,7 +321,8 @@ export function tensor<const S extends Shape = Dynamic>(
   const data = typed(flat, dtype);
   const result = outsideTrace(() => Tensor.allocate(device, dtype, [...shape], `tensor ${formatShape(shape)}`));
   if (data.length > 0) device.write(result.storage, 0, data);
-  currentTrace()?.constant(result, data);
+  // The caller's own array may change after this.
+  currentTrace()?.constant(result, data === values ? data.slice() : data);
   return result;
 }
 

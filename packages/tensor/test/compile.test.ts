@@ -262,6 +262,58 @@ test('tensors made of numbers inside the function are compared by their elements
   throwsStale(() => compiled(t.tensor([0, 0])), 'element 1', 'from 2 to 5');
 });
 
+test('so are those of a typed array that changed where it lies', () => {
+  const table = Float32Array.of(1, 2);
+  const compiled = t.compile((x: t.Tensor) => x.add(t.tensor(table)));
+  compiled(t.tensor([0, 0]));
+  table[1] = 7;
+  throwsStale(() => compiled(t.tensor([0, 0])), 'element 1', 'from 2 to 7');
+});
+
+test('plain data that it returns is compared, too', () => {
+  const x = t.tensor([1]);
+  let [count, name, extra] = [0, 'a', false];
+  const make = () =>
+    t.compile((y: t.Tensor) => ({
+      y: y.neg(),
+      of: [{ count }, new Map([[name, y.exp()]])],
+      ...(extra ? { extra } : {}),
+    }));
+  const check = (change: () => void, ...parts: (string | RegExp)[]) => {
+    const compiled = make();
+    compiled(x);
+    compiled(x);
+    compiled(x);
+    change();
+    throwsStale(() => compiled(x), ...parts);
+  };
+  check(() => count++, '"count" in "0" in "of" in what it returns changed from 0 to 1');
+  check(() => (name = 'b'), 'a key in "1" in "of" in what it returns changed from "a" to "b"');
+  check(() => (extra = true), 'what it returns changed from');
+  const objects = t.compile((y: t.Tensor) => [y.neg(), new Date(), () => 1]);
+  objects(x);
+  objects(x);
+});
+
+test('a tensor that is passed twice is one argument, as for gradients it is without compiling', async () => {
+  const product = (a: t.Tensor, { b }: { b: t.Tensor }) => a.mul(b).sub(b);
+  const compiled = t.compile((a: t.Tensor, rest: { b: t.Tensor }) => [
+    product(a, rest),
+    t.tensor([a.id === rest.b.id ? 1 : 0]),
+  ]);
+  const [x, y] = [t.tensor([3]), t.tensor([5])];
+  for (const [a, b, want] of [
+    [x, y, [10, 0]],
+    [x, x, [6, 1]],
+    [y, y, [20, 1]],
+    [y, x, [12, 0]],
+    [x, x.retain(), [6, 1]],
+  ] as const) {
+    assert.equal((await Promise.all(compiled(a, { b }).map(numbers))).flat(), want);
+  }
+  assert.is(compiled.traces, 2);
+});
+
 test('verify: always looks at each call, never at none', () => {
   let scale = 1;
   const x = t.tensor([1]);
@@ -276,16 +328,19 @@ test('verify: always looks at each call, never at none', () => {
 });
 
 test('reading back, waiting and leaking are errors that say so', async () => {
-  const x = t.tensor([1]);
-  let promise: Promise<unknown> | undefined;
-  t.compile((y: t.Tensor) => {
-    promise = y.exp().data();
-    return y.neg();
-  })(x);
-  const message = await promise!.then(() => '', String);
-  assert.match(message, 'was traced and has no elements');
-  assert.match(message, 'read it outside');
+  const [x, weight] = [t.tensor([1]), t.tensor([2])];
+  for (const read of ['data', 'item', 'toArray', 'print'] as const) {
+    for (const what of [(y: t.Tensor) => y.exp(), () => weight]) {
+      const reading = t.compile((y: t.Tensor) => {
+        void what(y)[read]();
+        return y.neg();
+      });
+      assert.throws(() => reading(x), /f32\[1\]\) is read \(by data, item, .* return it .* read it outside/);
+    }
+  }
   assert.throws(() => t.compile(async (y: t.Tensor) => y.neg())(x), /the function is async/);
+  const waiting = async (y: t.Tensor) => t.tensor([await y.item()]);
+  assert.throws(() => t.compile(waiting)(x), /the function is async/);
   let kept: t.Tensor | undefined;
   t.compile((y: t.Tensor) => {
     kept = y.exp().retain();
@@ -293,6 +348,16 @@ test('reading back, waiting and leaking are errors that say so', async () => {
   })(x);
   assert.throws(() => kept!.add(1), /return it from the compiled function instead/);
   kept!.dispose();
+  t.compile((y: t.Tensor) => {
+    kept = y.exp();
+    return y.neg();
+  })(x);
+  assert.throws(() => kept!.add(1), /made while a function was traced .* return it from the compiled function instead/);
+  const disposing = t.compile((y: t.Tensor) => {
+    y.dispose();
+    return weight.neg();
+  });
+  assert.throws(() => disposing(x), /disposes its argument f32\[1\]; dispose it after the call/);
 });
 
 test('arguments that no trace can be keyed on are errors', () => {

@@ -4,7 +4,7 @@ import { isTensor, Tensor } from '../tensor.ts';
 import { explainPlan } from './explain.ts';
 import { identity } from './optimize.ts';
 import { createPlan, type Plan } from './plan.ts';
-import { type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
+import { compareResults, type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
 import { currentTrace } from './tracing.ts';
 import { flattenTree, isPlain, mapLeaves } from './tree.ts';
 
@@ -134,8 +134,7 @@ export function compile<A extends readonly unknown[], R>(
     if (latest === entry) latest = undefined;
   }
 
-  function entryFor(tensors: readonly Tensor[], args: A): Entry {
-    const key = keyOf(args);
+  function entryFor(key: string, tensors: readonly Tensor[], args: A): Entry {
     let entry = entries.get(key);
     if (entry) {
       entries.delete(key);
@@ -164,16 +163,23 @@ export function compile<A extends readonly unknown[], R>(
     entry.calls++;
     const due = verify === 'always' || (verify === 'doubling' && (entry.calls & (entry.calls - 1)) === 0);
     if (entry.calls > 1 && due) {
-      const again = traceCall(entry.graph.device, fn as (...args: never[]) => unknown, args, entry.graph);
+      const again = traceCall(entry.graph.device, fn as (...args: never[]) => unknown, args, { expected: entry.graph });
       again.graph.dispose();
+      compareResults(entry.result, again.result);
     }
   }
 
   function call(...args: A): R {
     // Part of an outer trace, or of what somebody listens to: gradients flow through its operations, not its kernels.
     if (currentTrace() || isObserved()) return fn(...args);
-    const tensors = flattenTree(args);
-    const entry = entryFor(tensors, args);
+    const given = flattenTree(args);
+    // One that is passed twice is one argument.
+    const different = new Map(given.map((tensor) => [tensor.id, tensor]));
+    const tensors = [...different.values()];
+    const ids = [...different.keys()];
+    const again = tensors.length < given.length ? ` ${given.map(({ id }) => ids.indexOf(id))}` : '';
+    const key = keyOf(args) + again;
+    const entry = entryFor(key, tensors, args);
     latest = entry;
     const { plan, graph } = entry;
     graph.device.assertUsable('compiled function');

@@ -201,21 +201,27 @@ export interface Traced {
 /**
  * Runs `fn` on paper, with `args` whose tensors are replaced by placeholders.
  *
- * @throws Error when `fn` is async or reads elements back.
+ * @param expected a graph to compare with.
+ * @param separate whether a tensor that is given twice counts as two.
+ * @throws Error when `fn` is async, reads elements back or disposes an argument.
  */
 export function traceCall(
   device: Device,
   fn: (...args: never[]) => unknown,
   args: readonly unknown[],
-  expected?: Graph,
+  { expected, separate = false }: { expected?: Graph; separate?: boolean } = {},
 ): Traced {
   const tracer = createTracer(expected);
   const inputs: GraphValue[] = [];
   const placeholders: Tensor[] = [];
+  const standing = new Map<number, Tensor>();
   try {
     const { result, outputs } = traceWith(tracer satisfies Tracer, () => {
       const replaced = mapTensors(args, (tensor) => {
+        const before = separate ? undefined : standing.get(tensor.id);
+        if (before) return before;
         const stand = placeholder(tensor);
+        standing.set(tensor.id, stand);
         placeholders.push(stand);
         inputs.push(tracer.input(stand));
         return stand;
@@ -229,6 +235,12 @@ export function traceCall(
           'compile: the function is async; a compiled function cannot wait or read elements back: return tensors and read them outside',
         );
       });
+      const gone = placeholders.find(({ disposed }) => disposed);
+      if (gone) {
+        throw new Error(
+          `compile: the function disposes its argument ${gone.dtype}${formatShape(gone.shape)}; dispose it after the call`,
+        );
+      }
       const leaves = flattenTree(returned);
       const outputs = leaves.map((tensor) => tracer.valueOf(tensor));
       let at = 0;
@@ -250,7 +262,7 @@ export function traceCall(
     tracer.dispose();
     throw error;
   } finally {
-    for (const stand of placeholders) stand.dispose();
+    for (const stand of placeholders) stand[Symbol.dispose]();
   }
 }
 
@@ -264,6 +276,27 @@ function compareEnds(before: Graph, now: Graph): void {
   if (!same) stale('it returns other tensors');
 }
 
+/** Compares what a function returned beside tensors with what it returns now: plain data, as deep as they are nested. */
+export function compareResults(before: unknown, now: unknown, where = 'what it returns'): void {
+  const entriesOf = (value: unknown): [unknown, unknown][] | undefined => {
+    if (value instanceof Map) return [...value];
+    return Array.isArray(value) || isPlain(value) ? Object.entries(value) : undefined;
+  };
+  if (before instanceof Output && now instanceof Output && before.index === now.index) return;
+  const [was, is] = [entriesOf(before), entriesOf(now)];
+  if (was && is && was.length === is.length) {
+    was.forEach(([key, value], i) => {
+      if (!Object.is(key, is[i][0])) stale(`a key in ${where} changed from ${show(key)} to ${show(is[i][0])}`);
+      compareResults(value, is[i][1], `${show(key)} in ${where}`);
+    });
+    return;
+  }
+  const isData = (value: unknown) => (typeof value !== 'object' && typeof value !== 'function') || value === null;
+  // Objects of other kinds may be made anew each time.
+  if (Object.is(before, now) || (!isData(before) && !isData(now) && !was && !is)) return;
+  stale(`${where} changed from ${show(before)} to ${show(now)}`);
+}
+
 /**
  * The graph of what `fn` does to tensors like `inputs`, without running it: for export and for looking at. Tensors that
  * `fn` uses and that are no arguments (parameters) appear as captured values.
@@ -273,5 +306,5 @@ function compareEnds(before: Graph, now: Graph): void {
  */
 export function trace(fn: (...inputs: Tensor[]) => unknown, inputs: readonly Tensor[]): Graph {
   if (inputs.length === 0) throw new RangeError('trace: at least one input is needed');
-  return traceCall(inputs[0].device, fn as (...args: never[]) => unknown, inputs).graph;
+  return traceCall(inputs[0].device, fn as (...args: never[]) => unknown, inputs, { separate: true }).graph;
 }
