@@ -181,6 +181,11 @@ export async function detectAnomaly<T>(fn: () => T): Promise<T> {
   const detector = createDetector();
   try {
     const result = watching(detector, fn);
+    if (result instanceof Promise) {
+      throw new TypeError(
+        'detectAnomaly: the function returned a promise; wait for what it needs before, and read results after',
+      );
+    }
     const tensors = flattenTree(result);
     try {
       const results = detector.result(tensors);

@@ -76,6 +76,9 @@ export function customVjp<T extends Outputs = Tensor>(rule: CustomVjp<T>): (...i
       } finally {
         stop();
       }
+      if (!result?.output) {
+        throw new TypeError(`${name}: forward returned no { output }; expected { output, saved }`);
+      }
       // Names of their own: forward may return an input, or what somebody else made.
       const made = listOf(result.output);
       const several = Array.isArray(result.output);
@@ -112,7 +115,14 @@ function entryOf<T extends Outputs>(
         const made = aside(() => rule.forward(...again)).saved ?? [];
         elements = kept.map((x, i) => (known.has(x.id) ? x : made[i]));
       }
-      return rule.backward((several ? given : given[0]) as T, elements, { inputs, needs });
+      const parts = rule.backward((several ? given : given[0]) as T, elements, { inputs, needs });
+      if (!Array.isArray(parts) || parts.length !== inputs.length) {
+        const what = Array.isArray(parts) ? `${parts.length} gradients` : 'no array';
+        throw new Error(
+          `${name}: backward returned ${what} for ${inputs.length} inputs; expected one each, undefined where there is none`,
+        );
+      }
+      return parts;
     },
   };
 }

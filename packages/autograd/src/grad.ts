@@ -31,6 +31,9 @@ export function valueAndGrad<A = undefined>(
     parameters,
     () => {
       const returned = fn();
+      if (typeof returned !== 'object' || returned === null) {
+        throw new TypeError(`valueAndGrad: the function returned ${returned}; expected a loss, or { loss, auxiliary }`);
+      }
       return 'loss' in returned ? returned : { loss: returned, auxiliary: undefined };
     },
     ({ loss }, tape) => {

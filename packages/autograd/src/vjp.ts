@@ -18,7 +18,9 @@ export function pullBack<T>(
   fn: () => T,
   seed: (result: T, tape: Tape) => readonly (readonly [output: Tensor, gradient: Tensor])[],
 ): Pullback<T> {
+  if (!Array.isArray(parameters)) throw new TypeError(`${who}: the parameters are ${parameters}; expected an array`);
   parameters.forEach((parameter, i) => {
+    if (parameter.disposed) throw parameter.disposedError(who, i);
     if (!carriesGradient(parameter)) {
       throw new TypeError(
         `${who}: parameter ${i} is ${parameter}; gradients flow to f32 and f16 alone: leave it out or cast it`,

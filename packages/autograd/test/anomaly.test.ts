@@ -159,4 +159,12 @@ test('jacobian, hessian and their products', async () => {
   assert.throws(() => jacobian(() => ones([2]), x), /no output depends/);
 });
 
+test('a promise is refused: what happens after it is not seen', async () => {
+  const x = tensor([1, 2]);
+  await detectAnomaly(async () => grad(() => x.sum(), [x])).then(
+    () => assert.unreachable('nothing was thrown'),
+    (error: Error) => assert.match(error.message, /detectAnomaly: the function returned a promise/),
+  );
+});
+
 test.run();

@@ -326,4 +326,30 @@ test('vjp weighs several outputs of any shape, and is differentiable', async () 
   );
 });
 
+test('rules that give other than they promise are errors with their name', () => {
+  const x = tensor(values);
+  const product = (backward: (g: Tensor) => unknown) => {
+    const f = customVjp({
+      name: 'product',
+      forward: (a: Tensor, b: Tensor) => ({ output: a.mul(b) }),
+      backward: backward as (g: Tensor) => Tensor[],
+    });
+    return () => grad(() => f(x, x.mul(2)).sum(), [x]);
+  };
+  assert.throws(
+    product((g) => [g]),
+    /product: backward returned 1 gradients for 2 inputs/,
+  );
+  assert.throws(
+    product((g) => [g, g, g]),
+    /product: backward returned 3 gradients for 2 inputs/,
+  );
+  assert.throws(
+    product((g) => g),
+    /product: backward returned no array for 2 inputs/,
+  );
+  const bare = customVjp({ name: 'bare', forward: ((a: Tensor) => a.mul(2)) as never, backward: (g) => [g] });
+  assert.throws(() => grad(() => bare(x).sum(), [x]), /bare: forward returned no \{ output \}/);
+});
+
 test.run();

@@ -221,4 +221,16 @@ test('gradcheck finds what is wrong, and says where', async () => {
   await gradcheck(slight, [x], { tolerance: 0.05 });
 });
 
+test('what cannot be differentiated says why', () => {
+  const x = tensor([1, 2]);
+  assert.throws(() => grad((() => {}) as never, [x]), /returned undefined; expected a loss/);
+  assert.throws(() => grad(() => x.sum(), x as never), /valueAndGrad: the parameters are .*expected an array/);
+  const gone = tensor([1, 2]);
+  gone.dispose();
+  assert.throws(
+    () => grad(() => x.sum(), [x, gone]),
+    /valueAndGrad: input 1, tensor f32\[2\], was used after it was disposed/,
+  );
+});
+
 test.run();
