@@ -49,15 +49,23 @@ export function unobserved<T>(body: () => T): T {
   }
 }
 
+/** The error of operands that no kernel can read together. */
+export function otherDevice(name: string): Error {
+  return new Error(
+    `${name}: operands live on different devices; copy one over with tensor(await x.data(), { device })`,
+  );
+}
+
 function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown): Device {
-  for (const [i, input] of inputs.entries()) if (input.disposed) throw input.disposedError(name, i);
+  for (const [i, input] of inputs.entries()) {
+    if (!(input instanceof Tensor)) throw new TypeError(`${name}: input ${i} is ${typeof input}; expected a tensor`);
+    if (input.disposed) throw input.disposedError(name, i);
+  }
   const device = inputs[0]?.device ?? (attributes as { device?: Device }).device;
   if (!device) throw new Error(`${name}: no device; pass { device } or open one`);
   for (const input of inputs) {
     if (input.device !== device) {
-      throw new Error(
-        `${name}: operands live on different devices; copy one over with tensor(await x.data(), { device })`,
-      );
+      throw otherDevice(name);
     }
   }
   device.assertUsable(name);

@@ -29,6 +29,18 @@ export function isFloat(dtype: DType): dtype is 'f32' | 'f16' {
   return dtype === 'f32' || dtype === 'f16';
 }
 
+/** Dtypes of whole numbers. */
+export function isWhole(dtype: DType): dtype is 'i32' | 'u32' {
+  return dtype === 'i32' || dtype === 'u32';
+}
+
+/** @throws TypeError for what is none, e.g. NumPy's names. */
+export function checkDtype(operation: string, dtype: DType): void {
+  if (!Object.hasOwn(wgslType, dtype)) {
+    throw new TypeError(`${operation}: there is no dtype '${dtype}'; use f32, f16, i32, u32 or bool`);
+  }
+}
+
 /** The dtype that an element is computed with: f32 for f16, else itself. */
 export function workingDtype<D extends DType>(dtype: D): Exclude<D, 'f16'> | 'f32' {
   return dtype === 'f16' ? 'f32' : (dtype as Exclude<D, 'f16'>);

@@ -9,9 +9,9 @@ import type { Shape } from './shape.ts';
 import type {
   BroadcastableTo,
   BroadcastShape,
-  Literal,
   MatmulOperand,
   MatmulShape,
+  OnlyAxisOptions,
   OuterShape,
   PermutedShape,
   ReducedShape,
@@ -249,33 +249,33 @@ export abstract class Operations {
   // Reductions.
   sum<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     this: T,
-    options?: O,
+    options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> {
-    return functions.sum(this, options);
+    return functions.sum<T, O>(this, options);
   }
   mean<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     this: T,
-    options?: O,
+    options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> {
-    return functions.mean(this, options);
+    return functions.mean<T, O>(this, options);
   }
   max<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     this: T,
-    options?: O,
+    options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> {
-    return functions.max(this, options);
+    return functions.max<T, O>(this, options);
   }
   min<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     this: T,
-    options?: O,
+    options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> {
-    return functions.min(this, options);
+    return functions.min<T, O>(this, options);
   }
   prod<T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     this: T,
-    options?: O,
+    options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> {
-    return functions.prod(this, options);
+    return functions.prod<T, O>(this, options);
   }
   argmax(this: Tensor, options?: { dim?: number; keepdim?: boolean }): Tensor {
     return functions.argmax(this, options);
@@ -301,10 +301,10 @@ export abstract class Operations {
   logsumexp(this: Tensor, options?: AxisOptions): Tensor {
     return functions.logsumexp(this, options);
   }
-  median(this: Tensor, options: { dim: number; keepdim?: boolean }): Tensor {
+  median(this: Tensor, options?: { dim?: number; keepdim?: boolean }): Tensor {
     return functions.median(this, options);
   }
-  quantile(this: Tensor, q: number, options: { dim: number; keepdim?: boolean }): Tensor {
+  quantile(this: Tensor, q: number, options?: { dim?: number; keepdim?: boolean }): Tensor {
     return functions.quantile(this, q, options);
   }
   cumsum<T extends Tensor>(this: T, options: { dim: number; reverse?: boolean }): Tensor<ShapeOf<T>> {
@@ -328,7 +328,6 @@ export abstract class Operations {
   maskedSelect(this: Tensor, mask: Tensor): Promise<Tensor> {
     return functions.maskedSelect(this, mask);
   }
-  /** As the function `variance`. */
   /** Variance about the mean; `correction` 1 (as in PyTorch) divides by n - 1. As the function `variance`. */
   var(this: Tensor, options?: AxisOptions & { correction?: number }): Tensor {
     return functions.variance(this, options);
@@ -351,10 +350,10 @@ export abstract class Operations {
   sliceAxis(this: Tensor, axis: number, start: number, end?: number, step?: number): Tensor {
     return functions.sliceAxis(this, axis, start, end, step);
   }
-  expand<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
+  expand<const N extends Shape>(this: Tensor, shape: N): Tensor<ReshapedShape<N>> {
     return functions.expand(this, shape);
   }
-  broadcastTo<const N extends Shape>(this: Tensor, shape: N): Tensor<Literal<N>> {
+  broadcastTo<const N extends Shape>(this: Tensor, shape: N): Tensor<ReshapedShape<N>> {
     return functions.broadcastTo(this, shape);
   }
   squeeze(this: Tensor, dim?: number | readonly number[]): Tensor {

@@ -239,17 +239,27 @@ type ReducedExtents<S, O> =
                 : [K] extends [false]
                   ? Without<S, Axis<S, D>>
                   : Dynamic
-              : Without<S, Axis<S, D>>
+              : 'keepdim' extends keyof O
+                ? Dynamic
+                : Without<S, Axis<S, D>>
             : Dynamic
           : Dynamic
         : Dynamic
-      : O extends { keepdim: true }
+      : O extends { keepdim: true; dim?: undefined }
         ? S extends Shape
           ? { [I in keyof S]: 1 }
           : Dynamic
-        : string extends keyof O
-          ? Dynamic
-          : [];
+        : [keyof O] extends [never]
+          ? []
+          : O extends { keepdim: false }
+            ? 'dim' extends keyof O
+              ? Dynamic
+              : []
+            : Dynamic;
+/** Refuses options of a reduction that have another name: NumPy's `axis`, say. */
+export type OnlyAxisOptions<O> = [Exclude<keyof O, 'dim' | 'keepdim'>] extends [never]
+  ? unknown
+  : { readonly [K in Exclude<keyof O, 'dim' | 'keepdim'>]: never };
 /** Without the axis `dim`, or with 1 in its place; a scalar where no axis is named. */
 export type ReducedShape<T, O> = Known<ReducedExtents<ShapeOf<T>, O>>;
 

@@ -39,8 +39,14 @@ export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
+/** Others take extents one by one. */
+export function checkIsArray(operation: string, list: unknown): void {
+  if (!Array.isArray(list)) throw new TypeError(`${operation}: ${list} is no array; write [2, 3]`);
+}
+
 /** Checks extents: whole numbers, none negative, at most eight of them. */
 export function checkShape(shape: Shape, operation: string): void {
+  checkIsArray(operation, shape);
   if (shape.length > MAX_RANK) {
     throw new RangeError(
       `${operation}: rank ${shape.length} of ${formatShape(shape)} is over the limit of ${MAX_RANK}`,

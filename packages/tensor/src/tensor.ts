@@ -2,13 +2,14 @@ import { apply } from './apply.ts';
 import type { TensorRecord } from './device/debug.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { checkReadable } from './device/host-bytes.ts';
-import { bytesPerElement, type DType, type TypedArrayOf } from './dtype.ts';
+import { bytesPerElement, checkDtype, type DType, isWhole, type TypedArrayOf } from './dtype.ts';
 import { currentTrace, outsideTrace } from './graph/tracing.ts';
 import { float16FromNumbers, float16ToFloat32 } from './half.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
 import { isVirtual } from './memory/virtual.ts';
 import { Operations } from './methods.ts';
+import { fits } from './ops/arguments.ts';
 import * as functions from './ops/functions.ts';
 import { format } from './print.ts';
 import { checkShape, contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
@@ -261,8 +262,14 @@ function shapeOfNested(values: NestedNumbers): number[] {
 
 function flatten(values: NestedNumbers, shape: Shape, depth: number, out: number[]): void {
   if (!Array.isArray(values)) {
+    if (typeof values !== 'number' && typeof values !== 'boolean') {
+      const what = isTensor(values) ? `${values}` : values === null ? 'null' : typeof values;
+      throw new TypeError(
+        `tensor: expected numbers, nested arrays of them or a typed array, got ${what}${isTensor(values) ? '; join tensors by stack or concat' : ''}`,
+      );
+    }
     if (depth !== shape.length) throw new RangeError('tensor: the nested arrays have different depths');
-    out.push(values);
+    out.push(Number(values));
     return;
   }
   if (depth >= shape.length || values.length !== shape[depth]) {
@@ -273,11 +280,17 @@ function flatten(values: NestedNumbers, shape: Shape, depth: number, out: number
   for (const value of values) flatten(value, shape, depth + 1, out);
 }
 
+/** Fractions are cut; another number would come of one that does not fit. */
+const inRange = (dtype: 'i32' | 'u32') => (value: number) => {
+  if (fits(value, dtype)) return value;
+  throw new RangeError(`tensor: ${value} does not fit ${dtype}`);
+};
+
 function typed(values: ArrayLike<number>, dtype: DType): Float32Array | Uint16Array | Int32Array | Uint32Array {
   if (dtype === 'f32') return values instanceof Float32Array ? values : Float32Array.from(values);
   if (dtype === 'f16') return float16FromNumbers(values);
-  if (dtype === 'i32') return values instanceof Int32Array ? values : Int32Array.from(values);
-  if (dtype === 'u32') return values instanceof Uint32Array ? values : Uint32Array.from(values);
+  if (dtype === 'i32') return values instanceof Int32Array ? values : Int32Array.from(values, inRange(dtype));
+  if (dtype === 'u32') return values instanceof Uint32Array ? values : Uint32Array.from(values, inRange(dtype));
   return Uint32Array.from(values, (value) => (value ? 1 : 0));
 }
 
@@ -298,6 +311,7 @@ export function tensor<const S extends Shape = Dynamic>(
   options: CreationOptions & { shape?: S } = {},
 ): Tensor<Literal<S>> {
   const dtype = options.dtype ?? dtypeOf(values);
+  checkDtype('tensor', dtype);
   let flat: ArrayLike<number>;
   let shape: Shape | undefined = options.shape;
   if (ArrayBuffer.isView(values)) {
@@ -326,28 +340,32 @@ export function tensor<const S extends Shape = Dynamic>(
   return result;
 }
 
-/** A tensor with every element equal to `value`. */
+function filled(name: string, shape: Shape, value: number, options: CreationOptions): Tensor {
+  const { dtype = 'f32', device = getDefaultDevice() } = options;
+  checkDtype(name, dtype);
+  checkShape(shape, name);
+  if (typeof value !== 'number') throw new TypeError(`${name}: the value is ${typeof value}; expected a number`);
+  if (isWhole(dtype) && !fits(value, dtype)) throw new RangeError(`${name}: ${value} does not fit ${dtype}`);
+  return apply('full', [], { shape: [...shape], value, dtype, device })[0];
+}
+
+/** A tensor with every element equal to `value`. @throws RangeError where the dtype does not hold it. */
 export function full<const S extends Shape>(
   shape: S,
   value: number,
   options: CreationOptions = {},
 ): Tensor<Literal<S>> {
-  return apply('full', [], {
-    shape: [...shape],
-    value,
-    dtype: options.dtype ?? 'f32',
-    device: options.device ?? getDefaultDevice(),
-  })[0];
+  return filled('full', shape, value, options);
 }
 
 /** Zeros. */
 export function zeros<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
-  return full(shape, 0, options);
+  return filled('zeros', shape, 0, options);
 }
 
 /** Ones. */
 export function ones<const S extends Shape>(shape: S, options: CreationOptions = {}): Tensor<Literal<S>> {
-  return full(shape, 1, options);
+  return filled('ones', shape, 1, options);
 }
 
 /**

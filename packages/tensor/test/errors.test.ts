@@ -52,7 +52,16 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'argmax of booleans': [() => t.argmax(bool(2), { dim: 0 }), 'argmax', 'bool', 'cast'],
   'the mean of whole numbers': [() => t.mean(i32(2)), 'mean', 'i32', 'cast'],
   'the largest of booleans': [() => t.max(bool(2)), 'max', 'bool', 'cast'],
-  'the variance of one element': [() => t.variance(f32(1)), 'var', '1 elements', 'correction 1'],
+  'the variance of whole numbers': [() => t.variance(i32(3)), 'var:', 'i32[3]', 'cast'],
+  'the deviation of whole numbers': [() => t.std(i32(3)), 'std:', 'i32[3]', 'cast'],
+  'an axis of a norm': [() => t.norm(f32(3), { dim: 1 }), 'norm:', 'axis 1'],
+  'a norm by name': [() => t.norm(f32(3), { p: 'fro' as never }), 'norm:', 'fro'],
+  'an axis of any': [() => t.any(f32(3), { dim: 1 }), 'any:', 'axis 1'],
+  'an axis of all': [() => t.all(f32(3), { dim: 1 }), 'all:', 'axis 1'],
+  'an axis of a sort': [() => t.sort(f32(3), { dim: 1 }), 'sort:', 'axis 1'],
+  'an axis by NumPy’s name': [() => t.sum(f32(3), { axis: 0 } as never), 'sum:', "'axis'", 'dim'],
+  'an axis for options': [() => t.mean(f32(3, 2), 1 as never), 'mean:', '{ dim: 1 }'],
+  'running products of whole numbers': [() => t.cumprod(i32(3), { dim: 0 }), 'cumprod:', 'i32[3]', 'cast'],
 
   'softmax of a scalar': [() => t.softmax(f32()), 'softmax', 'scalar'],
   'softmax of whole numbers': [() => t.softmax(i32(2)), 'softmax', 'i32[2]'],
@@ -127,8 +136,11 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'nothing to join': [() => t.concat([]), 'concat'],
   'scalars to join': [() => t.concat([f32(), f32()]), 'concat', 'rank 0'],
   'shapes that do not join': [() => t.concat([f32(2, 3), f32(2, 4)], 0), 'concat', '[2, 3]', '[2, 4]'],
-  'dtypes that do not join': [() => t.concat([f32(2), i32(2)]), 'concat', 'f32[2]', 'i32[2]'],
-  'shapes that do not stack': [() => t.stack([f32(2), f32(3)]), 'concat', '[1, 2]', '[1, 3]'],
+  'dtypes that do not join': [() => t.apply('concat', [f32(2), i32(2)], { axis: 0 }), 'concat', 'f32[2]', 'i32[2]'],
+  'tensors to join one by one': [() => t.concat(f32(2) as never, 0), 'concat', 'array'],
+  'shapes that do not stack': [() => t.stack([f32(2), f32(3)]), 'stack', '[2]', '[3]'],
+  'an axis to stack along': [() => t.stack([f32(2), f32(2)], 2), 'stack', 'axis 2', 'rank 2'],
+  'nothing to stack': [() => t.stack([]), 'stack'],
 
   'a shape of another size': [() => f32(2, 3).reshape([4]), 'reshape', '[2, 3]', '[4]'],
   'two unknown extents': [() => f32(2, 3).reshape([-1, -1]), 'reshape', '[-1, -1]'],
@@ -208,7 +220,28 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
     '[2, 2]',
   ],
   'extents below zero': [() => t.tensor([1, 2], { shape: [-1, -2] }), 'tensor', '[-1, -2]'],
-  'broken extents': [() => t.zeros([2, 1.5]), 'full', '[2, 1.5]'],
+  'broken extents': [() => t.zeros([2, 1.5]), 'zeros', '[2, 1.5]'],
+  'extents one by one': [() => (t.reshape as (...list: unknown[]) => unknown)(f32(2, 3), 3, 2), 'reshape', 'array'],
+  'axes one by one': [() => (t.permute as (...list: unknown[]) => unknown)(f32(2, 3), 1, 0), 'permute', 'array'],
+  'an extent for a shape': [() => t.zeros(3 as never), 'zeros', '3', 'array'],
+  'a negative extent of a matrix': [() => t.eye(-1), 'eye', '-1'],
+  'NumPy’s name of a dtype': [() => t.zeros([2], { dtype: 'float32' as never }), 'zeros', 'float32', 'f32'],
+  'a dtype that is not there': [() => t.tensor([1], { dtype: 'i64' as never }), 'tensor', 'i64', 'i32'],
+  'a cast to no dtype': [() => t.cast(f32(2), 'float16' as never), 'cast', 'float16', 'f16'],
+  'nothing among numbers': [() => t.tensor([1, undefined as never]), 'tensor', 'undefined', 'numbers'],
+  'text for numbers': [() => t.tensor('1' as never), 'tensor', 'string', 'numbers'],
+  'tensors among numbers': [() => t.tensor([f32(2) as never]), 'tensor', 'f32[2]', 'stack'],
+  'no second operand': [() => t.add(f32(2), undefined as never), 'add', 'undefined'],
+  'a number for a matrix': [() => t.matmul(f32(2, 2), 3 as never), 'matmul', 'number'],
+  'a number beside i32 that it does not hold': [() => t.add(i32(2), 3e9), 'add', '3000000000', 'i32', 'cast'],
+  'a number below zero beside u32': [() => t.mul(t.zeros([2], { dtype: 'u32' }), -1), 'mul', '-1', 'u32'],
+  'a bound that i32 does not hold': [() => t.minimum(i32(2), 2 ** 32 - 1), 'minimum', '4294967295', 'i32'],
+  'a value that u32 does not hold': [() => t.full([2], -1, { dtype: 'u32' }), 'full', '-1', 'u32'],
+  'an element that i32 does not hold': [() => t.tensor([2 ** 31], { dtype: 'i32' }), 'tensor', '2147483648', 'i32'],
+  'steps that i32 does not hold': [() => t.arange(3e9, 3e9 + 2), 'arange', '3000000000', 'i32', 'u32'],
+  'an index of a selection': [() => t.select(f32(2), 0, 2), 'select', '2', '[2]'],
+  'a padding that is none': [() => t.pad(f32(2), [1, 1], { mode: 'edge' as never }), 'pad', 'edge', 'replicate'],
+  'a count of repeats below zero': [() => t.repeat(f32(2), [-1]), 'repeat', '-1'],
   'a step of zero': [() => t.arange(0, 1, 0), 'arange', 'step'],
 
   'a probability of one': [() => t.dropout(f32(2), { p: 1, seed: 0, stream: 0 }), 'dropout', '1'],
@@ -273,6 +306,20 @@ test('a disposed tensor says so', () => {
   for (const use of [() => t.neg(x), () => t.add(f32(2, 3), x), () => x.reshape([6]), () => t.concat([f32(2, 3), x])]) {
     assert.throws(use, (error: Error) => /f32\[2, 3\].*disposed/.test(error.message));
   }
+});
+
+test('a disposed tensor says so where nothing would be done to it', () => {
+  const x = f32(2, 3);
+  x.dispose();
+  const uses = [
+    () => x.reshape([2, 3]),
+    () => x.expand([2, 3]),
+    () => x.cast('f32'),
+    () => t.contiguous(x),
+    () => t.dropout(x, { p: 0, seed: 0, stream: 0 }),
+    () => t.matmul(x, x.reshape([3, 2])),
+  ];
+  for (const use of uses) assert.throws(use, (error: Error) => /f32\[2, 3\].*disposed/.test(error.message));
 });
 
 test('reading a disposed tensor is a rejection', async () => {

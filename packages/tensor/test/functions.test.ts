@@ -192,4 +192,65 @@ test('every presentation reads back as it was made', async () => {
   }
 });
 
+test('whole numbers that do not fit i32 or u32 compare and divide as what they are', async () => {
+  const i = t.tensor([1, -1, 2147483647], { dtype: 'i32' });
+  const u = t.tensor([0, 4294967295], { dtype: 'u32' });
+  assert.equal(await list(i.lt(3e9)), [1, 1, 1]);
+  assert.equal(await list(i.gt(-3e9)), [1, 1, 1]);
+  assert.equal(await list(i.eq(4294967297)), [0, 0, 0]);
+  assert.equal(await list(i.ne(4294967297)), [1, 1, 1]);
+  assert.equal(await list(u.gt(-1)), [1, 1]);
+  assert.equal(await list(u.le(-1)), [0, 0]);
+  assert.equal(await list(u.ge(4294967296)), [0, 0]);
+  assert.equal(await list(t.logicalAnd(i, 4294967296)), [1, 1, 1]);
+  assert.equal(await list(t.tensor([1, -3], { dtype: 'i32' }).div(1e10)), [Math.fround(1e-10), Math.fround(-3e-10)]);
+  // Bits are bits.
+  assert.equal(await list(i.bitwiseAnd(0xffffffff)), [1, -1, 2147483647]);
+  // A bound of u32 beside i32 leaves the other one open.
+  const bound = t.tensor(1, { dtype: 'u32' });
+  assert.equal(await list(i.clamp({ min: bound })), [1, 1, 2147483647]);
+});
+
+test('tensors of several dtypes join in the promoted one', async () => {
+  const [b, i, f] = [t.ones([2], { dtype: 'bool' }), t.tensor([3, -4], { dtype: 'i32' }), t.tensor([0.5, 1])];
+  const joined = t.concat([b, i, f]);
+  assert.is(joined.dtype, 'f32');
+  assert.equal(await list(joined), [1, 1, 3, -4, 0.5, 1]);
+  assert.is(t.stack([b, i]).dtype, 'i32');
+});
+
+test('an extent of -1 stays as it is when the others stretch', async () => {
+  const x = t.tensor([[1], [2]]);
+  assert.equal(await list(x.expand([-1, 2])), [
+    [1, 1],
+    [2, 2],
+  ]);
+  assert.equal(x.expand([3, -1, -1]).shape, [3, 2, 1]);
+  assert.throws(() => x.expand([-1, 2, 2]), /expand/);
+});
+
+test('the median and quantiles of all elements', async () => {
+  const x = t.tensor([
+    [5, 1],
+    [3, 4],
+  ]);
+  assert.is(await x.median().item(), 3);
+  assert.is(await x.quantile(0.5).item(), 3.5);
+  assert.equal(x.median({ keepdim: true }).shape, [1, 1]);
+});
+
+test('the variance of one element is NaN, logsumexp of nothing is -Infinity', async () => {
+  assert.equal(await list(t.variance(t.ones([2, 1]), { dim: 1 })), [Number.NaN, Number.NaN]);
+  assert.equal(await list(t.std(t.zeros([0]))), Number.NaN);
+  assert.equal(await list(t.logsumexp(t.zeros([2, 0]), { dim: 1 })), [-Infinity, -Infinity]);
+  assert.equal(t.logsumexp(t.zeros([2, 0]), { dim: 1, keepdim: true }).shape, [2, 1]);
+});
+
+test('linspace of whole numbers is cut towards zero', async () => {
+  const x = t.linspace(0, 10, 5, { dtype: 'i32' });
+  assert.is(x.dtype, 'i32');
+  assert.equal(await list(x), [0, 2, 5, 7, 10]);
+  assert.equal(await list(t.linspace(-10, 0, 5, { dtype: 'i32' })), [-10, -7, -5, -2, 0]);
+});
+
 test.run();

@@ -17,6 +17,7 @@ import {
   max,
   mean,
   mul,
+  nanToNum,
   normal,
   ones,
   scope,
@@ -273,6 +274,15 @@ test('an adapter without f16 says so, what it lacks and what to do', () => {
   if (!hasHalf) assert.throws(() => cast(zeros([2]), 'f16'), message);
 });
 
+onGpu('nanToNum replaces infinities by the largest halves', async () => {
+  const x = tensor([Number.NaN, Infinity, -Infinity, 1.5], { dtype: 'f16' });
+  const finite = nanToNum(x);
+  assert.is(finite.dtype, 'f16');
+  assert.equal([...(await finite.data())], [0, 65504, -65504, 1.5]);
+  x.dispose();
+  finite.dispose();
+});
+
 onGpu('operations that have no f16 refuse it', () => {
   scope(() => {
     const x = zeros([4, 4], { dtype: 'f16' });
@@ -280,7 +290,10 @@ onGpu('operations that have no f16 refuse it', () => {
       () => apply('nearestCode', [x, x], {}),
       /nearestCode: the input is f16\[4, 4\]; expected f32; use \.cast\('f32'\)/,
     );
-    assert.throws(() => concat([x, zeros([4, 4])]), /concat: f16\[4, 4\], f32\[4, 4\] must agree in dtype/);
+    assert.throws(
+      () => apply('concat', [x, zeros([4, 4])], { axis: 0 }),
+      /concat: f16\[4, 4\], f32\[4, 4\] must agree in dtype/,
+    );
     assert.throws(
       () => apply('softmaxBackward', [x, zeros([4, 4])], {}),
       /softmaxBackward: the gradient is f32.*expected f16/,

@@ -5,6 +5,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
+  type AxisOptions,
   add,
   assertShape,
   concat,
@@ -106,6 +107,7 @@ export function positive(dynamic: Tensor, n: number, extents: number[], flag: bo
   exactly<Tensor<[4, 2, 3]>>()(permute(zeros([2, 3, 4]), [-1, 0, 1]));
   exactly<Tensor>()(dynamic.permute([1, 0]));
   exactly<Tensor<[4, 3]>>()(expand(zeros([1, 3]), [4, 3]));
+  exactly<Tensor<[4, number]>>()(expand(zeros([1, 3]), [4, -1]));
 
   // Reductions.
   exactly<Tensor<[]>>()(zeros([2, 3]).mean());
@@ -118,6 +120,16 @@ export function positive(dynamic: Tensor, n: number, extents: number[], flag: bo
   exactly<Tensor>()(zeros([2, 3]).sum({ dim: [0, 1] }));
   exactly<Tensor>()(zeros([2, 3]).sum({ dim: 0, keepdim: flag }));
   exactly<Tensor>()(dynamic.sum());
+  // Options that may be there are not known to be missing.
+  const some: AxisOptions = flag ? { dim: 0 } : {};
+  const one = { dim: 0 } as { dim: 0; keepdim?: boolean };
+  const kept = { keepdim: true } as { dim?: number; keepdim: true };
+  exactly<Tensor>()(zeros([2, 3]).sum(some));
+  exactly<Tensor>()(zeros([2, 3]).sum(one));
+  exactly<Tensor>()(zeros([2, 3]).sum(kept));
+  exactly<Tensor<[]>>()(zeros([2, 3]).sum({}));
+  exactly<Tensor<[]>>()(zeros([2, 3]).sum({ keepdim: false }));
+  exactly<Tensor>()(zeros([2, 3]).sum({ keepdim: flag }));
 
   // A tensor of unknown shape goes wherever a known one is asked for, and the other way round.
   const project = (input: Tensor<[number, 512]>): Tensor<[number, 768]> => input.matmul(w);
@@ -153,6 +165,14 @@ export function positive(dynamic: Tensor, n: number, extents: number[], flag: bo
 /** Compiled, never called. */
 export function negative(n: number) {
   const w = zeros([512, 768]);
+  // @ts-expect-error NumPy's name of dim
+  zeros([2, 3]).sum({ axis: 1 });
+  // @ts-expect-error beside one that is there
+  zeros([2, 3]).sum({ axis: 1, keepdim: true });
+  // @ts-expect-error NumPy's name of keepdim
+  sum(zeros([2, 3]), { dim: 1, keepdims: true });
+  // @ts-expect-error an axis without its name
+  zeros([2, 3]).sum(1);
   // @ts-expect-error inner dimensions 3 and 5 differ
   matmul(zeros([2, 3]), zeros([5, 7]));
   // @ts-expect-error the same as a method

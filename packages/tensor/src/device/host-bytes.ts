@@ -21,6 +21,7 @@ export function hostBytes(operation: string, data: ArrayBufferView): Uint8Array<
  * @throws TypeError when the array's memory was transferred away or has shrunk from under it.
  */
 export function checkReadable(operation: string, data: ArrayBufferView): void {
+  if (!ArrayBuffer.isView(data)) throw new TypeError(`${operation}: expected a typed array, got ${typeof data}`);
   try {
     if (data instanceof DataView) void data.byteLength;
     else (data as Uint8Array).keys();

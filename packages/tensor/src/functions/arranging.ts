@@ -1,6 +1,6 @@
 import { apply } from '../apply.ts';
 import type { Operand } from '../ops/arguments.ts';
-import { formatShape, normaliseAxes, normaliseAxis, type Shape } from '../shape.ts';
+import { checkIsArray, formatShape, normaliseAxes, normaliseAxis, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { full, type Tensor } from '../tensor.ts';
 import { tri } from './creation.ts';
@@ -68,6 +68,8 @@ export function tile(x: Tensor, repeats: readonly number[]): Tensor {
 
 /** As `tile`, with a number for every axis and perhaps for new ones in front: PyTorch's `repeat`, not NumPy's. */
 export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
+  checkIsArray('repeat', repeats);
+  for (const count of repeats) checkCount('repeat', count);
   if (repeats.length < x.rank) {
     throw new RangeError(`repeat: [${repeats}] says nothing about some axes of ${formatShape(x.shape)}; use tile`);
   }
@@ -131,6 +133,9 @@ function padAxis(x: Tensor, axis: number, before: number, after: number, mode: P
   }
   const needed = Math.max(before, after);
   const most = { reflect: extent - 1, circular: extent, replicate: extent === 0 ? 0 : needed }[mode];
+  if (most === undefined) {
+    throw new RangeError(`pad: there is no mode '${mode}'; use constant, reflect, replicate or circular`);
+  }
   if (needed > most) {
     throw new RangeError(
       `pad: axis ${axis} of ${formatShape(x.shape)} takes ${mode} padding up to ${most}, not ${needed}`,

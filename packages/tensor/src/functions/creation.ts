@@ -1,7 +1,8 @@
 import { apply } from '../apply.ts';
 import { getDefaultDevice } from '../device/device.ts';
-import type { DType } from '../dtype.ts';
-import { formatShape, type Shape } from '../shape.ts';
+import { type DType, isWhole } from '../dtype.ts';
+import { fits } from '../ops/arguments.ts';
+import { checkShape, formatShape, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { type CreationOptions, full, type Tensor } from '../tensor.ts';
 import { cast, eq, ge } from './elementwise.ts';
@@ -9,6 +10,12 @@ import { expand, reshape, unsqueeze } from './views.ts';
 
 function steps(start: number, step: number, count: number, dtype: DType, options: CreationOptions): Tensor {
   const device = options.device ?? getDefaultDevice();
+  const wrong = count > 0 && [start, start + (count - 1) * step].find((value) => isWhole(dtype) && !fits(value, dtype));
+  if (typeof wrong === 'number') {
+    throw new RangeError(
+      `arange: ${wrong} does not fit ${dtype}; use { dtype: '${wrong > 0 && dtype === 'i32' ? 'u32' : 'f32'}' }`,
+    );
+  }
   return apply('arange', [], { start, step, count, dtype, device })[0];
 }
 
@@ -30,17 +37,27 @@ export function arange(first: number, second?: number | CreationOptions, step = 
 }
 
 /**
- * `count` numbers from start to end, both included, in equal steps; f32 unless the options say f16.
+ * `count` numbers from start to end, both included, in equal steps; f32 unless the options say otherwise. Whole numbers
+ * are cut towards zero.
  *
  * @throws RangeError when the count is no whole number from 0.
  */
 export function linspace(start: number, end: number, count: number, options: CreationOptions = {}): Tensor {
   if (!Number.isInteger(count) || count < 0) throw new RangeError(`linspace: a count of ${count} is no whole number`);
-  return steps(start, count > 1 ? (end - start) / (count - 1) : 0, count, options.dtype ?? 'f32', options);
+  const dtype = options.dtype ?? 'f32';
+  const values = steps(
+    start,
+    count > 1 ? (end - start) / (count - 1) : 0,
+    count,
+    dtype === 'f16' ? dtype : 'f32',
+    options,
+  );
+  return cast(values, dtype);
 }
 
 /** [rows, columns] with ones on the diagonal; square by default. */
 export function eye(rows: number, columns = rows, options: CreationOptions = {}): Tensor {
+  checkShape([rows, columns], 'eye');
   const row = unsqueeze(arange(rows, { device: options.device }), 1);
   return cast(eq(row, arange(columns, { device: options.device })), options.dtype ?? 'f32');
 }
@@ -53,6 +70,7 @@ export function tri(
   columns = rows,
   { diagonal = 0, ...options }: { diagonal?: number; device?: CreationOptions['device'] } = {},
 ): Tensor {
+  checkShape([rows, columns], 'tri');
   const row = unsqueeze(arange(diagonal, diagonal + rows, 1, options), 1);
   return ge(row, arange(columns, options));
 }
@@ -80,6 +98,7 @@ export function oneHot(x: Tensor, { classes, dtype = 'f32' }: { classes: number;
   if (x.dtype !== 'i32' && x.dtype !== 'u32') {
     throw new TypeError(`oneHot: the classes are ${x.dtype}${formatShape(x.shape)}; use .cast('i32')`);
   }
+  checkShape([classes], 'oneHot');
   return cast(eq(unsqueeze(x, -1), arange(0, classes, 1, { dtype: x.dtype, device: x.device })), dtype);
 }
 

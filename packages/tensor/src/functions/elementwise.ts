@@ -1,6 +1,6 @@
 import { apply } from '../apply.ts';
-import { type DType, isFloat } from '../dtype.ts';
-import { type Operand, operands } from '../ops/arguments.ts';
+import { checkDtype, type DType, isFloat } from '../dtype.ts';
+import { checkAlive, type Operand, operands } from '../ops/arguments.ts';
 import type { differentiableElementwise, otherElementwise } from '../ops/elementwise.ts';
 import type { BroadcastableTo, BroadcastShape, ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
@@ -172,7 +172,8 @@ export function clamp(x: Tensor, { min, max }: { min?: Operand; max?: Operand })
     if (value === undefined) return true;
     return typeof value === 'number' ? Number.isInteger(value) : !isFloat(value.dtype);
   });
-  const unsigned = [x, min, max].some((value) => typeof value === 'object' && value.dtype === 'u32');
+  const dtypes = [x, min, max].flatMap((value) => (typeof value === 'object' ? [value.dtype] : []));
+  const unsigned = dtypes.includes('u32') && !dtypes.includes('i32');
   const lowest = unsigned ? 0 : -(2 ** 31);
   const highest = unsigned ? 2 ** 32 - 1 : 2 ** 31 - 1;
   const low = min ?? (whole ? lowest : Number.NEGATIVE_INFINITY);
@@ -190,19 +191,20 @@ export function where(condition: Tensor, x: Operand, y: Operand): Tensor {
   return apply('where', [condition, ...operands('where', x, y, condition).slice(0, 2)], {})[0];
 }
 
-const LARGEST = 3.4028234663852886e38;
+const largest = { f32: 3.4028234663852886e38, f16: 65504 };
 
-/** x with NaN and infinities replaced, by default by 0 and by the largest and smallest numbers of f32. */
-export function nanToNum(
-  x: Tensor,
-  { nan = 0, posinf = LARGEST, neginf = -LARGEST }: { nan?: number; posinf?: number; neginf?: number } = {},
-): Tensor {
+/** x with NaN and infinities replaced, by default by 0 and by the largest and smallest numbers of its dtype. */
+export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; neginf?: number } = {}): Tensor {
+  checkAlive('nanToNum', x);
   if (!isFloat(x.dtype)) return x;
+  const { nan = 0, posinf = largest[x.dtype], neginf = -largest[x.dtype] } = options;
   const finite = where(eq(x, Number.POSITIVE_INFINITY), posinf, where(eq(x, Number.NEGATIVE_INFINITY), neginf, x));
   return where(isNan(x), nan, finite);
 }
 
 /** Another dtype; floats are cut towards zero, and everything but 0 is true. */
 export function cast<T extends Tensor>(x: T, dtype: DType): Tensor<ShapeOf<T>> {
+  checkAlive('cast', x);
+  checkDtype('cast', dtype);
   return x.dtype === dtype ? x : apply('cast', [x], { dtype })[0];
 }

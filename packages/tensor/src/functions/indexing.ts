@@ -1,7 +1,8 @@
 import { apply } from '../apply.ts';
-import { formatShape, normaliseAxis } from '../shape.ts';
+import { promote } from '../dtype.ts';
+import { formatShape, normaliseAxis, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { add } from './elementwise.ts';
+import { add, cast } from './elementwise.ts';
 import { unsqueeze } from './views.ts';
 
 /** The rows of `axis` that `index` [n] (i32) names. An index outside the axis reads NaN. */
@@ -37,14 +38,31 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   return add(x, apply('scatterAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
 }
 
-/** Joins tensors along an existing axis. */
-export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
-  if (tensors.length === 0) throw new RangeError('concat: no tensors were given');
-  return apply('concat', tensors, { axis: normaliseAxis(axis, tensors[0].rank, 'concat') })[0];
+function checkTensors(name: string, tensors: readonly Tensor[]): void {
+  if (!Array.isArray(tensors))
+    throw new TypeError(`${name}: expected an array of tensors, as in ${name}([a, b], axis)`);
+  if (tensors.length === 0) throw new RangeError(`${name}: no tensors were given`);
 }
 
-/** Joins tensors of one shape along a new axis. */
+/** Joins tensors along an existing axis, in the promoted dtype. */
+export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
+  checkTensors('concat', tensors);
+  const dtype = tensors.map((x) => x.dtype).reduce(promote);
+  const same = tensors.map((x) => cast(x, dtype));
+  return apply('concat', same, { axis: normaliseAxis(axis, tensors[0].rank, 'concat') })[0];
+}
+
+/** Joins tensors of one shape along a new axis, in the promoted dtype. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
+  checkTensors('stack', tensors);
+  const [first] = tensors;
+  const other = tensors.find((x) => !sameShape(x.shape, first.shape));
+  if (other) {
+    throw new RangeError(
+      `stack: ${formatShape(first.shape)} and ${formatShape(other.shape)} differ; expected tensors of one shape`,
+    );
+  }
+  normaliseAxis(axis, first.rank + 1, 'stack');
   return concat(
     tensors.map((x) => unsqueeze(x, axis)),
     axis,

@@ -1,8 +1,8 @@
-import { apply } from '../apply.ts';
+import { apply, otherDevice } from '../apply.ts';
 import { expectFloat } from '../ops/arguments.ts';
 import { formatShape, normaliseAxis } from '../shape.ts';
 import type { MatmulOperand, MatmulShape, OuterShape } from '../shape-types.ts';
-import type { Tensor } from '../tensor.ts';
+import { isTensor, type Tensor } from '../tensor.ts';
 import { diagonal } from './arranging.ts';
 import { checkRank, contract, inOrder, type Named, sumOfProducts } from './contract.ts';
 import { mul } from './elementwise.ts';
@@ -22,7 +22,17 @@ export function matmul<A extends Tensor, B extends Tensor>(a: A, b: MatmulOperan
   return matrixProduct(a, b as Tensor);
 }
 
+/** That both are there, in the name of a function that other operations make. */
+function checkPair(operation: string, a: Tensor, b: Tensor): void {
+  for (const [i, x] of [a, b].entries()) {
+    if (!isTensor(x)) throw new TypeError(`${operation}: operand ${i} is ${typeof x}; expected a tensor`);
+    if (x.disposed) throw x.disposedError(operation, i);
+  }
+  if (a.device !== b.device) throw otherDevice(operation);
+}
+
 function matrixProduct(a: Tensor, b: Tensor): Tensor {
+  checkPair('matmul', a, b);
   if (a.rank > 1 && b.rank > 1) return apply('matmul', [a, b], {})[0];
   expectFloat('matmul', 'the left operand', a);
   expectFloat('matmul', 'the right operand', b);
@@ -37,6 +47,7 @@ function matrixProduct(a: Tensor, b: Tensor): Tensor {
 }
 
 function expectVectors(operation: string, remedy: string, a: Tensor, b: Tensor): void {
+  checkPair(operation, a, b);
   if (a.rank !== 1 || b.rank !== 1)
     throw new RangeError(`${operation}: ${both(a, b)} are no two vectors; use ${remedy}`);
 }

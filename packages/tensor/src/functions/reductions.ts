@@ -1,7 +1,7 @@
 import { apply } from '../apply.ts';
-import type { AxisOptions } from '../ops/arguments.ts';
+import { type AxisOptions, expectFloat } from '../ops/arguments.ts';
 import { normaliseAxes, normaliseAxis } from '../shape.ts';
-import type { ReducedShape } from '../shape-types.ts';
+import type { OnlyAxisOptions, ReducedShape } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 import {
   abs,
@@ -22,14 +22,25 @@ import {
 } from './elementwise.ts';
 import { detach, reshape, squeeze } from './views.ts';
 
+/** `axis` and `keepdims`, NumPy's names, would reduce over everything unheard. */
+function checkOptions(name: string, options: object | undefined): void {
+  const expected = `${name}: the options are { dim, keepdim }`;
+  if (options === undefined) return;
+  if (typeof options !== 'object') throw new TypeError(`${expected}, not ${options}: write { dim: ${options} }`);
+  for (const key in options) {
+    if (key !== 'dim' && key !== 'keepdim') throw new TypeError(`${expected}; there is no '${key}'`);
+  }
+}
+
 type Reduction = 'sum' | 'mean' | 'sumSquares' | 'prod' | 'max' | 'min';
 
 const reduction =
   (name: Reduction) =>
   <T extends Tensor, const O extends AxisOptions = Record<never, never>>(
     x: T,
-    options?: O,
+    options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> => {
+    checkOptions(name, options);
     const { dim, keepdim = false }: AxisOptions = options ?? {};
     const counts = name === 'sum' || name === 'prod';
     const input = x.dtype === 'bool' && counts ? cast(x, 'i32') : x;
@@ -62,48 +73,63 @@ export const argmax = extremePlace('argmax');
 /** Index (i32) of the smallest element along `dim`, or in row-major order; the first one on ties, and of NaN. */
 export const argmin = extremePlace('argmin');
 
-/** Variance about the mean, in two passes, of f16 in f32; `correction` 1 (as in PyTorch) divides by n - 1. */
-export function variance(
+/**
+ * Variance about the mean, in two passes, of f16 in f32; `correction` 1 (as in PyTorch) divides by n - 1. NaN where that
+ * leaves nothing to divide by.
+ */
+export function variance(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
+  return varianceOf('var', x, options);
+}
+
+function varianceOf(
+  name: string,
   x: Tensor,
-  { correction = 1, ...options }: AxisOptions & { correction?: number } = {},
+  { correction = 1, ...options }: AxisOptions & { correction?: number },
 ): Tensor {
-  const axes = normaliseAxes(options.dim, x.rank, 'var');
+  expectFloat(name, 'the input', x);
+  checkOptions(name, options);
+  const axes = normaliseAxes(options.dim, x.rank, name);
   const count = axes.reduce((product, d) => product * x.shape[d], 1);
-  if (count - correction <= 0) {
-    throw new RangeError(`var: ${count} elements with correction ${correction} leave nothing to divide by`);
-  }
   // A mean rounded to f16 would be off by more than some distributions are wide.
   const wide = x.dtype === 'f16' ? cast(x, 'f32') : x;
   const centred = sub(wide, mean(wide, { dim: axes, keepdim: true }));
-  const result = mul(sumSquares(centred, { dim: axes, keepdim: options.keepdim }), 1 / (count - correction));
+  const result = mul(sumSquares(centred, { dim: axes, keepdim: options.keepdim }), 1 / Math.max(0, count - correction));
   return x.dtype === 'f16' ? cast(result, 'f16') : result;
 }
 
 /** The square root of the variance; `correction` 1 (as in PyTorch) divides by n - 1. */
 export function std(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
-  return sqrt(variance(x, options));
+  return sqrt(varianceOf('std', x, options));
+}
+
+/** Axes that have been checked in the name of a function that reduces by others. */
+function named(name: string, x: Tensor, options: AxisOptions): AxisOptions {
+  checkOptions(name, options);
+  return { dim: normaliseAxes(options.dim, x.rank, name), keepdim: options.keepdim };
 }
 
 /** How many elements are not 0 (i32). */
 export function countNonzero(x: Tensor, options: AxisOptions = {}): Tensor {
-  return sum(ne(x as Tensor, 0), options);
+  return sum(ne(x as Tensor, 0), named('countNonzero', x, options));
 }
 
 /** Whether any element is not 0 (NaN is not); false of nothing. */
 export function any(x: Tensor, options: AxisOptions = {}): Tensor {
-  return gt(countNonzero(x, options), 0);
+  return gt(countNonzero(x, named('any', x, options)), 0);
 }
 
 /** Whether no element is 0; true of nothing. */
 export function all(x: Tensor, options: AxisOptions = {}): Tensor {
-  return eq(sum(logicalNot(x as Tensor), options), 0);
+  return eq(sum(logicalNot(x as Tensor), named('all', x, options)), 0);
 }
 
 /**
  * The p-norm of all elements, or along `dim`: 2 by default, 1, Infinity, -Infinity, 0 (how many are not 0) or any other
  * number. The gradient of the 2-norm at zero is 0. Squares beyond the range of f32 are not saved from it.
  */
-export function norm(x: Tensor, { p = 2, ...options }: AxisOptions & { p?: number } = {}): Tensor {
+export function norm(x: Tensor, { p = 2, ...own }: AxisOptions & { p?: number } = {}): Tensor {
+  if (typeof p !== 'number' || Number.isNaN(p)) throw new RangeError(`norm: p is ${p}; expected a number or Infinity`);
+  const options = named('norm', x, own);
   if (p === 1) return sum(abs(x as Tensor), options);
   if (p === 2) {
     const squares: Tensor = sumSquares(x as Tensor, options);
@@ -113,13 +139,13 @@ export function norm(x: Tensor, { p = 2, ...options }: AxisOptions & { p?: numbe
   if (p === Number.POSITIVE_INFINITY) return max(abs(x as Tensor), options);
   if (p === Number.NEGATIVE_INFINITY) return min(abs(x as Tensor), options);
   if (p === 0) return cast(countNonzero(x, options), x.dtype);
-  if (Number.isNaN(p)) throw new RangeError('norm: p is NaN');
   return pow(sum(pow(abs(x as Tensor), p), options), 1 / p);
 }
 
-/** log(sum(exp(x))) of all elements, or along `dim`, without overflow; -Infinity where all elements are. */
+/** log(sum(exp(x))) of all elements, or along `dim`, without overflow; -Infinity where all elements are, or none is there. */
 export function logsumexp(x: Tensor, { dim, keepdim = false }: AxisOptions = {}): Tensor {
   const axes = normaliseAxes(dim, x.rank, 'logsumexp');
+  if (axes.some((d) => x.shape[d] === 0)) return log(sum(exp(x), { dim: axes, keepdim }));
   const largest = detach(max(x as Tensor, { dim: axes, keepdim: true }) as Tensor);
   const centre = where(isFinite(largest), largest, 0);
   const total = add(log(sum(exp(sub(x, centre)), { dim: axes, keepdim: true })), centre) as Tensor;

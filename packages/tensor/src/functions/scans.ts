@@ -1,4 +1,5 @@
 import { apply } from '../apply.ts';
+import { expectFloat } from '../ops/arguments.ts';
 import { formatShape, normaliseAxis, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { ones, type Tensor, zeros } from '../tensor.ts';
@@ -29,6 +30,7 @@ export function linearRecurrence(factors: Tensor, x: Tensor, { dim, reverse = fa
 
 /** Products of everything up to each element along `dim`, of floats. The gradient is right where elements are zero, too. */
 export function cumprod(x: Tensor, { dim, reverse = false }: ScanOptions): Tensor {
+  expectFloat('cumprod', 'the input', x);
   const axis = normaliseAxis(dim, x.rank, 'cumprod');
   const extent = x.shape[axis];
   if (extent === 0) return x;

@@ -51,11 +51,11 @@ function cutRange(x: Tensor, axis: number, range: readonly (number | null)[]): T
   return flip(sliceAxis(x, axis, from + (count - 1) * by, from + 1, -by), axis);
 }
 
-function cutNumber(x: Tensor, axis: number, at: number): Tensor {
+function cutNumber(x: Tensor, axis: number, at: number, name = 'slice'): Tensor {
   const extent = x.shape[axis];
   if (!Number.isInteger(at) || at < -extent || at >= extent) {
     throw new RangeError(
-      `slice: index ${at} is outside axis ${axis} of ${formatShape(x.shape)}; use ${-extent}..${extent - 1}`,
+      `${name}: index ${at} is outside axis ${axis} of ${formatShape(x.shape)}; use ${-extent}..${extent - 1}`,
     );
   }
   const from = at < 0 ? at + extent : at;
@@ -169,7 +169,7 @@ export function slice(x: Tensor, ...indices: Index[]): Tensor {
 /** Element `index` of one axis, which goes: a view. Negative numbers count from the end. */
 export function select(x: Tensor, axis: number, index: number): Tensor {
   const d = normaliseAxis(axis, x.rank, 'select');
-  const one = cutNumber(x, d, index);
+  const one = cutNumber(x, d, index, 'select');
   return reshape(
     one,
     one.shape.filter((_, i) => i !== d),

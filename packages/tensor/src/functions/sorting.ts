@@ -7,7 +7,7 @@ import { add, cast, isNan, mul, where } from './elementwise.ts';
 import { gather } from './indexing.ts';
 import { max } from './reductions.ts';
 import { select } from './slicing.ts';
-import { sliceAxis, unsqueeze } from './views.ts';
+import { reshape, sliceAxis, unsqueeze } from './views.ts';
 
 interface SortOptions {
   /** The last axis by default. */
@@ -34,8 +34,9 @@ export function argsort<T extends Tensor>(
 
 /** The elements along `dim` in order, as `argsort` puts them. Gradients flow through the values. */
 export function sort(x: Tensor, { dim = -1, descending = false }: SortOptions = {}): Sorted {
-  const indices: Tensor = argsort(x as Tensor, { dim, descending });
-  return { values: gather(x, normaliseAxis(dim, x.rank, 'sort'), indices), indices };
+  const axis = normaliseAxis(dim, x.rank, 'sort');
+  const indices: Tensor = argsort(x as Tensor, { dim: axis, descending });
+  return { values: gather(x, axis, indices), indices };
 }
 
 /** The k largest elements along `dim`, the largest first, or the k smallest; NaN counts as larger than everything. */
@@ -63,18 +64,29 @@ function sorted(name: string, x: Tensor, dim: number): { axis: number; values: T
   return { axis, values: sort(x, { dim: axis }).values, last: x.shape[axis] - 1 };
 }
 
-/** The middle element along `dim`, the lower one of two, as in PyTorch; NaN where there is one among them. */
-export function median(x: Tensor, { dim, keepdim = false }: { dim: number; keepdim?: boolean }): Tensor {
+/** The elements in row-major order; the axes that are left of them if they are to be kept. */
+const allOf = (x: Tensor): Tensor => reshape(x, [x.size]);
+const allKept = (x: Tensor, value: Tensor, keepdim: boolean): Tensor =>
+  keepdim ? reshape(value, new Array(x.rank).fill(1)) : value;
+
+/** The middle element along `dim`, or of all, the lower one of two, as in PyTorch; NaN where there is one among them. */
+export function median(x: Tensor, { dim, keepdim = false }: { dim?: number; keepdim?: boolean } = {}): Tensor {
+  if (dim === undefined) return allKept(x, median(allOf(x), { dim: 0 }), keepdim);
   const { axis, values, last } = sorted('median', x, dim);
   const middle = spoilt(x, axis, select(values, axis, Math.floor(last / 2)));
   return keepdim ? unsqueeze(middle, axis) : middle;
 }
 
 /**
- * The value along `dim` that a share q (0..1) of the elements lies below, with straight lines between neighbours, as in
+ * The value along `dim`, or of all elements, that a share q (0..1) of the elements lies below, with straight lines between neighbours, as in
  * NumPy; NaN where there is one among them.
  */
-export function quantile(x: Tensor, q: number, { dim, keepdim = false }: { dim: number; keepdim?: boolean }): Tensor {
+export function quantile(
+  x: Tensor,
+  q: number,
+  { dim, keepdim = false }: { dim?: number; keepdim?: boolean } = {},
+): Tensor {
+  if (dim === undefined) return allKept(x, quantile(allOf(x), q, { dim: 0 }), keepdim);
   if (!(q >= 0 && q <= 1)) throw new RangeError(`quantile: ${q} is not in 0..1`);
   const { axis, values, last } = sorted('quantile', isFloat(x.dtype) ? x : cast(x, 'f32'), dim);
   const place = q * last;

@@ -1,18 +1,21 @@
 import { apply } from '../apply.ts';
+import { checkAlive } from '../ops/arguments.ts';
 import { reshapedStrides, resolveShape } from '../ops/views.ts';
-import { formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape, sizeOf } from '../shape.ts';
-import type { Literal, PermutedShape, ReshapedShape, ShapeOf, TransposedShape } from '../shape-types.ts';
+import { checkIsArray, formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape, sizeOf } from '../shape.ts';
+import type { PermutedShape, ReshapedShape, ShapeOf, TransposedShape } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 
 // Other ways to look at the same elements, without a copy.
 
 /** The same tensor where it is dense and row-major, else a dense copy. */
 export function contiguous<T extends Tensor>(x: T): Tensor<ShapeOf<T>> {
+  checkAlive('contiguous', x);
   return x.contiguous ? x : apply('contiguous', [x], {})[0];
 }
 
 /** The same elements in another shape; one extent may be -1. A copy only where the strides leave no other way. */
 export function reshape<const N extends Shape>(x: Tensor, shape: N): Tensor<ReshapedShape<N>> {
+  checkAlive('reshape', x);
   const target = resolveShape(x.size, shape, x.shape);
   if (sameShape(target, x.shape)) return x;
   const viewable = reshapedStrides(x.shape, x.strides, target) !== undefined;
@@ -55,9 +58,13 @@ export function sliceAxis(x: Tensor, axis: number, start: number, end?: number, 
   return apply('slice', [x], { axis: d, start: bound(start), end: bound(end ?? extent), step })[0];
 }
 
-/** Stretches axes of extent 1 to `shape` without a copy. */
-export function expand<const N extends Shape>(x: Tensor, shape: N): Tensor<Literal<N>> {
-  return sameShape(x.shape, shape) ? x : apply('expand', [x], { shape: [...shape] })[0];
+/** Stretches axes of extent 1 to `shape` without a copy. An extent of -1 stays as it is. */
+export function expand<const N extends Shape>(x: Tensor, shape: N): Tensor<ReshapedShape<N>> {
+  checkAlive('expand', x);
+  checkIsArray('expand', shape);
+  const lead = shape.length - x.rank;
+  const target = shape.map((extent, d) => (extent === -1 && d >= lead ? x.shape[d - lead] : extent));
+  return sameShape(x.shape, target) ? x : apply('expand', [x], { shape: target })[0];
 }
 
 /** Axes of extent 1 before those of x; several are counted in the result. */

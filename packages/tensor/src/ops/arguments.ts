@@ -53,6 +53,25 @@ export function scalar(device: Device, value: number, dtype: DType): Tensor {
 /** Questions, for which a number means what the other operand's dtype makes of it: half(0.1) equals 0.1. */
 const comparisons = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
 
+/** Operations that take whole numbers for real ones, or ask no more of them than whether they are 0. */
+const ofReals = new Set(['div', 'pow', 'atan2', 'leakyRelu', 'logicalAnd', 'logicalOr', 'logicalXor']);
+
+/** Whether a dtype of whole numbers holds a value, as a whole number or cut to one. */
+export function fits(value: number, dtype: 'i32' | 'u32'): boolean {
+  const [lowest, highest] = dtype === 'u32' ? [0, 2 ** 32 - 1] : [-(2 ** 31), 2 ** 31 - 1];
+  return Math.trunc(value) >= lowest && Math.trunc(value) <= highest;
+}
+
+/** A whole number beside tensors of whole numbers. One too large for their dtype would be another number in it. */
+function wholeScalar(operation: string, device: Device, value: number, dtype: 'i32' | 'u32'): Tensor {
+  const bits = operation.startsWith('bitwise') && value >= -(2 ** 31) && value < 2 ** 32;
+  if (bits || fits(value, dtype)) return scalar(device, value, dtype);
+  // Larger, or smaller, than everything.
+  if (comparisons.has(operation)) return scalar(device, Math.sign(value) * Number.POSITIVE_INFINITY, 'f32');
+  if (ofReals.has(operation)) return scalar(device, value, 'f32');
+  throw new RangeError(`${operation}: ${value} does not fit ${dtype}; use .cast('f32') on the tensor beside it`);
+}
+
 /**
  * Turns the numbers among operands into scalar tensors. At least one must be a tensor. Beside f16 a number stays f32, so
  * that 1e-5 or 1e5 loses nothing in a product that is computed in f32; see `commonDtype`.
@@ -60,8 +79,8 @@ const comparisons = new Set(['eq', 'ne', 'lt', 'le', 'gt', 'ge']);
 export function operands(operation: string, ...values: Operand[]): Tensor[] {
   const tensors = values.filter((value): value is Tensor => value instanceof Tensor);
   if (tensors.length === 0) throw new TypeError(`${operation}: at least one operand must be a tensor`);
-  const bad = values.find((value) => !(value instanceof Tensor) && typeof value !== 'number');
-  if (bad !== undefined) throw new TypeError(`${operation}: operands are tensors or numbers, not ${typeof bad}`);
+  const bad = values.findIndex((value) => !(value instanceof Tensor) && typeof value !== 'number');
+  if (bad >= 0) throw new TypeError(`${operation}: operands are tensors or numbers, not ${typeof values[bad]}`);
   const disposed = values.findIndex((value) => value instanceof Tensor && value.disposed);
   if (disposed >= 0) throw (values[disposed] as Tensor).disposedError(operation, disposed);
   const { device } = tensors[0];
@@ -70,8 +89,8 @@ export function operands(operation: string, ...values: Operand[]): Tensor[] {
   const float = comparisons.has(operation) && someFloat ? tensors.map((tensor) => tensor.dtype).reduce(promote) : 'f32';
   return values.map((value) => {
     if (value instanceof Tensor) return value;
-    const integer = Number.isInteger(value) && !someFloat;
-    return scalar(device, value, integer ? (whole?.dtype ?? 'i32') : float);
+    if (!Number.isInteger(value) || someFloat) return scalar(device, value, float);
+    return wholeScalar(operation, device, value, whole?.dtype === 'u32' ? 'u32' : 'i32');
   });
 }
 
@@ -83,6 +102,11 @@ export function commonDtype(inputs: readonly Tensor[]): DType {
   const given = inputs.filter((input) => scalarValue(input.storage) === undefined).map((input) => input.dtype);
   if (given.includes('f16') && !given.includes('f32')) return 'f16';
   return inputs.map((input) => input.dtype).reduce(promote);
+}
+
+/** For functions that may return x itself, and would pass on a disposed handle. */
+export function checkAlive(operation: string, x: Tensor): void {
+  if (x.disposed) throw x.disposedError(operation, 0);
 }
 
 /** Any of the dtypes that gradients flow through. */

@@ -5,6 +5,7 @@ import { reshape, transpose } from '../functions/views.ts';
 import { formatShape, normaliseAxis, type Shape } from '../shape.ts';
 import type { Literal, ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
+import { checkAlive } from './arguments.ts';
 import type { ConvAttributes } from './conv.ts';
 import type { RandomKey } from './random.ts';
 
@@ -115,6 +116,7 @@ export function normal<const S extends Shape>(
 
 /** Zeroes elements with probability p and scales the rest by 1 / (1 - p); p = 0 returns x itself. */
 export function dropout<T extends Tensor>(x: T, { p, step, ...key }: RandomKey & { p: number }): Tensor<ShapeOf<T>> {
+  checkAlive('dropout', x);
   return p === 0 ? x : apply('dropout', step ? [x, step] : [x], { p, ...key })[0];
 }
 

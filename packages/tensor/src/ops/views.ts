@@ -1,4 +1,5 @@
 import {
+  checkIsArray,
   checkShape,
   contiguousStrides,
   formatShape,
@@ -45,6 +46,7 @@ export function reshapedStrides(shape: Shape, strides: readonly number[], target
 
 /** Fills in one extent of -1 and checks the size. */
 export function resolveShape(size: number, shape: Shape, from: Shape): number[] {
+  checkIsArray('reshape', shape);
   const unknown = shape.indexOf(-1);
   const resolved = [...shape];
   if (unknown >= 0) {
@@ -69,6 +71,7 @@ export const reshape = viewOp<{ shape: Shape }>((x, { shape }) => {
 });
 
 export const permute = viewOp<{ axes: readonly number[] }>((x, { axes }) => {
+  checkIsArray('permute', axes);
   const list = axes.map((axis) => normaliseAxis(axis, x.rank, 'permute'));
   if (list.length !== x.rank || new Set(list).size !== x.rank) {
     throw new RangeError(`permute: axes [${axes}] must name each axis of ${formatShape(x.shape)} once`);
