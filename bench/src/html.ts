@@ -53,7 +53,7 @@ function bars(entries: readonly PageEntry[]): string {
     parts.push(text(180, y + (BAR * results.length) / 2 + 4, key, 'text-anchor="end" class="name"'));
     for (const { engine, medianMs, minMs, maxMs } of results) {
       const end = Math.max(axis.at(medianMs), axis.at(axis.least) + 2);
-      const times = engine === 'dawnchorus' || ours === undefined ? '' : `, ${short(medianMs / ours)} of ours`;
+      const times = engine === 'dawnchorus' || ours === undefined ? '' : `, ${short(medianMs / ours)} x ours`;
       parts.push(
         `<rect x="190" y="${y}" width="${(end - 190).toFixed(1)}" height="${BAR - 3}" rx="2" fill="${colours[engine]}">` +
           `<title>${engine}: ${short(minMs)} to ${short(maxMs)} ms</title></rect>`,
@@ -66,7 +66,7 @@ function bars(entries: readonly PageEntry[]): string {
   const grid = axis.powers.map(
     (power) =>
       line(axis.at(power), 18, axis.at(power), y - 6, 'class="grid"') +
-      text(axis.at(power), 12, `${power} ms`, 'text-anchor="middle" class="value"'),
+      text(axis.at(power), 12, `${short(power)} ms`, 'text-anchor="middle" class="value"'),
   );
   return `<svg viewBox="0 0 ${WIDTH} ${y}">${grid.join('')}${parts.join('')}</svg>`;
 }
@@ -74,7 +74,7 @@ function bars(entries: readonly PageEntry[]): string {
 /** Rate over arithmetic intensity; nothing of this adapter can lie above the roof but for caches. */
 function roofline(entries: readonly PageEntry[], peak: DevicePeak): string {
   const points = entries
-    .filter(({ result, work }) => result.engine !== 'torch' && work.flops > 0)
+    .filter(({ result, work }) => result.engine === 'dawnchorus' && work.flops > 0)
     .map(({ result, work }) => ({
       result,
       intensity: flopsOf(work, result.pass) / bytesOf(work, result.pass),
@@ -93,12 +93,12 @@ function roofline(entries: readonly PageEntry[], peak: DevicePeak): string {
     ...x.powers.map(
       (power) =>
         line(x.at(power), 20, x.at(power), height - 50, 'class="grid"') +
-        text(x.at(power), height - 32, String(power), 'text-anchor="middle" class="value"'),
+        text(x.at(power), height - 32, short(power), 'text-anchor="middle" class="value"'),
     ),
     ...y.powers.map(
       (power) =>
         line(70, y.at(power), x.at(right), y.at(power), 'class="grid"') +
-        text(62, y.at(power) + 4, String(power), 'text-anchor="end" class="value"'),
+        text(62, y.at(power) + 4, short(power), 'text-anchor="end" class="value"'),
     ),
     text((70 + x.at(right)) / 2, height - 10, 'floating-point operations a byte', 'text-anchor="middle"'),
     text(70, 12, 'GFLOP/s'),
@@ -112,7 +112,7 @@ function roofline(entries: readonly PageEntry[], peak: DevicePeak): string {
     text(x.at(right) + 6, y.at(top) + 4, `${short(top)} GFLOP/s`, 'class="value"'),
     text(x.at(start) + 8, y.at(start * bandwidth) - 8, `${short(bandwidth)} GB/s`, 'class="value"'),
   ];
-  // Labels of ours alone, pushed apart so that each can be read.
+  // Labels of the forward passes, pushed apart so that each can be read.
   const taken: { x: number; y: number }[] = [];
   for (const { result, intensity, gflops } of points) {
     const [cx, cy] = [x.at(intensity), y.at(gflops)];
@@ -120,9 +120,9 @@ function roofline(entries: readonly PageEntry[], peak: DevicePeak): string {
     const name = `${result.case} ${result.pass}`;
     parts.push(
       `<circle cx="${cx.toFixed(1)}" cy="${cy.toFixed(1)}" r="5" fill="${filled}" stroke="${colours[result.engine]}" stroke-width="2">` +
-        `<title>${result.engine}, ${name}: ${short(gflops)} GFLOP/s</title></circle>`,
+        `<title>${name}: ${short(gflops)} GFLOP/s</title></circle>`,
     );
-    if (result.engine !== 'dawnchorus' || result.pass !== 'forward') continue;
+    if (result.pass !== 'forward') continue;
     let ly = cy + 4;
     while (taken.some((other) => Math.abs(other.y - ly) < 12 && Math.abs(other.x - cx) < 90)) ly += 12;
     taken.push({ x: cx, y: ly });
@@ -161,7 +161,7 @@ export function resultPage(entries: readonly PageEntry[], adapter: string, peak:
 <p>Shorter is better; the scale is logarithmic. Point at a bar for the least and the most.</p>
 ${entries.length > 0 ? bars(entries) : '<p>Nothing was timed.</p>'}
 <h2>Roofline</h2>
-<p>Filled: forward. Hollow: forward and gradients. The roof is what this adapter does at best, measured: copying and
+<p>dawnchorus alone. Filled: forward. Hollow: forward and gradients. The roof is what this adapter does at best, measured: copying and
 multiply-adds.</p>
 ${roofline(entries, peak)}
 </html>
