@@ -1,14 +1,66 @@
 // Circular and hyperbolic functions and their inverses.
 
-// Sine and cosine to about 1e-7 for arguments up to some thousands: WGSL promises 2^-11 only, and some drivers give no
-// more. Cody and Waite's reduction to [-pi/4, pi/4] in three parts, then Cephes' polynomials (sinf.c).
+// Sine and cosine to about 1e-7: WGSL promises 2^-11 only, and some drivers give no more. The reduction to [-pi/4, pi/4] is
+// Cody and Waite's in three parts up to some thousands, Payne and Hanek's beyond; then Cephes' polynomials (sinf.c).
+
+// a b in 64 bits: the low word, the high one.
+fn wholeProduct(a: u32, b: u32) -> vec2<u32> {
+  let low = (a & 0xffffu) * (b & 0xffffu);
+  let one = (a & 0xffffu) * (b >> 16u);
+  let other = (a >> 16u) * (b & 0xffffu);
+  let middle = (low >> 16u) + (one & 0xffffu) + (other & 0xffffu);
+  return vec2<u32>(
+    (middle << 16u) | (low & 0xffffu),
+    (a >> 16u) * (b >> 16u) + (one >> 16u) + (other >> 16u) + (middle >> 16u));
+}
+
+struct ReducedAngle { rest: f32, quarters: i32 }
+
+// x from 1/2 to the largest number, as quarters of a turn and a rest: its 24 bits times those 96 bits of 2/pi that are
+// worth less than four quarters and more than what matters (Payne and Hanek, "Radian reduction for trigonometric functions", 1983).
+fn reduceLargeAngle(x: f32) -> ReducedAngle {
+  // 2/pi from the bit worth two on, behind a word of nothing.
+  var table = array<u32, 8>(
+    0u, 0x28be60dbu, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u, 0x4f10e410u, 0x7f9458eau);
+  let bits = bitcast<u32>(x);
+  let mantissa = (bits << 8u) | 0x80000000u;
+  let exponent = ((bits >> 23u) & 255u) - 126u;
+  let at = exponent >> 5u;
+  let shift = exponent & 31u;
+  var words = vec3<u32>(table[at], table[at + 1u], table[at + 2u]);
+  if (shift > 0u) {
+    let next = vec3<u32>(words.yz, table[at + 3u]);
+    words = (words << vec3<u32>(shift)) | (next >> vec3<u32>(32u - shift));
+  }
+  let carried = wholeProduct(mantissa, words.z).y;
+  let middle = wholeProduct(mantissa, words.y);
+  var low = middle.x + carried;
+  var high = mantissa * words.x + middle.y + select(0u, 1u, low < carried);
+  // Two bits of quarters, 62 of the rest, which goes to the nearest quarter.
+  var quarters = i32(high >> 30u);
+  high &= 0x3fffffffu;
+  let above = high >= 0x20000000u;
+  if (above) {
+    quarters += 1;
+    high = 0x40000000u - high - select(0u, 1u, low > 0u);
+    low = 0u - low;
+  }
+  let rest = (f32(high) * 4294967296.0 + f32(low)) * 3.4061215800304e-19; // pi / 2 / 2^62
+  let negative = x < 0.0;
+  return ReducedAngle(select(rest, -rest, above != negative), select(quarters, -quarters, negative));
+}
+
 fn sineOfQuarter(x: f32, quarter: i32) -> f32 {
   let k = round(x * 0.63661977236758);
-  let r = ((x - k * 1.5703125) - k * 4.837512969970703e-4) - k * 7.549789954891882e-8;
+  var reduced = ReducedAngle(((x - k * 1.5703125) - k * 4.837512969970703e-4) - k * 7.549789954891882e-8, i32(k));
+  let size = bitcast<u32>(x) & 0x7fffffffu;
+  // 4096 up to, but not including, infinity.
+  if (size >= 0x45800000u && size < 0x7f800000u) { reduced = reduceLargeAngle(x); }
+  let r = reduced.rest;
   let z = r * r;
   let s = ((-1.9515295891e-4 * z + 8.3321608736e-3) * z - 1.6666654611e-1) * z * r + r;
   let c = ((2.443315711809948e-5 * z - 1.388731625493765e-3) * z + 4.166664568298827e-2) * z * z - 0.5 * z + 1.0;
-  let turn = (i32(k) + quarter) & 3;
+  let turn = (reduced.quarters + quarter) & 3;
   let value = select(s, c, (turn & 1) == 1);
   return select(value, -value, turn > 1);
 }

@@ -81,6 +81,25 @@ test('sin, cos and tan of what is no number are NaN', async () => {
   for (const f of [t.sin, t.cos, t.tan]) assert.equal([...(await f(x).data())], [nan, nan, nan]);
 });
 
+test('sin, cos and tan of large angles are those of the very number', async () => {
+  const random = (i: number) => ((i * 2654435761) % 2 ** 32) / 2 ** 32;
+  const angles = Float32Array.from(
+    { length: 2000 },
+    (_, i) => (i % 2 ? 1 : -1) * 2 ** (11 + 117 * random(i + 1)) * (0.5 + 0.5 * random(i + 4000)),
+  );
+  // The smallest distance of a single to a multiple of pi / 2, and the ends of the range.
+  angles.set([16367173 * 2 ** 72, -16367173 * 2 ** 72, 3.4028234663852886e38, 4096, 4095.9998, 8192, -65536, 1e8]);
+  const x = t.tensor(angles);
+  for (const name of ['sin', 'cos', 'tan'] as const) {
+    const values = await t[name](x).data();
+    values.forEach((value, i) => {
+      const exact = Math[name](angles[i]);
+      const allowed = 4e-7 * (name === 'tan' ? 1 + exact ** 2 : 1);
+      assert.ok(Math.abs(value - exact) <= allowed, `${name}(${angles[i]}) is ${value}, expected ${exact}`);
+    });
+  }
+});
+
 test('NaN is true, and infinities are cut to the ends of the range', async () => {
   assert.equal([...(await t.cast(t.tensor([nan, 0, -0, inf]), 'bool').data())], [1, 0, 0, 1]);
   assert.equal([...(await t.tensor([inf, -inf]).cast('u32').data())], [2 ** 32 - 256, 0]);
