@@ -1,4 +1,4 @@
-import { apply, formatShape, scope, type Tensor, zeros } from '@dawnchorus/tensor';
+import { apply, formatShape, noteDifferentiated, scope, type Tensor, zeros } from '@dawnchorus/tensor';
 import { carriesGradient } from './rules/rule.ts';
 import { backward, createTape, listen, releaseTape, type Tape } from './tape.ts';
 
@@ -27,6 +27,7 @@ export function pullBack<T>(
       );
     }
   });
+  noteDifferentiated(parameters);
   const tape = createTape(parameters);
   return scope(() => {
     let result: T;

@@ -34,6 +34,21 @@ test('a compiled step inside a gradient gives gradients of gradients', async () 
   assert.equal(await numbers(gradients[0]), [6, 12]);
 });
 
+test('the gradient of an argument that comes in from outside as well is refused, in the first call and later', async () => {
+  const [w, other, x] = [tensor([3]), tensor([5]), tensor([2])];
+  const outside = compile((own: Tensor) => valueAndGrad(() => own.mul(w).sum(), [own]).gradients[0]);
+  assert.throws(() => outside(w), /argument 1 of the tensors, f32\[1\], .* used by it from outside/);
+  assert.equal(await numbers(outside(other)), [3]);
+  assert.throws(() => outside(w), /used by it from outside/);
+  // Without a gradient of it, it is read by two names.
+  const product = compile((own: Tensor, y: Tensor) => [
+    own.mul(w),
+    valueAndGrad(() => y.mul(w).sum(), [y]).gradients[0],
+  ]);
+  const [value, gradient] = product(w, x);
+  assert.equal([await numbers(value), await numbers(gradient)], [[9], [3]]);
+});
+
 test('an error inside a gradient inside a trace leaves neither behind', async () => {
   const broken = compile((x: Tensor) => valueAndGrad(() => x.exp().matmul(x).sum(), [x]).gradients[0]);
   const x = tensor([[1, 2, 3]]);

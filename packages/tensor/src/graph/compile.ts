@@ -39,6 +39,7 @@ interface Entry {
   readonly captured: readonly GraphValue[];
   /** What the function returned, with an `Output` in place of each tensor. */
   readonly result: unknown;
+  readonly differentiated: readonly number[];
   calls: number;
 }
 
@@ -102,6 +103,19 @@ function checkChanged({ plan, captured }: Entry, tensors: readonly Tensor[]): vo
   });
 }
 
+/** By two names one tensor is two: the gradient of the argument would lack what went by way of the other. */
+function checkDifferentiated({ differentiated, captured }: Entry, tensors: readonly Tensor[]): void {
+  for (const i of differentiated) {
+    const { dtype, shape, storage } = tensors[i];
+    if (!captured.some((value) => value.storage === storage)) continue;
+    throw new Error(
+      `compile: argument ${i + 1} of the tensors, ${dtype}${formatShape(shape)}, whose gradient the function takes, is also ` +
+        'used by it from outside, and the gradient would lack that part; use the argument alone, or leave it out of the ' +
+        'arguments and take the gradient of the tensor from outside',
+    );
+  }
+}
+
 const isDense = (tensor: Tensor) => tensor.offset === 0 && tensor.contiguous;
 
 /**
@@ -140,11 +154,11 @@ export function compile<A extends readonly unknown[], R>(
       entries.delete(key);
     } else {
       if (tensors.length === 0) throw new TypeError('compile: at least one argument must be a tensor');
-      const { graph, result } = traceCall(tensors[0].device, fn as (...args: never[]) => unknown, args);
+      const { graph, result, differentiated } = traceCall(tensors[0].device, fn as (...args: never[]) => unknown, args);
       traces++;
       try {
         const captured = graph.values.filter(({ origin }) => origin);
-        entry = { graph, captured, plan: createPlan(graph), result, calls: 0 };
+        entry = { graph, captured, plan: createPlan(graph), result, differentiated, calls: 0 };
       } catch (error) {
         graph.dispose();
         throw error;
@@ -185,6 +199,7 @@ export function compile<A extends readonly unknown[], R>(
     graph.device.assertUsable('compiled function');
     checkCaptured(entry.captured);
     checkChanged(entry, tensors);
+    checkDifferentiated(entry, tensors);
     check(entry, args);
     // The kernels of a trace read arguments from the start of their storage.
     const dense = tensors.map((tensor) => (isDense(tensor) ? tensor : apply('contiguous', [tensor], {})[0]));

@@ -129,6 +129,7 @@ function createTracer(expected?: Graph) {
   const nodes: GraphNode[] = [];
   const known = new Map<number, GraphValue>();
   const constants = new Map<Storage, ArrayLike<number>>();
+  const differentiated = new Set<GraphValue>();
 
   function add(tensor: Tensor, source: GraphValue['source'], extra: Partial<GraphValue> = {}) {
     const { dtype, shape, strides, offset, storage } = tensor;
@@ -173,6 +174,13 @@ function createTracer(expected?: Graph) {
     constant(tensor: Tensor, numbers: ArrayLike<number>) {
       constants.set(tensor.storage, numbers);
     },
+    differentiated(tensors: readonly Tensor[]) {
+      for (const { id } of tensors) {
+        const value = known.get(id);
+        if (value?.source === 'input') differentiated.add(value);
+      }
+    },
+    wanted: differentiated,
     dispose() {
       for (const { tensor } of values) tensor?.dispose();
     },
@@ -196,6 +204,8 @@ export interface Traced {
   readonly graph: Graph;
   /** What the function returned, with an `Output` in place of each tensor. */
   readonly result: unknown;
+  /** Places of the arguments that the function takes gradients with respect to. */
+  readonly differentiated: readonly number[];
 }
 
 /**
@@ -257,7 +267,8 @@ export function traceCall(
       dispose: tracer.dispose,
     };
     if (expected) compareEnds(expected, graph);
-    return { graph, result };
+    const differentiated = inputs.flatMap((input, i) => (tracer.wanted.has(input) ? [i] : []));
+    return { graph, result, differentiated };
   } catch (error) {
     tracer.dispose();
     throw error;

@@ -6,6 +6,8 @@ export interface Tracer {
   record(application: Application): void;
   /** Takes down a tensor that was made of numbers. */
   constant(tensor: Tensor, numbers: ArrayLike<number>): void;
+  /** Takes down that the function takes gradients with respect to these. */
+  differentiated(tensors: readonly Tensor[]): void;
 }
 
 let current: Tracer | undefined;
@@ -14,6 +16,11 @@ let virtual = false;
 
 export function currentTrace(): Tracer | undefined {
   return current;
+}
+
+/** Tells a trace that is under way, if there is one, what gradients are taken with respect to. */
+export function noteDifferentiated(tensors: readonly Tensor[]): void {
+  current?.differentiated(tensors);
 }
 
 /** Whether new storage is virtual. */
