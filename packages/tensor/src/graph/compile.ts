@@ -97,7 +97,7 @@ function checkChanged({ plan, captured }: Entry, tensors: readonly Tensor[]): vo
     if (outside || (changes && other >= 0)) {
       throw new Error(
         `${what} shares memory with ${outside ? 'a tensor from outside' : `argument ${other + 1}`}, and the function ` +
-          'changes one of them in place; pass a copy (.contiguous() of a view, .add(0))',
+          'changes one of them in place; pass a copy (.add(0))',
       );
     }
   });
