@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
-import { type FileHandle, open, readFile, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { type FileHandle, open, readFile, readlink, realpath, rename, rm, stat, statfs } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 
 /** The bytes of a file, piece by piece. */
 export type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -32,13 +32,14 @@ export type MetricsLog = {
 /**
  * Replaces `path` by the concatenated chunks, or leaves it exactly as it was. The bytes go to a temporary file in the
  * same folder, are synced to disk, and the temporary is renamed over `path`; so the folder needs room for the old and
- * the new file together. A symbolic link is followed.
+ * the new file together. A symbolic link is followed, also to a file that is not there yet; a file that is replaced keeps
+ * its permissions.
  *
  * @throws if the chunks fail to come or the file system refuses them (full, read-only, no such folder): the temporary
  * is removed, `path` is untouched, and the message gives the bytes needed and what to do.
  */
 export async function writeAtomically(path: string, chunks: Chunks, options: AtomicOptions = {}): Promise<void> {
-  const target = await regularTarget(path);
+  const { target, mode } = await regularTarget(path);
   const folder = dirname(target);
   const temporary = join(
     folder,
@@ -47,7 +48,9 @@ export async function writeAtomically(path: string, chunks: Chunks, options: Ato
   let written = 0;
   let handle: FileHandle | undefined;
   try {
-    handle = await open(temporary, 'wx');
+    handle = await open(temporary, 'wx', mode);
+    // What the process masks was there before.
+    if (mode !== undefined) await handle.chmod(mode);
     for await (const chunk of chunks) {
       written += await writeFully(handle, chunk);
     }
@@ -207,16 +210,22 @@ async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<number
 }
 
 /** The file to replace, links resolved. Renaming over a device or a folder would destroy it or fail late. */
-async function regularTarget(path: string): Promise<string> {
-  const previous = await stat(path).catch(() => undefined);
+async function regularTarget(path: string): Promise<{ target: string; mode?: number }> {
+  const previous = await stat(path).catch((error) => {
+    if (errorCode(error) !== 'ELOOP') return undefined;
+    throw new Error(`cannot write ${path}: it is a symbolic link that leads back to itself; remove it`, {
+      cause: error,
+    });
+  });
   if (previous === undefined) {
-    return path;
+    const link = await readlink(path).catch(() => undefined);
+    return link === undefined ? { target: path } : regularTarget(resolve(await realpath(dirname(path)), link));
   }
   if (!previous.isFile()) {
     const kind = previous.isDirectory() ? 'a folder' : 'a device, pipe or socket';
     throw new Error(`cannot write ${path}: it is ${kind}, expected a regular file or a free name; choose another path`);
   }
-  return realpath(path);
+  return { target: await realpath(path), mode: previous.mode & 0o7777 };
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -146,7 +146,7 @@ const kinds: Record<string, string> = {
 };
 
 function parseDtype(descr: string, path: string): { dtype: NpyDtype; bigEndian: boolean } {
-  const [, order, kind, size] = descr.match(/^([<>|])([A-Za-z])(\d*)$/) ?? [];
+  const [, order, kind, size] = descr.replace(/^(.[Mm]8)\[\w+\]$/, '$1').match(/^([<>|])([A-Za-z])(\d*)$/) ?? [];
   const dtype = `${size === '1' ? '|' : '<'}${kind}${size}`;
   if (kind === undefined || !Object.hasOwn(npyTypes, dtype) || (order === '|' && size !== '1')) {
     return refuse(path, `"${shorten(descr)}"${kind in kinds ? ` (${kinds[kind]})` : ''}`);

@@ -45,7 +45,7 @@ npy('arrays of other kinds are refused by name', async () => {
     'bad-structured.npy': /elements are records of several fields/,
     'bad-text.npy': /elements are "<U2" \(strings\)/,
     'bad-complex.npy': /elements are "<c8" \(complex numbers/,
-    'bad-date.npy': /elements are "<M8\[D\]"/,
+    'bad-date.npy': /elements are "<M8\[D\]" \(dates\)/,
   };
   for (const [name, reason] of Object.entries(reasons)) {
     assert.match(await problemOf(readNpy(goldenPath(name))), reason);

@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
+  chmodSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -430,6 +433,31 @@ atomic('follows a link to the file it names', async () => {
   symlinkSync('step-2.json', join(inside, 'last.json'));
   await writeJson(join(inside, 'last.json'), { a: [1] });
   assert.is(readFileSync(join(inside, 'step-2.json'), 'utf8'), '{\n  "a": [\n    1\n  ]\n}\n');
+});
+
+atomic('follows links to a file that is not there yet, and refuses those that lead nowhere', async () => {
+  const inside = emptyFolder('dangling');
+  mkdirSync(join(inside, 'runs'));
+  symlinkSync('runs/next.json', join(inside, 'last.json'));
+  symlinkSync(join(inside, 'last.json'), join(inside, 'alias.json'));
+  await writeJson(join(inside, 'alias.json'), 1);
+  assert.is(readFileSync(join(inside, 'runs/next.json'), 'utf8'), '1\n');
+  assert.ok(lstatSync(join(inside, 'last.json')).isSymbolicLink());
+  symlinkSync('b.json', join(inside, 'a.json'));
+  symlinkSync('a.json', join(inside, 'b.json'));
+  assert.match(await messageOf(writeJson(join(inside, 'a.json'), 1)), /a symbolic link that leads back to itself/);
+  symlinkSync('gone/x.json', join(inside, 'lost.json'));
+  assert.match(await messageOf(writeJson(join(inside, 'lost.json'), 1)), /there is no folder .*gone; make it first/);
+});
+
+atomic('keeps the permissions of the file that it replaces', async () => {
+  const path = join(emptyFolder('permissions'), 'secret.json');
+  for (const mode of [0o600, 0o664]) {
+    writeFileSync(path, 'old');
+    chmodSync(path, mode);
+    await writeJson(path, mode);
+    assert.is(statSync(path).mode & 0o777, mode);
+  }
 });
 
 const metrics = suite('metrics log');

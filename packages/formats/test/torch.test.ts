@@ -69,7 +69,7 @@ torch('what is not read is named', async () => {
   const reasons: Record<string, RegExp> = {
     'bad-legacy.pt': /before 1\.6 \(torch\.save with _use_new_zipfile_serialization=False\); load it in PyTorch/,
     'bad-module.pt': /asks for torch\.nn\.modules\.container\.Sequential, which is not on the list .*state_dict\(\)/,
-    'bad-complex.pt': /asks for torch\.ComplexFloatStorage/,
+    'bad-complex.pt': /has complex numbers \(torch\.ComplexFloatStorage\), .*; save torch\.view_as_real/,
     'bad-sparse.pt': /asks for torch\._utils\._rebuild_sparse_tensor/,
     'bad-numpy.pt': /asks for numpy\._core\.multiarray\.scalar/,
     'stored.npz': /holds 0 files NAME\/data\.pkl, expected one/,

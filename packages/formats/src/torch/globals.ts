@@ -148,6 +148,9 @@ export function torchGlobals(budget: number, fail: Fail): (name: string) => unkn
     if (Object.hasOwn(storages, name)) return new StorageClass(name, storages[name]);
     if (Object.hasOwn(functions, name)) return new PickleGlobal(name, functions[name]);
     if (tensorClasses.includes(name)) return new PickleGlobal(name);
+    if (/^torch\.(Complex\w+Storage|complex\d+)$/.test(name)) {
+      fail(`it has complex numbers (${name}), which are not read; save torch.view_as_real of them`);
+    }
     return fail(
       `it asks for ${shorten(name)}, which is not on the list of what is read (dense tensors, dictionaries, lists, ` +
         'numbers, text); save model.state_dict() in place of objects with code',
