@@ -23,6 +23,8 @@ export interface Kernel<P extends Record<string, ParameterType> = Record<string,
   readonly name: string;
   /** The text of the .wgsl file. */
   readonly source: string;
+  /** `enable` and `diagnostic` directives that must come first, but for f16's, which follows from the constants. */
+  readonly directives?: readonly string[];
   /** Storage buffers in binding order, from binding 1. */
   readonly bindings: Readonly<Record<string, 'read' | 'readWrite'>>;
   /** Fields of `Params` in order. */

@@ -19,7 +19,15 @@ async function openNullDevice(): Promise<Device> {
     if (typeof value === 'number') requiredLimits[name] = value;
   }
   const gpu = await adapter.requestDevice({ requiredLimits });
-  const description = { name: 'null', vendor: '', architecture: '', driver: '', software: false, source: 'Dawn' };
+  const description = {
+    name: 'null',
+    vendor: '',
+    architecture: '',
+    driver: '',
+    software: false,
+    matrixUnits: [],
+    source: 'Dawn',
+  };
   return new Device(gpu, description as ConstructorParameters<typeof Device>[1]);
 }
 

@@ -44,7 +44,7 @@ test('opening logs one line; the first device stays the default, and a second ha
 });
 
 test('the line of a software adapter says what it costs', () => {
-  const adapter = { vendor: 'maker', architecture: '', driver: 'driver 1.0', source: 'Dawn' as const };
+  const adapter = { vendor: 'maker', architecture: '', driver: 'driver 1.0', matrixUnits: [], source: 'Dawn' as const };
   assert.is(adapterLine({ ...adapter, name: 'GPU', software: false }), 'adapter: GPU (maker, driver 1.0) through Dawn');
   assert.match(adapterLine({ ...adapter, name: 'CPU', software: true }), /software adapter.*slower/);
 });

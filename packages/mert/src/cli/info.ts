@@ -13,6 +13,10 @@ export async function infoCommand({ json = false }: { json?: boolean }): Promise
     console.log(JSON.stringify({ adapter: device.adapter, features, limits }, null, 2));
   } else {
     console.log(`features: ${features.join(', ')}`);
+    const { subgroupSizes, matrixUnits } = device.adapter;
+    if (subgroupSizes) console.log(`subgroups: ${[...new Set(subgroupSizes)].join(' to ')} threads`);
+    const units = matrixUnits.map(({ component, result, M, N, K }) => `${component} -> ${result} ${M}x${N}x${K}`);
+    console.log(`matrix units: ${units.join(', ') || 'none'}`);
     console.log('limits:');
     for (const name of Object.keys(limits).sort()) console.log(`  ${name}: ${limits[name]}`);
   }

@@ -8,8 +8,32 @@ export interface AdapterDescription {
   readonly driver: string;
   /** True when the shaders run on the CPU. */
   readonly software: boolean;
+  /** How many threads a subgroup has, least and most; undefined where there are none or nobody says. */
+  readonly subgroupSizes?: readonly [least: number, most: number];
+  /** Products that matrix units do, for `chromium_experimental_subgroup_matrix`; empty where there are none. */
+  readonly matrixUnits: readonly MatrixUnit[];
   /** Where it came from. */
   readonly source: 'browser' | 'Dawn' | 'bundled SwiftShader';
+}
+
+/** [M, K] x [K, N] that a subgroup multiplies at once: elements of `component` summed in `result`. */
+export interface MatrixUnit {
+  readonly component: string;
+  readonly result: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** What Dawn tells of an adapter beyond WebGPU's types. */
+interface MatrixInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    componentType: string;
+    resultComponentType: string;
+    M: number;
+    N: number;
+    K: number;
+  }>;
 }
 
 export interface FoundAdapter {
@@ -23,6 +47,10 @@ export function describeAdapter(adapter: GPUAdapter, source: AdapterDescription[
   const info = adapter.info;
   const text = [info.device, info.description, info.architecture, info.vendor].join(' ');
   const software = info.isFallbackAdapter || softwareNames.test(text);
+  const { subgroupMinSize, subgroupMaxSize } = info;
+  const configs = adapter.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName)
+    ? [...((info as MatrixInfo).subgroupMatrixConfigs ?? [])]
+    : [];
   const name = info.device || info.architecture || info.vendor || 'unnamed adapter';
   return {
     name: /swiftshader/i.test(text) ? 'SwiftShader' : name,
@@ -30,6 +58,14 @@ export function describeAdapter(adapter: GPUAdapter, source: AdapterDescription[
     architecture: info.architecture,
     driver: info.description,
     software,
+    subgroupSizes: adapter.features.has('subgroups') ? [subgroupMinSize, subgroupMaxSize] : undefined,
+    matrixUnits: configs.map(({ componentType, resultComponentType, M, N, K }) => ({
+      component: componentType,
+      result: resultComponentType,
+      M,
+      N,
+      K,
+    })),
     source,
   };
 }

@@ -12,7 +12,7 @@ import { provideSwiftShader } from './swiftshader.ts';
 const instances: GPU[] = [];
 
 export interface DawnOptions {
-  /** Dawn toggles to turn on, e.g. `allow_unsafe_apis`. */
+  /** Dawn toggles to turn on. */
   readonly enable?: readonly string[];
   /** Dawn toggles to turn off. */
   readonly disable?: readonly string[];
@@ -22,8 +22,8 @@ export interface DawnOptions {
 
 function createInstance(options: DawnOptions): GPU {
   Object.assign(globalThis, globals);
-  // Without the first, NVIDIA's driver hides f16 and with it the matrix units.
-  const enable = ['vulkan_enable_f16_on_nvidia', ...(options.enable ?? [])];
+  // Without the first, NVIDIA's driver hides f16 and with it the matrix units, which the second lets through.
+  const enable = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis', ...(options.enable ?? [])];
   const flags = [`enable-dawn-features=${enable.join(',')}`];
   // Timestamps rounded to a tenth of a millisecond guard web pages from each other; here they would only blur profiles.
   flags.push(`disable-dawn-features=${['timestamp_quantization', ...(options.disable ?? [])].join(',')}`);

@@ -1,6 +1,7 @@
 import { createProfile, type DevicePeak, type Profile } from '../kernel/profile.ts';
 import { createProfiler, type ProfileEvent, type ProfileTiming } from '../kernel/profiler.ts';
 import { createRecorder, type Recorder } from '../kernel/recorder.ts';
+import type { Choices } from '../kernel/variants.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import type { AdapterDescription } from './adapters.ts';
@@ -29,6 +30,8 @@ export interface DeviceOptions {
   readonly memoryLimit?: number;
   /** Records where tensors are made, and runs every operation between error scopes. */
   readonly debug?: boolean;
+  /** Kernel variants by operation, and those that were measured by class of problem. */
+  readonly choices?: Choices;
 }
 
 /** An open GPU: its memory pool, its command recorder, and its errors. Made by `openDevice`. */
@@ -41,6 +44,8 @@ export class Device {
   readonly recorder: Recorder;
   /** In debug mode: where tensors were made and disposed. @internal */
   readonly debug: DebugRecords | undefined;
+  /** Which variant of a kernel is taken. @internal */
+  readonly choices: Choices;
   leakedTensors = 0;
   #error: Error | undefined;
   #closed = false;
@@ -51,9 +56,11 @@ export class Device {
   #peak: Promise<DevicePeak> | undefined;
   readonly #scopes = new Set<Promise<void>>();
 
-  constructor(gpu: GPUDevice, adapter: AdapterDescription, { memoryLimit, debug = false }: DeviceOptions = {}) {
+  constructor(gpu: GPUDevice, adapter: AdapterDescription, options: DeviceOptions = {}) {
+    const { memoryLimit, debug = false, choices = { pinned: {}, measured: new Map() } } = options;
     this.gpu = gpu;
     this.adapter = adapter;
+    this.choices = choices;
     this.debug = debug ? createDebugRecords() : undefined;
     this.recorder = createRecorder(gpu);
     this.pool = createPool(gpu, {

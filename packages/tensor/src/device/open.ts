@@ -1,3 +1,4 @@
+import type { Choices } from '../kernel/variants.ts';
 import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
 import { Device, setDefaultDevice } from './device.ts';
 import { throttlePolling } from './polling.ts';
@@ -8,7 +9,7 @@ export interface OpenDeviceOptions {
   readonly log?: (line: string) => void;
   /** Pass over hardware adapters, e.g. to compare with a CPU driver. */
   readonly software?: boolean;
-  /** Dawn toggles to turn on, e.g. `['allow_unsafe_apis']` for experimental features. Ignored in browsers. */
+  /** Dawn toggles to turn on beside those that matrix units need, e.g. `['disable_robustness']`. Ignored in browsers. */
   readonly enable?: readonly string[];
   /**
    * Bytes of GPU memory that tensors and the pool of freed buffers may hold together. Beyond it the pool is emptied, then
@@ -21,9 +22,18 @@ export interface OpenDeviceOptions {
    * Several times slower. Default: false.
    */
   readonly debug?: boolean;
+  /**
+   * Kernel variants by operation, e.g. `{ matmul: 'register' }`: taken wherever they can run. `'default'` takes none that
+   * was measured on this adapter, so that results do not depend on what was. Default: what was measured.
+   */
+  readonly kernels?: 'default' | Readonly<Record<string, string>>;
   /** Dawn toggles to turn off. `timestamp_quantization` always is. Ignored in browsers. */
   readonly disable?: readonly string[];
 }
+
+/** Of what is experimental matrix units alone are of use. */
+const isWanted = (feature: string) =>
+  !feature.startsWith('chromium-experimental') || feature === 'chromium-experimental-subgroup-matrix';
 
 async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
   const browser = typeof navigator === 'undefined' ? undefined : navigator.gpu;
@@ -51,7 +61,7 @@ async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
  * @throws Error when there is no adapter, with what was tried and what to install.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const { memoryLimit, debug } = options;
+  const { memoryLimit, debug, kernels = {} } = options;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) {
     throw new RangeError(`openDevice: memoryLimit ${memoryLimit} is no number of bytes`);
   }
@@ -62,12 +72,13 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     if (typeof value === 'number') requiredLimits[name] = value;
   }
   const gpu = await adapter.requestDevice({
-    requiredFeatures: [...adapter.features] as GPUFeatureName[],
+    requiredFeatures: [...adapter.features].filter(isWanted) as GPUFeatureName[],
     requiredLimits,
     label: 'dawnchorus',
   });
   if (description.software && description.source !== 'browser') throttlePolling();
-  const device = new Device(gpu, description, { memoryLimit, debug });
+  const choices: Choices = { pinned: kernels === 'default' ? {} : kernels, measured: new Map() };
+  const device = new Device(gpu, description, { memoryLimit, debug, choices });
   setDefaultDevice(device);
   (options.log ?? ((line: string) => console.error(line)))(adapterLine(description));
   return device;

@@ -1,5 +1,6 @@
 import type { Device } from '../device/device.ts';
 import type { DType } from '../dtype.ts';
+import type { Family } from '../kernel/variants.ts';
 import type { Shape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -19,6 +20,8 @@ export interface KernelOp<A> {
    * a compiled function records it once and replays what it recorded.
    */
   run(device: Device, inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A): void;
+  /** The ways to compute it, where there are several; `run` takes one of them. */
+  readonly family?: Family<A>;
   /** Floating-point operations, a multiply-add counting two; by default one for each element of the outputs. */
   flops?(inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A): number;
   /** Inputs whose elements change in place. */
