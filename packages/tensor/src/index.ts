@@ -21,6 +21,7 @@ export { type Grid, gridFor, linearGrid } from './kernel/grid.ts';
 export type { DevicePeak, Profile, ProfileRow } from './kernel/profile.ts';
 export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
 export type { Dispatch } from './kernel/recorder.ts';
+export { type TunedClass, type TuneOptions, tune } from './kernel/tune.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
 export { withDense, withScratch } from './ops/dense.ts';

@@ -1,3 +1,4 @@
+import { knownVariants } from '../kernel/known.ts';
 import type { Choices } from '../kernel/variants.ts';
 import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
 import { Device, setDefaultDevice } from './device.ts';
@@ -77,7 +78,10 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     label: 'dawnchorus',
   });
   if (description.software && description.source !== 'browser') throttlePolling();
-  const choices: Choices = { pinned: kernels === 'default' ? {} : kernels, measured: new Map() };
+  const choices: Choices =
+    kernels === 'default'
+      ? { pinned: {}, measured: new Map() }
+      : { pinned: kernels, measured: knownVariants(description) };
   const device = new Device(gpu, description, { memoryLimit, debug, choices });
   setDefaultDevice(device);
   (options.log ?? ((line: string) => console.error(line)))(adapterLine(description));

@@ -26,6 +26,8 @@ export interface Family<A> {
   /** The operation's name. */
   readonly name: string;
   readonly variants: readonly Variant<A>[];
+  /** Names of attributes on which speed depends; all of them by default. */
+  readonly relevant?: readonly (keyof A)[];
   /** The one to take where nothing was measured; it must be legal. */
   readonly prefer: (device: Device, inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A) => string;
 }
@@ -50,8 +52,10 @@ function classOfTensor({ dtype, shape, strides }: Tensor): string {
 
 /** Problems of one class share their winner. */
 export function classOf({ family, inputs, attributes }: Problem): string {
-  const plain = Object.entries(attributes as Record<string, unknown>).filter(([name]) => name !== 'length');
-  return `${family.name} ${inputs.map(classOfTensor).join(' ')} ${JSON.stringify(Object.fromEntries(plain))}`;
+  const values = attributes as Record<string, unknown>;
+  const relevant = (family.relevant as readonly string[] | undefined) ?? Object.keys(values);
+  const words = relevant.map((name) => `${name}=${values[name]}`);
+  return [family.name, ...inputs.map(classOfTensor), ...words].join(' ');
 }
 
 /** The variants that may run, in the family's order. */

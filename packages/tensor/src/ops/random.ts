@@ -66,6 +66,11 @@ function runPhilox(
   });
 }
 
+/** Fills a contiguous tensor with numbers from [-1, 1). */
+export function drawUniform(device: Device, out: Tensor, key: Stream): void {
+  runPhilox(device, undefined, undefined, out, key, 0, 2, -1, 1);
+}
+
 interface DrawAttributes extends Stream {
   shape: readonly number[];
   /** f32 by default; halves are the same draws, rounded. */
