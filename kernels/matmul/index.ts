@@ -1,14 +1,13 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
-import { matmulRegister as registerSource, matmulTiled as tiledSource } from '../generated/wgsl.ts';
+import {
+  matmulRegister as registerSource,
+  matmulSumSplits as sumSplitsSource,
+  matmulTiled as tiledSource,
+} from '../generated/wgsl.ts';
 
-const constants = {
-  AElement: 'alias AElement = f32;',
-  BElement: 'alias BElement = f32;',
-  OutElement: 'alias OutElement = f32;',
-};
 const bindings = { a: 'read', b: 'read', out: 'readWrite' } as const;
 /** Strides in elements; a batch index is split as (outer, inner) so that attention heads need no copy. */
-const parameters = {
+const operands = {
   m: 'u32',
   n: 'u32',
   k: 'u32',
@@ -23,7 +22,6 @@ const parameters = {
   aBatchInner: 'u32',
   bBatchOuter: 'u32',
   bBatchInner: 'u32',
-  ...gridStart,
 } as const;
 
 /** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */
@@ -31,17 +29,60 @@ export const matmulRegister = defineKernel({
   name: 'matmul_register',
   source: registerSource,
   bindings,
-  parameters,
-  constants,
+  parameters: { ...operands, ...gridStart },
+  constants: {
+    AElement: 'alias AElement = f32;',
+    BElement: 'alias BElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
   hooks: { emit, prepare },
 });
 
-/** 64 x 64 tiles through workgroup memory. Grid: (n / 64, m / 64, batch). */
+/** `fn fourOfA(at, step, valid) -> vec4<f32>`: the first `valid` (from 1) of four elements `step` apart, then zeros. */
+export function fourByElements(name: 'A' | 'B'): string {
+  const array = name.toLowerCase();
+  const element = (i: number) => (i === 0 ? `f32(${array}[at])` : `f32(${array}[at + min(${i}u, valid - 1u) * step])`);
+  return (
+    `fn fourOf${name}(at: u32, step: u32, valid: u32) -> vec4<f32> {\n` +
+    `  let four = vec4<f32>(${[0, 1, 2, 3].map(element).join(', ')});\n` +
+    '  return select(vec4<f32>(), four, vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(valid));\n}'
+  );
+}
+
+/** The same where four neighbours are always there together, at a multiple of four, and the array is one of vectors. */
+export function fourByVector(name: 'A' | 'B'): string {
+  return `fn fourOf${name}(at: u32, step: u32, valid: u32) -> vec4<f32> { return vec4<f32>(${name.toLowerCase()}[at / 4u]); }`;
+}
+
+/**
+ * Tiles of TILE_M x TILE_N through workgroup memory, 8 x 8 outputs a thread. Grid: (n / TILE_N, m / TILE_M, batches x
+ * splits); `chunk` is what a split sums of k, and the output then has the splits as its first axis.
+ */
 export const matmulTiled = defineKernel({
   name: 'matmul_tiled',
   source: tiledSource,
   bindings,
-  parameters,
-  constants,
+  parameters: { ...operands, chunk: 'u32', batches: 'u32', ...gridStart },
+  constants: {
+    TILE_M: 'const TILE_M = 64u;',
+    TILE_N: 'const TILE_N = 64u;',
+    A_ALONG_K: 'const A_ALONG_K = true;',
+    B_ALONG_K: 'const B_ALONG_K = false;',
+    AElement: 'alias AElement = f32;',
+    BElement: 'alias BElement = f32;',
+    fourOfA: fourByElements('A'),
+    fourOfB: fourByElements('B'),
+    OutElement: 'alias OutElement = f32;',
+  },
+  hooks: { emit, prepare },
+});
+
+/** Sums what the splits of a product made. Grid: size / 256. */
+export const matmulSumSplits = defineKernel({
+  name: 'matmul_sum_splits',
+  source: sumSplitsSource,
+  bindings: { partial: 'read', out: 'readWrite' },
+  parameters: { size: 'u32', splits: 'u32' },
+  constants: { OutElement: 'alias OutElement = f32;' },
   hooks: { emit, prepare },
 });

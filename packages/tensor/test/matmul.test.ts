@@ -1,13 +1,17 @@
-import { matmul as kernels } from '@dawnchorus/kernels';
 import { test } from 'uvu';
-import { promote, wgslType } from '../src/dtype.ts';
-import { matmul, scope, Tensor, type Tensor as TensorType } from '../src/index.ts';
-import { arrayOf, present, presentations, randomFrom, upload } from './arbitraries.ts';
+import * as assert from 'uvu/assert';
+import { full, matmul, scope } from '../src/index.ts';
+import { matmulFamily } from '../src/ops/matmul-variants.ts';
+import { arrayOf, type Presentation, present, presentations, randomFrom, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
 import { device, floats, unlessHalf } from './device.ts';
+import type { NDArray } from './reference/array.ts';
 import { matmul as reference } from './reference/products.ts';
 
 const tolerance = { relative: 1e-6 };
+
+/** Variants that some adapters have no units for. */
+const matrixVariants = /^matrix/;
 
 // M, N and K all different, on and off the tiles of 4, 32 and 64, and steps of 16.
 const sizes = [
@@ -98,57 +102,34 @@ test('more products in a batch than a grid is deep', async () => {
   await assertMatches('65537 products', out, reference(a, b), tolerance);
 });
 
-/** Runs the variant that only hardware adapters choose. */
-function matmulTiled(a: TensorType, b: TensorType): TensorType {
-  const [m, k] = a.shape.slice(-2);
-  const n = b.shape.at(-1)!;
-  const batch = a.rank === 3 ? a.shape[0] : 1;
-  const dtype = promote(a.dtype, b.dtype);
-  const out = Tensor.allocate(device, dtype, a.rank === 3 ? [batch, m, n] : [m, n], 'tiled');
-  device.recorder.dispatch({
-    kernel: kernels.matmulTiled,
-    constants: {
-      AElement: `alias AElement = ${wgslType[a.dtype]};`,
-      BElement: `alias BElement = ${wgslType[b.dtype]};`,
-      OutElement: `alias OutElement = ${wgslType[dtype]};`,
-    },
-    buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
-    parameters: {
-      m,
-      n,
-      k,
-      batchInner: batch,
-      aOffset: a.offset,
-      bOffset: b.offset,
-      aRow: a.strides[a.rank - 2],
-      aColumn: a.strides[a.rank - 1],
-      bRow: b.strides[b.rank - 2],
-      bColumn: b.strides[b.rank - 1],
-      aBatchOuter: 0,
-      aBatchInner: a.rank === 3 ? a.strides[0] : 0,
-      bBatchOuter: 0,
-      bBatchInner: b.rank === 3 ? b.strides[0] : 0,
-    },
-    grid: [Math.ceil(n / 64), Math.ceil(m / 64), batch],
-  });
-  return out;
-}
-
-test(`the tiled variant gives the same products${unlessHalf && ', in f32 alone'}`, async () => {
-  const random = randomFrom(5);
-  let turn = 0;
-  for (const [m, k, n] of [...sizes, [100, 100, 70]]) {
-    for (const [i, kind] of presentations.entries()) {
-      const other = presentations[(i * 2 + 2) % presentations.length];
-      const [left, right] = pairsOfDtypes[turn++ % pairsOfDtypes.length];
-      const a = present(arrayOf([m, k], random, undefined, left), kind, i);
-      const b = present(arrayOf([k, n], random, undefined, right), other, i + 1);
-      const what = `tiled ${left}[${m}, ${k}] ${kind} x ${right}[${k}, ${n}] ${other}`;
-      await assertMatches(what, matmulTiled(a.tensor, b.tensor), reference(a.values, b.values), tolerance);
+/** Every variant that the adapter can run, on operands in every presentation; outputs are poisoned before. */
+for (const { name: variant, legal } of matmulFamily.variants) {
+  test(`the variant ${variant} gives the same products${unlessHalf && ', in f32 alone'}`, async () => {
+    const random = randomFrom(5);
+    let turn = 0;
+    let runs = 0;
+    const check = async (a: NDArray, b: NDArray, kind: Presentation, other: Presentation) => {
+      const [left, right] = [present(a, kind, turn), present(b, other, turn + 1)];
+      const expected = reference(left.values, right.values);
+      const inputs = [left.tensor, right.tensor];
+      const out = full(expected.shape, Number.NaN, { dtype: expected.dtype });
+      if (legal && !legal(device, inputs, [out], {})) return;
+      runs++;
+      matmulFamily.variants.find(({ name }) => name === variant)!.run(device, inputs, [out], {});
+      const what = `${variant} ${a.dtype}[${a.shape}] ${kind} x ${b.dtype}[${b.shape}] ${other}`;
+      await assertMatches(what, out, expected, tolerance);
+    };
+    for (const [m, k, n] of [...sizes, [100, 100, 70], [64, 128, 64], [132, 20, 136], [7, 1030, 9], [20, 2000, 36]]) {
+      for (const [i, kind] of presentations.entries()) {
+        const [left, right] = pairsOfDtypes[turn++ % pairsOfDtypes.length];
+        const [a, b] = [arrayOf([m, k], random, undefined, left), arrayOf([k, n], random, undefined, right)];
+        await check(a, b, kind, presentations[(i * 2 + 2) % presentations.length]);
+      }
     }
-  }
-  const [a, b] = [arrayOf([3, 65, 7], random), arrayOf([3, 7, 70], random)];
-  await assertMatches('tiled batch', matmulTiled(upload(a), upload(b)), reference(a, b), tolerance);
-});
+    await check(arrayOf([3, 65, 7], random), arrayOf([3, 7, 70], random), 'dense', 'dense');
+    await check(arrayOf([2, 1, 8, 516], random), arrayOf([3, 516, 12], random), 'dense', 'dense');
+    assert.ok(runs > 10 || matrixVariants.test(variant), `${variant} ran ${runs} times`);
+  });
+}
 
 test.run();

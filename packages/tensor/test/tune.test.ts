@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compile, matmul, openDevice, scope, tune, uniform } from '../src/index.ts';
+import { compile, matmul, openDevice, scope, type Tensor, tune, uniform } from '../src/index.ts';
 import { runVariants } from '../src/kernel/variants.ts';
 import { kernelOp } from '../src/ops/op.ts';
 
@@ -88,10 +88,11 @@ test('what an adapter cannot run is never tried, and a file that is no JSON is p
 
 test('a function that is tuned while it is traced compiles to the winners', async () => {
   const device = await openDevice({ ...silent, kernels: 'default' });
-  const step = () => scope(() => compile((x) => matmul(x, x))(uniform([80, 80], { seed: 1, stream: 1 }))).dispose();
+  const step = () =>
+    scope(() => compile((x: Tensor) => matmul(x, x))(uniform([80, 80], { seed: 1, stream: 1 }))).dispose();
   const [{ problem }] = await tune(step, { save: false });
   device.choices.measured.set(problem, 'tiled');
-  const f = compile((x) => matmul(x, x));
+  const f = compile((x: Tensor) => matmul(x, x));
   scope(() => f(uniform([80, 80], { seed: 1, stream: 1 }))).dispose();
   assert.match(f.explain(), /matmul_tiled/);
   f.dispose();

@@ -1,0 +1,209 @@
+import { matmul as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { wgslType } from '../dtype.ts';
+import { linearGrid } from '../kernel/grid.ts';
+import type { Family, Variant } from '../kernel/variants.ts';
+import { broadcastStrides, collapse } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import { withDense } from './dense.ts';
+
+type None = Record<never, never>;
+
+/** The batch axes as the kernels walk them: two at most. */
+function batchOf(a: Tensor, b: Tensor, out: Tensor) {
+  const shape = out.shape.slice(0, -2);
+  const strides = (x: Tensor) => broadcastStrides(x.shape.slice(0, -2), x.strides.slice(0, -2), shape);
+  return collapse(shape, strides(a), strides(b));
+}
+
+/** A product as the kernels see it. Strides in elements. */
+interface Product {
+  readonly a: Tensor;
+  readonly b: Tensor;
+  readonly out: Tensor;
+  /** Products in the batch. */
+  readonly count: number;
+  readonly parameters: Readonly<
+    Record<Exclude<keyof typeof kernels.matmulRegister.parameters, `group${string}`>, number>
+  >;
+}
+
+/** Calls `record` with a product whose batch axes a kernel can walk: where there are more than two, with dense copies. */
+function withProduct(device: Device, [a, b]: readonly Tensor[], out: Tensor, record: (product: Product) => void): void {
+  const batch = batchOf(a, b, out);
+  if (batch.shape.length > 2) {
+    const views = [a, b].map((x) => {
+      const shape = [...out.shape.slice(0, -2), ...x.shape.slice(-2)];
+      return new Tensor(x.storage, x.dtype, shape, broadcastStrides(x.shape, x.strides, shape), x.offset, false);
+    });
+    try {
+      withDense(device, views, (dense) => withProduct(device, dense, out, record));
+    } finally {
+      for (const view of views) view.dispose();
+    }
+    return;
+  }
+  const [outerExtent, batchInner] = batch.shape.length === 2 ? batch.shape : [1, batch.shape[0] ?? 1];
+  const split = (strides: number[]) => (strides.length === 2 ? strides : [0, strides[0] ?? 0]);
+  const [aBatchOuter, aBatchInner] = split(batch.strides[0]);
+  const [bBatchOuter, bBatchInner] = split(batch.strides[1]);
+  const [m, n] = out.shape.slice(-2);
+  record({
+    a,
+    b,
+    out,
+    count: outerExtent * batchInner,
+    parameters: {
+      m,
+      n,
+      k: a.shape[a.rank - 1],
+      batchInner,
+      aOffset: a.offset,
+      bOffset: b.offset,
+      aRow: a.strides[a.rank - 2],
+      aColumn: a.strides[a.rank - 1],
+      bRow: b.strides[b.rank - 2],
+      bColumn: b.strides[b.rank - 1],
+      aBatchOuter,
+      aBatchInner,
+      bBatchOuter,
+      bBatchInner,
+    },
+  });
+}
+
+const register: Variant<None> = {
+  name: 'register',
+  run(device, inputs, [out]) {
+    withProduct(device, inputs, out, ({ a, b, count, parameters }) => {
+      device.recorder.dispatch({
+        kernel: kernels.matmulRegister,
+        constants: {
+          AElement: `alias AElement = ${wgslType[a.dtype]};`,
+          BElement: `alias BElement = ${wgslType[b.dtype]};`,
+          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+        },
+        buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+        parameters,
+        grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count],
+      });
+    });
+  },
+};
+
+/** How an operand lies in memory, to a kernel that reads it by fours along one of its axes. */
+function layoutOf({ a, b, parameters }: Product, which: 'A' | 'B'): { alongK: boolean; vector: boolean } {
+  const { m, n, k, aRow, aColumn, bRow, bColumn, aOffset, bOffset } = parameters;
+  const [alongOther, alongK, other, offset] = which === 'A' ? [aRow, aColumn, m, aOffset] : [bColumn, bRow, n, bOffset];
+  const batches =
+    which === 'A' ? [parameters.aBatchOuter, parameters.aBatchInner] : [parameters.bBatchOuter, parameters.bBatchInner];
+  const isAlongK = alongK === 1 || alongOther !== 1;
+  const [step, extent, jump] = isAlongK ? [alongK, k, alongOther] : [alongOther, other, alongK];
+  const aligned = [extent, jump, offset, ...batches].every((value) => value % 4 === 0);
+  // A buffer is bound whole, and is a multiple of 16 bytes long.
+  const { size } = (which === 'A' ? a : b).storage.buffer;
+  return { alongK: isAlongK, vector: step === 1 && aligned && size % 16 === 0 };
+}
+
+function tiledConstants(product: Product, tile: number, outElement: string): Record<string, string> {
+  const constants: Record<string, string> = {
+    TILE_M: `const TILE_M = ${tile}u;`,
+    TILE_N: `const TILE_N = ${tile}u;`,
+    OutElement: `alias OutElement = ${outElement};`,
+  };
+  for (const name of ['A', 'B'] as const) {
+    const { alongK, vector } = layoutOf(product, name);
+    const element = wgslType[(name === 'A' ? product.a : product.b).dtype];
+    constants[`${name}_ALONG_K`] = `const ${name}_ALONG_K = ${alongK};`;
+    constants[`${name}Element`] = `alias ${name}Element = ${vector ? `vec4<${element}>` : element};`;
+    constants[`fourOf${name}`] = vector ? kernels.fourByVector(name) : kernels.fourByElements(name);
+  }
+  return constants;
+}
+
+const STEP = 16;
+
+/** Tiles of `tile` x `tile` outputs through workgroup memory. */
+function tiled(tile: number): Variant<None> {
+  return {
+    name: `tiled${tile}`,
+    legal: ({ limits }) => limits.maxComputeInvocationsPerWorkgroup >= (tile / 8) ** 2,
+    run(device, inputs, [out]) {
+      withProduct(device, inputs, out, (product) => {
+        const { a, b, count, parameters } = product;
+        device.recorder.dispatch({
+          kernel: kernels.matmulTiled,
+          constants: tiledConstants(product, tile, wgslType[out.dtype]),
+          buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+          parameters: { ...parameters, chunk: parameters.k, batches: count },
+          grid: [Math.ceil(parameters.n / tile), Math.ceil(parameters.m / tile), count],
+        });
+      });
+    },
+  };
+}
+
+/** Workgroups that keep a large GPU busy. */
+const WORKGROUPS_WANTED = 256;
+/** Of k, at least: shorter sums cost more to add up than they save. */
+const SHORTEST_CHUNK = 256;
+
+const tilesOf = (out: Tensor, tile: number) => {
+  const [m, n] = out.shape.slice(-2);
+  return (Math.ceil(m / tile) * Math.ceil(n / tile) * out.size) / Math.max(1, m * n);
+};
+
+/** How a product with few tiles and a long k is split: how many sums, and how long each is. */
+function splitsOf(a: Tensor, out: Tensor): { splits: number; chunk: number } {
+  const k = a.shape[a.rank - 1];
+  const wanted = Math.ceil(WORKGROUPS_WANTED / tilesOf(out, 64));
+  const splits = Math.max(1, Math.min(wanted, Math.floor(k / SHORTEST_CHUNK)));
+  const chunk = Math.ceil(k / splits / STEP) * STEP;
+  return { splits: Math.ceil(k / chunk), chunk };
+}
+
+/** For tall and thin products (weight gradients): parts of k are summed by themselves, then added up in their order. */
+const split: Variant<None> = {
+  name: 'split',
+  legal: (_, [a], [out]) => splitsOf(a, out).splits > 1,
+  run(device, inputs, [out]) {
+    withProduct(device, inputs, out, (product) => {
+      const { a, b, count, parameters } = product;
+      const { splits, chunk } = splitsOf(a, out);
+      const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
+      try {
+        device.recorder.dispatch({
+          kernel: kernels.matmulTiled,
+          constants: tiledConstants(product, 64, 'f32'),
+          buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
+          parameters: { ...parameters, chunk, batches: count },
+          grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count * splits],
+        });
+        device.recorder.dispatch({
+          kernel: kernels.matmulSumSplits,
+          constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
+          buffers: [partial.storage.buffer, out.storage.buffer],
+          parameters: { size: out.size, splits },
+          grid: linearGrid(Math.ceil(out.size / 256)),
+        });
+      } finally {
+        partial.dispose();
+      }
+    });
+  },
+};
+
+/** The ways to multiply. */
+export const matmulFamily: Family<None> = {
+  name: 'matmul',
+  variants: [register, tiled(64), tiled(128), split],
+  prefer(device, [a, b], [out]) {
+    // On CPU drivers barriers are costly, and caches do what workgroup memory does.
+    if (device.adapter.software) return 'register';
+    if (tilesOf(out, 128) >= WORKGROUPS_WANTED / 2 && (tiled(128).legal?.(device, [a, b], [out], {}) ?? true))
+      return 'tiled128';
+    if (tilesOf(out, 64) < WORKGROUPS_WANTED / 4 && splitsOf(a, out).splits > 1) return 'split';
+    const [m, n] = out.shape.slice(-2);
+    return Math.min(m, n) < 16 ? 'register' : 'tiled64';
+  },
+};
