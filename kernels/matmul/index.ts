@@ -1,5 +1,6 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
+  matmulMatrix as matrixSource,
   matmulRegister as registerSource,
   matmulSumSplits as sumSplitsSource,
   matmulTiled as tiledSource,
@@ -72,6 +73,47 @@ export const matmulTiled = defineKernel({
     BElement: 'alias BElement = f32;',
     fourOfA: fourByElements('A'),
     fourOfB: fourByElements('B'),
+    OutElement: 'alias OutElement = f32;',
+  },
+  hooks: { emit, prepare },
+});
+
+/** `fn loadLeft(at)` or `fn loadRight(at)`: a fragment of a tile, whose rows are rows of it or columns. */
+export function fragmentLoader(which: 'Left' | 'Right', rowMajor: boolean): string {
+  const tile = which === 'Left' ? 'a' : 'b';
+  const order = rowMajor ? 'row_major' : 'col_major';
+  return `fn load${which}(at: u32) -> ${which} { return subgroupMatrixLoad<${which}, ${order}>(&${tile}Tile, at, ${tile.toUpperCase()}_STRIDE); }`;
+}
+
+/**
+ * Tiles of TILE_M x TILE_N by matrix units, by four subgroups, which must all be of one size. Grid: (n / TILE_N, m / TILE_M,
+ * batches x splits).
+ */
+export const matmulMatrix = defineKernel({
+  name: 'matmul_matrix',
+  source: matrixSource,
+  directives: [
+    'enable f16;',
+    'enable subgroups;',
+    'enable chromium_experimental_subgroup_matrix;',
+    // Which subgroup a thread is of follows from its number, which the compiler cannot know.
+    'diagnostic(off, chromium.subgroup_matrix_uniformity);',
+  ],
+  bindings,
+  parameters: { ...operands, chunk: 'u32', batches: 'u32', ...gridStart },
+  constants: {
+    UNIT: 'const UNIT_M = 16u; const UNIT_N = 16u; const UNIT_K = 16u;',
+    SUBGROUP: 'const SUBGROUP = 32u;',
+    TILE: 'const TILE_M = 64u; const TILE_N = 64u; const STEP = 32u;',
+    PARTS: 'const PARTS = 1u;',
+    A_ALONG_K: 'const A_ALONG_K = true;',
+    B_ALONG_K: 'const B_ALONG_K = false;',
+    AElement: 'alias AElement = f32;',
+    BElement: 'alias BElement = f32;',
+    fourOfA: fourByElements('A'),
+    fourOfB: fourByElements('B'),
+    loadLeft: fragmentLoader('Left', true),
+    loadRight: fragmentLoader('Right', true),
     OutElement: 'alias OutElement = f32;',
   },
   hooks: { emit, prepare },

@@ -24,8 +24,8 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
   });
   const hooks = Object.entries(kernel.hooks ?? {}).map(([name, hook]) => constants[name] ?? hook.text);
   const front = [...lines, ...hooks].join('\n');
-  const directives = [...(mentionsF16.test(front) ? ['enable f16;'] : []), ...(kernel.directives ?? [])];
-  return `${directives.map((line) => `${line}\n`).join('')}${front}\n${library}\n${kernel.source}`;
+  const directives = new Set([...(mentionsF16.test(front) ? ['enable f16;'] : []), ...(kernel.directives ?? [])]);
+  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${library}\n${kernel.source}`;
 }
 
 /** Compiles on first use and remembers by kernel and constants. */

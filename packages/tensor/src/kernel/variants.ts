@@ -9,6 +9,8 @@ export interface Variant<A> {
   readonly name: string;
   /** Whether this adapter can run it on these operands; where it cannot it is never tried. Default: everywhere. */
   legal?(device: Device, inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A): boolean;
+  /** Taken where it is pinned alone: another precision than the others', so that tuning passes it over. */
+  readonly onlyPinned?: boolean;
   /** Records its dispatches. */
   run(device: Device, inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A): void;
 }
@@ -58,9 +60,11 @@ export function classOf({ family, inputs, attributes }: Problem): string {
   return [family.name, ...inputs.map(classOfTensor), ...words].join(' ');
 }
 
-/** The variants that may run, in the family's order. */
+/** The variants to choose from, in the family's order. */
 export function legalVariants<A>(device: Device, { family, inputs, outputs, attributes }: Problem<A>): Variant<A>[] {
-  return family.variants.filter(({ legal }) => legal?.(device, inputs, outputs, attributes) ?? true);
+  return family.variants.filter(
+    ({ legal, onlyPinned }) => !onlyPinned && (legal?.(device, inputs, outputs, attributes) ?? true),
+  );
 }
 
 /** The variant to run. @throws RangeError where one is pinned that there is not. */

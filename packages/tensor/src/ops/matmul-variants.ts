@@ -1,4 +1,5 @@
 import { matmul as kernels } from '@dawnchorus/kernels';
+import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { linearGrid } from '../kernel/grid.ts';
@@ -105,12 +106,9 @@ function layoutOf({ a, b, parameters }: Product, which: 'A' | 'B'): { alongK: bo
   return { alongK: isAlongK, vector: step === 1 && aligned && size % 16 === 0 };
 }
 
-function tiledConstants(product: Product, tile: number, outElement: string): Record<string, string> {
-  const constants: Record<string, string> = {
-    TILE_M: `const TILE_M = ${tile}u;`,
-    TILE_N: `const TILE_N = ${tile}u;`,
-    OutElement: `alias OutElement = ${outElement};`,
-  };
+/** How a tile kernel reads its operands. */
+function operandConstants(product: Product): Record<string, string> {
+  const constants: Record<string, string> = {};
   for (const name of ['A', 'B'] as const) {
     const { alongK, vector } = layoutOf(product, name);
     const element = wgslType[(name === 'A' ? product.a : product.b).dtype];
@@ -120,6 +118,13 @@ function tiledConstants(product: Product, tile: number, outElement: string): Rec
   }
   return constants;
 }
+
+const tiledConstants = (product: Product, tile: number, outElement: string) => ({
+  ...operandConstants(product),
+  TILE_M: `const TILE_M = ${tile}u;`,
+  TILE_N: `const TILE_N = ${tile}u;`,
+  OutElement: `alias OutElement = ${outElement};`,
+});
 
 const STEP = 16;
 
@@ -142,6 +147,8 @@ function tiled(tile: number): Variant<None> {
     },
   };
 }
+
+const [tiled64, tiled128] = [tiled(64), tiled(128)];
 
 /** Workgroups that keep a large GPU busy. */
 const WORKGROUPS_WANTED = 256;
@@ -193,15 +200,74 @@ const split: Variant<None> = {
   },
 };
 
+/** The product that this adapter's matrix units do in f16 with sums in f32; undefined where there is none for `tile`. */
+export function halfUnit({ adapter }: Device, tile: number): MatrixUnit | undefined {
+  const [least, most] = adapter.subgroupSizes ?? [0, 1];
+  // The kernel counts on subgroups of one size.
+  if (least !== most) return undefined;
+  return adapter.matrixUnits
+    .filter(({ component, result, M, N, K }) => {
+      const quarter = tile / 2;
+      return component === 'f16' && result === 'f32' && quarter % M === 0 && quarter % N === 0 && 16 % K === 0;
+    })
+    .reduce<MatrixUnit | undefined>((a, b) => (a && a.M * a.N * a.K >= b.M * b.N * b.K ? a : b), undefined);
+}
+
+/** Tiles of `tile` x `tile` outputs by matrix units. `parts`: halves that an f32 operand is split into. */
+function matrix(name: string, tile: number, step: number, parts: 1 | 2): Variant<None> {
+  return {
+    name,
+    onlyPinned: parts === 2,
+    legal(device, [a, b]) {
+      const unit = halfUnit(device, tile);
+      const halves = a.dtype === 'f16' && b.dtype === 'f16';
+      if (!unit || (parts === 1 && !halves)) return false;
+      const padded = Math.max(tile * (step + 8), step * (tile + 8));
+      const bytes = 2 * 2 * 2 * parts * padded + 4 * 4 * unit.M * unit.N;
+      const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
+      const subgroup = device.adapter.subgroupSizes?.[0] ?? 0;
+      return bytes <= maxComputeWorkgroupStorageSize && 4 * subgroup <= maxComputeInvocationsPerWorkgroup;
+    },
+    run(device, inputs, [out]) {
+      withProduct(device, inputs, out, (product) => {
+        const { a, b, count, parameters } = product;
+        const { M, N, K } = halfUnit(device, tile) as MatrixUnit;
+        device.recorder.dispatch({
+          kernel: kernels.matmulMatrix,
+          constants: {
+            ...operandConstants(product),
+            UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
+            SUBGROUP: `const SUBGROUP = ${device.adapter.subgroupSizes?.[0]}u;`,
+            TILE: `const TILE_M = ${tile}u; const TILE_N = ${tile}u; const STEP = ${step}u;`,
+            loadLeft: kernels.fragmentLoader('Left', layoutOf(product, 'A').alongK),
+            loadRight: kernels.fragmentLoader('Right', !layoutOf(product, 'B').alongK),
+            PARTS: `const PARTS = ${parts}u;`,
+            OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+          },
+          buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+          parameters: { ...parameters, chunk: parameters.k, batches: count },
+          grid: [Math.ceil(parameters.n / tile), Math.ceil(parameters.m / tile), count],
+        });
+      });
+    },
+  };
+}
+
+const matrix64 = matrix('matrix64', 64, 32, 1);
+const matrix128 = matrix('matrix128', 128, 32, 1);
+
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, tiled(64), tiled(128), split],
+  variants: [register, tiled64, tiled128, split, matrix64, matrix128, matrix('matrixSplit', 64, 16, 2)],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return 'register';
-    if (tilesOf(out, 128) >= WORKGROUPS_WANTED / 2 && (tiled(128).legal?.(device, [a, b], [out], {}) ?? true))
-      return 'tiled128';
+    const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
+    const many = tilesOf(out, 128) >= WORKGROUPS_WANTED / 2;
+    if (many && can(matrix128)) return 'matrix128';
+    if (can(matrix64) && tilesOf(out, 64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
+    if (many && can(tiled128) && (tiled(128).legal?.(device, [a, b], [out], {}) ?? true)) return 'tiled128';
     if (tilesOf(out, 64) < WORKGROUPS_WANTED / 4 && splitsOf(a, out).splits > 1) return 'split';
     const [m, n] = out.shape.slice(-2);
     return Math.min(m, n) < 16 ? 'register' : 'tiled64';
