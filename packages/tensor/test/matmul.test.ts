@@ -4,7 +4,7 @@ import { full, matmul, scope } from '../src/index.ts';
 import { matmulFamily } from '../src/ops/matmul-variants.ts';
 import { arrayOf, type Presentation, present, presentations, randomFrom, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
-import { device, floats, unlessHalf } from './device.ts';
+import { device, floats, hasHalf, unlessHalf } from './device.ts';
 import type { NDArray } from './reference/array.ts';
 import { matmul as reference } from './reference/products.ts';
 
@@ -140,7 +140,7 @@ for (const { name: variant, legal } of matmulFamily.variants) {
         presentations[at % presentations.length],
         presentations[(2 * at + 1) % presentations.length],
       ];
-      const usual = halvesAlone.test(variant) ? (['f16', 'f16'] as const) : (['f32', 'f32'] as const);
+      const usual = hasHalf && halvesAlone.test(variant) ? (['f16', 'f16'] as const) : (['f32', 'f32'] as const);
       const [left, right] = at < pairsOfDtypes.length ? pairsOfDtypes[at] : usual;
       await check(arrayOf([m, k], random, undefined, left), arrayOf([k, n], random, undefined, right), kind, other);
       turn++;

@@ -28,19 +28,19 @@ test('every legal variant is timed, the fastest is taken from then on and by lat
   assert.is(results.length, 1);
   const [{ problem, winner, milliseconds }] = results;
   assert.match(problem, /^matmul f32\[128,64\]\/-1 f32\[64,128\]\/-1/);
-  assert.ok(Object.keys(milliseconds).includes('register') && Object.keys(milliseconds).includes('tiled'));
+  assert.ok(Object.keys(milliseconds).includes('register') && Object.keys(milliseconds).includes('tiled64'));
   assert.ok(Object.values(milliseconds).every((ms) => ms > 0));
   const least = Math.min(...Object.values(milliseconds));
   assert.ok(milliseconds[winner] <= 1.03 * least);
   assert.match(lines[0], new RegExp(`: ${winner} \\(`));
-  device.choices.measured.set(problem, 'tiled');
+  device.choices.measured.set(problem, 'tiled64');
   assert.ok((await kernelsOf(device, product(96, 33, 70))).includes('matmul_tiled'));
   device.close();
 
   const file = JSON.parse(readFileSync(process.env.DAWNCHORUS_KERNELS!, 'utf8'));
   const [known] = Object.values(file.adapters) as Record<string, { winner: string }>[];
   assert.is(known[problem].winner, winner);
-  known[problem].winner = 'tiled';
+  known[problem].winner = 'tiled64';
   writeFileSync(process.env.DAWNCHORUS_KERNELS!, JSON.stringify(file));
   const later = await openDevice(silent);
   assert.ok((await kernelsOf(later, product(96, 33, 70))).includes('matmul_tiled'));
@@ -54,11 +54,11 @@ test('every legal variant is timed, the fastest is taken from then on and by lat
 });
 
 test('a pinned variant is taken wherever it can run; one that there is not is an error that lists them', async () => {
-  const device = await openDevice({ ...silent, kernels: { matmul: 'tiled' } });
+  const device = await openDevice({ ...silent, kernels: { matmul: 'tiled64' } });
   assert.ok((await kernelsOf(device, product(5, 6, 7))).includes('matmul_tiled'));
   device.close();
   const mistaken = await openDevice({ ...silent, kernels: { matmul: 'fast' } });
-  assert.throws(product(5, 6, 7), /kernels\.matmul is 'fast'; matmul has register, tiled/);
+  assert.throws(product(5, 6, 7), /kernels\.matmul is 'fast'; matmul has register, tiled64, tiled128/);
   mistaken.close();
 });
 
@@ -91,7 +91,7 @@ test('a function that is tuned while it is traced compiles to the winners', asyn
   const step = () =>
     scope(() => compile((x: Tensor) => matmul(x, x))(uniform([80, 80], { seed: 1, stream: 1 }))).dispose();
   const [{ problem }] = await tune(step, { save: false });
-  device.choices.measured.set(problem, 'tiled');
+  device.choices.measured.set(problem, 'tiled64');
   const f = compile((x: Tensor) => matmul(x, x));
   scope(() => f(uniform([80, 80], { seed: 1, stream: 1 }))).dispose();
   assert.match(f.explain(), /matmul_tiled/);
