@@ -1,12 +1,18 @@
 /**
  * The tests of operations again, with the kernel variants that hardware adapters get: more threads a row, tiled products.
- * They run here on whatever adapter there is, which only has to believe that it is a GPU.
+ * They run here on whatever adapter there is, which only has to believe that it is a GPU. Memory is poisoned, and nobody
+ * clamps indices: what reads or writes where it should not shows, or crashes.
  */
-import { device } from './device.ts';
+process.env.DAWNCHORUS_TEST_TOGGLES = 'disable_robustness';
+const { device } = await import('./device.ts');
+const { poisonMemory } = await import('./poison.ts');
 
 Object.assign(device.adapter, { software: false });
+poisonMemory();
 
 await import('./matmul.test.ts');
 await import('./norm.test.ts');
 await import('./reduce.test.ts');
 await import('./ops.test.ts');
+
+export {};

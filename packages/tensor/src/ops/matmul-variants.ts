@@ -269,7 +269,9 @@ export const matmulFamily: Family<None> = {
     if (can(matrix64) && tilesOf(out, 64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
     if (many && can(tiled128) && (tiled(128).legal?.(device, [a, b], [out], {}) ?? true)) return 'tiled128';
     if (tilesOf(out, 64) < WORKGROUPS_WANTED / 4 && splitsOf(a, out).splits > 1) return 'split';
+    // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
-    return Math.min(m, n) < 16 ? 'register' : 'tiled64';
+    const small = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
+    return small ? 'register' : 'tiled64';
   },
 };
