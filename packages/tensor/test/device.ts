@@ -3,6 +3,7 @@ import { openDevice } from '../src/index.ts';
 /** One device a test process, opened without a word; with Dawn toggles where a test file has set them. */
 export const device = await openDevice({
   log: () => {},
+  kernels: 'default',
   enable: typeof process === 'undefined' ? undefined : process.env.DAWNCHORUS_TEST_TOGGLES?.split(','),
 });
 
