@@ -7,6 +7,7 @@ import { createPlan, type Plan } from './plan.ts';
 import { compareResults, type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
 import { currentTrace } from './tracing.ts';
 import { flattenTree, isPlain, mapLeaves } from './tree.ts';
+import { createVerification, type Verification, type VerifyMode } from './verify.ts';
 
 /** How `compile` keeps and checks its traces. */
 export interface CompileOptions {
@@ -14,9 +15,10 @@ export interface CompileOptions {
   cacheSize?: number;
   /**
    * When to run the function on paper again and compare it with its trace, to find closure values that changed:
-   * `doubling` (before calls 2, 4, 8, …; the default), `always`, or `never`.
+   * `regular` (before calls 2, 4, 8, … 256, then at least once in 256 calls, and as often as that takes a fiftieth of the
+   * time; the default), `always`, or `never`.
    */
-  verify?: 'doubling' | 'always' | 'never';
+  verify?: VerifyMode;
 }
 
 /** A function that was traced and is replayed. */
@@ -40,7 +42,7 @@ interface Entry {
   /** What the function returned, with an `Output` in place of each tensor. */
   readonly result: unknown;
   readonly differentiated: readonly number[];
-  calls: number;
+  readonly verification: Verification;
 }
 
 /** What a trace depends on: devices, dtypes and shapes of tensors, and everything else as it is. */
@@ -128,12 +130,13 @@ const isDense = (tensor: Tensor) => tensor.offset === 0 && tensor.contiguous;
  * where they lie. What it makes on its way is disposed. Results are the same to the bit from call to call, and those of
  * the function itself to rounding (1e-6, with f16 that of f16: drivers keep the digits of f32 where kernels were joined).
  *
- * @throws StaleTraceError when something other than arguments changed since the trace: it names what.
+ * @throws StaleTraceError when something other than arguments is found to have changed since the trace: it names what, at
+ * each call until that is as it was. `verify` says when it is looked for.
  * @throws Error when the function reads elements back, is async, or a tensor of the trace is used outside.
  */
 export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
-  { cacheSize = 8, verify = 'doubling' }: CompileOptions = {},
+  { cacheSize = 8, verify = 'regular' }: CompileOptions = {},
 ): Compiled<A, R> {
   if (!(Number.isInteger(cacheSize) && cacheSize >= 1)) {
     throw new RangeError(`compile: cacheSize is ${cacheSize}; expected a whole number from 1, of traces to keep`);
@@ -158,7 +161,14 @@ export function compile<A extends readonly unknown[], R>(
       traces++;
       try {
         const captured = graph.values.filter(({ origin }) => origin);
-        entry = { graph, captured, plan: createPlan(graph), result, differentiated, calls: 0 };
+        entry = {
+          graph,
+          captured,
+          plan: createPlan(graph),
+          result,
+          differentiated,
+          verification: createVerification(verify),
+        };
       } catch (error) {
         graph.dispose();
         throw error;
@@ -173,14 +183,18 @@ export function compile<A extends readonly unknown[], R>(
     return entry;
   }
 
-  function check(entry: Entry, args: A): void {
-    entry.calls++;
-    const due = verify === 'always' || (verify === 'doubling' && (entry.calls & (entry.calls - 1)) === 0);
-    if (entry.calls > 1 && due) {
-      const again = traceCall(entry.graph.device, fn as (...args: never[]) => unknown, args, { expected: entry.graph });
-      again.graph.dispose();
-      compareResults(entry.result, again.result);
-    }
+  function check({ graph, result, verification }: Entry, args: A): void {
+    verification.before(() => {
+      try {
+        const again = traceCall(graph.device, fn as (...args: never[]) => unknown, args, { expected: graph });
+        again.graph.dispose();
+        compareResults(result, again.result);
+      } catch (error) {
+        // What changed for one trace may have changed for all.
+        for (const other of entries.values()) other.verification.doubt();
+        throw error;
+      }
+    });
   }
 
   function call(...args: A): R {
