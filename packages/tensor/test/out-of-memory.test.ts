@@ -1,7 +1,18 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { formatBytes } from '../src/device/errors.ts';
-import { matmul, OutOfMemoryError, openDevice, scope, Tensor, tensor, zeros } from '../src/index.ts';
+import {
+  cachedTable,
+  compile,
+  matmul,
+  OutOfMemoryError,
+  ones,
+  openDevice,
+  scope,
+  Tensor,
+  tensor,
+  zeros,
+} from '../src/index.ts';
 import { sizeClass } from '../src/memory/pool.ts';
 import { device } from './device.ts';
 import { runModule } from './run-module.ts';
@@ -112,27 +123,99 @@ test('after an error everything works as before', async () => {
   assert.ok(limited.statistics().liveBytes - before <= 512, 'but for the constant 1 and the sum');
 });
 
-test('memory that the GPU itself does not have is the same error at the next await', async () => {
-  // A stand-in for the adapter's answer, which the next test gets from a real one.
+/** The adapter answers that it has no memory for what `body` makes: a stand-in for a real one, of which there is a test. */
+function withoutMemory<T>(body: () => T): T {
   const { gpu } = limited;
   const pop = gpu.popErrorScope;
   gpu.popErrorScope = async () => {
     await pop.call(gpu);
     return { message: 'VK_ERROR_OUT_OF_DEVICE_MEMORY' } as GPUError;
   };
-  const x = Tensor.allocate(limited, 'f32', [333_333], 'activations [333333]');
-  gpu.popErrorScope = pop;
   try {
-    await limited.synchronize();
-    assert.unreachable('nothing was thrown');
-  } catch (error) {
-    assert.instance(error, OutOfMemoryError);
-    assert.match(
-      (error as Error).message,
-      /activations \[333333\]: out of memory: 1\.\d MB asked for; the GPU has no memory/,
-    );
+    return body();
+  } finally {
+    gpu.popErrorScope = pop;
   }
+}
+
+const rejection = (promise: Promise<unknown>) =>
+  promise.then(
+    () => assert.unreachable('nothing was thrown') as never,
+    (error: Error) => {
+      assert.instance(error, OutOfMemoryError);
+      return error.message;
+    },
+  );
+
+test('memory that the GPU itself does not have is the same error at the next await', async () => {
+  limited.pool.trim();
+  scope(() => void zeros([MB / 4], on));
+  const x = withoutMemory(() => Tensor.allocate(limited, 'f32', [333_333], 'activations [333333]'));
+  assert.match(
+    await rejection(limited.synchronize()),
+    /activations \[333333\]: out of memory: 1\.\d MB asked for; the GPU has no memory/,
+  );
   await limited.synchronize();
+  // What was cached is gone, and what there is no memory for is not cached.
+  assert.is(limited.statistics().cachedBytes, 0);
+  x.dispose();
+  assert.is(limited.statistics().cachedBytes, 0);
+  const again = Tensor.allocate(limited, 'f32', [333_333], 'again');
+  assert.not.ok(again.storage.buffer.broken);
+  again.dispose();
+});
+
+test('a buffer that is in use again when it turns out that there is none goes when it is released', async () => {
+  limited.pool.trim();
+  withoutMemory(() => Tensor.allocate(limited, 'f32', [333_333], 'first')).dispose();
+  const x = Tensor.allocate(limited, 'f32', [333_333], 'second');
+  assert.match(await rejection(limited.synchronize()), /first: out of memory/);
+  assert.ok(x.storage.buffer.broken);
+  x.dispose();
+  assert.is(limited.statistics().cachedBytes, 0);
+});
+
+test('a compiled function for which there was no memory is planned anew', async () => {
+  const x = ones([64, 64], on);
+  const compiled = compile((y: Tensor) => y.matmul(y).softmax().matmul(y).sum());
+  const before = limited.statistics().liveBytes;
+  withoutMemory(() => compiled(x)).dispose();
+  assert.match(await rejection(limited.synchronize()), /out of memory/);
+  const out = compiled(x);
+  assert.ok(Math.abs((await out.item()) - 64 * 64) < 1);
+  assert.is(compiled.traces, 2);
+  compiled(x).dispose();
+  assert.is(compiled.traces, 2);
+  out.dispose();
+  compiled.dispose();
+  assert.is(limited.statistics().liveBytes, before);
+  x.dispose();
+});
+
+test('constants that the engine keeps, and functions that have them inside, are made anew, too', async () => {
+  const roots = () => cachedTable(limited, 'roots of the test', () => Float32Array.of(1, 2, 3));
+  const x = ones([3], on);
+  const fn = (y: Tensor) =>
+    y
+      .gt(7)
+      .add(y.mul(roots()).cumsum({ dim: 0 }))
+      .sum();
+  const compiled = compile(fn);
+  limited.pool.trim();
+  const failed = withoutMemory(() => [x.mul(7), x.mul(roots()), compiled(x)]);
+  for (const each of failed) each.dispose();
+  assert.match(await rejection(limited.synchronize()), /out of memory/);
+  assert.not.ok(roots().storage.buffer.broken);
+  assert.equal([...(await x.mul(7).data())], [7, 7, 7]);
+  assert.is(await compiled(x).item(), 10);
+  compiled.dispose();
+  x.dispose();
+});
+
+test('so is reading back for which there is no memory', async () => {
+  const x = ones([64], on);
+  assert.match(await rejection(withoutMemory(() => x.data())), /readback: out of memory: 256 bytes asked for/);
+  assert.is((await x.data())[3], 1);
   x.dispose();
 });
 
@@ -156,8 +239,9 @@ test('a GPU whose memory runs out says so, and the process goes on', async () =>
     await device.synchronize().then(() => console.log('nothing'), (error) => console.log(error.name, error.message));
     limit('unlimited');
     big.dispose();
-    device.pool.trim();
+    console.log('cached', device.statistics().cachedBytes);
     console.log('sum', await x.sum().item());
+    console.log('again', await engine.ones([200_000_000]).sum().item());
   `,
     // The bundled SwiftShader allocates at once; other drivers may wait until memory is touched.
     { VK_DRIVER_FILES: '/nonexistent' },
@@ -168,7 +252,9 @@ test('a GPU whose memory runs out says so, and the process goes on', async () =>
     out,
     /OutOfMemoryError big \[200000000\]: out of memory: 800\.0 MB asked for; the GPU has no memory left/,
   );
+  assert.match(out, 'cached 0');
   assert.match(out, 'sum 4');
+  assert.match(out, 'again 200000000');
 });
 
 test.after(() => limited.close());

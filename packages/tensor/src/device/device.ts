@@ -213,11 +213,9 @@ export class Device {
     if (byteLength === 0) return new ArrayBuffer(0);
     // Copies begin and end at multiples of four bytes, halves need not; buffers are multiples of 256 bytes.
     const lead = byteOffset % 4;
-    const staging = this.gpu.createBuffer({
-      label: 'readback',
-      size: Math.ceil((lead + byteLength) / 4) * 4,
-      usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
-    });
+    const size = Math.ceil((lead + byteLength) / 4) * 4;
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const staging = this.pool.create({ label: 'readback', size, usage }, size);
     try {
       this.recorder.copyBuffer(storage.buffer.gpu, byteOffset - lead, staging, 0, staging.size);
       await this.#wait(() => staging.mapAsync(GPUMapMode.READ));

@@ -153,9 +153,12 @@ export function compile<A extends readonly unknown[], R>(
 
   function entryFor(key: string, tensors: readonly Tensor[], args: A): Entry {
     let entry = entries.get(key);
-    if (entry) {
-      entries.delete(key);
-    } else {
+    if (entry) entries.delete(key);
+    if (entry?.plan.broken) {
+      release(entry);
+      entry = undefined;
+    }
+    if (!entry) {
       if (tensors.length === 0) throw new TypeError('compile: at least one argument must be a tensor');
       const { graph, result, differentiated } = traceCall(tensors[0].device, fn as (...args: never[]) => unknown, args);
       traces++;

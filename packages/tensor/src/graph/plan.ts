@@ -40,6 +40,8 @@ export interface Plan {
   readonly unsharedBytes: number;
   /** Outputs that were written over an input of theirs. */
   readonly inPlace: number;
+  /** Whether the GPU had no memory for it. It can then not be run, and another plan may be tried. */
+  readonly broken: boolean;
   readonly results: readonly ResultPlace[];
   /** What the function changes in place: arguments by their numbers, and memory from outside. */
   readonly changed: { readonly arguments: ReadonlySet<number>; readonly captured: ReadonlySet<Storage> };
@@ -164,12 +166,13 @@ export function createPlan(graph: Graph): Plan {
     places.set(root, { kind: 'fixed', buffer: memory[place[i]] });
   });
 
-  const parameters = device.gpu.createBuffer({
-    label: 'parameters of a compiled function',
-    size: Math.max(1, dispatches.length) * SLOT_BYTES,
-    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-  });
   const staging = new DataView(new ArrayBuffer(Math.max(1, dispatches.length) * SLOT_BYTES));
+  const label = 'parameters of a compiled function';
+  const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+  let noParameters = false;
+  const parameters = device.pool.create({ label, size: staging.byteLength, usage }, staging.byteLength, () => {
+    noParameters = true;
+  });
   const { recorder } = device;
   const prepare = (dispatch: Lowered, i: number): Step => {
     const { kernel, constants = {}, library, grid, label = kernel.name } = dispatch;
@@ -202,6 +205,8 @@ export function createPlan(graph: Graph): Plan {
   const steps = dispatches.map((dispatch, i) =>
     device.debug ? named(i, () => prepare(dispatch, i)) : prepare(dispatch, i),
   );
+  const constants = graph.values.flatMap(({ tensor, origin }) => (tensor && !origin ? [tensor.storage.buffer] : []));
+  const kept = [...memory, ...constants];
   const givenAnew = steps.filter(({ groups }) => groups);
   const submits: Step[][] = [];
   for (let i = 0; i < steps.length; i += DISPATCHES_PER_SUBMIT) submits.push(steps.slice(i, i + DISPATCHES_PER_SUBMIT));
@@ -230,6 +235,9 @@ export function createPlan(graph: Graph): Plan {
     sizes,
     unsharedBytes,
     inPlace: inPlace.size,
+    get broken() {
+      return noParameters || kept.some(({ broken }) => broken);
+    },
     results,
     changed: {
       arguments: new Set([...changed].flatMap((storage) => argumentIndex.get(storage) ?? [])),

@@ -11,6 +11,8 @@ export interface PooledBuffer {
   readonly size: number;
   /** What it is used for now, or was last. */
   label: string;
+  /** Set when the GPU had no memory for it: it can be bound to nothing, and is not used again. */
+  broken?: boolean;
 }
 
 export interface PoolStatistics {
@@ -99,20 +101,35 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     throw new OutOfMemoryError(label, bytes, held(), 'that is over the memoryLimit this device was opened with');
   }
 
-  /** A new buffer. That the GPU has no memory for it comes to light later. */
-  function create(size: number, bytes: number, label: string): GPUBuffer {
-    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  /**
+   * A buffer of the GPU, for which `bytes` were asked. That there is no memory for it comes to light later: it is reported,
+   * `failed` is called, and what is cached goes, so that another try may succeed.
+   */
+  function create(descriptor: GPUBufferDescriptor & { label: string }, bytes: number, failed?: () => void): GPUBuffer {
     device.pushErrorScope('out-of-memory');
-    const gpu = device.createBuffer({ size, usage, label });
+    const gpu = device.createBuffer(descriptor);
     device.popErrorScope().then(
       (error) => {
-        if (error)
-          onOutOfMemory(new OutOfMemoryError(label, bytes, held(), `the GPU has no memory left (${error.message})`));
+        if (!error) return;
+        const reason = `the GPU has no memory left (${error.message})`;
+        onOutOfMemory(new OutOfMemoryError(descriptor.label, bytes, held(), reason));
+        failed?.();
+        trim();
       },
       () => {}, // The device is lost, which is told elsewhere.
     );
-    statistics.allocations++;
     return gpu;
+  }
+
+  /** A new buffer for tensors. */
+  function allocate(size: number, bytes: number, label: string): PooledBuffer {
+    const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+    const gpu = create({ size, usage, label }, bytes, () => {
+      buffer.broken = true;
+    });
+    const buffer: PooledBuffer = { id: nextId++, size, gpu, label };
+    statistics.allocations++;
+    return buffer;
   }
 
   function acquire(bytes: number, label: string): PooledBuffer {
@@ -123,7 +140,7 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
       statistics.cachedBytes -= size;
     } else {
       if (statistics.liveBytes + statistics.cachedBytes + size > memoryLimit) trim();
-      buffer = { id: nextId++, size, gpu: create(size, bytes, label), label };
+      buffer = allocate(size, bytes, label);
     }
     live.add(buffer);
     statistics.liveBytes += size;
@@ -136,13 +153,17 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     live.delete(buffer);
     statistics.liveBytes -= buffer.size;
     statistics.liveBuffers--;
+    if (buffer.broken) {
+      destroy(buffer);
+      return;
+    }
     statistics.cachedBytes += buffer.size;
     const list = free.get(buffer.size);
     if (list) list.push(buffer);
     else free.set(buffer.size, [buffer]);
   }
 
-  return { acquire, release, trim, held, statistics };
+  return { acquire, create, release, trim, held, statistics };
 }
 
 export type BufferPool = ReturnType<typeof createPool>;

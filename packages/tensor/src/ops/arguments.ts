@@ -30,9 +30,13 @@ export function scalar(device: Device, value: number, dtype: DType): Tensor {
   if (!cache) scalars.set(device, (cache = new Map()));
   const key = `${dtype}${bitsOf(value, dtype)}`;
   let tensor = cache.get(key);
-  if (tensor) {
-    cache.delete(key);
-  } else {
+  cache.delete(key);
+  // The GPU had no memory for it.
+  if (tensor?.storage.buffer.broken) {
+    tensor.dispose();
+    tensor = undefined;
+  }
+  if (!tensor) {
     if (cache.size >= CACHED_SCALARS) {
       // Only the one that was not asked for the longest: others may be operands of this very call.
       const [oldest, unused] = cache.entries().next().value as [string, Tensor];

@@ -35,6 +35,11 @@ export function cachedTable(device: Device, key: string, make: () => TableValues
   let cache = caches.get(device);
   if (!cache) caches.set(device, (cache = new Map()));
   let cached = cache.get(key);
+  // The GPU had no memory for it.
+  if (cached?.table.storage.buffer.broken) {
+    cached.table.dispose();
+    cached = undefined;
+  }
   if (!cached) {
     const values = make();
     cached = { table: uploadTable(device, values, key), values };
