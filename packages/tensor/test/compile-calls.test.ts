@@ -76,6 +76,55 @@ test('what reads before a change and after it are two computations, whatever the
   assert.equal(await numbers(compiled(t.tensor([1, 2]))), [-10, -12]);
 });
 
+test('results that are equal are tensors of their own, as without compiling', async () => {
+  const fn = (p: t.Tensor) => {
+    const product = p.matmul(p);
+    const again = p.matmul(p);
+    const [first, second] = [t.zeros(p.shape), t.zeros(p.shape)];
+    return {
+      moments: [first, second, t.zeros(p.shape)],
+      products: [product, again, product.add(1), again.add(1).transpose()],
+      sorted: [t.topk(p, 1), t.topk(p, 1)].map(({ values, indices }) => [values, indices]),
+      // Two names of one tensor stay that.
+      same: [product, product.reshape([-1])],
+    };
+  };
+  const x = t.tensor([
+    [1, 2],
+    [3, 4],
+  ]);
+  const compiled = t.compile(fn);
+  for (let call = 0; call < 2; call++) {
+    const out = compiled(x);
+    const storages = [...out.moments, ...out.products, ...out.sorted.flat()].map(({ storage }) => storage);
+    assert.is(new Set(storages).size, storages.length);
+    for (const each of out.same) assert.is(each.storage, out.products[0].storage);
+    device.write(out.moments[0].storage, 0, Float32Array.of(9));
+    device.write(out.products[0].storage, 0, Float32Array.of(9));
+    assert.equal(await Promise.all(out.moments.map(numbers)), [
+      [9, 0, 0, 0],
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ]);
+    assert.equal(await Promise.all(out.products.map(numbers)), [
+      [9, 10, 15, 22],
+      [7, 10, 15, 22],
+      [8, 11, 16, 23],
+      [8, 16, 11, 23],
+    ]);
+    assert.equal(await numbers(out.same[1]), [9, 10, 15, 22]);
+    assert.equal(await Promise.all(out.sorted.flat().map(numbers)), [
+      [2, 4],
+      [1, 1],
+      [2, 4],
+      [1, 1],
+    ]);
+  }
+  // What is equal is computed once and copied.
+  assert.is(compiled.explain().match(/matmul_\w+ /g)?.length, 1, compiled.explain());
+  compiled.dispose();
+});
+
 test('a lost device is said at the call, and everything may still be disposed', async () => {
   const own = await t.openDevice(quiet);
   const w = t.ones([4, 4], { device: own });

@@ -1,6 +1,7 @@
 import type { DType } from '../dtype.ts';
 import type { Storage } from '../memory/storage.ts';
 import type { KernelOp } from '../ops/op.ts';
+import { opTable } from '../ops/table.ts';
 import { isContiguous, type Shape } from '../shape.ts';
 import type { Graph, GraphNode, GraphValue } from './trace.ts';
 import { isPlain } from './tree.ts';
@@ -64,8 +65,8 @@ function attributesKey(attributes: Readonly<Record<string, unknown>>): string {
 }
 
 /**
- * Turns a graph into the list of what must be computed: views disappear, equal computations happen once, what nobody
- * needs is dropped. The order stays.
+ * Turns a graph into the list of what must be computed: views disappear, equal computations happen once (and are copied
+ * where the caller gets both), what nobody needs is dropped. The order stays.
  */
 export function optimize(graph: Graph): Program {
   /** Storage that holds the same elements as another. */
@@ -88,8 +89,21 @@ export function optimize(graph: Graph): Program {
       : `${Object.is(literal, -0) ? '-0' : literal}:${dtype}[${shape}]`;
 
   const steps: Step[] = [];
-  const seen = new Map<string, readonly View[]>();
+  const seen = new Map<string, readonly GraphValue[]>();
   let repeated = 0;
+  /** Storages that the caller gets: each has memory of its own, as without compiling. */
+  const returned = new Set(graph.outputs.map(({ storage }) => storage));
+  const reuse = (before: GraphValue, output: GraphValue): void => {
+    const given = returned.has(output.storage);
+    if (given && returned.has(before.storage)) {
+      const op = opTable.contiguous as KernelOp<unknown>;
+      const node = { name: 'contiguous', op, inputs: [before], outputs: [output], attributes: {} };
+      steps.push({ node, op, inputs: [viewOf(before)], outputs: [viewOf(output)] });
+      return;
+    }
+    same.set(output.storage, before.storage);
+    if (given) returned.add(before.storage);
+  };
   for (const node of graph.nodes) {
     if (node.op.kind === 'view') continue;
     const { op } = node;
@@ -99,11 +113,11 @@ export function optimize(graph: Graph): Program {
       const key = `${identity(op)}(${inputs.map(viewKey)})${attributesKey(node.attributes)}`;
       const before = seen.get(key);
       if (before) {
-        for (const [i, output] of node.outputs.entries()) same.set(output.storage, before[i].storage);
+        for (const [i, output] of node.outputs.entries()) reuse(before[i], output);
         repeated++;
         continue;
       }
-      seen.set(key, node.outputs.map(viewOf));
+      seen.set(key, node.outputs);
       if (node.name === 'full') literals.set(node.outputs[0].storage, node.attributes.value as number);
     }
     for (const i of op.mutates ?? []) versions.set(inputs[i].storage, (versions.get(inputs[i].storage) ?? 0) + 1);
