@@ -14,7 +14,7 @@ const kernelsOf = (compiled: { explain(): string }) =>
     .explain()
     .split('\n')
     .slice(4, -1)
-    .map((line) => line.replace(/^(\S+) .* [kMG]?B {2}/, '$1: '));
+    .map((line) => line.replace(/^(\S+) .* (?:[kMG]?B|") {2}/, '$1: '));
 
 /** Runs `fn` both ways: the same within 1e-6 of the largest element, and the same bits each time. Returns the kernels. */
 async function agree<A extends readonly unknown[]>(fn: (...args: A) => t.Tensor[], ...args: A): Promise<string[]> {

@@ -111,6 +111,17 @@ for (const timing of timings) {
       const holder = track(2).find(({ name }) => name === (args as { operation: string }).operation);
       assert.ok(holder && holder.ts <= ts && ts + dur <= holder.ts + holder.dur + 1e-3);
     }
+    // Kernels carry their share: together they cost what the operation does.
+    for (const operation of track(2)) {
+      const own = track(1).filter(({ args }) => (args as { operation: string }).operation === operation.name);
+      assert.is(own.length, operation.name === 'sum' ? 2 : 1);
+      for (const field of ['bytes', 'flops'] as const) {
+        const of = ({ args }: { args: never }) => (args as Record<typeof field, number>)[field];
+        const together = own.reduce((sum, each) => sum + of(each), 0);
+        assert.ok(Math.abs(together - of(operation)) <= own.length, `${operation.name}: ${together} ${field}`);
+        for (const each of own) assert.ok(of(each) > 0);
+      }
+    }
     const microseconds = track(1).reduce((total, { dur }) => total + dur, 0);
     assert.ok(microseconds / 1e3 <= result.milliseconds * 1.001);
   });
@@ -124,7 +135,50 @@ for (const timing of timings) {
     assert.is(result.rows[0].flops, 2 * m * k * n + 2 * m * n);
     fn.dispose();
   });
+
+  test(`${timing}: kernels of one operation share what it costs in compiled functions, too`, async () => {
+    const signal = ones([2, 96]);
+    const [transform, gathered] = [
+      compile((x: Tensor) => x.rfft()),
+      compile((x: Tensor) => sum(x.reshape([m, 5, 16]).add(1), { dim: [0, 2] }).mul(2)),
+    ];
+    for (const [fn, x] of [
+      [transform, signal],
+      [gathered, a],
+    ] as const) {
+      fn(x).dispose();
+      const result = await profile(
+        () => {
+          fn(x).dispose();
+          fn(x).dispose();
+        },
+        { timing },
+      );
+      const lines = fn.explain().split('\n').slice(4, -1);
+      assert.ok(lines.length > 1);
+      assert.not.ok(
+        lines.some((line) => / 0 (FLOP|B) /.test(line)),
+        fn.explain(),
+      );
+      assert.is(result.events.length, 2 * lines.length);
+      assert.is(new Set(result.events.map(({ application }) => application)).size, 2 * applicationsIn(lines));
+      for (const row of result.rows) {
+        assert.ok(row.flops > 0 && row.bytes > 0, `${row.kernel}: ${row.flops} FLOP ${row.bytes} B`);
+        assert.ok(row.milliseconds > 0);
+      }
+    }
+    const total = (await profile(() => gathered(a).dispose(), { timing })).rows.reduce(
+      (all, row) => all + row.flops,
+      0,
+    );
+    // The sum of each element, one more for the 1 that is added to it, and one for each doubling.
+    assert.is(Math.round(total), 2 * m * k + 5);
+    for (const each of [transform, gathered, signal]) each.dispose();
+  });
 }
+
+/** How many operations the lines of explain() tell of: further kernels of one have ditto marks. */
+const applicationsIn = (lines: readonly string[]) => lines.filter((line) => !line.includes('"')).length;
 
 test('more dispatches than a query set has room for', async () => {
   const [x, w] = [ones([1, 1]), ones([1, 1])];

@@ -24,7 +24,10 @@ export interface CompileOptions {
 /** A function that was traced and is replayed. */
 export interface Compiled<A extends readonly unknown[], R> {
   (...args: A): R;
-  /** The kernels of the latest trace: what was fused into each, its bytes and FLOPs; and the memory they take. */
+  /**
+   * The kernels of the latest trace: what was fused into each, its bytes and FLOPs; and the memory they take. What an
+   * operation of several kernels costs stands by the first of them, and `"` by the others.
+   */
   explain(): string;
   /** How often the function was traced. */
   readonly traces: number;

@@ -1,3 +1,4 @@
+import type { Cost } from '../kernel/profiler.ts';
 import type { Plan } from './plan.ts';
 import type { Graph } from './trace.ts';
 
@@ -37,13 +38,17 @@ export function explainPlan(plan: Plan, graph: Graph): string {
     '',
     `${'kernel'.padEnd(28)} ${'grid'.padEnd(16)} ${'FLOPs'.padStart(12)} ${'bytes'.padStart(10)}  operations`,
   ];
-  for (const { kernel, grid, flops, bytes, operations } of dispatches) {
+  const costs = new Set<Cost>();
+  for (const { kernel, grid, cost, operations } of dispatches) {
+    // What an operation of several kernels costs stands by its first.
+    const [flops, bytes] = costs.has(cost) ? ['"', '"'] : [quantity(cost.flops, 'FLOP'), quantity(cost.bytes, 'B')];
+    costs.add(cost);
     lines.push(
-      `${kernel.name.padEnd(28)} ${grid.join(' x ').padEnd(16)} ${quantity(flops, 'FLOP').padStart(12)} ${quantity(bytes, 'B').padStart(10)}  ${listed(operations)}`,
+      `${kernel.name.padEnd(28)} ${grid.join(' x ').padEnd(16)} ${flops.padStart(12)} ${bytes.padStart(10)}  ${listed(operations)}`,
     );
   }
-  const flops = dispatches.reduce((sum, dispatch) => sum + dispatch.flops, 0);
-  const bytes = dispatches.reduce((sum, dispatch) => sum + dispatch.bytes, 0);
+  const flops = [...costs].reduce((sum, cost) => sum + cost.flops, 0);
+  const bytes = [...costs].reduce((sum, cost) => sum + cost.bytes, 0);
   lines.push(`${'total'.padEnd(45)} ${quantity(flops, 'FLOP').padStart(12)} ${quantity(bytes, 'B').padStart(10)}`);
   return lines.join('\n');
 }

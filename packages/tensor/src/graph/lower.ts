@@ -2,6 +2,7 @@ import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement, wgslType } from '../dtype.ts';
 import { gridFor } from '../kernel/grid.ts';
+import type { Cost } from '../kernel/profiler.ts';
 import type { Storage } from '../memory/storage.ts';
 import { sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -15,8 +16,8 @@ import { onPaper } from './tracing.ts';
 export interface Lowered extends AnyDispatch {
   /** Names of the operations in it. */
   readonly operations: readonly string[];
-  readonly flops: number;
-  readonly bytes: number;
+  /** What it is part of: shared by the dispatches of one operation with those joined to it. */
+  readonly cost: Cost;
 }
 
 export interface LoweredUnit {
@@ -61,13 +62,15 @@ function takeDown(device: Device, step: Step): AnyDispatch[] {
 }
 
 function plain(device: Device, step: Step): Lowered[] {
-  return takeDown(device, step).map((dispatch, i) => ({
-    ...dispatch,
-    operations: [step.node.name],
-    // An operation of several dispatches counts once.
-    flops: i === 0 ? flopsOf(step) : 0,
-    bytes: i === 0 ? bytesOf(step.inputs) + bytesOf(step.outputs) : 0,
-  }));
+  const dispatches = takeDown(device, step);
+  const { name } = step.node;
+  const cost = {
+    operation: name,
+    flops: flopsOf(step),
+    bytes: bytesOf(step.inputs) + bytesOf(step.outputs),
+    dispatches: dispatches.length,
+  };
+  return dispatches.map((dispatch) => ({ ...dispatch, operations: [name], cost }));
 }
 
 function elementwiseUnit(steps: readonly Step[], stores: readonly View[], dying: ReadonlySet<Storage>): LoweredUnit {
@@ -92,8 +95,12 @@ function elementwiseUnit(steps: readonly Step[], stores: readonly View[], dying:
   const lowered = {
     ...dispatch,
     operations: namesOf(steps),
-    flops: flopsOfAll(steps),
-    bytes: bytesOf(body.reads) + bytesOf(stores),
+    cost: {
+      operation: namesOf(steps).join(' + '),
+      flops: flopsOfAll(steps),
+      bytes: bytesOf(body.reads) + bytesOf(stores),
+      dispatches: 1,
+    },
   };
   return { dispatches: [lowered], inPlace };
 }
@@ -119,7 +126,8 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
   const external = (views: readonly View[]) => views.filter(({ storage }) => !made.has(storage));
 
   const inPlace = new Map<number, number>();
-  const result: Lowered[] = [];
+  const result: Omit<Lowered, 'cost'>[] = [];
+  let [fetches, stored] = [false, false];
   for (const dispatch of plain(device, anchor)) {
     const touches = (view: View | undefined, name: string) => {
       if (!dispatch.buffers.some(({ id }) => id === view?.storage.buffer.id)) return undefined;
@@ -159,17 +167,22 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
     }
     if (joined.dispatch.buffers.length > device.limits.maxStorageBuffersPerShaderStage) return undefined;
     const [first, last] = [reads ? before : [], writes ? after : []];
-    result.push({
-      ...joined.dispatch,
-      operations: [...namesOf(first), ...dispatch.operations, ...namesOf(last)],
-      flops: dispatch.flops + flopsOfAll(first) + flopsOfAll(last),
-      bytes: bytesOf([
-        ...external([...anchor.inputs, ...(reads ? fetched.reads : []), ...(writes ? emitted.reads : [])]),
-        ...(writes ? [...stores, ...anchor.outputs.slice(1)] : anchor.outputs),
-      ]),
-    });
+    if (reads) fetches = true;
+    if (writes) stored = true;
+    const operations = [...namesOf(first), ...dispatch.operations, ...namesOf(last)];
+    result.push({ ...joined.dispatch, operations });
   }
-  return { dispatches: result, inPlace };
+  const all = [...(fetches ? before : []), anchor, ...(stored ? after : [])];
+  const cost = {
+    operation: namesOf(all).join(' + '),
+    flops: flopsOfAll(all),
+    bytes: bytesOf([
+      ...external([...anchor.inputs, ...(fetches ? fetched.reads : []), ...(stored ? emitted.reads : [])]),
+      ...(stored ? [...stores, ...anchor.outputs.slice(1)] : anchor.outputs),
+    ]),
+    dispatches: result.length,
+  };
+  return { dispatches: result.map((dispatch) => ({ ...dispatch, cost })), inPlace };
 }
 
 /** The dispatches of a unit, in order. `dying`: storages that no later unit reads. */

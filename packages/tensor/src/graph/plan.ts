@@ -189,7 +189,7 @@ export function createPlan(graph: Graph): Plan {
       pipeline,
       grid,
       label,
-      cost: { operation: dispatch.operations.join(' + '), bytes: dispatch.bytes, flops: dispatch.flops },
+      cost: dispatch.cost,
       places: own,
       offset,
       group: isFixed ? recorder.createGroup(pipeline.layout, parameters, fixed, offset) : (undefined as never),

@@ -34,8 +34,8 @@ export interface Profile {
   /** The table of operations and kernels. */
   toString(): string;
   /**
-   * The text of a trace file for chrome://tracing and ui.perfetto.dev: one track of kernels and one of operations, in
-   * microseconds.
+   * The text of a trace file for chrome://tracing and ui.perfetto.dev: one track of kernels, each with its share of the
+   * bytes and FLOPs of its operation, and one of operations, in microseconds.
    */
   toChromeTrace(): string;
 }
@@ -51,21 +51,35 @@ function applications(events: readonly ProfileEvent[]): { application: Cost; eve
   return found;
 }
 
+/** What each event cost: those of one application of an operation share its bytes and FLOPs by their time. */
+function shares(events: readonly ProfileEvent[]): Map<ProfileEvent, Cost> {
+  const together = new Map<Cost, ProfileEvent[]>();
+  for (const event of events) {
+    const own = together.get(event.application);
+    if (own) own.push(event);
+    else together.set(event.application, [event]);
+  }
+  const found = new Map<ProfileEvent, Cost>();
+  for (const [{ operation, bytes, flops }, own] of together) {
+    const total = own.reduce((sum, { start, end }) => sum + end - start, 0);
+    for (const event of own) {
+      const share = total > 0 ? (event.end - event.start) / total : 1 / own.length;
+      found.set(event, { operation, bytes: bytes * share, flops: flops * share });
+    }
+  }
+  return found;
+}
+
 function rowsOf(events: readonly ProfileEvent[]): ProfileRow[] {
   const rows = new Map<string, { -readonly [K in keyof ProfileRow]: ProfileRow[K] }>();
-  for (const { application, events: own } of applications(events)) {
-    const total = own.reduce((sum, { start, end }) => sum + end - start, 0);
-    for (const { kernel, start, end } of own) {
-      const { operation } = application;
-      const share = total > 0 ? (end - start) / total : 1 / own.length;
-      const key = `${operation}|${kernel}`;
-      const row = rows.get(key) ?? { operation, kernel, dispatches: 0, milliseconds: 0, bytes: 0, flops: 0 };
-      row.dispatches++;
-      row.milliseconds += (end - start) / 1e3;
-      row.bytes += application.bytes * share;
-      row.flops += application.flops * share;
-      rows.set(key, row);
-    }
+  for (const [{ kernel, start, end }, { operation, bytes, flops }] of shares(events)) {
+    const key = `${operation}|${kernel}`;
+    const row = rows.get(key) ?? { operation, kernel, dispatches: 0, milliseconds: 0, bytes: 0, flops: 0 };
+    row.dispatches++;
+    row.milliseconds += (end - start) / 1e3;
+    row.bytes += bytes;
+    row.flops += flops;
+    rows.set(key, row);
   }
   return [...rows.values()].sort((a, b) => b.milliseconds - a.milliseconds);
 }
@@ -126,6 +140,7 @@ function chromeTrace(events: readonly ProfileEvent[], timing: ProfileTiming, dev
     free = Math.max(free, event.end - zero);
     return { ...event, start, end: Math.max(start, event.end - zero) };
   });
+  const costs = shares(events);
   const slice = (name: string, tid: number, start: number, end: number, { operation, bytes, flops }: Cost) => ({
     name,
     cat: tid === 1 ? 'kernel' : 'operation',
@@ -134,7 +149,7 @@ function chromeTrace(events: readonly ProfileEvent[], timing: ProfileTiming, dev
     tid,
     ts: start,
     dur: end - start,
-    args: { operation, bytes, flops },
+    args: { operation, bytes: Math.round(bytes), flops: Math.round(flops) },
   });
   const named = (what: string, tid: number, name: string) => ({
     name: what,
@@ -148,7 +163,7 @@ function chromeTrace(events: readonly ProfileEvent[], timing: ProfileTiming, dev
     named('process_name', 0, device),
     named('thread_name', 1, `kernels (${timings[timing]})`),
     named('thread_name', 2, 'operations'),
-    ...kernels.map((event) => slice(event.kernel, 1, event.start, event.end, event.application)),
+    ...kernels.map((event, i) => slice(event.kernel, 1, event.start, event.end, costs.get(events[i]) as Cost)),
     ...applications(kernels).map(({ application, events: own }) =>
       slice(application.operation, 2, own[0].start, own[own.length - 1].end, application),
     ),

@@ -10,6 +10,8 @@ export interface Cost {
   readonly bytes: number;
   /** Floating-point operations; a multiply-add counts two. */
   readonly flops: number;
+  /** In compiled functions: how many dispatches it takes. */
+  readonly dispatches?: number;
 }
 
 /**
@@ -58,13 +60,22 @@ export function createProfiler(device: GPUDevice, timing: ProfileTiming) {
   const events: ProfileEvent[] = [];
   let open: { kernel: string; application: Cost }[] = [];
   let latest: { work: Work; cost: Cost } | undefined;
+  /** What a compiled function is at, and how many dispatches of it are to come. */
+  let replayed: { cost: Cost; application: Cost; left: number } | undefined;
   /** Ends when everything deferred so far has been done. */
   let chain = Promise.resolve();
   const readbacks: Promise<void>[] = [];
 
   function applicationOf(kernel: string, work: Work | Cost | undefined): Cost {
     if (!work) return { operation: kernel, bytes: 0, flops: 0 };
-    if ('operation' in work) return { ...work };
+    if ('operation' in work) {
+      if (replayed?.cost !== work || replayed.left === 0) {
+        const { operation, bytes, flops, dispatches = 1 } = work;
+        replayed = { cost: work, application: { operation, bytes, flops }, left: dispatches };
+      }
+      replayed.left--;
+      return replayed.application;
+    }
     if (latest?.work !== work) latest = { work, cost: costOf(work) };
     return latest.cost;
   }
