@@ -20,6 +20,7 @@ export interface DeviceStatistics {
   allocations: number;
   dispatches: number;
   submits: number;
+  /** Compiled kernels that are kept: those of compiled functions, and at most 512 others. */
   pipelines: number;
   /** Tensors that were garbage-collected without `dispose` or a scope. */
   leakedTensors: number;

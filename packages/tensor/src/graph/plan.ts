@@ -176,7 +176,7 @@ export function createPlan(graph: Graph): Plan {
   const { recorder } = device;
   const prepare = (dispatch: Lowered, i: number): Step => {
     const { kernel, constants = {}, library, grid, label = kernel.name } = dispatch;
-    const pipeline = recorder.pipelines.get(kernel, constants, library, false);
+    const pipeline = recorder.pipelines.hold(kernel, constants, library);
     const offset = i * SLOT_BYTES;
     writeParameters(staging, offset, kernel, dispatch.parameters as Record<string, number | readonly number[]>);
     const own = dispatch.buffers.map((buffer): Place => {
@@ -273,6 +273,7 @@ export function createPlan(graph: Graph): Plan {
       return made;
     },
     dispose() {
+      for (const { pipeline } of steps) recorder.pipelines.release(pipeline);
       if (device.closed) return;
       for (const buffer of memory) device.pool.release(buffer);
       device.flush();

@@ -28,9 +28,24 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
   return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${library}\n${kernel.source}`;
 }
 
-/** Compiles on first use and remembers by kernel and constants. */
-export function createPipelineCache(device: GPUDevice) {
-  const pipelines = new Map<string, Pipeline>();
+interface Kept extends Pipeline {
+  /** When it was asked for last. */
+  used: number;
+  /** Plans of compiled functions that have it. */
+  holders: number;
+}
+
+/** Pipelines that are kept for the next time beside those that compiled functions hold. */
+const IDLE_PIPELINES = 512;
+
+/**
+ * Compiles on first use and remembers by kernel and constants. Joined kernels differ by shapes, so those that nobody holds
+ * are bounded: the least recently used goes first.
+ */
+export function createPipelineCache(device: GPUDevice, idleLimit = IDLE_PIPELINES) {
+  const pipelines = new Map<string, Kept>();
+  let held = 0;
+  let time = 0;
   const layouts = new Map<string, Pipeline['layout']>();
 
   function layoutOf(kernel: Kernel, hasDynamicOffset: boolean): Pipeline['layout'] {
@@ -52,8 +67,20 @@ export function createPipelineCache(device: GPUDevice) {
     return layout;
   }
 
+  /** Making a pipeline takes so much longer than looking through all of them that they are in no order. */
+  function forgetOldest(): void {
+    let oldest: string | undefined;
+    let used = Number.POSITIVE_INFINITY;
+    for (const [key, pipeline] of pipelines) {
+      if (pipeline.holders > 0 || pipeline.used >= used) continue;
+      oldest = key;
+      used = pipeline.used;
+    }
+    if (oldest !== undefined) pipelines.delete(oldest);
+  }
+
   /** `dynamic`: whether its parameters are found at an offset that is given with each dispatch, or stay where they are. */
-  function get(kernel: Kernel, constants: Constants, library?: string, dynamic = true): Pipeline {
+  function get(kernel: Kernel, constants: Constants, library?: string, dynamic = true): Kept {
     const key = `${dynamic}|${kernel.name}|${Object.values(constants).join('|')}`;
     let pipeline = pipelines.get(key);
     if (!pipeline) {
@@ -65,16 +92,38 @@ export function createPipelineCache(device: GPUDevice) {
         layout: device.createPipelineLayout({ bindGroupLayouts: [layout.gpu] }),
         compute: { module, entryPoint: 'main' },
       });
-      pipeline = { gpu, layout };
+      pipeline = { gpu, layout, used: 0, holders: 0 };
+      if (pipelines.size - held >= idleLimit) forgetOldest();
       pipelines.set(key, pipeline);
     }
+    pipeline.used = ++time;
     return pipeline;
+  }
+
+  /** As `get`, and keeps it until `release`; its parameters stay where they are. */
+  function hold(kernel: Kernel, constants: Constants, library?: string): Pipeline {
+    const pipeline = get(kernel, constants, library, false);
+    if (pipeline.holders++ === 0) held++;
+    return pipeline;
+  }
+
+  function release(pipeline: Pipeline): void {
+    if (--(pipeline as Kept).holders > 0) return;
+    held--;
+    while (pipelines.size - held > idleLimit) forgetOldest();
   }
 
   return {
     get,
+    hold,
+    release,
+    /** All that are there. */
     get count() {
       return pipelines.size;
+    },
+    /** Those of them that compiled functions hold. */
+    get held() {
+      return held;
     },
   };
 }
