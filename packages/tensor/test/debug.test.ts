@@ -248,6 +248,24 @@ test('an error of a replayed kernel names it, the operations in it, and the line
   for (const t of [x, w, out]) t.dispose();
 });
 
+test('memory of compiled functions is reported by the function and the line that called it first', () => {
+  const x = zeros([64, 64], on);
+  const step = compile(function step(y: Tensor) {
+    return y.matmul(y).softmax().matmul(y).sum();
+  });
+  const [at, out] = [line(), step(x)];
+  const group = device.leakReport().live.find(({ site }) => site.includes('compiled function step'));
+  assert.match(
+    group?.site ?? '',
+    new RegExp(`^\\(memory of compiled function step, first called at .*debug\\.test\\.ts:${at}:`),
+  );
+  assert.is(group?.bytes, step.plannedBytes);
+  assert.is(total(), device.statistics().liveBytes);
+  step.dispose();
+  assert.not.ok(device.leakReport().live.some(({ site }) => site.includes('compiled function')));
+  for (const t of [x, out]) t.dispose();
+});
+
 test('so does WGSL of joined operations that does not compile', async () => {
   const x = tensor([1, 2], on);
   const nonsense = defineOp({

@@ -192,6 +192,51 @@ test('a compiled function for which there was no memory is planned anew', async 
   x.dispose();
 });
 
+test('memory of compiled functions is named by the function and the operation', async () => {
+  limited.pool.trim();
+  const x = ones([256, 256], on);
+  const live = limited.statistics().liveBytes;
+  const step = compile(function step(y: Tensor) {
+    return y.matmul(y).softmax().matmul(y);
+  });
+  const out = step(x);
+  const error = failure(() => zeros([4 * MB], on));
+  assert.equal(
+    error.held.holders.filter(({ label }) => label.includes('compiled')).map(({ label, bytes }) => [label, bytes]),
+    [
+      ['compiled function step', limited.statistics().liveBytes - live - MB / 4],
+      ['matmul [256, 256] of compiled function step', MB / 4],
+    ],
+  );
+  step.dispose();
+  const large = compile((y: Tensor) => y.unsqueeze(2).expand([256, 256, 64]).cumsum({ dim: 0 }).sum());
+  assert.is(failure(() => large(x)).label, 'dense copy [256, 256, 64] for cumsum of a compiled function');
+  for (const each of [x, out]) each.dispose();
+});
+
+test('a value that the adapter cannot bind is named by its operation', () => {
+  const x = ones([256, 256]);
+  const extent =
+    Math.ceil(Math.min(device.limits.maxBufferSize, device.limits.maxStorageBufferBindingSize) / 2 ** 18) + 1;
+  const large = (y: Tensor) => y.unsqueeze(2).expand([256, 256, extent]).cumsum({ dim: 0 });
+  const message = new RegExp(
+    `^(dense copy|cumsum) \\[256, 256, ${extent}\\] (for cumsum )?of compiled function large: \\d+ bytes .* binds at most`,
+  );
+  const inside = compile(function large(y: Tensor) {
+    return y.unsqueeze(2).expand([256, 256, extent]).cumsum({ dim: 0 }).sum();
+  });
+  for (const compiled of [compile(large), inside]) {
+    assert.throws(() => compiled(x), message);
+  }
+  // What is joined takes no memory. Where limits are high it takes its time.
+  if (extent < 1000) {
+    const joined = compile((y: Tensor) => y.unsqueeze(2).expand([256, 256, extent]).add(1).sum({ dim: 2 }));
+    joined(x).dispose();
+    joined.dispose();
+  }
+  x.dispose();
+});
+
 test('constants that the engine keeps, and functions that have them inside, are made anew, too', async () => {
   const roots = () => cachedTable(limited, 'roots of the test', () => Float32Array.of(1, 2, 3));
   const x = ones([3], on);

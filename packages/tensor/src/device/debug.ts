@@ -1,3 +1,4 @@
+import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';
 import { callSite } from './call-site.ts';
@@ -36,7 +37,6 @@ export interface LeakReport {
 }
 
 const CONSTANTS = '(constants that the engine keeps)';
-const UNTRACKED = '(memory of compiled functions)';
 
 interface Group {
   site: string;
@@ -91,19 +91,19 @@ export function createDebugRecords() {
       live.delete(record);
       record.disposedAt = callSite();
     },
-    /** `liveBytes`: those of the device, which memory without tensors is part of. */
-    report(liveBytes: number): LeakReport {
+    /** `buffers`: all of the device that are in use; memory without tensors is among them, that of compiled functions. */
+    report(buffers: Iterable<PooledBuffer>): LeakReport {
       const groups = new Map<string, Group>();
-      const counted = new Set<Storage>();
-      let bytes = 0;
+      const counted = new Set<PooledBuffer>();
       for (const { storage, site, what } of live) {
         if (isVirtual(storage.buffer)) continue;
-        const own = counted.has(storage) ? 0 : storage.buffer.size;
-        counted.add(storage);
+        const own = counted.has(storage.buffer) ? 0 : storage.buffer.size;
+        counted.add(storage.buffer);
         add(groups, site, own, what);
-        bytes += own;
       }
-      if (liveBytes > bytes) add(groups, UNTRACKED, liveBytes - bytes, 'buffers', 0);
+      for (const buffer of buffers) {
+        if (!counted.has(buffer)) add(groups, `(memory of ${buffer.label})`, buffer.size, 'buffers', 0);
+      }
       const report = { live: byBytes(groups.values()), collected: byBytes(collected.values()) };
       return {
         ...report,

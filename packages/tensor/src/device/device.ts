@@ -167,7 +167,7 @@ export class Device {
   leakReport(): LeakReport {
     if (!this.debug)
       throw new Error('leakReport: call sites are recorded in debug mode; use openDevice({ debug: true })');
-    return this.debug.report(this.pool.statistics.liveBytes);
+    return this.debug.report(this.pool.live);
   }
 
   /** True when the GPU has gone away; operations throw `DeviceLostError`. */

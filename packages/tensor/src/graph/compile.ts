@@ -170,7 +170,7 @@ export function compile<A extends readonly unknown[], R>(
         entry = {
           graph,
           captured,
-          plan: createPlan(graph),
+          plan: createPlan(graph, fn.name),
           result,
           differentiated,
           verification: createVerification(verify),

@@ -1,3 +1,4 @@
+import { callSite } from '../device/call-site.ts';
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
 import type { Prepared } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
@@ -91,9 +92,15 @@ export function placeIntervals(intervals: readonly { first: number; last: number
   return { place, sizes };
 }
 
-/** Compiles a graph: optimises, fuses, lowers, and places its memory. */
-export function createPlan(graph: Graph): Plan {
+/**
+ * Compiles a graph: optimises, fuses, lowers, and places its memory. `name` is that of the function.
+ *
+ * @throws RangeError when a value is larger than the adapter can bind, and OutOfMemoryError, which name its operation.
+ */
+export function createPlan(graph: Graph, name = ''): Plan {
   const { device } = graph;
+  const called = name ? `compiled function ${name}` : 'a compiled function';
+  const holder = device.debug ? `${called}, first called at ${callSite()}` : called;
   const program = rematerialise(optimize(graph), device);
   const units = fuse(program, device.limits.maxStorageBuffersPerShaderStage);
 
@@ -137,9 +144,11 @@ export function createPlan(graph: Graph): Plan {
     }
     return { view, from: 'result', index };
   });
-  const spans = new Map<number, { first: number; last: number; size: number }>();
+  const made = resultStorages.map(({ buffer: { size, label } }) => ({ size, label: `${label} of ${called}` }));
+  for (const { size, label } of made) device.pool.checkSize(size, label);
+  const spans = new Map<number, { first: number; last: number; size: number; label: string }>();
   let unsharedBytes = 0;
-  dispatches.forEach(({ buffers }, at) => {
+  dispatches.forEach(({ buffers, operations }, at) => {
     for (const buffer of buffers) {
       if (!isVirtual(buffer)) continue;
       const root = follow(inPlace, buffer.id);
@@ -148,16 +157,23 @@ export function createPlan(graph: Graph): Plan {
       if (span) {
         span.last = at;
       } else {
-        spans.set(root, { first: at, last: at, size: buffer.size });
+        // Memory that an operation takes beside its outputs does not say for which.
+        const named = operations.some((name) => buffer.label.startsWith(name));
+        const label = named ? buffer.label : `${buffer.label} for ${operations.join(' + ')}`;
+        spans.set(root, { first: at, last: at, size: buffer.size, label });
         unsharedBytes += buffer.size;
       }
     }
   });
   const roots = [...spans.keys()];
-  const { place, sizes } = placeIntervals([...spans.values()]);
+  const values = [...spans.values()];
+  const { place, sizes } = placeIntervals(values);
   const memory: PooledBuffer[] = [];
   try {
-    for (const size of sizes) memory.push(device.pool.acquire(size, 'compiled function'));
+    sizes.forEach((size, k) => {
+      const largest = values.find((value, i) => place[i] === k && value.size === size);
+      memory.push(device.pool.acquire(size, `${largest?.label} of ${called}`, holder));
+    });
   } catch (error) {
     for (const buffer of memory) device.pool.release(buffer);
     throw error;
@@ -167,7 +183,7 @@ export function createPlan(graph: Graph): Plan {
   });
 
   const staging = new DataView(new ArrayBuffer(Math.max(1, dispatches.length) * SLOT_BYTES));
-  const label = 'parameters of a compiled function';
+  const label = `parameters of ${called}`;
   const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
   let noParameters = false;
   const parameters = device.pool.create({ label, size: staging.byteLength, usage }, staging.byteLength, () => {
@@ -199,7 +215,7 @@ export function createPlan(graph: Graph): Plan {
   /** In debug mode an error of the GPU names the dispatch that it came from. */
   const named = <T>(i: number, body: () => T): T => {
     const { kernel, operations } = dispatches[i];
-    const what = `kernel ${kernel.name} (${operations.join(' + ')}), ${i + 1} of ${dispatches.length} in a compiled function`;
+    const what = `kernel ${kernel.name} (${operations.join(' + ')}), ${i + 1} of ${dispatches.length} in ${called}`;
     return device.checked(() => what, body);
   };
   const steps = dispatches.map((dispatch, i) =>
@@ -244,13 +260,11 @@ export function createPlan(graph: Graph): Plan {
       captured: new Set([...changed].filter(({ buffer }) => !isVirtual(buffer))),
     },
     run(buffers) {
-      const made: Storage[] = [];
+      const storages: Storage[] = [];
       try {
-        for (const { buffer } of resultStorages) {
-          made.push(new Storage(device, buffer.size, 'result of a compiled function'));
-        }
+        for (const { size, label } of made) storages.push(new Storage(device, size, label));
       } catch (error) {
-        for (const storage of made) {
+        for (const storage of storages) {
           storage.retain();
           storage.release();
         }
@@ -259,18 +273,18 @@ export function createPlan(graph: Graph): Plan {
       if (device.debug) {
         steps.forEach((step, i) => {
           named(i, () => {
-            if (step.groups) step.group = groupOf(step, buffers, made);
+            if (step.groups) step.group = groupOf(step, buffers, storages);
             recorder.replay([step]);
           });
         });
-        return made;
+        return storages;
       }
-      for (const step of givenAnew) step.group = groupOf(step, buffers, made);
+      for (const step of givenAnew) step.group = groupOf(step, buffers, storages);
       submits.forEach((part, i) => {
         if (i > 0) recorder.flush();
         recorder.replay(part);
       });
-      return made;
+      return storages;
     },
     dispose() {
       for (const { pipeline } of steps) recorder.pipelines.release(pipeline);

@@ -84,16 +84,20 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     };
   }
 
+  /** @throws RangeError when the adapter binds no buffer of so many bytes. */
+  function checkSize(bytes: number, label: string): void {
+    if (multipleOf4(bytes) <= bindable) return;
+    const name = maxBufferSize < maxStorageBufferBindingSize ? 'maxBufferSize' : 'maxStorageBufferBindingSize';
+    throw new RangeError(
+      `${label}: ${bytes} bytes asked for in one tensor, but this adapter binds at most ${bindable} (${name}); ` +
+        'split the tensor or use a smaller batch',
+    );
+  }
+
   /** The size of the buffer that serves a request: its class, where limits have room for that. */
   function roomFor(bytes: number, label: string): number {
+    checkSize(bytes, label);
     const exact = Math.max(4, multipleOf4(bytes));
-    if (exact > bindable) {
-      const name = maxBufferSize < maxStorageBufferBindingSize ? 'maxBufferSize' : 'maxStorageBufferBindingSize';
-      throw new RangeError(
-        `${label}: ${bytes} bytes asked for in one tensor, but this adapter binds at most ${bindable} (${name}); ` +
-          'split the tensor or use a smaller batch',
-      );
-    }
     const size = Math.min(sizeClass(exact), bindable);
     if (statistics.liveBytes + size <= memoryLimit) return size;
     if (statistics.liveBytes + exact <= memoryLimit) return exact;
@@ -122,25 +126,26 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
   }
 
   /** A new buffer for tensors. */
-  function allocate(size: number, bytes: number, label: string): PooledBuffer {
+  function allocate(size: number, bytes: number, label: string, holder: string): PooledBuffer {
     const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
     const gpu = create({ size, usage, label }, bytes, () => {
       buffer.broken = true;
     });
-    const buffer: PooledBuffer = { id: nextId++, size, gpu, label };
+    const buffer: PooledBuffer = { id: nextId++, size, gpu, label: holder };
     statistics.allocations++;
     return buffer;
   }
 
-  function acquire(bytes: number, label: string): PooledBuffer {
+  /** `label` says what it is for in the errors that there is no room, `holder` in lists of what is held. */
+  function acquire(bytes: number, label: string, holder = label): PooledBuffer {
     const size = roomFor(bytes, label);
     let buffer = free.get(size)?.pop();
     if (buffer) {
-      buffer.label = label;
+      buffer.label = holder;
       statistics.cachedBytes -= size;
     } else {
       if (statistics.liveBytes + statistics.cachedBytes + size > memoryLimit) trim();
-      buffer = allocate(size, bytes, label);
+      buffer = allocate(size, bytes, label, holder);
     }
     live.add(buffer);
     statistics.liveBytes += size;
@@ -163,7 +168,7 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     else free.set(buffer.size, [buffer]);
   }
 
-  return { acquire, create, release, trim, held, statistics };
+  return { acquire, checkSize, create, release, trim, held, live: live as ReadonlySet<PooledBuffer>, statistics };
 }
 
 export type BufferPool = ReturnType<typeof createPool>;
