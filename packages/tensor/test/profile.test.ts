@@ -216,6 +216,27 @@ test('the peak is measured once, and leaves the memory figures alone', async () 
   other.close();
 });
 
+test('the peak is measured in the memory that the limit leaves', async () => {
+  const memoryLimit = 2 ** 20;
+  for (const held of [0, 200_000, 262_144]) {
+    const other = await openDevice({ log: () => {}, memoryLimit });
+    const x = zeros([held], { device: other });
+    const { gpu } = other;
+    const create = gpu.createBuffer;
+    let bytes = 0;
+    gpu.createBuffer = (descriptor) => {
+      if (descriptor.usage & GPUBufferUsage.STORAGE) bytes += descriptor.size;
+      return create.call(gpu, descriptor);
+    };
+    const { bytesPerSecond, flopsPerSecond } = await other.peak();
+    assert.ok(bytesPerSecond > 0 && flopsPerSecond > 1e8);
+    const left = memoryLimit - other.statistics().liveBytes;
+    assert.ok(bytes > 0.9 * left && bytes <= Math.max(512, left), `${bytes} bytes where ${left} are left`);
+    x.dispose();
+    other.close();
+  }
+});
+
 test('an adapter without timestamps is timed by the wall, labelled as such', async () => {
   const other = await openDevice({ log: () => {} });
   Object.defineProperty(other.gpu, 'features', { value: new Set() });

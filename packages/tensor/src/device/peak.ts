@@ -5,7 +5,7 @@ import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
 import type { DevicePeak } from '../kernel/profile.ts';
 import { createProfiler, type ProfileTiming } from '../kernel/profiler.ts';
 import type { Recorder } from '../kernel/recorder.ts';
-import type { PooledBuffer } from '../memory/pool.ts';
+import type { BufferPool, PooledBuffer } from '../memory/pool.ts';
 
 /** Larger than caches; hardware gets the larger one. */
 const COPIED_BYTES = { software: 2 ** 25, hardware: 2 ** 28 };
@@ -13,20 +13,25 @@ const THREADS = { software: 2 ** 13, hardware: 2 ** 20 };
 const LEAST_MILLISECONDS = 4;
 const RUNS = 4;
 
+/** What is copied at least, however little memory there is. */
+const LEAST_COPIED = 256;
+
 /**
  * Measures what the device can do at best: the bandwidth of a copy and the rate of multiply-adds in registers. Buffers are
- * the GPU's own and given back, so that the pool's figures stay what they are. Takes a tenth of a second or so.
+ * the GPU's own and given back, so that the pool's figures stay what they are; they keep within what the device's
+ * `memoryLimit` leaves. Takes a tenth of a second or so.
  */
 export async function measurePeak(
   gpu: GPUDevice,
   recorder: Recorder,
+  pool: BufferPool,
   software: boolean,
   timing: ProfileTiming,
 ): Promise<DevicePeak> {
   const kind = software ? 'software' : 'hardware';
   const made: GPUBuffer[] = [];
   const bufferOf = (size: number, use = GPUBufferUsage.STORAGE): PooledBuffer => {
-    const buffer = gpu.createBuffer({ size, usage: use, label: 'peak' });
+    const buffer = pool.create({ size, usage: use, label: 'peak' }, size);
     made.push(buffer);
     return { id: 0, gpu: buffer, size, label: 'peak' };
   };
@@ -50,8 +55,8 @@ export async function measurePeak(
 
   try {
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
-    const bytes = Math.min(COPIED_BYTES[kind], maxBufferSize, maxStorageBufferBindingSize);
-    const size = Math.floor(bytes / 16);
+    const most = Math.min(COPIED_BYTES[kind], maxBufferSize, maxStorageBufferBindingSize);
+    const size = Math.floor(Math.max(LEAST_COPIED, pool.room(2 * most) / 2) / 16);
     const [from, to] = [bufferOf(16 * size), bufferOf(16 * size)];
     const copy = await time(kernels.peakBandwidth as Kernel, { size }, [from, to], linearGrid(Math.ceil(size / 1024)));
     const threads = THREADS[kind];
@@ -63,7 +68,7 @@ export async function measurePeak(
       if (seconds * 1e3 >= LEAST_MILLISECONDS || iterations > 1e5) break;
     }
     return {
-      bytesPerSecond: (2 * 16 * size) / copy,
+      bytesPerSecond: (2 * 16 * size) / Math.max(copy, 1e-9),
       flopsPerSecond: (threads * iterations * 128 * 2) / seconds,
     };
   } finally {

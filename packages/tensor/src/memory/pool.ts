@@ -64,6 +64,13 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     statistics.cachedBytes = 0;
   }
 
+  /** How many of `wanted` bytes the limit leaves; what is cached goes where it leaves fewer. */
+  function room(wanted: number): number {
+    const left = () => memoryLimit - statistics.liveBytes - statistics.cachedBytes;
+    if (left() < wanted) trim();
+    return Math.max(0, Math.min(wanted, left()));
+  }
+
   /** What is held, and by whom. */
   function held(): HeldMemory {
     const byLabel = new Map<string, { label: string; buffers: number; bytes: number }>();
@@ -168,7 +175,7 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     else free.set(buffer.size, [buffer]);
   }
 
-  return { acquire, checkSize, create, release, trim, held, live: live as ReadonlySet<PooledBuffer>, statistics };
+  return { acquire, checkSize, create, release, room, trim, held, live: live as ReadonlySet<PooledBuffer>, statistics };
 }
 
 export type BufferPool = ReturnType<typeof createPool>;
