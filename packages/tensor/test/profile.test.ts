@@ -15,6 +15,7 @@ import {
   tensor,
   zeros,
 } from '../src/index.ts';
+import { createStampClock } from '../src/kernel/profiler.ts';
 import { device } from './device.ts';
 
 const timings = device.features.has('timestamp-query') ? (['gpu', 'wall'] as const) : (['wall'] as const);
@@ -179,6 +180,18 @@ for (const timing of timings) {
 
 /** How many operations the lines of explain() tell of: further kernels of one have ditto marks. */
 const applicationsIn = (lines: readonly string[]) => lines.filter((line) => !line.includes('"')).length;
+
+test('stamps tell nanoseconds apart, whatever they are counted from, and count as no time where there are none', () => {
+  for (const zero of [1n, 1_790_000_000_123_456_789n, 2n ** 63n]) {
+    const clock = createStampClock();
+    assert.equal(clock.interval(0n, 0n), { start: 0, end: 0 });
+    assert.equal(clock.interval(zero, zero + 1n), { start: 0, end: 0.001 });
+    assert.equal(clock.interval(zero + 1234n, zero + 1237n), { start: 1.234, end: 1.237 });
+    assert.equal(clock.interval(zero + 3000n, zero + 1000n), { start: 3, end: 3 });
+    assert.equal(clock.interval(0n, zero + 5000n), { start: 5, end: 5 });
+    assert.equal(clock.interval(zero + 5000n, 0n), { start: 5, end: 5 });
+  }
+});
 
 test('more dispatches than a query set has room for', async () => {
   const [x, w] = [ones([1, 1]), ones([1, 1])];

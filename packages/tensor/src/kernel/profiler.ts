@@ -48,6 +48,24 @@ function costOf({ name, op, inputs, outputs, attributes }: Work): Cost {
 }
 
 /**
+ * Turns stamps of the GPU, in nanoseconds from any zero, into microseconds since the first of them: since 1970, doubles
+ * would tell quarters of a microsecond apart at best. Stamps that the driver did not write are 0.
+ */
+export function createStampClock() {
+  let origin: bigint | undefined;
+  const since = (stamp: bigint) => Number(stamp - (origin as bigint)) / 1e3;
+  return {
+    /** A stamp that is not there, or came before the start, counts as no time. */
+    interval(start: bigint, end: bigint): { start: number; end: number } {
+      const [from, to] = [start || end, end || start];
+      if (from === 0n) return { start: 0, end: 0 };
+      origin ??= from;
+      return { start: since(from), end: Math.max(since(from), since(to)) };
+    },
+  };
+}
+
+/**
  * Takes down how long each dispatch takes. While it is set, the recorder gives each dispatch a pass of its own; with
  * wall times also a submit of its own, which waits for the one before.
  */
@@ -57,6 +75,7 @@ export function createProfiler(device: GPUDevice, timing: ProfileTiming) {
   const resolved = stamped
     ? device.createBuffer({ size: QUERIES * 8, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC })
     : undefined;
+  const clock = createStampClock();
   const events: ProfileEvent[] = [];
   let open: { kernel: string; application: Cost }[] = [];
   let latest: { work: Work; cost: Cost } | undefined;
@@ -105,9 +124,7 @@ export function createProfiler(device: GPUDevice, timing: ProfileTiming) {
         const read = () => {
           const stamps = new BigUint64Array(staging.getMappedRange().slice(0));
           mine.forEach((each, i) => {
-            const [start, end] = [stamps[2 * i], stamps[2 * i + 1]].map((stamp) => Number(stamp) / 1e3);
-            // A stamp that the driver did not write, or wrote out of order, counts as no time.
-            events.push({ ...each, start, end: Math.max(start, end) });
+            events.push({ ...each, ...clock.interval(stamps[2 * i], stamps[2 * i + 1]) });
           });
           staging.destroy();
         };
