@@ -79,10 +79,20 @@ function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown):
 export function apply<N extends OpName>(op: N, inputs: readonly Tensor[], attributes: AttributesOf<N>): Tensor[];
 export function apply<A>(op: DefinedOp<A>, inputs: readonly Tensor[], attributes: A): Tensor[];
 export function apply(named: OpName | DefinedOp<never>, inputs: readonly Tensor[], attributes: unknown): Tensor[] {
+  return applyFor(typeof named === 'string' ? named : named.name, named, inputs, attributes);
+}
+
+/** As `apply`, for a function that goes by another name than the operation: `caller` is what errors and memory name. */
+export function applyFor(
+  caller: string,
+  named: OpName | DefinedOp<never>,
+  inputs: readonly Tensor[],
+  attributes: unknown,
+): Tensor[] {
   const name = typeof named === 'string' ? named : named.name;
   const op = (typeof named === 'string' ? opTable[named] : named) as unknown as Op<unknown>;
   const trace = currentTrace();
-  const device = deviceOf(name, inputs, attributes);
+  const device = deviceOf(caller, inputs, attributes);
   let outputs: Tensor[];
   if (op.kind === 'view') {
     const [input] = inputs;
@@ -93,14 +103,15 @@ export function apply(named: OpName | DefinedOp<never>, inputs: readonly Tensor[
     outputs = [];
     try {
       for (const { dtype, shape } of specs) {
-        outputs.push(Tensor.allocate(device, dtype, shape, `${name} ${formatShape(shape)}`));
+        outputs.push(Tensor.allocate(device, dtype, shape, `${caller} ${formatShape(shape)}`));
       }
       // A trace only takes down what was asked for; its kernels run when the compiled function is replayed.
       if (!trace && (specs.length === 0 || outputs.some((output) => output.size > 0))) {
         const work = { name, op, inputs, outputs, attributes };
         device.recorder.attribute(work);
         if (device.debug) {
-          const what = (kernels: string) => `${name}(${inputs.join(', ')}) -> ${outputs.join(', ')}, kernel ${kernels}`;
+          const what = (kernels: string) =>
+            `${caller}(${inputs.join(', ')}) -> ${outputs.join(', ')}, kernel ${kernels}`;
           device.checked(what, () => op.run(device, inputs, outputs, attributes));
         } else {
           op.run(device, inputs, outputs, attributes);

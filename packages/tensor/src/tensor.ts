@@ -1,4 +1,4 @@
-import { apply } from './apply.ts';
+import { applyFor } from './apply.ts';
 import type { TensorRecord } from './device/debug.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { checkReadable } from './device/host-bytes.ts';
@@ -346,7 +346,7 @@ function filled(name: string, shape: Shape, value: number, options: CreationOpti
   checkShape(shape, name);
   if (typeof value !== 'number') throw new TypeError(`${name}: the value is ${typeof value}; expected a number`);
   if (isWhole(dtype) && !fits(value, dtype)) throw new RangeError(`${name}: ${value} does not fit ${dtype}`);
-  return apply('full', [], { shape: [...shape], value, dtype, device })[0];
+  return applyFor(name, 'full', [], { shape: [...shape], value, dtype, device })[0];
 }
 
 /** A tensor with every element equal to `value`. @throws RangeError where the dtype does not hold it. */

@@ -2,7 +2,7 @@ import { elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { adapterLine } from '../src/device/adapters.ts';
-import { add, getDefaultDevice, openDevice, Tensor, tensor, zeros } from '../src/index.ts';
+import { add, full, getDefaultDevice, ones, openDevice, Tensor, tensor, where, zeros } from '../src/index.ts';
 import { device } from './device.ts';
 import { runModule } from './run-module.ts';
 
@@ -72,6 +72,73 @@ test('bytes that do not fit are refused', () => {
     assert.throws(() => device.write(x.storage, offset, data), /write: \d+ bytes do not fit at offset/);
   }
   x.dispose();
+});
+
+test('reads beyond the memory of a tensor are errors at the call that say so', async () => {
+  const x = tensor([1, 2, 3, 4]);
+  for (const [offset, length] of [
+    [0, 257],
+    [256, 4],
+    [-4, 4],
+    [0, -1],
+    [1.5, 4],
+    [Number.NaN, 4],
+    [0, Number.NaN],
+  ]) {
+    assert.match(
+      await rejection(device.read(x.storage, offset, length)),
+      `read: ${length} bytes at offset ${offset} are not within 256`,
+    );
+  }
+  assert.is((await device.read(x.storage, 255, 1)).byteLength, 1);
+  await device.synchronize();
+  x.dispose();
+});
+
+test('on a closed device errors name what was called', async () => {
+  const other = await openDevice({ log: () => {} });
+  const on = { device: other };
+  const x = tensor([1, 2], on);
+  other.close();
+  for (const [name, call] of [
+    ['add', () => x.add(1)],
+    ['where', () => where(x, 1, 2)],
+    ['zeros', () => zeros([2], on)],
+    ['ones', () => ones([2], on)],
+    ['full', () => full([2], 3, on)],
+    ['tensor', () => tensor([1], on)],
+  ] as const) {
+    assert.throws(call, new RegExp(`^${name}\\b[^:]*: the device is closed`));
+  }
+});
+
+test('shared memory goes up by the raw queue, too, which would end the process', async () => {
+  const { code, out } = await runModule(`
+    const { runInNewContext } = await import('node:vm');
+    const device = await engine.openDevice({ log: () => {} });
+    const { queue } = device.gpu;
+    const x = engine.tensor([0, 0, 0, 0]);
+    const to = x.storage.buffer.gpu;
+    for (const Shared of [SharedArrayBuffer, runInNewContext('SharedArrayBuffer')]) {
+      const values = new Float32Array(new Shared(32), 8, 4);
+      values.set([1, 2, 3, 4]);
+      queue.writeBuffer(to, 0, values);
+      console.log('view', (await x.data()).join());
+      queue.writeBuffer(to, 4, values, 2, 2);
+      console.log('part', (await x.data()).join());
+      queue.writeBuffer(to, 0, values.buffer, 16, 8);
+      console.log('buffer', (await x.data()).join());
+    }
+    queue.writeBuffer(to, 0, Float32Array.of(5, 6, 7, 8));
+    console.log('plain', (await x.data()).join());
+    const texture = device.gpu.createTexture({ size: [2, 2], format: 'rgba8unorm', usage: GPUTextureUsage.COPY_DST });
+    queue.writeTexture({ texture }, new Uint8Array(new SharedArrayBuffer(16)), { bytesPerRow: 8 }, [2, 2]);
+    await device.synchronize();
+    console.log('done');
+  `);
+  assert.is(code, 0, out);
+  const lines = ['view 1,2,3,4', 'part 1,3,4,4', 'buffer 3,4,4,4'];
+  assert.ok(out.includes([...lines, ...lines, 'plain 5,6,7,8', 'done'].join('\n')), out);
 });
 
 test('arrays over shared, resizable and foreign memory go up in a process of their own', async () => {

@@ -251,7 +251,7 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'an empty codebook': [() => t.nearestCode(f32(2, 3), f32(0, 3)), 'nearestCode', '[0, 3]'],
   'a step over the binding limit': [
     () => t.zeros([limit / 4 + 64]),
-    'full',
+    'zeros',
     `[${limit / 4 + 64}]`,
     String(limit),
     'split',

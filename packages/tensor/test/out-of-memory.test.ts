@@ -58,15 +58,15 @@ test('beyond the limit the error says what was asked, what is held and by whom',
   const small = zeros([16], on);
   const error = failure(() => zeros([1024, 1025], on));
   assert.is(error.name, 'OutOfMemoryError');
-  assert.is(error.label, 'full [1024, 1025]');
+  assert.is(error.label, 'zeros [1024, 1025]');
   assert.is(error.requestedBytes, 1024 * 1025 * 4);
   assert.is(error.held.memoryLimit, 8 * MB);
   assert.is(error.held.liveBytes, limited.statistics().liveBytes);
   assert.is(error.held.liveBytes, 4 * MB + 256);
   assert.equal(error.held.holders, [
     { label: 'matmul [512, 512]', buffers: 3, bytes: 3 * MB },
-    { label: 'full [512, 512]', buffers: 1, bytes: MB },
-    { label: 'full [16]', buffers: 1, bytes: 256 },
+    { label: 'zeros [512, 512]', buffers: 1, bytes: MB },
+    { label: 'zeros [16]', buffers: 1, bytes: 256 },
   ]);
   for (const part of ['4.2 MB asked', '4.2 MB live', 'limit: 8.4 MB', 'matmul [512, 512]: 3 buffers, 3.1 MB']) {
     assert.ok(error.message.includes(part), `"${error.message}" does not mention "${part}"`);

@@ -208,10 +208,15 @@ export class Device {
     await this.#wait(() => this.gpu.queue.onSubmittedWorkDone());
   }
 
-  /** Copies bytes off the GPU. @throws as `synchronize` does. */
+  /** Copies bytes off the GPU. @throws RangeError where there are no such bytes, and as `synchronize` does. */
   async read(storage: Storage, byteOffset: number, byteLength: number): Promise<ArrayBuffer> {
     this.#own('read', storage);
     if (byteLength === 0) return new ArrayBuffer(0);
+    const held = storage.buffer.size;
+    const whole = Number.isInteger(byteOffset) && Number.isInteger(byteLength);
+    if (!(whole && byteOffset >= 0 && byteLength >= 0 && byteOffset + byteLength <= held)) {
+      throw new RangeError(`read: ${byteLength} bytes at offset ${byteOffset} are not within ${held}`);
+    }
     // Copies begin and end at multiples of four bytes, halves need not; buffers are multiples of 256 bytes.
     const lead = byteOffset % 4;
     const size = Math.ceil((lead + byteLength) / 4) * 4;

@@ -2,6 +2,7 @@ import { knownVariants } from '../kernel/known.ts';
 import type { Choices } from '../kernel/variants.ts';
 import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
 import { Device, setDefaultDevice } from './device.ts';
+import { guardQueue } from './guard.ts';
 import { throttlePolling } from './polling.ts';
 
 /** What to look for in an adapter, and how to run on it. */
@@ -77,7 +78,10 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
     requiredLimits,
     label: 'dawnchorus',
   });
-  if (description.software && description.source !== 'browser') throttlePolling();
+  if (description.source !== 'browser') {
+    guardQueue(gpu);
+    if (description.software) throttlePolling();
+  }
   const choices: Choices =
     kernels === 'default'
       ? { pinned: {}, measured: new Map() }

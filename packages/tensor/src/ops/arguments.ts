@@ -88,6 +88,7 @@ export function operands(operation: string, ...values: Operand[]): Tensor[] {
   const disposed = values.findIndex((value) => value instanceof Tensor && value.disposed);
   if (disposed >= 0) throw (values[disposed] as Tensor).disposedError(operation, disposed);
   const { device } = tensors[0];
+  device.assertUsable(operation);
   const whole = tensors.find((tensor) => tensor.dtype !== 'bool' && !isFloat(tensor.dtype));
   const someFloat = tensors.some((tensor) => isFloat(tensor.dtype));
   const float = comparisons.has(operation) && someFloat ? tensors.map((tensor) => tensor.dtype).reduce(promote) : 'f32';
