@@ -93,7 +93,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
   disposedError(operation?: string, index?: number): Error {
     const what = `tensor ${this.dtype}${formatShape(this.shape)}`;
     const which = index === undefined ? what : `input ${index}, ${what},`;
-    if (this.#traced && !currentTrace()) {
+    if (this.#leakedFromTrace) {
       return new Error(
         `${operation ? `${operation}: ` : ''}${which} was made while a function was traced and has no elements outside; ` +
           'return it from the compiled function instead of keeping it',
@@ -103,6 +103,10 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
       `${operation ? `${operation}: ` : ''}${which} was used after it was disposed${this.#history()}; ` +
         'keep it by returning it from its scope, or by retain()',
     );
+  }
+
+  get #leakedFromTrace(): boolean {
+    return this.#traced && !currentTrace();
   }
 
   /** Where a disposed tensor was made and disposed, as far as that is known. */
@@ -143,6 +147,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
    */
   dispose(): void {
     if (!this.#storage) {
+      if (this.#leakedFromTrace) throw this.disposedError('dispose');
       throw new Error(
         `dispose: tensor ${this.dtype}${formatShape(this.shape)} was disposed before${this.#history()}; dispose each handle once, or leave it to \`using\` or a scope`,
       );
@@ -167,9 +172,11 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
    */
   revive(from: Tensor): void {
     if (this.#storage) return;
-    this.#storage = from.storage;
-    this.#storage.retain();
-    leaks.register(this, this.#storage, this);
+    const { storage } = from;
+    this.#storage = storage;
+    storage.retain();
+    if (this.#record) storage.device.debug?.reopened(this.#record, storage);
+    leaks.register(this, this.#record ?? storage, this);
   }
 
   /** Points this tensor at elements elsewhere; for parameters that move into an arena. Shape and dtype stay. */
@@ -189,16 +196,23 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
    * that is compiled or traced.
    */
   data(): Promise<TypedArrayOf[DType]> {
+    return this.#read('data');
+  }
+
+  /** At the call, where promises are lost: a traced function cannot wait. */
+  #read(caller: string): Promise<TypedArrayOf[DType]> {
     if (currentTrace()) {
       throw new Error(
-        `data: ${this} is read (by data, item, toArray or print) while a function is traced, where nothing has ` +
+        `${caller}: ${this} is read (by data, item, toArray or print) while a function is traced, where nothing has ` +
           'elements; return it from the function and read it outside',
       );
     }
-    return this.#read();
+    return this.#elements(caller);
   }
 
-  async #read(): Promise<TypedArrayOf[DType]> {
+  async #elements(caller: string): Promise<TypedArrayOf[DType]> {
+    if (this.disposed) throw this.disposedError(caller);
+    this.device.assertUsable(caller);
     const dense: Tensor = functions.contiguous(this);
     try {
       const width = bytesPerElement(this.dtype);
@@ -216,13 +230,13 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
 
   /** The value of a tensor with one element. */
   item(): Promise<number> {
-    if (this.size === 1) return this.data().then(([value]) => value);
+    if (this.size === 1 || currentTrace()) return this.#read('item').then(([value]) => value);
     return Promise.reject(new RangeError(`item: ${formatShape(this.shape)} has ${this.size} elements, not one`));
   }
 
   /** The elements as nested arrays. */
   toArray(): Promise<NestedNumbers> {
-    return this.data().then((data) => {
+    return this.#read('toArray').then((data) => {
       let at = 0;
       const build = (d: number): NestedNumbers =>
         d === this.rank ? data[at++] : Array.from({ length: this.shape[d] }, () => build(d + 1));
@@ -232,7 +246,7 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
 
   /** Text with the values, shortened where there are many. */
   print(): Promise<string> {
-    return this.data().then((data) => format(this, data));
+    return this.#read('print').then((data) => format(this, data));
   }
 
   override toString(): string {

@@ -1,6 +1,7 @@
+import { elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { placeIntervals } from '../src/graph/plan.ts';
+import { placeIntervals } from '../src/graph/place.ts';
 import * as t from '../src/index.ts';
 import { arrayOf, randomFrom, upload } from './arbitraries.ts';
 import { device, hasHalf } from './device.ts';
@@ -337,6 +338,12 @@ test('reading back, waiting and leaking are errors that say so', async () => {
       assert.throws(() => reading(x), /f32\[1\]\) is read \(by data, item, .* return it .* read it outside/);
     }
   }
+  // Of several elements, too: nobody is there to hear of a promise that is rejected.
+  const several = t.compile((y: t.Tensor) => {
+    void y.item();
+    return y.neg();
+  });
+  assert.throws(() => several(t.tensor([1, 2])), /^item: .* is read \(by data, item, /);
   assert.throws(() => t.compile(async (y: t.Tensor) => y.neg())(x), /the function is async/);
   const waiting = async (y: t.Tensor) => t.tensor([await y.item()]);
   assert.throws(() => t.compile(waiting)(x), /the function is async/);
@@ -352,6 +359,7 @@ test('reading back, waiting and leaking are errors that say so', async () => {
     return y.neg();
   })(x);
   assert.throws(() => kept!.add(1), /made while a function was traced .* return it from the compiled function instead/);
+  assert.throws(() => kept!.dispose(), /^dispose: .* made while a function was traced .* return it from the compiled/);
   const disposing = t.compile((y: t.Tensor) => {
     y.dispose();
     return weight.neg();
@@ -364,6 +372,35 @@ test('arguments that no trace can be keyed on are errors', () => {
   assert.throws(() => compiled(() => 1), /an argument is a function/);
   assert.throws(() => compiled(new Date(0)), /an argument is a Date/);
   assert.throws(() => compiled(3), /at least one argument must be a tensor/);
+});
+
+test('kernels that cannot be made leave nothing behind', () => {
+  const broken = t.defineOp({
+    name: 'broken',
+    infer: ([x]) => [{ dtype: 'f32', shape: x.shape }],
+    run(on, _, [out]) {
+      const kernel = { ...elementwise.fill, name: 'broken', constants: { MISSING: 'text that no dispatch gives' } };
+      on.recorder.dispatch({
+        kernel,
+        buffers: [out.storage.buffer],
+        parameters: { size: 4, bits: 0 },
+        grid: [1, 1, 1],
+      });
+    },
+  });
+  const x = floats(64, 64);
+  const before = device.statistics().liveBytes;
+  const { held } = device.recorder.pipelines;
+  const compiled = t.compile((y: t.Tensor) =>
+    t
+      .apply(broken, [y.matmul(y).softmax()], {})[0]
+      .softmax()
+      .sum(),
+  );
+  for (let k = 0; k < 2; k++) assert.throws(() => compiled(x), /constant MISSING was not given/);
+  assert.is(device.statistics().liveBytes, before);
+  assert.is(device.recorder.pipelines.held, held);
+  x.dispose();
 });
 
 test('an error in the function passes through and leaves nothing behind', () => {

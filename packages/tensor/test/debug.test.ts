@@ -158,6 +158,23 @@ test('a use after disposal names the operation, where the tensor was disposed, a
   y.dispose();
 });
 
+test('a tensor that gets its elements back is reported again, by the line that made it', () => {
+  const [at, x] = [line(), zeros([MB / 4], on)];
+  const kept = x.retain();
+  x.dispose();
+  x.revive(kept);
+  kept.dispose();
+  const group = groupAt(device.leakReport().live, at);
+  assert.is(group?.tensors, 1);
+  assert.is(total(), device.statistics().liveBytes);
+  const [disposed] = [line(), x.dispose()];
+  assert.not.ok(groupAt(device.leakReport().live, at));
+  assert.throws(
+    () => x.neg(),
+    new RegExp(`disposed at .*debug\\.test\\.ts:${disposed}:.*made at .*debug\\.test\\.ts:${at}:`),
+  );
+});
+
 test('what a scope disposed names the line of the scope', () => {
   let x: Tensor | undefined;
   const at = line() + 1;

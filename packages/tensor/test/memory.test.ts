@@ -42,6 +42,17 @@ test('a second dispose says so; other handles live on', async () => {
   assert.is(live(), before);
 });
 
+test('reading what is disposed names the function that was called', async () => {
+  const x = tensor([1]);
+  x.dispose();
+  for (const read of ['data', 'item', 'toArray', 'print'] as const) {
+    await x[read]().then(
+      () => assert.unreachable('it was read'),
+      (error) => assert.match(error.message, new RegExp(`^${read}: tensor f32\\[1\\] was used after it was disposed`)),
+    );
+  }
+});
+
 test('using and scopes pass over what is disposed already', () => {
   const before = live();
   {

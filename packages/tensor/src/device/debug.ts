@@ -87,6 +87,12 @@ export function createDebugRecords() {
       live.add(record);
       return record;
     },
+    /** A tensor that was disposed has elements again. */
+    reopened(record: TensorRecord, storage: Storage): void {
+      record.storage = storage;
+      record.disposedAt = undefined;
+      live.add(record);
+    },
     closed(record: TensorRecord): void {
       live.delete(record);
       record.disposedAt = callSite();

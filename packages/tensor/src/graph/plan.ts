@@ -7,6 +7,7 @@ import { isVirtual } from '../memory/virtual.ts';
 import { fuse } from './fuse.ts';
 import { type Lowered, lower } from './lower.ts';
 import { mutated, optimize, type Program, type View } from './optimize.ts';
+import { placeIntervals } from './place.ts';
 import { rematerialise } from './rematerialise.ts';
 import type { Graph } from './trace.ts';
 
@@ -59,37 +60,6 @@ function follow(chain: ReadonlyMap<number, number>, id: number): number {
   let at = id;
   for (let next = chain.get(at); next !== undefined; next = chain.get(at)) at = next;
   return at;
-}
-
-/**
- * Gives each of the intervals a buffer, the largest first: the smallest buffer that is free all the while, else a new one.
- * A buffer is as large as its first tenant, so that none ever grows (greedy by size: Pisarchyk and Lee, "Efficient memory
- * management for deep neural net inference", 2020).
- */
-export function placeIntervals(intervals: readonly { first: number; last: number; size: number }[]): {
-  place: number[];
-  sizes: number[];
-} {
-  const sizes: number[] = [];
-  const tenants: number[][] = [];
-  const place = new Array<number>(intervals.length);
-  const order = intervals.map((_, i) => i).sort((a, b) => intervals[b].size - intervals[a].size || a - b);
-  for (const i of order) {
-    const { first, last, size } = intervals[i];
-    let best = -1;
-    // Sizes fall from buffer to buffer, so the last one that is free is the smallest.
-    for (let buffer = sizes.length - 1; buffer >= 0 && best < 0; buffer--) {
-      if (tenants[buffer].every((j) => intervals[j].last < first || intervals[j].first > last)) best = buffer;
-    }
-    if (best < 0) {
-      best = sizes.length;
-      sizes.push(size);
-      tenants.push([]);
-    }
-    tenants[best].push(i);
-    place[i] = best;
-  }
-  return { place, sizes };
 }
 
 /**
@@ -168,20 +138,9 @@ export function createPlan(graph: Graph, name = ''): Plan {
   const roots = [...spans.keys()];
   const values = [...spans.values()];
   const { place, sizes } = placeIntervals(values);
+  const { recorder } = device;
   const memory: PooledBuffer[] = [];
-  try {
-    sizes.forEach((size, k) => {
-      const largest = values.find((value, i) => place[i] === k && value.size === size);
-      memory.push(device.pool.acquire(size, `${largest?.label} of ${called}`, holder));
-    });
-  } catch (error) {
-    for (const buffer of memory) device.pool.release(buffer);
-    throw error;
-  }
-  roots.forEach((root, i) => {
-    places.set(root, { kind: 'fixed', buffer: memory[place[i]] });
-  });
-
+  const steps: Step[] = [];
   const staging = new DataView(new ArrayBuffer(Math.max(1, dispatches.length) * SLOT_BYTES));
   const label = `parameters of ${called}`;
   const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
@@ -189,10 +148,16 @@ export function createPlan(graph: Graph, name = ''): Plan {
   const parameters = device.pool.create({ label, size: staging.byteLength, usage }, staging.byteLength, () => {
     noParameters = true;
   });
-  const { recorder } = device;
+  function giveBack(): void {
+    for (const { pipeline } of steps) recorder.pipelines.release(pipeline);
+    steps.length = 0;
+    if (device.closed) return;
+    for (const buffer of memory) device.pool.release(buffer);
+    device.flush();
+    recorder.inOrder(() => parameters.destroy());
+  }
   const prepare = (dispatch: Lowered, i: number): Step => {
     const { kernel, constants = {}, library, grid, label = kernel.name } = dispatch;
-    const pipeline = recorder.pipelines.hold(kernel, constants, library);
     const offset = i * SLOT_BYTES;
     writeParameters(staging, offset, kernel, dispatch.parameters as Record<string, number | readonly number[]>);
     const own = dispatch.buffers.map((buffer): Place => {
@@ -201,6 +166,7 @@ export function createPlan(graph: Graph, name = ''): Plan {
     });
     const fixed = own.flatMap((at) => (at.kind === 'fixed' ? [at.buffer] : []));
     const isFixed = fixed.length === own.length;
+    const pipeline = recorder.pipelines.hold(kernel, constants, library);
     return {
       pipeline,
       grid,
@@ -218,9 +184,21 @@ export function createPlan(graph: Graph, name = ''): Plan {
     const what = `kernel ${kernel.name} (${operations.join(' + ')}), ${i + 1} of ${dispatches.length} in ${called}`;
     return device.checked(() => what, body);
   };
-  const steps = dispatches.map((dispatch, i) =>
-    device.debug ? named(i, () => prepare(dispatch, i)) : prepare(dispatch, i),
-  );
+  try {
+    sizes.forEach((size, k) => {
+      const largest = values.find((value, i) => place[i] === k && value.size === size);
+      memory.push(device.pool.acquire(size, `${largest?.label} of ${called}`, holder));
+    });
+    roots.forEach((root, i) => {
+      places.set(root, { kind: 'fixed', buffer: memory[place[i]] });
+    });
+    dispatches.forEach((dispatch, i) => {
+      steps.push(device.debug ? named(i, () => prepare(dispatch, i)) : prepare(dispatch, i));
+    });
+  } catch (error) {
+    giveBack();
+    throw error;
+  }
   const constants = graph.values.flatMap(({ tensor, origin }) => (tensor && !origin ? [tensor.storage.buffer] : []));
   const kept = [...memory, ...constants];
   const givenAnew = steps.filter(({ groups }) => groups);
@@ -287,14 +265,9 @@ export function createPlan(graph: Graph, name = ''): Plan {
       return storages;
     },
     dispose() {
-      for (const { pipeline } of steps) recorder.pipelines.release(pipeline);
-      if (device.closed) return;
-      for (const buffer of memory) device.pool.release(buffer);
-      device.flush();
-      recorder.inOrder(() => parameters.destroy());
+      giveBack();
       submits.length = 0;
       givenAnew.length = 0;
-      steps.length = 0;
     },
   };
 }
