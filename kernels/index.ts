@@ -1,3 +1,4 @@
+export * as attention from './attention/index.ts';
 export * from './contract.ts';
 export * as conv from './conv/index.ts';
 export * as cqt from './cqt/index.ts';

@@ -8,6 +8,7 @@ import {
   layerNorm,
   matmul,
   nearestCode,
+  scaledDotProductAttention,
   scope,
   softmax,
   type Tensor,
@@ -23,7 +24,7 @@ function operationOf(device: Device, work: Work): { run: Run; dispose?: () => vo
   const operations: Record<Exclude<Operation, 'cqt'>, Run> = {
     matmul: (a, b) => matmul(a, b),
     conv1d: (x, w) => conv1d(x, w, settings),
-    attention: (q, k, v) => matmul(softmax(matmul(q, k.transpose()).mul(1 / Math.sqrt(q.shape[3]))), v),
+    attention: (q, k, v) => scaledDotProductAttention(q, k, v),
     layernorm: (x, w, b) => layerNorm(x, w, b, settings),
     elementwise: (x, w, b) => x.mul(w).add(b).tanh().mul(x.sigmoid()),
     chain: (x, c) => Array.from({ length: settings.length }).reduce<Tensor>((sum) => sum.add(c), x),

@@ -13,13 +13,15 @@ import { checkGradients } from './check.ts';
 const only = process.env.ONLY?.split(',');
 
 /**
- * Not checked in f16: some derivatives cancel, of values that are halves already (1 - y² of tanh); and these norms take
- * statistics in f32, which the check would round.
+ * Not checked in f16: some derivatives cancel, of values that are halves already (1 - y² of tanh, dy - sum(dy y) of
+ * attention); and these norms take statistics in f32, which the check would round.
  */
 const onlyInFull = new Set<DifferentiableOpName>([
   'tanh',
   'sigmoid',
   'geluBackward',
+  'attention',
+  'attentionBackward',
   'layerNormBackward',
   'groupNormBackward',
 ]);

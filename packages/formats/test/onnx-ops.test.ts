@@ -38,6 +38,11 @@ function defined(name: OpName, draw: AnyDraw): AnyDraw {
     const small = name === 'prod' && !isFloat(x.dtype);
     return { ...x, data: x.data.map((value) => (Number.isNaN(value) ? instead : small ? Math.sign(value) : value)) };
   });
+  // What draws cannot be exported.
+  if (name === 'attention') {
+    const attributes = Object.assign({}, draw.attributes, { dropout: 0 });
+    return { inputs: inputs.filter(({ dtype }) => dtype !== 'u32'), attributes };
+  }
   return { ...draw, inputs };
 }
 

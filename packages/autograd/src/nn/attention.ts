@@ -1,4 +1,4 @@
-import { matmul, softmax, type Tensor, transpose, where } from '@dawnchorus/tensor';
+import { scaledDotProductAttention, type Tensor } from '@dawnchorus/tensor';
 import type { KeySequence } from './keys.ts';
 import { Dropout, Linear } from './layers.ts';
 import { Module } from './module.ts';
@@ -33,21 +33,15 @@ export class MultiHeadAttention extends Module {
 
   /**
    * x [batch, time, features] -> the same shape. `visible`, bool [batch, time], names the keys that may be attended to; all
-   * of them without it. `keys`, the draws of dropout, are given while training, and only then.
+   * of them without it, and a clip of which none is visible attends to all alike. `keys`, the draws of dropout, are given while training, and only then.
    */
   forward(x: Tensor, { keys, visible }: { keys?: KeySequence; visible?: Tensor } = {}): Tensor {
     const [batch, time, features] = x.shape;
     const size = features / this.heads;
     const split = (y: Tensor) => y.reshape([batch, time, this.heads, size]).permute([0, 2, 1, 3]);
-    const query = split(this.qProj.forward(x).mul(1 / Math.sqrt(size)));
-    const key = split(this.kProj.forward(x));
-    const value = split(this.vProj.forward(x));
-    let scores = matmul(query, transpose(key));
-    // Finite, so that a row that sees nothing attends to all alike.
-    const hidden = scores.dtype === 'f16' ? -65504 : -3e38;
-    if (visible) scores = where(visible.reshape([batch, 1, 1, time]), scores, hidden);
-    const weights = this.dropout.forward(softmax(scores), keys);
-    const mixed = matmul(weights, value).permute([0, 2, 1, 3]).reshape([batch, time, features]);
-    return this.outProj.forward(mixed);
+    const [query, key, value] = [this.qProj, this.kProj, this.vProj].map((project) => split(project.forward(x)));
+    const dropping = keys && this.dropout.p > 0 ? { dropout: this.dropout.p, key: keys.next() } : {};
+    const mixed = scaledDotProductAttention(query, key, value, { visible, ...dropping });
+    return this.outProj.forward(mixed.permute([0, 2, 1, 3]).reshape([batch, time, features]));
   }
 }

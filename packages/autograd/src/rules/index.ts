@@ -1,4 +1,5 @@
 import type { AttributesOf, DifferentiableOpName } from '@dawnchorus/tensor';
+import { attentionRules } from './attention.ts';
 import { elementwiseRules } from './elementwise.ts';
 import { fourierRules } from './fourier.ts';
 import { imageRules } from './images.ts';
@@ -14,6 +15,7 @@ export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>
   ...reductionRules,
   ...scanRules,
   ...layerRules,
+  ...attentionRules,
   ...indexingRules,
   ...imageRules,
   ...fourierRules,

@@ -1,9 +1,11 @@
 import { type AttributesOf, apply, concat, type DifferentiableOpName } from '@dawnchorus/tensor';
 import { arrayOf, between, drawn, integer, pick, type Random } from '../../../tensor/test/arbitraries.ts';
+import { attentionDraw } from '../../../tensor/test/cases/attention.ts';
 import { fourierDraws } from '../../../tensor/test/cases/fourier.ts';
 import { pooling } from '../../../tensor/test/cases/images.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
+import * as attentions from '../../../tensor/test/reference/attention.ts';
 import * as images from '../../../tensor/test/reference/images.ts';
 import * as norms from '../../../tensor/test/reference/norm.ts';
 import * as reductions from '../../../tensor/test/reference/reduce.ts';
@@ -92,6 +94,17 @@ function normBackward<N extends 'layerNormBackward' | 'groupNormBackward'>(
   };
 }
 
+/** Few elements, for central differences; and two keys that are seen, for one alone has no gradient but that of its value. */
+function smallAttention(random: Random) {
+  for (;;) {
+    const draw = attentionDraw(random, { largest: 600 });
+    const { inputs } = draw;
+    const [first, second] = inputs.find(({ dtype }) => dtype === 'bool')?.data ?? [1, 1];
+    const small = inputs.every(({ data }) => data.length > 0 && data.length < 400);
+    if (small && inputs[0].shape[2] > 1 && inputs[1].shape[2] > 1 && first && second) return draw;
+  }
+}
+
 /** Short enough for sums that take the square of the length. */
 const fourier = fourierDraws([1, 2, 3, 8, 16, 20, 67]);
 
@@ -166,6 +179,34 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
     }),
     reference: ([x, weight, bias], { groups, eps }) =>
       norms.norm(x, weight, bias, norms.groupNormLayout(x, groups), eps)[0],
+    presentations: normPresentations,
+  },
+  attention: {
+    draws: drawn({ maxRank: 0 }, (_, random) => smallAttention(random)),
+    reference: (inputs, attributes) => attentions.attention(inputs, attributes)[0],
+    // Not expanded: among equal keys or values there is nothing to choose.
+    presentations: normPresentations,
+  },
+  attentionBackward: {
+    draws: drawn({ maxRank: 0 }, (_, random) => {
+      const { inputs, attributes } = smallAttention(random);
+      const [batch, heads, queries, size] = inputs[0].shape;
+      return { inputs: [...inputs, arrayOf([batch, queries, heads, size], random)], attributes };
+    }),
+    // A gradient of a gradient: of what attention itself gives.
+    run: (inputs, attributes) => {
+      const [q, k, v, ...others] = inputs.slice(0, -1);
+      const outputs = apply('attention', [q, k, v, ...others], attributes);
+      const given = [q, k, v, ...outputs, inputs.at(-1)!, ...others];
+      return concat(apply('attentionBackward', given, attributes).map((x) => x.reshape([-1])));
+    },
+    reference: (inputs, attributes) => {
+      const [q, k, v, ...others] = inputs.slice(0, -1);
+      const outputs = attentions.attention([q, k, v, ...others], attributes);
+      const gradients = attentions.attentionBackward([q, k, v, ...outputs, inputs.at(-1)!, ...others], attributes);
+      const data = Float64Array.from(gradients.flatMap((x) => [...x.data]));
+      return { dtype: 'f32', shape: [data.length], data };
+    },
     presentations: normPresentations,
   },
   matmul: asTested('matmul'),

@@ -10,6 +10,7 @@ import type { ConvAttributes } from './conv.ts';
 import type { RandomKey } from './random.ts';
 
 export * from '../functions/arranging.ts';
+export * from '../functions/attention.ts';
 export * from '../functions/creation.ts';
 export * from '../functions/einsum.ts';
 export * from '../functions/elementwise.ts';

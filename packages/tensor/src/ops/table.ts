@@ -1,3 +1,4 @@
+import { differentiableAttention } from './attention.ts';
 import { complexMul } from './complex.ts';
 import { differentiableConvolutions } from './conv.ts';
 import { differentiableConvolutions2d } from './conv2d.ts';
@@ -25,6 +26,7 @@ export const differentiableOps = {
   ...differentiableScans,
   ...differentiableSoftmax,
   ...differentiableNorms,
+  ...differentiableAttention,
   ...differentiableConvolutions,
   ...differentiableConvolutions2d,
   ...differentiablePools,

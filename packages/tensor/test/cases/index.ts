@@ -1,4 +1,5 @@
 import type { OpName } from '../../src/index.ts';
+import { attentionCases } from './attention.ts';
 import type { OpCases } from './case.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { fourierCases } from './fourier.ts';
@@ -16,6 +17,7 @@ export const opCases: OpCases<OpName> = {
   ...reduceCases,
   ...scanCases,
   ...normCases,
+  ...attentionCases,
   ...productCases,
   ...imageCases,
   ...fourierCases,

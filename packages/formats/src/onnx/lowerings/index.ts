@@ -30,6 +30,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   eluBackward: gradient,
   softmaxBackward: gradient,
   logSoftmaxBackward: gradient,
+  attentionBackward: gradient,
   layerNormBackward: gradient,
   groupNormBackward: gradient,
   conv1dWeightGradient: gradient,

@@ -144,6 +144,32 @@ const softmax =
   (type: 'Softmax' | 'LogSoftmax'): Lowering<Record<never, never>> =>
   (onnx, [x]) => [onnx.node(type, [onnx.cast(x, 'f32')], { axis: -1 })];
 
+/** By products with the matrix of weights between them. */
+const attention: Lowering<AttributesOf<'attention'>> = (onnx, [q, k, v, ...others], { scale, causal, dropout }) => {
+  if (dropout > 0) onnx.refuse('it draws random numbers; call modules without dropout keys');
+  const [batch, , queries] = q.shape;
+  const keys = k.shape[2];
+  const transposedKeys = onnx.node('Transpose', [onnx.cast(k, 'f32')], { perm: [0, 1, 3, 2] });
+  let scores = onnx.node('MatMul', [onnx.cast(q, 'f32'), transposedKeys]);
+  scores = onnx.node('Mul', [scores, onnx.scalar(scale, 'f32')]);
+  const visible = others.find(({ dtype }) => dtype === 'bool');
+  if (visible) {
+    const mask = onnx.reshape(visible, [batch, 1, 1, keys]);
+    scores = onnx.where(mask, scores, onnx.scalar(-3e38, 'f32'));
+  }
+  if (causal) {
+    const earlier = Array.from({ length: queries * keys }, (_, i) => Number(i % keys <= Math.floor(i / keys)));
+    const lowest = onnx.scalar(-3.4028234e38, 'f32');
+    scores = onnx.where(onnx.constant(earlier, 'bool', [queries, keys]), scores, lowest);
+  }
+  const weights = onnx.node('Softmax', [scores], { axis: -1 });
+  const mixed = onnx.node('MatMul', [weights, onnx.cast(v, 'f32')]);
+  return [
+    onnx.node('Transpose', [mixed], { perm: [0, 2, 1, 3] }),
+    reduce(onnx, 'LogSumExp', scores, { axes: [3], keepdim: false }),
+  ];
+};
+
 export const layerLowerings = {
   matmul,
   conv1d: convolution,
@@ -156,6 +182,7 @@ export const layerLowerings = {
   maxPool2d,
   layerNorm,
   groupNorm,
+  attention,
   softmax: softmax('Softmax'),
   logSoftmax: softmax('LogSoftmax'),
 };

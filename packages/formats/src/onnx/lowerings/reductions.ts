@@ -15,7 +15,7 @@ interface AlongAxis {
 /** The axes of sums are an input in every opset, those of other reductions from 18 on. */
 export function reduce(
   onnx: OnnxBuilder,
-  type: 'Sum' | 'Mean' | 'Prod' | 'Max' | 'Min',
+  type: 'Sum' | 'Mean' | 'Prod' | 'Max' | 'Min' | 'LogSumExp',
   x: OnnxValue,
   { axes, keepdim }: Reduction,
 ): OnnxValue {

@@ -1,0 +1,116 @@
+import { defineKernel, gridStart } from '../contract.ts';
+import {
+  attentionParams,
+  attentionScores,
+  attentionSoftmax,
+  attentionStatistics,
+  attentionSums,
+  draws,
+} from '../generated/wgsl.ts';
+
+const strides = <const T extends string>(name: T) =>
+  ({
+    [`${name}Offset`]: 'u32',
+    [`${name}Batch`]: 'u32',
+    [`${name}Head`]: 'u32',
+    [`${name}Row`]: 'u32',
+    [`${name}Column`]: 'u32',
+  }) as { readonly [K in `${T}${'Offset' | 'Batch' | 'Head' | 'Row' | 'Column'}`]: 'u32' };
+
+/** Those of every kernel of attention: see attention_params.wgsl. */
+const parameters = {
+  heads: 'u32',
+  queries: 'u32',
+  keys: 'u32',
+  pairs: 'u32',
+  first: 'u32',
+  scale: 'f32',
+  dropped: 'f32',
+  kept: 'f32',
+  ...strides('q'),
+  ...strides('k'),
+  ...strides('v'),
+  ...strides('g'),
+  visibleOffset: 'u32',
+  visibleBatch: 'u32',
+  visibleKey: 'u32',
+  seedLow: 'u32',
+  seedHigh: 'u32',
+  streamLow: 'u32',
+  streamHigh: 'u32',
+  stepOffset: 'u32',
+  ...gridStart,
+} as const;
+
+const constants = {
+  SIZE: 'const SIZE = 64u;',
+  MASKED: 'const MASKED = true;',
+  CAUSAL: 'const CAUSAL = false;',
+  DROPS: 'const DROPS = true;',
+  STEPPED: 'const STEPPED = true;',
+  Element: 'alias Element = f32;',
+};
+
+const source = (own: string) => [draws, attentionParams, own].join('\n');
+
+/**
+ * `alias Stored` and functions `readQ(row, chunk)`, …: four neighbours of a row, zeros past its end. `wide` where they lie
+ * together in memory, at multiples of four elements; offsets and strides then count fours.
+ */
+export function readers(names: string, wide: boolean): string {
+  const body = (name: string) =>
+    wide
+      ? `return vec4<f32>(${name}[row + chunk]);`
+      : `let d = vec4<u32>(4u * chunk) + vec4<u32>(0u, 1u, 2u, 3u);
+  let at = row + min(d, vec4<u32>(SIZE - 1u)) * params.${name === 'y' ? 'q' : name}Column;
+  let x = vec4<f32>(f32(${name}[at.x]), f32(${name}[at.y]), f32(${name}[at.z]), f32(${name}[at.w]));
+  return select(vec4<f32>(), x, d < vec4<u32>(SIZE));`;
+  const read = (name: string) =>
+    `fn read${name.toUpperCase()}(row: u32, chunk: u32) -> vec4<f32> {\n  ${body(name)}\n}`;
+  return [`alias Stored = ${wide ? 'vec4<Element>' : 'Element'};`, ...[...names].map(read)].join('\n');
+}
+
+/** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
+export const scores = defineKernel({
+  name: 'attention_scores',
+  source: source(attentionScores),
+  bindings: {
+    q: 'read',
+    k: 'read',
+    v: 'read',
+    g: 'read',
+    visible: 'read',
+    statistics: 'read',
+    weights: 'readWrite',
+    slopes: 'readWrite',
+  },
+  parameters,
+  constants: { ...constants, GRADIENT: 'const GRADIENT = true;' },
+});
+
+/** Softmax of scores, in place; a thread a row. Grid: (queries / 8, 1, pairs). */
+export const softmaxOfScores = defineKernel({
+  name: 'attention_softmax',
+  source: source(attentionSoftmax),
+  bindings: { steps: 'read', weights: 'readWrite', logSums: 'readWrite', reciprocals: 'readWrite' },
+  parameters,
+  constants,
+});
+
+/** Sums weighed by what `scores` made; one thread 8 x 8. Grid: (size / 64, rows / 64, pairs). */
+export const sums = defineKernel({
+  name: 'attention_sums',
+  source: source(attentionSums),
+  bindings: { weights: 'read', b: 'read', reciprocals: 'read', out: 'readWrite' },
+  parameters,
+  constants: { ...constants, FORWARD: 'const FORWARD = false;', TRANSPOSED: 'const TRANSPOSED = true;' },
+});
+
+/** What the backward passes need of each query. Grid: linear, 64 queries a workgroup. */
+export const statistics = defineKernel({
+  name: 'attention_statistics',
+  source: source(attentionStatistics),
+  bindings: { y: 'read', g: 'read', logSums: 'read', steps: 'read', statistics: 'readWrite' },
+  parameters,
+  constants: { ...constants, read: readers('yg', true) },
+});
