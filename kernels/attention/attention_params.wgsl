@@ -11,6 +11,8 @@ struct Params {
   // Pairs of batch and head, all of them; and the first one that a buffer of weights holds.
   pairs: u32,
   first: u32,
+  // CHUNKS, where no compiler should unroll what is long.
+  chunks: u32,
   scale: f32,
   dropped: f32,
   kept: f32,

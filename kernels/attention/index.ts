@@ -5,6 +5,9 @@ import {
   attentionSoftmax,
   attentionStatistics,
   attentionSums,
+  attentionTiled,
+  attentionTiledKeys,
+  attentionTiledQueries,
   draws,
 } from '../generated/wgsl.ts';
 
@@ -24,6 +27,7 @@ const parameters = {
   keys: 'u32',
   pairs: 'u32',
   first: 'u32',
+  chunks: 'u32',
   scale: 'f32',
   dropped: 'f32',
   kept: 'f32',
@@ -70,6 +74,20 @@ export function readers(names: string, wide: boolean): string {
   return [`alias Stored = ${wide ? 'vec4<Element>' : 'Element'};`, ...[...names].map(read)].join('\n');
 }
 
+/** Functions `writeOut(at, chunk, value)`, …: the reverse of `readers`, for dense outputs. `at` counts elements. */
+export function writers(names: readonly string[], wide: boolean): string {
+  const body = (name: string) =>
+    wide
+      ? `${name}[at / 4u + chunk] = Stored(value);`
+      : `for (var j = 0u; j < min(4u, SIZE - 4u * chunk); j++) { ${name}[at + 4u * chunk + j] = Element(value[j]); }`;
+  return names
+    .map((name) => {
+      const title = name[0].toUpperCase() + name.slice(1);
+      return `fn write${title}(at: u32, chunk: u32, value: vec4<f32>) {\n  ${body(name)}\n}`;
+    })
+    .join('\n');
+}
+
 /** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
 export const scores = defineKernel({
   name: 'attention_scores',
@@ -113,4 +131,58 @@ export const statistics = defineKernel({
   bindings: { y: 'read', g: 'read', logSums: 'read', steps: 'read', statistics: 'readWrite' },
   parameters,
   constants: { ...constants, read: readers('yg', true) },
+});
+
+const tiles = { ROWS: 'const ROWS = 32u;', COLUMNS: 'const COLUMNS = 32u;', SPAN: 'const SPAN = 16u;' };
+
+/** Forward, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
+export const tiled = defineKernel({
+  name: 'attention_tiled',
+  source: source(attentionTiled),
+  bindings: {
+    q: 'read',
+    k: 'read',
+    v: 'read',
+    visible: 'read',
+    steps: 'read',
+    out: 'readWrite',
+    logSums: 'readWrite',
+  },
+  parameters,
+  constants: { ...constants, ...tiles, read: readers('qkv', true), write: writers(['out'], true) },
+});
+
+/** Gradient of q, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
+export const tiledQueries = defineKernel({
+  name: 'attention_tiled_queries',
+  source: source(attentionTiledQueries),
+  bindings: {
+    q: 'read',
+    k: 'read',
+    v: 'read',
+    g: 'read',
+    visible: 'read',
+    statistics: 'read',
+    out: 'readWrite',
+  },
+  parameters,
+  constants: { ...constants, ...tiles, read: readers('qkvg', true), write: writers(['out'], true) },
+});
+
+/** Gradients of k and v, a tile of keys a workgroup. Grid: (keys / ROWS, 1, pairs). */
+export const tiledKeys = defineKernel({
+  name: 'attention_tiled_keys',
+  source: source(attentionTiledKeys),
+  bindings: {
+    q: 'read',
+    k: 'read',
+    v: 'read',
+    g: 'read',
+    visible: 'read',
+    statistics: 'read',
+    dk: 'readWrite',
+    dv: 'readWrite',
+  },
+  parameters,
+  constants: { ...constants, ...tiles, read: readers('qkvg', true), write: writers(['dk', 'dv'], true) },
 });

@@ -88,6 +88,7 @@ export function parametersOf(
     keys: k.shape[2],
     pairs: pairsOf(q),
     first,
+    chunks: Math.ceil(q.shape[3] / 4),
     scale,
     dropped: dropout,
     kept: 1 / (1 - dropout),

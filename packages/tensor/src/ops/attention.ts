@@ -1,8 +1,9 @@
-import { runVariants } from '../kernel/variants.ts';
+import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat, expectRank } from './arguments.ts';
 import { composed, composedBackward } from './attention-composed.ts';
+import { tiled, tiledBackward } from './attention-tiled.ts';
 import { kernelOp, type Stream } from './op.ts';
 
 /** The largest head that kernels hold in registers and workgroup memory. */
@@ -58,6 +59,12 @@ function check(name: string, [q, k, v, ...others]: readonly Tensor[], { dropout 
 const flopsOf = (products: number, q: Tensor, k: Tensor, causal: boolean) =>
   2 * products * q.size * k.shape[2] * (causal ? 0.5 : 1);
 
+/** GPUs take `fused` wherever they can run it, CPU drivers what needs no barriers. */
+const prefer =
+  ({ name, legal }: Variant<AttentionAttributes>): Family<AttentionAttributes>['prefer'] =>
+  (device, ...problem) =>
+    !device.adapter.software && legal?.(device, ...problem) ? name : 'composed';
+
 /**
  * softmax(scale q k^T) v. Inputs: q [batch, heads, queries, headSize], k and v [batch, heads, keys, headSize], with any
  * strides; then, if any, the keys that may be attended to, bool [batch, keys], and the number of the step, u32. Outputs: the
@@ -76,7 +83,7 @@ const attention = kernelOp<AttentionAttributes>({
     ];
   },
   flops: ([q, k], _, { causal }) => flopsOf(2, q, k, causal),
-  ...runVariants<AttentionAttributes>({ name: 'attention', variants: [composed], prefer: () => 'composed' }),
+  ...runVariants<AttentionAttributes>({ name: 'attention', variants: [composed, tiled], prefer: prefer(tiled) }),
 });
 
 /**
@@ -108,8 +115,8 @@ const attentionBackward = kernelOp<AttentionAttributes>({
   flops: ([q, k], _, { causal }) => flopsOf(5, q, k, causal),
   ...runVariants<AttentionAttributes>({
     name: 'attentionBackward',
-    variants: [composedBackward],
-    prefer: () => 'composed',
+    variants: [composedBackward, tiledBackward],
+    prefer: prefer(tiledBackward),
   }),
 });
 
