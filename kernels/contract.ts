@@ -36,6 +36,18 @@ export interface Kernel<P extends Record<string, ParameterType> = Record<string,
    * source; a graph compiler puts another in its place to make what is read, or use what is written, on the spot.
    */
   readonly hooks?: Readonly<Record<string, Hook>>;
+  /** How the threads that share a row join what they hold: `rowReduce(thread, value)` stands in front of the source. */
+  readonly rows?: RowReduction;
+}
+
+/** An operation whose result does not depend on what is joined first, but for rounding. WGSL. */
+export interface RowReduction {
+  /** The type of what is joined. */
+  readonly value: string;
+  /** The body of `fn rowCombine(a: RowValue, b: RowValue) -> RowValue`. */
+  readonly combine: string;
+  /** The body of `fn rowSubgroup(value: RowValue) -> RowValue`, over the threads of a subgroup, where it can be said. */
+  readonly subgroup?: string;
 }
 
 export interface Hook {

@@ -75,6 +75,10 @@ for (const family of Object.values(families)) {
       halves++;
       problems.push(...(await compilerMessages(kernel, half)).map((message) => `in f16: ${message}`));
     }
+    if (kernel.rows) {
+      const constants = { ...kernel.constants, SUBGROUPS: 'const SUBGROUPS = true;' };
+      problems.push(...(await compilerMessages(kernel, constants)).map((message) => `by subgroups: ${message}`));
+    }
     for (const problem of problems) console.error(`${kernel.name}: ${problem}`);
     if (problems.length > 0) failures++;
   }

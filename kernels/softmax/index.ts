@@ -1,5 +1,11 @@
 import { defineKernel, emit, fetch, prepare } from '../contract.ts';
-import { softmaxBackward as backwardSource, softmax as softmaxSource } from '../generated/wgsl.ts';
+import {
+  softmaxBackward as backwardSource,
+  crossEntropyBackward as lossBackwardSource,
+  crossEntropy as lossSource,
+  softmax as softmaxSource,
+} from '../generated/wgsl.ts';
+import { rowConstants, rowSmoothedSoftmax } from '../lib/index.ts';
 
 /** Last axis of [rows, length], one workgroup a row. Grid: rows. */
 export const softmax = defineKernel({
@@ -28,5 +34,62 @@ export const softmaxBackward = defineKernel({
     Element: 'alias Element = f32;',
     OutElement: 'alias OutElement = f32;',
   },
+  hooks: { emit },
+});
+
+const lossConstants = {
+  WEIGHTED: 'const WEIGHTED = true;',
+  SMOOTHED: 'const SMOOTHED = true;',
+};
+
+/** Losses [rows], and [rows, 2] for the gradient, of logits [rows, length] and classes [rows]. Grid: rows / ROWS. */
+export const crossEntropy = defineKernel({
+  name: 'cross_entropy',
+  source: lossSource,
+  bindings: { input: 'read', classes: 'read', weight: 'read', out: 'readWrite', statistics: 'readWrite' },
+  parameters: {
+    rows: 'u32',
+    length: 'u32',
+    offset: 'u32',
+    targetOffset: 'u32',
+    weightOffset: 'u32',
+    ignored: 'u32',
+    smoothing: 'f32',
+  },
+  constants: {
+    ...rowConstants,
+    ...lossConstants,
+    InputElement: 'alias InputElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
+  hooks: { fetch, emit },
+  rows: rowSmoothedSoftmax,
+});
+
+/** Gradient with respect to the logits, one thread an element. */
+export const crossEntropyBackward = defineKernel({
+  name: 'cross_entropy_backward',
+  source: lossBackwardSource,
+  bindings: {
+    x: 'read',
+    classes: 'read',
+    statistics: 'read',
+    grad: 'read',
+    weight: 'read',
+    weightSum: 'read',
+    out: 'readWrite',
+  },
+  parameters: {
+    rows: 'u32',
+    length: 'u32',
+    xOffset: 'u32',
+    targetOffset: 'u32',
+    statisticsOffset: 'u32',
+    gradOffset: 'u32',
+    weightOffset: 'u32',
+    ignored: 'u32',
+    smoothing: 'f32',
+  },
+  constants: { ...lossConstants, Element: 'alias Element = f32;', OutElement: 'alias OutElement = f32;' },
   hooks: { emit },
 });

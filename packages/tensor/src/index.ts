@@ -24,6 +24,7 @@ export type { Dispatch } from './kernel/recorder.ts';
 export { type TunedClass, type TuneOptions, tune } from './kernel/tune.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
+export type { CrossEntropyAttributes } from './ops/cross-entropy.ts';
 export { withDense, withScratch } from './ops/dense.ts';
 export { fftRoots, fftTables, recordFft, rfftTables, unitRoots } from './ops/fft.ts';
 export * from './ops/functions.ts';

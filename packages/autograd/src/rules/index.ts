@@ -5,6 +5,7 @@ import { fourierRules } from './fourier.ts';
 import { imageRules } from './images.ts';
 import { indexingRules } from './indexing.ts';
 import { layerRules } from './layers.ts';
+import { lossRules } from './losses.ts';
 import { reductionRules } from './reductions.ts';
 import { type Rule, registerRules } from './rule.ts';
 import { scanRules } from './scans.ts';
@@ -16,6 +17,7 @@ export const rules: { readonly [N in DifferentiableOpName]: Rule<AttributesOf<N>
   ...scanRules,
   ...layerRules,
   ...attentionRules,
+  ...lossRules,
   ...indexingRules,
   ...imageRules,
   ...fourierRules,

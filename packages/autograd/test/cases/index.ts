@@ -1,11 +1,13 @@
 import { type AttributesOf, apply, concat, type DifferentiableOpName } from '@dawnchorus/tensor';
 import { arrayOf, between, drawn, integer, pick, type Random } from '../../../tensor/test/arbitraries.ts';
 import { attentionDraw } from '../../../tensor/test/cases/attention.ts';
+import { crossEntropyDraw } from '../../../tensor/test/cases/cross-entropy.ts';
 import { fourierDraws } from '../../../tensor/test/cases/fourier.ts';
 import { pooling } from '../../../tensor/test/cases/images.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
 import * as attentions from '../../../tensor/test/reference/attention.ts';
+import * as losses from '../../../tensor/test/reference/cross-entropy.ts';
 import * as images from '../../../tensor/test/reference/images.ts';
 import * as norms from '../../../tensor/test/reference/norm.ts';
 import * as reductions from '../../../tensor/test/reference/reduce.ts';
@@ -104,6 +106,12 @@ function smallAttention(random: Random) {
     if (small && inputs[0].shape[2] > 1 && inputs[1].shape[2] > 1 && first && second) return draw;
   }
 }
+/** Few logits, close to each other: where one is all of the softmax, gradients have no digits left in f32. */
+const crossEntropyDraws = (more: (target: NDArray, random: Random) => NDArray[]) =>
+  drawn({ minRank: 1, maxRank: 4, largest: 150 }, (shape, random) => {
+    const { x, target, weight, attributes } = crossEntropyDraw(shape, random, { wrong: 0, range: 2, means: [0, 30] });
+    return { inputs: [x, target, ...more(target, random), ...weight], attributes };
+  });
 
 /** Short enough for sums that take the square of the length. */
 const fourier = fourierDraws([1, 2, 3, 8, 16, 20, 67]);
@@ -137,6 +145,25 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
   logSoftmax: rows(norms.logSoftmax),
   softmaxBackward: pairs(norms.softmaxBackward),
   logSoftmaxBackward: pairs(norms.logSoftmaxBackward),
+  crossEntropy: {
+    draws: crossEntropyDraws(() => []),
+    run: ([x, target, ...weight], attributes) =>
+      apply('crossEntropy', [x, target, ...weight.map((own) => own.cast('f32'))], attributes)[0],
+    reference: (inputs, attributes) => losses.crossEntropy(inputs, attributes)[0],
+  },
+  crossEntropyBackward: {
+    draws: crossEntropyDraws((target, random) => [arrayOf(target.shape, random)]),
+    // The statistics are no inputs of their own: they follow from the logits.
+    run: ([x, target, ...wide], attributes) => {
+      const [g, ...weight] = wide.map((own) => own.cast('f32'));
+      const [, statistics] = apply('crossEntropy', [x, target, ...weight], attributes);
+      return apply('crossEntropyBackward', [x, target, statistics, g, ...weight], attributes)[0];
+    },
+    reference: ([x, target, g, ...weight], attributes) => {
+      const [, statistics] = losses.crossEntropy([x, target, ...weight], attributes);
+      return losses.crossEntropyBackward([x, target, statistics, g, ...weight], attributes)[0];
+    },
+  },
   layerNormBackward: normBackward(
     'layerNormBackward',
     { minRank: 1, maxRank: 4, largest: 150 },

@@ -1,10 +1,9 @@
 import { nn } from '@dawnchorus/autograd';
 import {
+  apply,
   argmax,
   cast,
   eq,
-  gather,
-  logSoftmax,
   matmul,
   maximum,
   rsqrt,
@@ -72,7 +71,8 @@ export class Heads extends nn.Module {
       1, 0, 2,
     ]);
     const classes = normalise(this.labelEmbsConcat.reshape([numCodebooks, codebookSize, finalDim]));
-    return matmul(projected, transpose(classes)).mul(1 / logitTemperature);
+    // The codes are fewer than the logits.
+    return matmul(projected, transpose(classes.mul(1 / logitTemperature)));
   }
 
   /**
@@ -84,10 +84,10 @@ export class Heads extends nn.Module {
    */
   forward(frames: Tensor, labels: Tensor, cqt: Tensor): HeadsOutput {
     const logits = this.logits(frames);
-    const likelihood = gather(logSoftmax(logits), 2, labels.unsqueeze(-1));
+    const [losses] = apply('crossEntropy', [logits, labels], { ignoreIndex: -100, labelSmoothing: 0 });
     const correct = cast(eq(argmax(logits, { dim: 2 }), labels), 'f32');
     return {
-      lossCodes: likelihood.mean({ dim: [1, 2] }).neg(),
+      lossCodes: losses.mean({ dim: 1 }),
       lossCqt: nn.mseLoss(this.encoderCqtModel.fc.forward(frames), cqt),
       accuracy: correct.mean({ dim: 1 }),
     };

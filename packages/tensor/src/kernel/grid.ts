@@ -24,6 +24,39 @@ export function rowLanes(device: { readonly adapter: { readonly software: boolea
   return { LANES: `const LANES = ${device.adapter.software ? 4 : 64}u;` };
 }
 
+/** How threads share the rows of a kernel with `rows` (see `@dawnchorus/kernels`). */
+export interface RowShape {
+  readonly constants: { readonly LANES: string; readonly ROWS: string; readonly SUBGROUPS: string };
+  /** Threads that share a row. */
+  readonly lanes: number;
+  /** The grid for so many rows. */
+  grid(rows: number): Grid;
+}
+
+/**
+ * Threads that share rows of `length` elements. On a GPU four elements a thread, from 8 threads for short rows, several of
+ * which then share a workgroup, to 256. CPU drivers run four threads as one SIMD group; each barrier costs them dearly.
+ */
+export function rowShape({ adapter, features }: RowDevice, length: number): RowShape {
+  const lanes = adapter.software ? 4 : Math.min(256, Math.max(8, 2 ** Math.ceil(Math.log2(Math.max(1, length / 4)))));
+  const rows = adapter.software ? 1 : Math.max(1, 64 / lanes);
+  const subgroups = !adapter.software && rows === 1 && features.has('subgroups');
+  return {
+    constants: {
+      LANES: `const LANES = ${lanes}u;`,
+      ROWS: `const ROWS = ${rows}u;`,
+      SUBGROUPS: `const SUBGROUPS = ${subgroups};`,
+    },
+    lanes,
+    grid: (count) => linearGrid(Math.ceil(count / rows)),
+  };
+}
+
+interface RowDevice {
+  readonly adapter: { readonly software: boolean };
+  readonly features: ReadonlySet<string>;
+}
+
 /**
  * Dispatches that together cover a grid which is longer than `limit` workgroups along some axis.
  *

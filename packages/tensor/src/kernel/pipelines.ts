@@ -1,4 +1,4 @@
-import type { Kernel } from '@dawnchorus/kernels';
+import { type Kernel, rows } from '@dawnchorus/kernels';
 
 export interface Pipeline {
   readonly gpu: GPUComputePipeline;
@@ -12,6 +12,19 @@ export type Constants = Readonly<Record<string, string>>;
 /** Whether WGSL text mentions the type f16, which it must then ask for. */
 const mentionsF16 = /\bf16\b/;
 
+/** What joins the threads of a row, by subgroups where the constants and the kernel let it. */
+function rowFunctions({ rows: own }: Kernel, constants: Constants): { text: string; subgroups: boolean } {
+  if (!own) return { text: '', subgroups: false };
+  const subgroups = constants.SUBGROUPS === 'const SUBGROUPS = true;' && own.subgroup !== undefined;
+  const lines = [
+    `alias RowValue = ${own.value};`,
+    `fn rowCombine(a: RowValue, b: RowValue) -> RowValue { ${own.combine} }`,
+    ...(subgroups ? [`fn rowSubgroup(value: RowValue) -> RowValue { ${own.subgroup} }`] : []),
+    subgroups ? rows.rowReduceSubgroups : rows.rowReduce,
+  ];
+  return { text: `${lines.join('\n')}\n`, subgroups };
+}
+
 /**
  * The source as Dawn compiles it: constants first, then any shared functions, then the file. `enable f16;` comes before
  * all of it where a constant makes something f16; kernels themselves never name the type.
@@ -24,8 +37,13 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
   });
   const hooks = Object.entries(kernel.hooks ?? {}).map(([name, hook]) => constants[name] ?? hook.text);
   const front = [...lines, ...hooks].join('\n');
-  const directives = new Set([...(mentionsF16.test(front) ? ['enable f16;'] : []), ...(kernel.directives ?? [])]);
-  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${library}\n${kernel.source}`;
+  const joining = rowFunctions(kernel, constants);
+  const directives = new Set([
+    ...(mentionsF16.test(front) ? ['enable f16;'] : []),
+    ...(joining.subgroups ? ['enable subgroups;'] : []),
+    ...(kernel.directives ?? []),
+  ]);
+  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${joining.text}${library}\n${kernel.source}`;
 }
 
 interface Kept extends Pipeline {

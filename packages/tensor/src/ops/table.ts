@@ -2,6 +2,7 @@ import { differentiableAttention } from './attention.ts';
 import { complexMul } from './complex.ts';
 import { differentiableConvolutions } from './conv.ts';
 import { differentiableConvolutions2d } from './conv2d.ts';
+import { differentiableLosses } from './cross-entropy.ts';
 import { differentiableElementwise, otherElementwise } from './elementwise.ts';
 import { differentiableFourier } from './fft.ts';
 import { arange, full } from './fill.ts';
@@ -25,6 +26,7 @@ export const differentiableOps = {
   ...differentiableReductions,
   ...differentiableScans,
   ...differentiableSoftmax,
+  ...differentiableLosses,
   ...differentiableNorms,
   ...differentiableAttention,
   ...differentiableConvolutions,

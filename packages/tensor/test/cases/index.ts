@@ -1,6 +1,7 @@
 import type { OpName } from '../../src/index.ts';
 import { attentionCases } from './attention.ts';
 import type { OpCases } from './case.ts';
+import { crossEntropyCases } from './cross-entropy.ts';
 import { elementwiseCases } from './elementwise.ts';
 import { fourierCases } from './fourier.ts';
 import { gatherCases } from './gather.ts';
@@ -18,6 +19,7 @@ export const opCases: OpCases<OpName> = {
   ...scanCases,
   ...normCases,
   ...attentionCases,
+  ...crossEntropyCases,
   ...productCases,
   ...imageCases,
   ...fourierCases,

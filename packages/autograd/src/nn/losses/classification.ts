@@ -1,4 +1,5 @@
 import {
+  apply,
   eq,
   formatShape,
   gather,
@@ -71,7 +72,6 @@ function negativeLikelihood(
   logProbabilities: Tensor,
   target: Tensor,
   { weight, ignoreIndex = -100, ...options }: ClassOptions,
-  labelSmoothing = 0,
 ): Tensor {
   checkClasses(name, logProbabilities, target, weight);
   const axis = classAxis(logProbabilities);
@@ -80,11 +80,7 @@ function negativeLikelihood(
   const picked = gather(logProbabilities, axis, target.unsqueeze(axis)).squeeze(axis);
   // Chosen, not multiplied: what is ignored may be NaN or infinite.
   const own = where(ignored, 0, weight ? picked.mul(weights) : picked).neg();
-  if (labelSmoothing === 0) return reduceWeighted(name, own, weights, options);
-  const all = weight ? logProbabilities.mul(alongClasses(weight, logProbabilities)) : logProbabilities;
-  const share = labelSmoothing / logProbabilities.shape[axis];
-  const smooth = where(ignored, 0, all.sum({ dim: axis })).mul(-share);
-  return reduceWeighted(name, own.mul(1 - labelSmoothing).add(smooth), weights, options);
+  return reduceWeighted(name, own, weights, options);
 }
 
 /**
@@ -119,10 +115,8 @@ export function crossEntropy(
   if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
     throw new RangeError(`crossEntropy: labelSmoothing is ${labelSmoothing}; expected 0 to 1`);
   }
-  const logProbabilities = logSoftmaxOfClasses(logits);
-  if (!isFloat(target.dtype)) {
-    return negativeLikelihood('crossEntropy', logProbabilities, target, options, labelSmoothing);
-  }
+  if (logits.rank === 0) throw new RangeError('crossEntropy: the logits are a scalar; expected [batch, classes, ...]');
+  if (!isFloat(target.dtype)) return ofClasses(logits, target, options, labelSmoothing);
   const { weight, ignoreIndex, ...reduction } = options;
   expectSameShape('crossEntropy', logits, target);
   checkWeight('crossEntropy', logits, weight);
@@ -140,13 +134,24 @@ export function crossEntropy(
           .add(share)
       : wide(target);
   const weighted = weight ? smoothed.mul(alongClasses(weight, logits)) : smoothed;
-  const losses = logProbabilities.mul(weighted).sum({ dim: axis }).neg();
+  const losses = logSoftmax(wide(logits), { dim: axis }).mul(weighted).sum({ dim: axis }).neg();
   return reduceLoss('crossEntropy', losses, reduction);
 }
 
-function logSoftmaxOfClasses(logits: Tensor): Tensor {
-  if (logits.rank === 0) throw new RangeError('crossEntropy: the logits are a scalar; expected [batch, classes, ...]');
-  return logSoftmax(wide(logits), { dim: classAxis(logits) });
+/** Against class indices: one kernel for the losses, one for their gradient; probabilities are stored nowhere. */
+function ofClasses(
+  logits: Tensor,
+  target: Tensor,
+  { weight, ignoreIndex = -100, ...options }: ClassOptions,
+  labelSmoothing: number,
+): Tensor {
+  checkClasses('crossEntropy', logits, target, weight);
+  const axis = classAxis(logits);
+  const last = axis === logits.rank - 1 ? logits : logits.movedim(axis, -1);
+  const inputs = weight ? [last, target, wide(weight)] : [last, target];
+  const [losses] = apply('crossEntropy', inputs, { ignoreIndex, labelSmoothing });
+  if ((options.reduction ?? 'mean') !== 'mean') return reduceLoss('crossEntropy', losses, options);
+  return reduceWeighted('crossEntropy', losses, weightOf(target, weight, ignoreIndex), options);
 }
 
 /**

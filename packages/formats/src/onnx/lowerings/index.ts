@@ -4,6 +4,7 @@ import { elementwiseLowerings } from './elementwise.ts';
 import { fourierLowerings } from './fourier.ts';
 import { indexingLowerings } from './indexing.ts';
 import { layerLowerings } from './layers.ts';
+import { lossLowerings } from './losses.ts';
 import { reductionLowerings } from './reductions.ts';
 
 /** Why an operation is not exported, and what to do. */
@@ -24,6 +25,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   ...elementwiseLowerings,
   ...reductionLowerings,
   ...layerLowerings,
+  ...lossLowerings,
   ...indexingLowerings,
   ...fourierLowerings,
   geluBackward: gradient,
@@ -31,6 +33,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   softmaxBackward: gradient,
   logSoftmaxBackward: gradient,
   attentionBackward: gradient,
+  crossEntropyBackward: gradient,
   layerNormBackward: gradient,
   groupNormBackward: gradient,
   conv1dWeightGradient: gradient,

@@ -1,0 +1,53 @@
+import type { RowReduction } from '../contract.ts';
+
+/** Constants of kernels whose threads share rows: LANES threads a row, ROWS rows a workgroup, by subgroups or not. */
+export const rowConstants = {
+  LANES: 'const LANES = 64u;',
+  ROWS: 'const ROWS = 1u;',
+  SUBGROUPS: 'const SUBGROUPS = false;',
+};
+
+/** Sums of f32, or of vectors of it. */
+export const rowSum = (value: 'f32' | 'vec2<f32>' = 'f32'): RowReduction => ({
+  value,
+  combine: 'return a + b;',
+  subgroup: 'return subgroupAdd(value);',
+});
+
+/**
+ * A softmax's maximum x and y, the sum of exp(. - x), over what was seen so far. Threads that saw nothing hold the least
+ * number and 0. The maximum is never NaN; the sum is where an element was. Nothing is subtracted from an equal infinity.
+ */
+export const rowSoftmax: RowReduction = {
+  value: 'vec2<f32>',
+  combine: `
+  let best = select(a.x, b.x, b.x > a.x);
+  let scales = select(exp(vec2<f32>(a.x, b.x) - best), vec2<f32>(1.0), vec2<f32>(a.x, b.x) == vec2<f32>(best));
+  return vec2<f32>(best, a.y * scales.x + b.y * scales.y);`,
+  subgroup: `
+  let best = subgroupMax(value.x);
+  return vec2<f32>(best, subgroupAdd(value.y * select(exp(value.x - best), 1.0, value.x == best)));`,
+};
+
+/**
+ * The same with a weighted sum beside it: (x, y, the sum of w (. - x), the sum of w), for smoothed labels. Where nothing
+ * was seen the third is 0, whatever the distance.
+ */
+export const rowSmoothedSoftmax: RowReduction = {
+  value: 'vec4<f32>',
+  combine: `
+  let best = select(a.x, b.x, b.x > a.x);
+  let equal = vec2<f32>(a.x, b.x) == vec2<f32>(best);
+  let shifts = select(vec2<f32>(a.x, b.x) - best, vec2<f32>(), equal);
+  let scales = select(exp(shifts), vec2<f32>(1.0), equal);
+  let moved = vec2<f32>(a.z, b.z) + select(vec2<f32>(), vec2<f32>(a.w, b.w) * shifts, vec2<f32>(a.w, b.w) > vec2<f32>());
+  return vec4<f32>(best, a.y * scales.x + b.y * scales.y, moved.x + moved.y, a.w + b.w);`,
+  subgroup: `
+  let best = subgroupMax(value.x);
+  let shift = select(value.x - best, 0.0, value.x == best);
+  let moved = value.z + select(0.0, value.w * shift, value.w > 0.0);
+  let sums = subgroupAdd(vec3<f32>(value.y * select(exp(shift), 1.0, shift == 0.0), moved, value.w));
+  return vec4<f32>(best, sums);`,
+};
+
+export { rowReduce, rowReduceSubgroups } from '../generated/wgsl.ts';
