@@ -1,5 +1,11 @@
 import { defineKernel } from '../contract.ts';
-import { adamw as adamwSource, increment as incrementSource, lerp as lerpSource } from '../generated/wgsl.ts';
+import {
+  adamw as adamwSource,
+  increment as incrementSource,
+  lerp as lerpSource,
+  gradientNorm as normSource,
+} from '../generated/wgsl.ts';
+import { rowConstants, rowSum } from '../lib/index.ts';
 
 /** A counter on the GPU. */
 export const increment = defineKernel({
@@ -19,21 +25,53 @@ export const lerp = defineKernel({
   constants: {},
 });
 
-/** AdamW over an arena, in place. */
+/** What a thread takes at once, for kernels of parameter arenas. */
+const vectorConstants = {
+  Vector: 'alias Vector = vec4<f32>;',
+  WIDTH: 'const WIDTH = 4u;',
+  inside: `fn inside(i: u32) -> vec4<bool> { return WIDTH * i + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(params.size); }
+fn total(v: Vector) -> f32 { return (v.x + v.y) + (v.z + v.w); }`,
+};
+
+/** The same with single numbers. */
+const scalarConstants = {
+  Vector: 'alias Vector = f32;',
+  WIDTH: 'const WIDTH = 1u;',
+  inside: `fn inside(i: u32) -> bool { return i < params.size; }
+fn total(v: Vector) -> f32 { return v; }`,
+};
+
+/** Four neighbours a thread, or one where neighbouring threads share a SIMD register: on CPU drivers. */
+export const arenaConstants = { vectors: vectorConstants, scalars: scalarConstants };
+
+/** Sums of squares of an arena's gradients by chunks, [chunks]. Grid: chunks. */
+export const gradientNorm = defineKernel({
+  name: 'gradient_norm',
+  source: normSource,
+  bindings: { gradients: 'read', state: 'readWrite', sums: 'readWrite' },
+  parameters: { size: 'u32', chunk: 'u32', begins: 'u32' },
+  constants: { ...rowConstants, ...vectorConstants },
+  rows: rowSum(),
+});
+
+/** AdamW over an arena, in place. Grid: vectors / chunk. */
 export const adamw = defineKernel({
   name: 'adamw',
   source: adamwSource,
   bindings: {
     gradients: 'read',
-    squaredNorm: 'read',
+    sums: 'read',
     rate: 'read',
-    steps: 'read',
+    state: 'readWrite',
     parameters: 'readWrite',
     firstMoment: 'readWrite',
     secondMoment: 'readWrite',
+    squaredNorm: 'readWrite',
   },
   parameters: {
     size: 'u32',
+    chunk: 'u32',
+    sums: 'u32',
     beta1: 'f32',
     beta2: 'f32',
     eps: 'f32',
@@ -41,8 +79,10 @@ export const adamw = defineKernel({
     logBeta1: 'f32',
     logBeta2: 'f32',
     clipNorm: 'f32',
+    interval: 'f32',
+    ends: 'u32',
+    rate: 'f32',
     rateOffset: 'u32',
-    stepsOffset: 'u32',
   },
-  constants: {},
+  constants: { THREADS: 'const THREADS = 256u;', ...vectorConstants, RATE_IN_MEMORY: 'const RATE_IN_MEMORY = true;' },
 });

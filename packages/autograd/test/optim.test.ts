@@ -1,16 +1,17 @@
-import { matmul, type Tensor, tensor } from '@dawnchorus/tensor';
+import { compile, full, matmul, type Tensor, tensor } from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { arrayOf, between, randomFrom, upload } from '../../tensor/test/arbitraries.ts';
+import { device } from '../../tensor/test/device.ts';
 import type { NDArray } from '../../tensor/test/reference/array.ts';
 import * as training from '../../tensor/test/reference/training.ts';
-import '../../tensor/test/device.ts';
 import { nn, optim, valueAndGrad } from '../src/index.ts';
 
 const shapes: Record<string, number[]> = { weight: [7, 5], bias: [7], scale: [], empty: [0, 3], table: [13, 3] };
 const names = Object.keys(shapes);
 
 type Arrays = Map<string, NDArray>;
+type Settings = Required<Omit<optim.AdamWOptions, 'shardBytes' | 'lossScale'>>;
 
 function draw(seed: number, scale = 1): Arrays {
   const random = randomFrom(seed);
@@ -39,20 +40,17 @@ const gradientsOf = (t: number) => draw(100 + t, t % 3 === 0 ? 4 : 0.05);
 const rate = (t: number) => 0.01 / (1 + t / 10);
 
 /** The same steps in f64. */
-function reference(
-  start: Arrays,
-  options: Required<Omit<optim.AdamWOptions, 'shardBytes'>>,
-  steps: number,
-): Float64Array {
+function reference(start: Arrays, options: Settings, steps: number): Float64Array {
   const vector = (data: Float64Array): NDArray => ({ dtype: 'f32', shape: [data.length], data });
   const values = flatten(start);
   let state: Float64Array[] = [values, new Float64Array(values.length), new Float64Array(values.length)];
   for (let t = 1; t <= steps; t++) {
     const gradients = flatten(gradientsOf(t));
     const norm = gradients.reduce((total, g) => total + g * g, 0);
-    const inputs = [gradients, ...[norm, rate(t), t].map((value) => Float64Array.of(value)), ...state].map(vector);
+    const inputs = [gradients, Float64Array.of(norm), Float64Array.of(t, 1, 0, 1), ...state].map(vector);
     const { betas, ...rest } = options;
-    state = training.adamw(inputs, { ...rest, beta1: betas[0], beta2: betas[1] });
+    const step = { learningRate: rate(t), growthInterval: 0, ends: true };
+    state = training.adamw(inputs, { ...rest, beta1: betas[0], beta2: betas[1], ...step }).slice(2);
   }
   return state[0];
 }
@@ -68,7 +66,7 @@ for (const [what, options] of [
   ['plain', { betas: [0.9, 0.999], eps: 1e-8, weightDecay: 0, clipNorm: 0 }],
   ['with weight decay', { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.3, clipNorm: 0 }],
   ['with clipping', { betas: [0.9, 0.98], eps: 1e-6, weightDecay: 0.01, clipNorm: 1 }],
-] as [string, Required<Omit<optim.AdamWOptions, 'shardBytes'>>][]) {
+] as [string, Settings][]) {
   test(`20 steps of AdamW ${what} agree with an f64 loop`, async () => {
     const { values, optimiser } = await runSteps(options);
     assert.is(await optimiser.steps.item(), 20);
@@ -140,11 +138,133 @@ for (const [what, bad] of [
     gradients.get('table')!.data[17] = bad;
     assert.not(Number.isFinite(await step(optimiser, gradients, 0.1)));
     assert.equal(await everything(), before);
+    assert.is(await optimiser.steps.item(), 1);
     // And the next one counts again.
     await step(optimiser, gradientsOf(2), 0.1);
+    assert.is(await optimiser.steps.item(), 2);
     assert.not.equal((await everything())[0], before[0]);
   });
 }
+
+test('a step is two dispatches, beside one for each gradient that is put in its place', async () => {
+  const dispatches = async (parameters: Map<string, Tensor>, options: optim.AdamWOptions = {}) => {
+    const gradients = new Map([...parameters].map(([name, x]) => [name, full(x.shape, 0.5)]));
+    const optimiser = new optim.AdamW(parameters, { clipNorm: 1, ...options });
+    await device.synchronize();
+    const before = device.statistics().dispatches;
+    optimiser.step(gradients, 0.1).dispose();
+    await device.synchronize();
+    return device.statistics().dispatches - before;
+  };
+  const large = () => new Map([['weight', full([300_007], 1)]]);
+  assert.is(await dispatches(large()), 2);
+  assert.is(await dispatches(large(), { lossScale: {} }), 2);
+  // Of the five one is empty.
+  assert.is(await dispatches(uploadAll(draw(1))), 2 + 4);
+});
+
+test('a large arena moves as a small one does', async () => {
+  // More than one chunk for each workgroup, and a last vector that is cut.
+  const size = 300_007;
+  for (const software of [true, false]) {
+    const before = device.adapter.software;
+    Object.assign(device.adapter, { software });
+    const random = randomFrom(8);
+    const [x, g] = [arrayOf([size], random), arrayOf([size], random)];
+    const parameters = new Map([['x', upload(x)]]);
+    const optimiser = new optim.AdamW(parameters, { clipNorm: 3, weightDecay: 0.1 });
+    const norm = optimiser.step(new Map([['x', upload(g)]]), 0.1);
+    Object.assign(device.adapter, { software: before });
+    const squared = g.data.reduce((total, value) => total + value * value, 0);
+    assert.ok(Math.abs((await norm.item()) - squared) <= 1e-6 * squared);
+    const clip = 3 / Math.sqrt(squared);
+    (await parameters.get('x')!.data()).forEach((value, i) => {
+      const unit = g.data[i] * clip;
+      const expected = x.data[i] * (1 - 0.1 * 0.1) - (0.1 * unit) / (Math.abs(unit) + 1e-8);
+      assert.ok(Math.abs(value - expected) <= 1e-5, `element ${i} is ${value}, expected ${expected}`);
+    });
+  }
+});
+
+test('a loss scale is taken out of the gradients on the GPU', async () => {
+  const options = { clipNorm: 1, weightDecay: 0.1 };
+  const plain = await runSteps(options, 6);
+  const parameters = uploadAll(draw(1));
+  const optimiser = new optim.AdamW(parameters, { ...options, lossScale: { initial: 1024, growthInterval: 3 } });
+  const scales: number[] = [];
+  for (let t = 1; t <= 6; t++) {
+    const scale = await optimiser.lossScale.item();
+    scales.push(scale);
+    const gradients = gradientsOf(t);
+    for (const { data } of gradients.values()) for (const i of data.keys()) data[i] *= scale;
+    const norm = await step(optimiser, gradients, rate(t));
+    const squared = flatten(gradientsOf(t)).reduce((total, g) => total + g * g, 0);
+    assert.ok(Math.abs(norm - squared) <= 1e-5 * squared, `${norm}, expected ${squared}`);
+  }
+  assert.equal(scales, [1024, 1024, 1024, 2048, 2048, 2048]);
+  assert.is(await optimiser.lossScale.item(), 4096);
+  // Powers of two change no digit.
+  assert.equal(await readAll(parameters), plain.values);
+});
+
+for (const shardBytes of [undefined, 160]) {
+  test(`an overflow halves the loss scale and is not counted (${shardBytes ?? 'one shard'})`, async () => {
+    const parameters = uploadAll(draw(1));
+    const optimiser = new optim.AdamW(parameters, { shardBytes, lossScale: { initial: 8, growthInterval: 2 } });
+    const scales: number[] = [];
+    for (const good of [true, false, true, true, false, false, true, true, true]) {
+      const gradients = draw(5);
+      if (!good) gradients.get('table')!.data[3] = Number.POSITIVE_INFINITY;
+      const before = await readAll(parameters);
+      await step(optimiser, gradients, 0.01);
+      assert.is(JSON.stringify(await readAll(parameters)) === JSON.stringify(before), !good);
+      scales.push(await optimiser.lossScale.item());
+    }
+    // Two good steps in a row double it.
+    assert.equal(scales, [8, 4, 4, 8, 4, 2, 2, 4, 4]);
+    assert.is(await optimiser.steps.item(), 6);
+    optimiser.setLossScale(2 ** -24);
+    const bad = draw(5);
+    bad.get('weight')!.data[0] = Number.NaN;
+    await step(optimiser, bad, 0.01);
+    assert.is(await optimiser.lossScale.item(), 2 ** -24);
+  });
+}
+
+test('a compiled step sees its own loss scale', async () => {
+  const run = async (wrap: <A extends unknown[], R>(fn: (...args: A) => R) => (...args: A) => R) => {
+    const parameters = new Map([['w', tensor([3, -2])]]);
+    const optimiser = new optim.AdamW(parameters, {
+      weightDecay: 0,
+      lossScale: { initial: 2 ** 20, growthInterval: 2 },
+    });
+    const [w] = parameters.values();
+    const train = wrap((x: Tensor, learningRate: Tensor) => {
+      const { gradients, auxiliary } = valueAndGrad(() => {
+        const loss = w.mul(x).square().sum();
+        return { loss: loss.mul(optimiser.lossScale), auxiliary: loss };
+      }, [w]);
+      return [auxiliary, optimiser.step(new Map([['w', gradients[0]]]), learningRate)];
+    });
+    const seen: number[] = [];
+    for (const factor of [1, 1e13, 1, 1, 1, 1e15, 1]) {
+      const [loss, norm] = train(tensor([factor, 1]), tensor([0.1]));
+      seen.push(await loss.item(), await norm.item(), await optimiser.lossScale.item(), await optimiser.steps.item());
+      seen.push(...(await w.data()));
+    }
+    return seen;
+  };
+  const [eager, compiled] = [await run((fn) => fn), await run(compile)];
+  assert.equal(
+    eager.filter((_, i) => i % 6 === 3),
+    [1, 1, 2, 3, 4, 4, 5],
+  );
+  assert.equal(compiled.length, eager.length);
+  compiled.forEach((value, i) => {
+    const same = Object.is(value, eager[i]) || Math.abs(value - eager[i]) <= 1e-6 * Math.abs(eager[i]);
+    assert.ok(same, `number ${i} is ${value}, eagerly ${eager[i]}`);
+  });
+});
 
 test('parameters become views of one storage, which updates and other views share', async () => {
   const parameters = uploadAll(draw(1));
@@ -184,6 +304,13 @@ test('misuse is an error', () => {
     /labels is i32; parameters are f32/,
   );
   const optimiser = new optim.AdamW(new Map([['weight', tensor([1, 2])]]));
+  for (const lossScale of [{ initial: 0 }, { initial: 2 ** 25 }, { growthInterval: 1.5 }]) {
+    const parameters = new Map([['weight', tensor([1, 2])]]);
+    assert.throws(
+      () => new optim.AdamW(parameters, { lossScale }),
+      /AdamW: a loss scale of .*; expected a number above 0/,
+    );
+  }
   assert.throws(() => optimiser.step(new Map(), 0.1), /the gradient of weight is missing/);
   assert.throws(() => optimiser.step(new Map([['weight', tensor([1])]]), 0.1), /do not fit an arena of 2/);
 });

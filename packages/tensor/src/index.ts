@@ -22,6 +22,7 @@ export type { DevicePeak, Profile, ProfileRow } from './kernel/profile.ts';
 export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
 export type { Dispatch } from './kernel/recorder.ts';
 export { type TunedClass, type TuneOptions, tune } from './kernel/tune.ts';
+export type { AdamWAttributes } from './ops/adamw.ts';
 export type { AxisOptions, Operand } from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
 export type { CrossEntropyAttributes } from './ops/cross-entropy.ts';
@@ -32,7 +33,6 @@ export { type DefinedOp, defineOp, type KernelOp, kernelOp, type Op, type Tensor
 export type { RandomKey } from './ops/random.ts';
 export { type AttributesOf, type DifferentiableOpName, differentiableOps, type OpName, opTable } from './ops/table.ts';
 export { cachedTable, type TableValues, uploadTable } from './ops/tables.ts';
-export type { AdamWAttributes } from './ops/training.ts';
 export { scope } from './scope.ts';
 export {
   broadcastShapes,

@@ -278,26 +278,31 @@ for (const [what, [body, ...parts]] of Object.entries(misuses)) {
 
 const adamw = { beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, clipNorm: 1 };
 
-test('adamw wants dense vectors of one length and one norm', () => {
+test('adamw wants dense vectors of one length, and what goes with them', () => {
   const v = () => f32(4);
-  const norms = f32(3);
+  const long = f32(8);
   const wrong: [t.Tensor[], string][] = [
-    [[v(), norms, f32(), f32(), v(), v(), v()], 'squared norm is [3]'],
-    [[v(), norms.sliceAxis(0, 1, 2), f32(), f32(), v(), v(), v()], 'offset'],
-    [[v(), i32(), f32(), f32(), v(), v(), v()], 'i32'],
-    [[v(), f32(), norms, f32(), v(), v(), v()], 'learning rate is [3]'],
-    [[v(), f32(), f32(), i32(), v(), v(), v()], 'step is i32'],
-    [[v(), f32(), f32(), f32(), f32(5), v(), v()], '[5]'],
-    [[v(), f32(), f32(), f32(), f32(8).sliceAxis(0, 4), v(), v()], 'offset'],
-    [[v(), f32(), f32(), f32(), f32(8).sliceAxis(0, 0, 8, 2), v(), v()], 'dense'],
-    [[v(), f32(), f32(), f32(), v(), i32(4), v()], 'i32[4]'],
+    [[v(), f32(3), v(), v(), v(), v()], 'sums of squares are [3]'],
+    [[v(), f32(5).sliceAxis(0, 1), v(), v(), v(), v()], 'offset'],
+    [[v(), i32(4), v(), v(), v(), v()], 'i32'],
+    [[v(), v(), f32(5), v(), v(), v()], 'the state is [5]'],
+    [[v(), v(), long.sliceAxis(0, 4), v(), v(), v()], 'offset'],
+    [[v(), v(), v(), f32(5), v(), v()], '[5]'],
+    [[v(), v(), v(), long.sliceAxis(0, 4), v(), v()], 'offset'],
+    [[v(), v(), v(), long.sliceAxis(0, 0, 8, 2), v(), v()], 'dense'],
+    [[v(), v(), v(), v(), i32(4), v()], 'i32[4]'],
+    [[v(), v(), v(), v(), v(), v(), f32(3)], 'learning rate is [3]'],
+    [[v(), v(), v(), v(), v(), v(), i32()], 'learning rate is i32'],
   ];
   for (const [inputs, part] of wrong) {
+    const attributes = { ...adamw, learningRate: 0, growthInterval: 0, ends: true };
     assert.throws(
-      () => t.apply('adamw', inputs, adamw),
+      () => t.apply('adamw', inputs, attributes),
       (error: Error) => error.message.includes('adamw') && error.message.includes(part),
     );
   }
+  assert.throws(() => t.apply('gradientNorm', [f32(8).sliceAxis(0, 4), v()], { begins: true }), /gradientNorm.*offset/);
+  assert.throws(() => t.apply('gradientNorm', [v(), f32(3)], { begins: true }), /gradientNorm: the state is \[3\]/);
 });
 
 test('a disposed tensor says so', () => {

@@ -1,6 +1,14 @@
-import { add, apply, full, scope, sumSquares, type Tensor } from '@dawnchorus/tensor';
+import { apply, concat, full, scope, type Tensor } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 import { createArena, gatherGradients, type Shard, shardZeros } from './arena.ts';
+
+/** A dynamic loss scale (Micikevicius et al., "Mixed precision training", 2018). */
+export interface LossScaleOptions {
+  /** The first scale; 65536 by default. */
+  initial?: number;
+  /** Steps without overflow after which it doubles; 2000 by default. A step with one halves it. */
+  growthInterval?: number;
+}
 
 /** Settings of `AdamW`; PyTorch's defaults. */
 export interface AdamWOptions {
@@ -9,6 +17,11 @@ export interface AdamWOptions {
   weightDecay?: number;
   /** Scale gradients down to this global norm; 0 for never. */
   clipNorm?: number;
+  /**
+   * For half-precision training: gradients are those of the loss times `optimizer.lossScale`, and are divided by it on the
+   * GPU. Default: none, a scale of 1.
+   */
+  lossScale?: LossScaleOptions;
   /** Bytes of one shard of the arena; by default what the adapter can bind. */
   shardBytes?: number;
 }
@@ -19,60 +32,95 @@ interface Moments {
 }
 
 /**
- * AdamW (Loshchilov and Hutter, 2019) over a parameter arena: one kernel a shard does clipping, moments, decay and the
- * update. A step whose gradient norm is not finite is skipped on the GPU.
+ * AdamW (Loshchilov and Hutter, 2019) over a parameter arena. A step is two kernels a shard: one sums the squares of the
+ * gradients, one does unscaling, clipping, moments, decay and the update. A step whose gradient norm is not finite is
+ * skipped on the GPU: nothing changes and it is not counted.
  */
 export class AdamW {
   readonly shards: readonly Shard[];
   readonly moments: readonly Moments[];
-  readonly options: Required<Omit<AdamWOptions, 'shardBytes'>>;
-  /** Steps taken so far: an f32 scalar on the GPU, so that a compiled step counts too. */
+  readonly options: Required<Omit<AdamWOptions, 'shardBytes' | 'lossScale'>>;
+  /** Steps taken so far, but for skipped ones: an f32 scalar on the GPU, so that a compiled step counts too. */
   readonly steps: Tensor;
+  /**
+   * What to multiply the loss by before its gradients are taken: an f32 scalar on the GPU, 1 without `lossScale`. It
+   * halves with each step that overflows and doubles after `growthInterval` steps without; it stays within 2^-24 and 2^24.
+   */
+  readonly lossScale: Tensor;
+  /** Steps, loss scale, steps since that changed, and what a step keeps for itself. */
+  readonly #state: Tensor;
+  readonly #growthInterval: number;
 
+  /**
+   * @param parameters f32 tensors by name; they become views of the arena.
+   * @throws RangeError when there are none, or the loss scale is no positive number below 2^24 or its interval no whole
+   *   number from 1; TypeError when one is not f32.
+   */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions = {}) {
-    const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm = 0, shardBytes } = options;
+    const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm = 0, lossScale, shardBytes } = options;
     this.options = { betas, eps, weightDecay, clipNorm };
+    const { initial = 2 ** 16, growthInterval = 2000 } = lossScale ?? {};
+    if (!(initial > 0 && initial <= 2 ** 24) || !(Number.isInteger(growthInterval) && growthInterval >= 1)) {
+      throw new RangeError(
+        `AdamW: a loss scale of ${initial} that doubles after ${growthInterval} steps; expected a number above 0, 2^24 at most, and a whole number from 1`,
+      );
+    }
+    this.#growthInterval = lossScale ? growthInterval : 0;
     this.shards = createArena(parameters, { shardBytes });
-    this.steps = keep(() => full([], 0, { device: this.shards[0].values.device }));
+    const { device } = this.shards[0].values;
+    this.#state = keep(() => full([4], 0, { device }));
+    device.write(this.#state.storage, 0, Float32Array.of(0, lossScale ? initial : 1, 0, 1));
+    [this.steps, this.lossScale] = [0, 1].map((at) => keep(() => this.#state.select(0, at)));
     this.moments = this.shards.map((shard) => ({ first: shardZeros(shard), second: shardZeros(shard) }));
   }
 
   /**
    * One update. Returns the squared global norm of the gradients before clipping, a scalar that the caller may read.
    *
+   * @param gradients by parameter name; those of the loss times `lossScale`.
    * @param learningRate a number, or an f32 scalar: in a compiled step, a tensor that is an argument.
    */
   step(gradients: ReadonlyMap<string, Tensor>, learningRate: number | Tensor): Tensor {
     const { betas, eps, weightDecay, clipNorm } = this.options;
     return scope(() => {
       const gathered = this.shards.map((shard) => gatherGradients(shard, gradients));
-      const squaredNorm = gathered.map((all) => sumSquares(all)).reduce((sum, part) => add(sum, part));
-      const { device } = this.steps;
-      const rate = typeof learningRate === 'number' ? full([], learningRate, { device }) : learningRate;
-      apply('increment', [this.steps], {});
-      this.shards.forEach((shard, i) => {
+      const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.#state], { begins: i === 0 })[0]);
+      const allSums = sums.length === 1 ? sums[0] : concat(sums);
+      const isNumber = typeof learningRate === 'number';
+      const last = this.shards.length - 1;
+      const norms = this.shards.map((shard, i) => {
         const { first, second } = this.moments[i];
-        apply('adamw', [gathered[i], squaredNorm, rate, this.steps, shard.values, first, second], {
+        const inputs = [gathered[i], allSums, this.#state, shard.values, first, second];
+        return apply('adamw', isNumber ? inputs : [...inputs, learningRate], {
           beta1: betas[0],
           beta2: betas[1],
           eps,
           weightDecay,
           clipNorm,
-        });
+          learningRate: isNumber ? learningRate : 0,
+          growthInterval: this.#growthInterval,
+          ends: i === last,
+        })[0];
       });
-      return squaredNorm;
+      return norms[last];
     });
   }
 
   /** Goes on from a checkpoint: the next step is number `count` + 1. */
   setSteps(count: number): void {
-    const { device, storage } = this.steps;
+    const { device, storage } = this.#state;
     device.write(storage, 0, Float32Array.of(count));
+  }
+
+  /** Goes on from a checkpoint: the loss scale that `lossScale` read. */
+  setLossScale(scale: number): void {
+    const { device, storage } = this.#state;
+    device.write(storage, 4, Float32Array.of(scale, 0));
   }
 
   /** Gives the moments back; the parameters, views of the arena, keep their storage. */
   dispose(): void {
-    this.steps.dispose();
+    for (const tensor of [this.steps, this.lossScale, this.#state]) tensor.dispose();
     for (const { values } of this.shards) values.dispose();
     for (const { first, second } of this.moments) {
       first.dispose();

@@ -55,7 +55,9 @@ export function gatherGradients(shard: Shard, gradients: ReadonlyMap<string, Ten
     if (!gradient) throw new Error(`the gradient of ${name} is missing`);
     return gradient.reshape([-1]);
   });
-  const all = concat(parts);
+  // One alone may lie as it should already.
+  const [first] = parts;
+  const all = parts.length === 1 && first.contiguous && first.offset === 0 ? first : concat(parts);
   if (all.size !== shard.size)
     throw new RangeError(`gradients of ${formatShape(all.shape)} do not fit an arena of ${shard.size}`);
   return all;

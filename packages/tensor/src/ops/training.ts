@@ -2,71 +2,10 @@ import { optimizer, rvq } from '@dawnchorus/kernels';
 import { wgslType } from '../dtype.ts';
 import { gridFor, linearGrid, rowLanes } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
+import { optimizers } from './adamw.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
-
-/** AdamW's settings (Loshchilov and Hutter, 2019). */
-export interface AdamWAttributes {
-  beta1: number;
-  beta2: number;
-  eps: number;
-  weightDecay: number;
-  /** Clip the gradient to this global norm; 0 for never. */
-  clipNorm: number;
-}
-
-/**
- * One AdamW step in place. Inputs: gradients, squared global norm, learning rate, number of the step from 1 (three
- * scalars), parameters, first and second moment (dense vectors of one length). Skipped on the GPU when the norm is not
- * finite. No outputs.
- */
-const adamw = kernelOp<AdamWAttributes>({
-  flops: ([gradients]) => 16 * gradients.size,
-  mutates: [4, 5, 6],
-  infer(inputs) {
-    const [gradients, norm, rate, steps, ...state] = inputs;
-    for (const [role, scalar] of [
-      ['the squared norm', norm],
-      ['the learning rate', rate],
-      ['the number of the step', steps],
-    ] as const) {
-      expectDtype('adamw', role, scalar, 'f32');
-      if (scalar.size !== 1)
-        throw new RangeError(`adamw: ${role} is ${formatShape(scalar.shape)}; expected one element`);
-    }
-    if (norm.offset !== 0) throw new RangeError('adamw: the squared norm must lie at offset 0');
-    for (const tensor of [gradients, ...state]) {
-      expectDtype('adamw', 'an input', tensor, 'f32');
-      if (tensor.size !== gradients.size || !tensor.contiguous || tensor.offset !== 0) {
-        throw new RangeError(
-          `adamw: ${formatShape(tensor.shape)} must be dense, at offset 0 and as long as the gradients, ${gradients.size}`,
-        );
-      }
-    }
-    return [];
-  },
-  run(device, inputs, _outputs, a) {
-    device.recorder.dispatch({
-      kernel: optimizer.adamw,
-      buffers: inputs.map((input) => input.storage.buffer),
-      parameters: {
-        size: inputs[0].size,
-        beta1: a.beta1,
-        beta2: a.beta2,
-        eps: a.eps,
-        weightDecay: a.weightDecay,
-        // beta = 0 forgets at once: a step is then as good as infinitely many.
-        logBeta1: Math.max(Math.log(a.beta1), -1e30),
-        logBeta2: Math.max(Math.log(a.beta2), -1e30),
-        clipNorm: a.clipNorm,
-        rateOffset: inputs[2].offset,
-        stepsOffset: inputs[3].offset,
-      },
-      grid: gridFor(inputs[0].size),
-    });
-  },
-});
 
 /** Adds one to a scalar, f32 or i32, in place: the number of the step. No outputs. */
 const increment = kernelOp<Record<never, never>>({
@@ -158,4 +97,4 @@ const nearestCode = kernelOp<Record<never, never>>({
   },
 });
 
-export const otherTraining = { adamw, increment, lerp, nearestCode };
+export const otherTraining = { ...optimizers, increment, lerp, nearestCode };

@@ -21,8 +21,15 @@ const stepped = <A extends { stream: number }>(attributes: A, step: NDArray | un
 
 const shaped = { largest: 300 };
 
+/** Steps, loss scale, good steps since it changed, and the reciprocal of the scale that a step under way began with. */
+function optimizerState(draw: Random): NDArray {
+  const scale = pick(draw, [1, 1, 0.5, 1024, 2 ** 24, 2 ** -24]);
+  const values = [pick(draw, [1, 2, 20, 1000, 100_000]), scale, pick(draw, [0, 4]), pick(draw, [1, 1, 0.125])];
+  return build([4], 'f32', (_, i) => values[i]);
+}
+
 export const otherCases: OpCases<
-  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'adamw' | 'increment' | 'lerp' | 'nearestCode'
+  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'gradientNorm' | 'adamw' | 'increment' | 'lerp' | 'nearestCode'
 > = {
   full: {
     draws: drawn({}, (shape, draw) => {
@@ -84,45 +91,57 @@ export const otherCases: OpCases<
     })),
     reference: ([x, step], attributes) => [random.dropout(x, stepped(attributes, step))],
   },
+  gradientNorm: {
+    presented: false,
+    half: false,
+    draws: drawn({ minRank: 1, maxRank: 1 }, (shape, draw) => ({
+      inputs: [arrayOf(shape, draw), optimizerState(draw)],
+      attributes: { begins: draw() < 0.5 },
+    })),
+    // Sums of how many chunks is the kernel's affair.
+    run: (inputs, attributes) => [apply('gradientNorm', inputs, attributes)[0].sum(), inputs[1]],
+    reference: (inputs, { begins }) => {
+      const [sum, state] = training.gradientNorm(inputs, begins);
+      return [build([], 'f32', () => sum), { ...inputs[1], data: state }];
+    },
+  },
   adamw: {
     presented: false,
     half: false,
     draws: drawn({ minRank: 1, maxRank: 1 }, (shape, draw) => {
       const gradients = arrayOf(shape, draw);
       const norm = gradients.data.reduce((sum, g) => sum + g * g, 0);
-      const squaredNorm = draw() < 0.2 ? pick(draw, [Number.NaN, Number.POSITIVE_INFINITY]) : Math.fround(norm);
+      const wrong = pick(draw, [Number.NaN, Number.POSITIVE_INFINITY]);
+      const sums = build([8], 'f32', (_, i) => (i === 5 && draw() < 0.2 ? wrong : Math.fround(norm / 8)));
       const attributes: AdamWAttributes = {
         beta1: pick(draw, [0, 0.9]),
         beta2: pick(draw, [0.98, 0.999]),
         eps: pick(draw, [1e-8, 1e-6]),
         weightDecay: pick(draw, [0, 0.01]),
         clipNorm: pick(draw, [0, 1, 1e6]),
+        learningRate: Math.fround(pick(draw, [1e-3, 0.1])),
+        growthInterval: pick(draw, [0, 1, 5]),
+        ends: draw() < 0.7,
       };
       const moments = [arrayOf(shape, draw, between(-1, 1)), arrayOf(shape, draw, between(0, 2))];
-      return {
-        inputs: [
-          gradients,
-          build([], 'f32', () => squaredNorm),
-          build([], 'f32', () => Math.fround(pick(draw, [1e-3, 0.1]))),
-          build([], 'f32', () => pick(draw, [1, 2, 20, 1000, 100_000])),
-          arrayOf(shape, draw),
-          ...moments,
-        ],
-        attributes,
-      };
+      const rate = build([], 'f32', () => Math.fround(pick(draw, [1e-3, 0.1])));
+      const state = [gradients, sums, optimizerState(draw), arrayOf(shape, draw), ...moments];
+      return { inputs: draw() < 0.5 ? state : [...state, rate], attributes };
     }),
-    // In place: what comes back are parameters and moments.
-    run: (inputs, attributes) => {
-      apply('adamw', inputs, attributes);
-      return inputs.slice(4);
+    // The norm, and in place: state, parameters and moments.
+    run: (inputs, attributes) => [...apply('adamw', inputs, attributes), ...inputs.slice(2, 6)],
+    reference: (inputs, attributes) => {
+      const [norm, ...changed] = training.adamw(inputs, attributes);
+      return [
+        build([], 'f32', () => norm[0]),
+        ...changed.map((data, i) => ({
+          ...inputs[2 + i],
+          data,
+          // Differences of terms of the size of the old values; 1 - beta is rounded in f32, at 0.999 to 3e-5 of itself.
+          scale: data.map((_, j) => Math.abs(inputs[2 + i].data[j]) + 1),
+        })),
+      ];
     },
-    reference: (inputs, attributes) =>
-      training.adamw(inputs, attributes).map((data, i) => ({
-        ...inputs[4 + i],
-        data,
-        // Differences of terms of the size of the old values; 1 - beta is rounded in f32, at 0.999 to 3e-5 of itself.
-        scale: data.map((_, j) => Math.abs(inputs[4 + i].data[j]) + 1),
-      })),
   },
   increment: {
     presented: false,

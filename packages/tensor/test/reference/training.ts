@@ -1,21 +1,45 @@
 import type { AdamWAttributes } from '../../src/index.ts';
 import type { NDArray } from './array.ts';
 
-/** The new parameters, first and second moments. Nothing moves when the norm is not finite. */
+/** Sums of squares of chunks, summed; and the state when a step has begun. */
+export function gradientNorm([gradients, state]: readonly NDArray[], begins: boolean): [number, Float64Array] {
+  const [steps, scale, good, inverse] = state.data;
+  const sum = gradients.data.reduce((total, g) => total + (g / scale) ** 2, 0);
+  return [
+    sum,
+    begins ? Float64Array.of(steps + 1, scale, good, 1 / scale) : Float64Array.of(steps, scale, good, inverse),
+  ];
+}
+
+/** The squared norm, the new state, parameters, first and second moments. Nothing moves when the norm is not finite. */
 export function adamw(inputs: readonly NDArray[], a: AdamWAttributes): Float64Array[] {
-  const [gradients, squaredNorm, [learningRate], [step], ...state] = inputs.map((input) => input.data);
-  const [parameters, first, second] = state.map((data) => data.slice());
-  if (!Number.isFinite(squaredNorm[0])) return [parameters, first, second];
-  const clip = a.clipNorm > 0 ? Math.min(1, a.clipNorm / (Math.sqrt(squaredNorm[0]) + 1e-6)) : 1;
+  const [gradients, sums, state, ...rest] = inputs.map((input) => input.data);
+  const [parameters, first, second] = rest.slice(0, 3).map((data) => data.slice());
+  const learningRate = rest[3]?.[0] ?? a.learningRate;
+  const squaredNorm = sums.reduce((total, sum) => total + sum, 0);
+  const [step, , , inverse] = state;
+  const next = Float64Array.from(state);
+  const skipped = !Number.isFinite(Math.fround(squaredNorm));
+  if (a.ends) {
+    if (skipped) next[0] = step - 1;
+    if (a.growthInterval > 0) {
+      next[2] = skipped ? 0 : next[2] + 1;
+      if (skipped) next[1] = Math.max(next[1] / 2, 2 ** -24);
+      if (next[2] >= a.growthInterval) [next[1], next[2]] = [Math.min(next[1] * 2, 2 ** 24), 0];
+    }
+  }
+  const result = [Float64Array.of(squaredNorm), next, parameters, first, second];
+  if (skipped) return result;
+  const clip = a.clipNorm > 0 ? Math.min(1, a.clipNorm / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
   gradients.forEach((raw, i) => {
-    const g = raw * clip;
+    const g = raw * inverse * clip;
     first[i] = a.beta1 * first[i] + (1 - a.beta1) * g;
     second[i] = a.beta2 * second[i] + (1 - a.beta2) * g * g;
     const m = first[i] / (1 - a.beta1 ** step);
     const v = second[i] / (1 - a.beta2 ** step);
     parameters[i] -= learningRate * a.weightDecay * parameters[i] + (learningRate * m) / (Math.sqrt(v) + a.eps);
   });
-  return [parameters, first, second];
+  return result;
 }
 
 /** Index of the nearest code, the first on ties, and what is left over. */

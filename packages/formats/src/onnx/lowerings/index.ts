@@ -43,6 +43,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   uniform: draw,
   normal: draw,
   dropout: draw,
+  gradientNorm: inPlace,
   adamw: inPlace,
   increment: inPlace,
   lerp: inPlace,
