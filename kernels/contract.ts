@@ -81,6 +81,15 @@ export const fetch: Hook = {
   text: 'fn fetch(at: u32) -> Scalar { return Scalar(input[params.offset + at]); }',
 };
 
+/** `fn fetchAgain(at: u32) -> Scalar` reads an element again that the same thread has fetched. */
+export const fetchAgain: Hook = { text: 'fn fetchAgain(at: u32) -> Scalar { return fetch(at); }' };
+
+/**
+ * `fn prepareFetch(at: u32)` is to `fetch` what `prepare` is to `emit`; it is called before the first time that elements
+ * are fetched.
+ */
+export const prepareFetch: Hook = { text: 'fn prepareFetch(at: u32) {}' };
+
 export function defineKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {
   return kernel;
 }

@@ -7,6 +7,9 @@ export const rowConstants = {
   SUBGROUPS: 'const SUBGROUPS = false;',
 };
 
+/** The same with KEPT elements of a row in the registers of each of its threads, or none. */
+export const keptConstants = { ...rowConstants, KEPT: 'const KEPT = 0u;' };
+
 /** Sums of f32, or of vectors of it. */
 export const rowSum = (value: 'f32' | 'vec2<f32>' = 'f32'): RowReduction => ({
   value,
@@ -48,6 +51,19 @@ export const rowSmoothedSoftmax: RowReduction = {
   let moved = value.z + select(0.0, value.w * shift, value.w > 0.0);
   let sums = subgroupAdd(vec3<f32>(value.y * select(exp(shift), 1.0, shift == 0.0), moved, value.w));
   return vec4<f32>(best, sums);`,
+};
+
+/** The nearest of codes: the bits of its distance, and its number, the lower on ties. */
+export const rowNearest: RowReduction = {
+  value: 'vec2<u32>',
+  combine: 'return select(a, b, b.x < a.x || (b.x == a.x && b.y < a.y));',
+};
+
+/** By the `combine` in front of a kernel, of its `Scalar`; over subgroups by its `combineSubgroup`. */
+export const rowCombine: RowReduction = {
+  value: 'Scalar',
+  combine: 'return combine(a, b);',
+  subgroup: 'return combineSubgroup(value);',
 };
 
 export { rowReduce, rowReduceSubgroups } from '../generated/wgsl.ts';

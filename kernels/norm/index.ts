@@ -1,12 +1,13 @@
-import { defineKernel, emit, fetch, prepare } from '../contract.ts';
+import { defineKernel, emit, fetch, fetchAgain, prepare, prepareFetch } from '../contract.ts';
 import {
   normBackwardAffine as affineSource,
   normBackwardColumns as columnsSource,
   normBackwardInput as inputSource,
   norm as normSource,
 } from '../generated/wgsl.ts';
+import { keptConstants, rowConstants, rowSum } from '../lib/index.ts';
 
-/** Layer norm and group norm, one workgroup a row. Grid: rows. */
+/** Layer norm and group norm, Grid: rows / ROWS. */
 export const norm = defineKernel({
   name: 'norm',
   source: normSource,
@@ -24,15 +25,16 @@ export const norm = defineKernel({
   },
   constants: {
     ELEMENTS: 'const ELEMENTS = 1u;',
-    LANES: 'const LANES = 64u;',
+    ...keptConstants,
     InputElement: 'alias InputElement = f32;',
     AffineElement: 'alias AffineElement = f32;',
     OutElement: 'alias OutElement = f32;',
   },
-  hooks: { fetch, emit, prepare },
+  hooks: { fetch, fetchAgain, prepareFetch, emit, prepare },
+  rows: rowSum('vec2<f32>'),
 });
 
-/** Gradient with respect to the input. Grid: rows. */
+/** Gradient with respect to the input. Grid: rows / ROWS. */
 export const normBackwardInput = defineKernel({
   name: 'norm_backward_input',
   source: inputSource,
@@ -50,15 +52,16 @@ export const normBackwardInput = defineKernel({
   },
   constants: {
     ELEMENTS: 'const ELEMENTS = 1u;',
-    LANES: 'const LANES = 64u;',
+    ...keptConstants,
     Element: 'alias Element = f32;',
     AffineElement: 'alias AffineElement = f32;',
     OutElement: 'alias OutElement = f32;',
   },
   hooks: { emit, prepare },
+  rows: rowSum('vec2<f32>'),
 });
 
-/** Gradients of weight and bias as [2, channels]. Grid: channels. */
+/** Gradients of weight and bias as [2, channels]. Grid: channels / ROWS. */
 export const normBackwardAffine = defineKernel({
   name: 'norm_backward_affine',
   source: affineSource,
@@ -73,7 +76,8 @@ export const normBackwardAffine = defineKernel({
     gradOffset: 'u32',
     statisticsOffset: 'u32',
   },
-  constants: { LANES: 'const LANES = 64u;', Element: 'alias Element = f32;' },
+  constants: { ...rowConstants, Element: 'alias Element = f32;' },
+  rows: rowSum('vec2<f32>'),
 });
 
 /** The same for a layer norm, over chunks of rows: [chunks, 2, length]. Grid: chunks * length / 64. */

@@ -2,9 +2,11 @@
 // A row is `length` contiguous elements; element i belongs to channel
 //   (row % groups) * channelsPerGroup + i / spatial
 // so layer norm is (groups 1, spatial 1) and group norm over [batch, channels, spatial] is itself.
-// Two passes, the mean first and then the squares about it: E[x^2] - mean^2 loses everything where the mean is large.
-// In front: LANES, the threads that share a row; ELEMENTS, neighbours that a thread stores together: 1, or 4 where prepare()
-// draws for them; InputElement and OutElement, the types in memory of x and out; AffineElement, that of weight and bias.
+// Two passes, the mean first and then the squares about it: E[x^2] - mean^2 loses everything where the mean is large. The
+// second also sums what is left over, which mends the rounding of the mean.
+// In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
+// keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where random numbers
+// are drawn for them; InputElement and OutElement, the types in memory of x and out; AffineElement, that of weight and bias.
 struct Params {
   rows: u32,
   length: u32,
@@ -25,53 +27,63 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> statistics: array<vec2<f32>>;
 
 alias Scalar = f32;
-var<workgroup> partial: array<f32, LANES>;
 
-fn total(lane: u32, value: f32) -> f32 {
-  partial[lane] = value;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) { partial[lane] += partial[lane + step]; }
-    workgroupBarrier();
-  }
-  let sum = partial[0];
-  workgroupBarrier();
-  return sum;
-}
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let ownRow = group.x + group.y * grid.x;
-  let row = min(ownRow, params.rows - 1u);
+  let row = (group.x + group.y * grid.x) * ROWS + thread / LANES;
+  // Rows past the end have no elements: what is stored may lie over what is read.
+  let length = select(0u, params.length, row < params.rows);
   let base = row * params.length;
   let count = f32(params.length);
+  let stride = ELEMENTS * LANES;
+  let blocks = select((length + stride - 1u) / stride, KEPT / ELEMENTS, KEPT > 0u);
+  var kept: array<f32, max(KEPT, 1u)>;
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) { sum += fetch(base + i); }
-  var mean = total(lane, sum) / count;
-  // The mean of what is left over mends the rounding of the first sum.
-  sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) { sum += fetch(base + i) - mean; }
-  mean += total(lane, sum) / count;
-  sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) {
-    let d = fetch(base + i) - mean;
-    sum += d * d;
-  }
-  let inverse = inverseSqrt(total(lane, sum) / count + params.eps);
-  let firstChannel = (row % params.groups) * params.channelsPerGroup;
-  // Groups past the end joined in the barriers alone: what is stored may lie over what is read.
-  if (ownRow >= params.rows) { return; }
-  for (var first = ELEMENTS * lane; first < params.length; first += ELEMENTS * LANES) {
-    prepare(base + first);
-    for (var i = first; i < min(first + ELEMENTS, params.length); i++) {
-      let channel = firstChannel + i / params.spatial;
-      let hat = (fetch(base + i) - mean) * inverse;
-      emit(base + i, hat * f32(weight[params.weightOffset + channel]) + f32(bias[params.biasOffset + channel]));
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    if (first < length) { prepareFetch(base + first); }
+    for (var e = 0u; e < ELEMENTS; e++) {
+      if (first + e < length) {
+        let x = fetch(base + first + e);
+        if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
+        sum += x;
+      }
     }
   }
-  if (lane == 0u) { statistics[row] = vec2<f32>(mean, inverse); }
+  let mean = rowReduce(thread, vec2<f32>(sum, 0.0)).x / count;
+  var sums = vec2<f32>();
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    for (var e = 0u; e < ELEMENTS; e++) {
+      if (first + e < length) {
+        var x = 0.0;
+        if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + first + e); }
+        let d = x - mean;
+        sums += vec2<f32>(d, d * d);
+      }
+    }
+  }
+  let about = rowReduce(thread, sums) / count;
+  let inverse = inverseSqrt(about.y - about.x * about.x + params.eps);
+  let firstChannel = (row % params.groups) * params.channelsPerGroup;
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    if (first < length) { prepare(base + first); }
+    for (var e = 0u; e < ELEMENTS; e++) {
+      let i = first + e;
+      if (i < length) {
+        var x = 0.0;
+        if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + i); }
+        let channel = firstChannel + i / params.spatial;
+        // The mean and its rounding apart: their sum would round again.
+        let hat = (x - mean - about.x) * inverse;
+        emit(base + i, hat * f32(weight[params.weightOffset + channel]) + f32(bias[params.biasOffset + channel]));
+      }
+    }
+  }
+  if (thread % LANES == 0u && row < params.rows) { statistics[row] = vec2<f32>(mean + about.x, inverse); }
 }

@@ -1,6 +1,7 @@
 // Gradient of norm.wgsl with respect to x:
 //   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
-// In front: LANES, the threads that share a row; ELEMENTS, neighbours that a thread stores together: 1, or 4 where prepare()
+// In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
+// keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where prepare()
 // draws for them; Element, the type in memory of x and grad; AffineElement and OutElement, those of weight and out.
 struct Params {
   rows: u32,
@@ -20,40 +21,56 @@ struct Params {
 @group(0) @binding(4) var<storage, read> grad: array<Element>;
 @group(0) @binding(5) var<storage, read_write> out: array<OutElement>;
 
-var<workgroup> partial: array<vec2<f32>, LANES>;
+// g and xhat of an element.
+fn pairAt(at: u32, channel: u32, mean: f32, inverse: f32) -> vec2<f32> {
+  let g = f32(grad[params.gradOffset + at]) * f32(weight[params.weightOffset + channel]);
+  return vec2<f32>(g, (f32(x[params.xOffset + at]) - mean) * inverse);
+}
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let ownRow = group.x + group.y * grid.x;
-  let row = min(ownRow, params.rows - 1u);
+  let row = (group.x + group.y * grid.x) * ROWS + thread / LANES;
+  // Rows past the end have no elements: what is stored may lie over what is read.
+  let length = select(0u, params.length, row < params.rows);
   let base = row * params.length;
-  let mean = statistics[params.statisticsOffset + 2u * row];
-  let inverse = statistics[params.statisticsOffset + 2u * row + 1u];
-  let firstChannel = params.weightOffset + (row % params.groups) * params.channelsPerGroup;
+  let own = params.statisticsOffset + 2u * min(row, params.rows - 1u);
+  let mean = statistics[own];
+  let inverse = statistics[own + 1u];
+  let firstChannel = (row % params.groups) * params.channelsPerGroup;
+  let stride = ELEMENTS * LANES;
+  let blocks = select((length + stride - 1u) / stride, KEPT / ELEMENTS, KEPT > 0u);
+  var kept: array<vec2<f32>, max(KEPT, 1u)>;
   var sums = vec2<f32>();
-  for (var i = lane; i < params.length; i += LANES) {
-    let g = f32(grad[params.gradOffset + base + i]) * f32(weight[firstChannel + i / params.spatial]);
-    sums += vec2<f32>(g, g * (f32(x[params.xOffset + base + i]) - mean) * inverse);
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    for (var e = 0u; e < ELEMENTS; e++) {
+      let i = first + e;
+      if (i < length) {
+        let value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+        if (KEPT > 0u) { kept[block * ELEMENTS + e] = value; }
+        sums += vec2<f32>(value.x, value.x * value.y);
+      }
+    }
   }
-  partial[lane] = sums;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) { partial[lane] += partial[lane + step]; }
-    workgroupBarrier();
-  }
-  let means = partial[0] / f32(params.length);
-  // Groups past the end joined in the barriers alone: what is stored may lie over what is read.
-  if (ownRow >= params.rows) { return; }
-  for (var first = ELEMENTS * lane; first < params.length; first += ELEMENTS * LANES) {
-    prepare(base + first);
-    for (var i = first; i < min(first + ELEMENTS, params.length); i++) {
-      let g = f32(grad[params.gradOffset + base + i]) * f32(weight[firstChannel + i / params.spatial]);
-      let xhat = (f32(x[params.xOffset + base + i]) - mean) * inverse;
-      emit(base + i, inverse * (g - means.x - xhat * means.y));
+  let means = rowReduce(thread, sums) / f32(params.length);
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    if (first < length) { prepare(base + first); }
+    for (var e = 0u; e < ELEMENTS; e++) {
+      let i = first + e;
+      if (i < length) {
+        var value = vec2<f32>();
+        if (KEPT > 0u) {
+          value = kept[block * ELEMENTS + e];
+        } else {
+          value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+        }
+        emit(base + i, inverse * (value.x - means.x - value.y * means.y));
+      }
     }
   }
 }

@@ -4,6 +4,7 @@ import {
   reduceColumns as columnsSource,
   reduceRows as rowsSource,
 } from '../generated/wgsl.ts';
+import { rowCombine, rowConstants } from '../lib/index.ts';
 
 const constants = {
   Scalar: 'alias Scalar = f32;',
@@ -15,14 +16,19 @@ const constants = {
   finish: 'fn finish(x: Scalar, scale: f32) -> Scalar { return x * scale; }',
 };
 
-/** Last axis of [rows, length], one workgroup a row and chunk. Grid: (chunks, rows). */
+/** Last axis of [rows, length]. Grid: (chunks, rows / ROWS). */
 export const reduceRows = defineKernel({
   name: 'reduce_rows',
   source: rowsSource,
   bindings: { input: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', chunk: 'u32', offset: 'u32', scale: 'f32' },
-  constants: { LANES: 'const LANES = 64u;', ...constants },
+  constants: {
+    ...rowConstants,
+    ...constants,
+    combineSubgroup: 'fn combineSubgroup(value: Scalar) -> Scalar { return value; }',
+  },
   hooks: { fetch },
+  rows: rowCombine,
 });
 
 /** Middle axis of [outer, length, inner], one thread a column and chunk. */

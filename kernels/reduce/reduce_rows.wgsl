@@ -1,6 +1,6 @@
 // Reduces the last axis of [rows, length]: out[row, chunk] = combine over the chunk's elements, times scale.
-// One workgroup a row and chunk; a tree in workgroup memory, so the order is fixed and sums stay accurate.
-// In front: LANES, Scalar, the type that is combined in, InputElement and OutElement, the types in memory, and
+// The threads of a row and chunk are joined in a fixed order.
+// In front: LANES and ROWS, the threads that share a row and the rows a workgroup; Scalar, the type that is combined in, InputElement and OutElement, the types in memory, and
 //   fn initial(first: Scalar) -> Scalar   what a sum starts from: 0, or the first element for a maximum
 //   fn load(x: Scalar) -> Scalar        applied to each element of the input (identity, square, …)
 //   fn combine(a: Scalar, b: Scalar) -> Scalar
@@ -16,28 +16,21 @@ struct Params {
 @group(0) @binding(1) var<storage, read> input: array<InputElement>;
 @group(0) @binding(2) var<storage, read_write> out: array<OutElement>;
 
-var<workgroup> partial: array<Scalar, LANES>;
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = group.y + group.z * groups.y;
+  let row = (group.y + group.z * groups.y) * ROWS + thread / LANES;
   let base = min(row, params.rows - 1u) * params.length;
   var sum = initial(fetch(base + group.x * params.chunk));
   if (row < params.rows) {
     let end = min(params.length, (group.x + 1u) * params.chunk);
-    for (var i = group.x * params.chunk + lane; i < end; i += LANES) {
+    for (var i = group.x * params.chunk + thread % LANES; i < end; i += LANES) {
       sum = combine(sum, load(fetch(base + i)));
     }
   }
-  partial[lane] = sum;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) { partial[lane] = combine(partial[lane], partial[lane + step]); }
-    workgroupBarrier();
-  }
-  if (lane == 0u && row < params.rows) { out[row * groups.x + group.x] = OutElement(finish(partial[0], params.scale)); }
+  let all = rowReduce(thread, sum);
+  if (thread % LANES == 0u && row < params.rows) { out[row * groups.x + group.x] = OutElement(finish(all, params.scale)); }
 }

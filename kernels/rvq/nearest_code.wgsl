@@ -1,7 +1,7 @@
 // For each row of x [rows, dimension]: the index of the nearest row of codebook [codes, dimension] by Euclidean
-// distance (the first one on ties), and what is left of x after subtracting it. One workgroup a row: its lanes share
-// the codes among them, and a tree picks the winner.
-// In front: LANES, the threads that share a row.
+// distance (the first one on ties), and what is left of x after subtracting it. The threads of a row share the codes among
+// them.
+// In front: LANES and ROWS, the threads that share a row and the rows a workgroup.
 struct Params {
   rows: u32,
   dimension: u32,
@@ -15,20 +15,18 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> indices: array<i32>;
 @group(0) @binding(4) var<storage, read_write> residual: array<f32>;
 
-var<workgroup> distances: array<f32, LANES>;
-var<workgroup> winners: array<u32, LANES>;
-
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let row = min(group.x + group.y * groups.x, params.rows - 1u);
+  let ownRow = (group.x + group.y * groups.x) * ROWS + thread / LANES;
+  let row = min(ownRow, params.rows - 1u);
   let start = params.xOffset + row * params.dimension;
   var best = 3.4028234e38;
   var winner = 0xffffffffu;
-  for (var code = lane; code < params.codes; code += LANES) {
+  for (var code = thread % LANES; code < params.codes; code += LANES) {
     let at = params.codebookOffset + code * params.dimension;
     var distance = 0.0;
     for (var d = 0u; d < params.dimension; d++) {
@@ -40,23 +38,13 @@ fn main(
       winner = code;
     }
   }
-  distances[lane] = best;
-  winners[lane] = winner;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) {
-      let other = distances[lane + step];
-      if (other < distances[lane] || (other == distances[lane] && winners[lane + step] < winners[lane])) {
-        distances[lane] = other;
-        winners[lane] = winners[lane + step];
-      }
-    }
-    workgroupBarrier();
-  }
+  // Distances are not negative, so that their bits are in order; the lower code wins.
+  let all = rowReduce(thread, vec2<u32>(bitcast<u32>(best), winner));
+  if (ownRow >= params.rows) { return; }
   // A row of NaNs is near nothing: it takes code 0 and its residual stays NaN.
-  let code = select(winners[0], 0u, winners[0] == 0xffffffffu);
-  if (lane == 0u) { indices[row] = i32(code); }
-  for (var d = lane; d < params.dimension; d += LANES) {
+  let code = select(all.y, 0u, all.y == 0xffffffffu);
+  if (thread % LANES == 0u) { indices[row] = i32(code); }
+  for (var d = thread % LANES; d < params.dimension; d += LANES) {
     residual[row * params.dimension + d] = x[start + d] - codebook[params.codebookOffset + code * params.dimension + d];
   }
 }

@@ -1,13 +1,13 @@
-import { defineKernel, emit, fetch, prepare } from '../contract.ts';
+import { defineKernel, emit, fetch, fetchAgain, prepare, prepareFetch } from '../contract.ts';
 import {
   softmaxBackward as backwardSource,
   crossEntropyBackward as lossBackwardSource,
   crossEntropy as lossSource,
   softmax as softmaxSource,
 } from '../generated/wgsl.ts';
-import { rowConstants, rowSmoothedSoftmax } from '../lib/index.ts';
+import { keptConstants, rowConstants, rowSmoothedSoftmax, rowSoftmax, rowSum } from '../lib/index.ts';
 
-/** Last axis of [rows, length], one workgroup a row. Grid: rows. */
+/** Last axis of [rows, length]. Grid: rows / ROWS. */
 export const softmax = defineKernel({
   name: 'softmax',
   source: softmaxSource,
@@ -15,12 +15,13 @@ export const softmax = defineKernel({
   parameters: { rows: 'u32', length: 'u32', offset: 'u32' },
   constants: {
     ELEMENTS: 'const ELEMENTS = 1u;',
-    LANES: 'const LANES = 64u;',
+    ...keptConstants,
     LOGARITHM: 'const LOGARITHM = false;',
     InputElement: 'alias InputElement = f32;',
     OutElement: 'alias OutElement = f32;',
   },
-  hooks: { fetch, emit, prepare },
+  hooks: { fetch, fetchAgain, prepareFetch, emit, prepare },
+  rows: rowSoftmax,
 });
 
 export const softmaxBackward = defineKernel({
@@ -29,12 +30,13 @@ export const softmaxBackward = defineKernel({
   bindings: { y: 'read', grad: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', yOffset: 'u32', gradOffset: 'u32' },
   constants: {
-    LANES: 'const LANES = 64u;',
+    ...keptConstants,
     LOGARITHM: 'const LOGARITHM = false;',
     Element: 'alias Element = f32;',
     OutElement: 'alias OutElement = f32;',
   },
   hooks: { emit },
+  rows: rowSum(),
 });
 
 const lossConstants = {

@@ -1,7 +1,8 @@
-// Softmax (or its logarithm) over the last axis of [rows, length]; one workgroup a row. The largest element is
-// subtracted first, sums are in f32.
-// In front: LOGARITHM; LANES, the threads that share a row; ELEMENTS, neighbours that a thread stores together: 1, or 4 where
-// prepare() draws for them; InputElement and OutElement, the types in memory.
+// Softmax (or its logarithm) over the last axis of [rows, length]. The largest element is subtracted first, sums are in f32;
+// both come from one pass, in which the sum is scaled when a larger element comes (see cross_entropy.wgsl).
+// In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
+// keeps in registers, 0 to read them again; LOGARITHM; ELEMENTS, neighbours that a thread takes together: 1, or 4 where
+// random numbers are drawn for them; InputElement and OutElement, the types in memory.
 struct Params {
   rows: u32,
   length: u32,
@@ -12,52 +13,52 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<OutElement>;
 
 alias Scalar = f32;
-var<workgroup> partial: array<f32, LANES>;
 
 // Some drivers' exp and log make numbers of NaN: one in a row has to spoil the whole of it.
 fn isNotANumber(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let ownRow = group.x + group.y * groups.x;
-  let row = min(ownRow, params.rows - 1u);
+  let row = (group.x + group.y * groups.x) * ROWS + thread / LANES;
+  // Rows past the end have no elements: what is stored may lie over what is read.
+  let length = select(0u, params.length, row < params.rows);
   let start = row * params.length;
-  var best = -3.4028234e38;
-  for (var i = lane; i < params.length; i += LANES) { best = max(best, fetch(start + i)); }
-  partial[lane] = best;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) { partial[lane] = max(partial[lane], partial[lane + step]); }
-    workgroupBarrier();
+  let stride = ELEMENTS * LANES;
+  let blocks = select((length + stride - 1u) / stride, KEPT / ELEMENTS, KEPT > 0u);
+  var kept: array<f32, max(KEPT, 1u)>;
+  var seen = vec2<f32>(-3.4028234e38, 0.0);
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    if (first < length) { prepareFetch(start + first); }
+    for (var e = 0u; e < ELEMENTS; e++) {
+      if (first + e < length) {
+        let x = fetch(start + first + e);
+        if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
+        let shift = x - seen.x;
+        let larger = x > seen.x;
+        let power = select(exp(-abs(shift)), shift, isNotANumber(shift));
+        seen = select(vec2<f32>(seen.x, seen.y + power), vec2<f32>(x, seen.y * power + 1.0), larger);
+      }
+    }
   }
-  let largest = partial[0];
-  workgroupBarrier();
-  var sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) {
-    let shifted = fetch(start + i) - largest;
-    sum += select(exp(shifted), shifted, isNotANumber(shifted));
-  }
-  partial[lane] = sum;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) { partial[lane] += partial[lane + step]; }
-    workgroupBarrier();
-  }
-  let total = partial[0];
-  let logTotal = select(log(total), total, isNotANumber(total));
-  // Groups past the end joined in the barriers alone: what is stored may lie over what is read.
-  if (ownRow >= params.rows) { return; }
-  for (var first = ELEMENTS * lane; first < params.length; first += ELEMENTS * LANES) {
-    prepare(start + first);
-    for (var i = first; i < min(first + ELEMENTS, params.length); i++) {
-      let shifted = fetch(start + i) - largest;
-      if (LOGARITHM) { emit(start + i, shifted - logTotal); } else { emit(start + i, exp(shifted) / total); }
+  let all = rowReduce(thread, seen);
+  let logSum = select(log(all.y), all.y, isNotANumber(all.y));
+  for (var block = 0u; block < blocks; block++) {
+    let first = ELEMENTS * (thread % LANES) + block * stride;
+    if (first < length) { prepare(start + first); }
+    for (var e = 0u; e < ELEMENTS; e++) {
+      if (first + e < length) {
+        var x = 0.0;
+        if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(start + first + e); }
+        let shift = x - all.x;
+        if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, exp(shift) / all.y); }
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 // Gradient of softmax (dx = y (dy - sum(dy y))) or of its logarithm (dx = dy - exp(y) sum(dy)) from the output y.
-// In front: LANES, LOGARITHM; Element, the type in memory of y and grad; OutElement, that of the output.
+// In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
+// keeps in registers, 0 to read them again; LOGARITHM; Element, the type in memory of y and grad; OutElement, that of out.
 struct Params {
   rows: u32,
   length: u32,
@@ -11,34 +12,39 @@ struct Params {
 @group(0) @binding(2) var<storage, read> grad: array<Element>;
 @group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
-var<workgroup> partial: array<f32, LANES>;
+// y and dy.
+fn pairAt(at: u32) -> vec2<f32> {
+  return vec2<f32>(f32(y[params.yOffset + at]), f32(grad[params.gradOffset + at]));
+}
 
-@compute @workgroup_size(LANES)
+@compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(local_invocation_index) thread: u32,
 ) {
-  let ownRow = group.x + group.y * groups.x;
-  let row = min(ownRow, params.rows - 1u);
+  let row = (group.x + group.y * groups.x) * ROWS + thread / LANES;
+  // Rows past the end have no elements: what is stored may lie over what is read.
+  let length = select(0u, params.length, row < params.rows);
   let base = row * params.length;
+  let steps = select((length + LANES - 1u) / LANES, KEPT, KEPT > 0u);
+  var kept: array<vec2<f32>, max(KEPT, 1u)>;
   var sum = 0.0;
-  for (var i = lane; i < params.length; i += LANES) {
-    let g = f32(grad[params.gradOffset + base + i]);
-    if (LOGARITHM) { sum += g; } else { sum += g * f32(y[params.yOffset + base + i]); }
+  for (var k = 0u; k < steps; k++) {
+    let i = thread % LANES + k * LANES;
+    if (i < length) {
+      let own = pairAt(base + i);
+      if (KEPT > 0u) { kept[k] = own; }
+      if (LOGARITHM) { sum += own.y; } else { sum += own.x * own.y; }
+    }
   }
-  partial[lane] = sum;
-  workgroupBarrier();
-  for (var step = LANES / 2u; step > 0u; step /= 2u) {
-    if (lane < step) { partial[lane] += partial[lane + step]; }
-    workgroupBarrier();
-  }
-  let total = partial[0];
-  // Groups past the end joined in the barriers alone: what is stored may lie over what is read.
-  if (ownRow >= params.rows) { return; }
-  for (var i = lane; i < params.length; i += LANES) {
-    let g = f32(grad[params.gradOffset + base + i]);
-    let value = f32(y[params.yOffset + base + i]);
-    if (LOGARITHM) { emit(base + i, g - exp(value) * total); } else { emit(base + i, value * (g - total)); }
+  let total = rowReduce(thread, sum);
+  for (var k = 0u; k < steps; k++) {
+    let i = thread % LANES + k * LANES;
+    if (i < length) {
+      var own = vec2<f32>();
+      if (KEPT > 0u) { own = kept[k]; } else { own = pairAt(base + i); }
+      if (LOGARITHM) { emit(base + i, own.y - exp(own.x) * total); } else { emit(base + i, own.x * (own.y - total)); }
+    }
   }
 }

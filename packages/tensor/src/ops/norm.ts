@@ -1,7 +1,7 @@
 import { norm as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
-import { gridFor, linearGrid, rowLanes } from '../kernel/grid.ts';
+import { gridFor, rowShape } from '../kernel/grid.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
@@ -45,9 +45,8 @@ function checkAffine(name: string, x: Tensor, affine: { weight: Tensor; bias?: T
 }
 
 /** Statistics and sums are f32 whatever the elements are. */
-function constantsOf(device: Device, x: DType, affine: DType) {
+function constantsOf(x: DType, affine: DType) {
   return {
-    ...rowLanes(device),
     Element: `alias Element = ${wgslType[x]};`,
     AffineElement: `alias AffineElement = ${wgslType[affine]};`,
   };
@@ -82,10 +81,12 @@ function normOp<A extends { eps: number }>(
       if (inputs[0].size === 0) return;
       withDense(device, inputs, ([x, weight, bias]) => {
         const sizes = layout(x, attributes);
+        const shape = rowShape(device, sizes.length);
         device.recorder.dispatch({
           kernel: kernels.norm,
           constants: {
-            ...rowLanes(device),
+            ...shape.constants,
+            ...shape.kept,
             ELEMENTS: 'const ELEMENTS = 1u;',
             InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
             AffineElement: `alias AffineElement = ${wgslType[weight.dtype]};`,
@@ -99,7 +100,7 @@ function normOp<A extends { eps: number }>(
             biasOffset: bias.offset,
             eps: attributes.eps,
           },
-          grid: linearGrid(sizes.rows),
+          grid: shape.grid(sizes.rows),
         });
       });
     },
@@ -138,28 +139,32 @@ function normBackwardOp<A>(
           x.size === 0
             ? { rows: 0, length: 0, groups: 1, channelsPerGroup: weight.shape[0], spatial: 1 }
             : layout(x, attributes);
+        const shape = rowShape(device, sizes.length);
         const offsets = { xOffset: x.offset, gradOffset: grad.offset, statisticsOffset: statistics.offset };
         device.recorder.dispatch({
           kernel: kernels.normBackwardInput,
           constants: {
-            ...constantsOf(device, x.dtype, weight.dtype),
+            ...shape.constants,
+            ...shape.kept,
+            ...constantsOf(x.dtype, weight.dtype),
             ELEMENTS: 'const ELEMENTS = 1u;',
             OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
           },
           buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
-          grid: linearGrid(sizes.rows),
+          grid: shape.grid(sizes.rows),
         });
         if (sizes.spatial === 1 && sizes.groups === 1) {
           sumColumns(device, [x, statistics, grad], sizes, affine);
           return;
         }
+        const columns = rowShape(device, (sizes.rows / sizes.groups) * sizes.spatial);
         device.recorder.dispatch({
           kernel: kernels.normBackwardAffine,
-          constants: constantsOf(device, x.dtype, weight.dtype),
+          constants: { ...columns.constants, ...constantsOf(x.dtype, weight.dtype) },
           buffers: [x, statistics, grad, affine].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets },
-          grid: linearGrid(sizes.groups * sizes.channelsPerGroup),
+          grid: columns.grid(sizes.groups * sizes.channelsPerGroup),
         });
       });
     },

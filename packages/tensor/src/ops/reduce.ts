@@ -1,7 +1,7 @@
 import { reduce } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, isFloat, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor, rowLanes } from '../kernel/grid.ts';
+import { gridFor, rowShape } from '../kernel/grid.ts';
 import { formatShape, type Shape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
@@ -101,13 +101,23 @@ function reduceThree(
   const passScale = chunks === 1 ? scale : 1;
   const buffers = [x.tensor.storage.buffer, target.storage.buffer];
   if (rows) {
-    const y = Math.min(outer, 32768);
+    const shape = rowShape(device, chunk);
+    const groups = Math.ceil(outer / shape.rows);
+    const y = Math.min(groups, 32768);
+    // A subgroup's maximum may drop NaN.
+    const bySubgroup = kind === 'sum' || kind === 'sumSquares' ? 'subgroupAdd(value)' : undefined;
+    const subgroups = bySubgroup !== undefined && shape.constants.SUBGROUPS === 'const SUBGROUPS = true;';
     device.recorder.dispatch({
       kernel: reduce.reduceRows,
-      constants: { ...rowLanes(device), ...constants },
+      constants: {
+        ...shape.constants,
+        ...constants,
+        SUBGROUPS: `const SUBGROUPS = ${subgroups};`,
+        combineSubgroup: `fn combineSubgroup(value: Scalar) -> Scalar { return ${subgroups ? bySubgroup : 'value'}; }`,
+      },
       buffers,
       parameters: { rows: outer, length, chunk, offset: x.offset, scale: passScale },
-      grid: [chunks, y, Math.ceil(outer / y)],
+      grid: [chunks, y, Math.ceil(groups / y)],
     });
   } else {
     device.recorder.dispatch({

@@ -1,7 +1,7 @@
 import { softmax as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
-import { linearGrid, rowLanes } from '../kernel/grid.ts';
+import { type RowShape, rowShape } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
@@ -13,9 +13,10 @@ function rowsOf(x: Tensor): { rows: number; length: number } {
   return { rows: x.size / length, length };
 }
 
-function constantsOf(device: Device, out: Tensor, logarithm: boolean) {
+function constantsOf(shape: RowShape, out: Tensor, logarithm: boolean) {
   return {
-    ...rowLanes(device),
+    ...shape.constants,
+    ...shape.kept,
     LOGARITHM: `const LOGARITHM = ${logarithm};`,
     OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
   };
@@ -37,16 +38,17 @@ function softmaxOp(name: string, logarithm: boolean) {
     run(device: Device, [x], [out]) {
       withDense(device, [x], ([dense]) => {
         const { rows, length } = rowsOf(dense);
+        const shape = rowShape(device, length);
         device.recorder.dispatch({
           kernel: kernels.softmax,
           constants: {
-            ...constantsOf(device, out, logarithm),
+            ...constantsOf(shape, out, logarithm),
             ELEMENTS: 'const ELEMENTS = 1u;',
             InputElement: `alias InputElement = ${wgslType[dense.dtype]};`,
           },
           buffers: [dense.storage.buffer, out.storage.buffer],
           parameters: { rows, length, offset: dense.offset },
-          grid: linearGrid(rows),
+          grid: shape.grid(rows),
         });
       });
     },
@@ -71,12 +73,13 @@ function softmaxBackwardOp(name: string, logarithm: boolean) {
     run(device, inputs, [out]) {
       withDense(device, inputs, ([y, grad]) => {
         const { rows, length } = rowsOf(y);
+        const shape = rowShape(device, length);
         device.recorder.dispatch({
           kernel: kernels.softmaxBackward,
-          constants: { ...constantsOf(device, out, logarithm), Element: `alias Element = ${wgslType[y.dtype]};` },
+          constants: { ...constantsOf(shape, out, logarithm), Element: `alias Element = ${wgslType[y.dtype]};` },
           buffers: [y.storage.buffer, grad.storage.buffer, out.storage.buffer],
           parameters: { rows, length, yOffset: y.offset, gradOffset: grad.offset },
-          grid: linearGrid(rows),
+          grid: shape.grid(rows),
         });
       });
     },

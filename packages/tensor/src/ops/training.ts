@@ -1,6 +1,6 @@
 import { optimizer, rvq } from '@dawnchorus/kernels';
 import { wgslType } from '../dtype.ts';
-import { gridFor, linearGrid, rowLanes } from '../kernel/grid.ts';
+import { gridFor, rowShape } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import { optimizers } from './adamw.ts';
 import { expectDtype } from './arguments.ts';
@@ -86,12 +86,14 @@ const nearestCode = kernelOp<Record<never, never>>({
   run(device, inputs, [indices, residual]) {
     withDense(device, inputs, ([x, codebook]) => {
       const [rows, dimension] = x.shape;
+      // Codes are what the threads share.
+      const shape = rowShape(device, 4 * codebook.shape[0]);
       device.recorder.dispatch({
         kernel: rvq.nearestCode,
-        constants: rowLanes(device),
+        constants: shape.constants,
         buffers: [x, codebook, indices, residual].map((tensor) => tensor.storage.buffer),
         parameters: { rows, dimension, codes: codebook.shape[0], xOffset: x.offset, codebookOffset: codebook.offset },
-        grid: linearGrid(rows),
+        grid: shape.grid(rows),
       });
     });
   },
