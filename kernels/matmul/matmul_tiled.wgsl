@@ -109,7 +109,7 @@ fn fetch(block: u32, aBase: u32, row: u32, bBase: u32, column: u32, k: u32, end:
   return fetchB(bBase, column + 4u * place.four, k + place.step, end);
 }
 
-// Four rows from `row` on, four columns from `column` on.
+// A block of four rows and four columns, the first of which are `row` and `column`.
 fn store(base: u32, row: u32, column: u32, sums: mat4x4<f32>) {
   if (column >= params.n) { return; }
   for (var r = 0u; r < min(4u, max(row, params.m) - row); r++) {
