@@ -140,6 +140,50 @@ test('softmax and norms compute cheap elementwise operations before them, and ke
   }
 });
 
+test('a residual sum with dropout goes into the norm after it, drawn and stored once', async () => {
+  const [w, b] = [floats(8), floats(8)];
+  const block = (x: t.Tensor, y: t.Tensor) => t.layerNorm(x.add(t.dropout(y, key(3))), w, b);
+  const kept = (x: t.Tensor, y: t.Tensor) => {
+    const sum = x.add(t.dropout(y, key(3)));
+    return [t.dropout(t.layerNorm(sum, w, b), key(4)).relu(), sum];
+  };
+  const stored = (x: t.Tensor) => {
+    const bent = x.tanh().mul(3).exp();
+    return [bent.softmax(), bent];
+  };
+  for (const run of [onHardware, <T>(body: () => Promise<T>) => body()]) {
+    await run(async () => {
+      assert.equal(await agree((x, y) => [block(x, y)], floats(7, 8), floats(7, 8)), [
+        'norm_fused: dropout add layerNorm',
+      ]);
+      assert.equal(await agree(kept, floats(70, 8), floats(70, 8)), ['norm_fused: dropout add layerNorm dropout relu']);
+      assert.equal(await agree(stored, floats(5, 300)), ['softmax_fused: tanh mul exp softmax']);
+      assert.equal(await agree((x) => [t.dropout(x, key(3)).softmax()], floats(5, 300)), [
+        'softmax_fused: dropout softmax',
+      ]);
+    });
+  }
+  // Draws come in fours; and what follows wants the sum itself.
+  const odd = (x: t.Tensor) => [t.dropout(x, key(3)).softmax()];
+  assert.is((await agree(odd, floats(5, 7))).length, 2);
+  const again = (x: t.Tensor, y: t.Tensor) => {
+    const sum = x.add(t.dropout(y, key(3)));
+    return [t.layerNorm(sum, w, b).add(sum)];
+  };
+  assert.is((await agree(again, floats(7, 8), floats(7, 8))).length, 2);
+});
+
+test('a row longer than registers is read again from where it was stored', async () => {
+  const [w, b] = [floats(6000), floats(6000)];
+  const fn = (x: t.Tensor, y: t.Tensor) => {
+    const sum = x.add(t.dropout(y, key(3)));
+    return [t.layerNorm(sum, w, b), sum];
+  };
+  for (const run of [onHardware, <T>(body: () => Promise<T>) => body()]) {
+    assert.equal(await run(() => agree(fn, floats(3, 6000), floats(3, 6000))), ['norm_fused: dropout add layerNorm']);
+  }
+});
+
 test('what is costly is computed once, before', async () => {
   const kernels = await agree((x: t.Tensor) => [x.tanh().softmax()], floats(6, 5));
   assert.equal(kernels, ['fused: tanh', 'softmax: softmax']);

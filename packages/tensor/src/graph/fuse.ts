@@ -15,6 +15,8 @@ export interface Unit {
   readonly stores: readonly View[];
   /** The order in which the steps after the anchor walk its elements, where that is another than its own. */
   readonly order?: Order;
+  /** Whether what the anchor fetches is made once and stored, and read from there when it fetches it again. */
+  readonly once: boolean;
 }
 
 interface Group {
@@ -24,6 +26,7 @@ interface Group {
   /** Those of the members that the anchor fetches. */
   before: readonly number[];
   order?: Order;
+  once?: boolean;
 }
 
 const MEMBERS = 64;
@@ -208,15 +211,23 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
     // One element is one value: nothing else of the group may be read by the kernel.
     const made = a.members.flatMap((member) => steps[member].outputs.map(({ storage }) => storage));
     const others = step.inputs.filter((input) => input !== view && made.includes(input.storage));
-    if (others.length > 0 || drawing(a.members) > 0) return;
+    if (others.length > 0) return;
+    const draws = drawing(a.members) > 0;
     const own = b.members.filter((member) => member !== at);
+    const inside = new Set([...a.members, ...b.members]);
     if (step.op.refetches) {
-      if (a.members.length > REPEATED || a.members.some((member) => !steps[member].op.cheap || steps[member].late))
-        return;
+      if (a.members.some((member) => steps[member].late)) return;
       if (!elementByElement(a.members, own) || (b.order && b.order.shape.length > 1) || detour(a, b)) return;
-    } else {
-      const inside = new Set([...a.members, at]);
-      if (made.some((storage) => outside(storage, inside))) return;
+      if (draws || a.members.length > REPEATED || a.members.some((member) => !steps[member].op.cheap)) {
+        // Made once, and stored. That pays where others want it too, or where it comes from draws, which do not end a chain.
+        if (!draws && !outside(view.storage, inside)) return;
+        const fours = step.op.emits === 'fours' && (view.shape.at(-1) as number) % 4 === 0;
+        if (draws && !fours) return;
+        if (own.some((member) => steps[member].inputs.some(({ storage }) => made.includes(storage)))) return;
+        b.once = true;
+      }
+    } else if (draws || made.some((storage) => outside(storage, new Set([...a.members, at])))) {
+      return;
     }
     b.anchor = at;
     b.before = a.members;
@@ -237,6 +248,7 @@ export function fuse(program: Program, maxBuffers: number): Unit[] {
       after: maps.filter(isAfter).map((at) => steps[at]),
       stores: stored.map((at) => steps[at].outputs[0]).filter(({ storage }) => outside(storage, inside)),
       order: group.order && group.order.shape.length > 1 ? group.order : undefined,
+      once: group.once ?? false,
     };
   });
 }

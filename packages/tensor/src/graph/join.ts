@@ -26,6 +26,8 @@ export interface Join {
   readonly write: (lines: string[], storing: string[]) => string;
   /** Storages that nobody reads after this. */
   readonly dying: ReadonlySet<Storage>;
+  /** What the kernel fetches again from where it was stored, one of the stores. */
+  readonly again?: View;
   /** What the kernel binds for reading since an earlier join. */
   readonly bound?: ReadonlyMap<string, string>;
 }
@@ -42,11 +44,15 @@ export interface Joined {
  * Puts joined elementwise operations into a kernel by one of its hooks. The binding that the hook serves is given to one
  * of the stores, or of the reads; undefined where there is none to give it to, or the kernel lacks a hook.
  */
-export function join(base: AnyDispatch, { hook, body, steps, stores, write, dying, bound }: Join): Joined | undefined {
+export function join(
+  base: AnyDispatch,
+  { hook, body, steps, stores, write, dying, again, bound }: Join,
+): Joined | undefined {
   const { kernel } = base;
   const own = kernel.hooks?.[hook];
   const draws = body.words.length > 0;
-  if (!own || (draws && !kernel.hooks?.prepare)) return undefined;
+  const prepare = hook === 'fetch' ? 'prepareFetch' : 'prepare';
+  if (!own || (draws && !kernel.hooks?.[prepare])) return undefined;
   const names = Object.keys(kernel.bindings);
   const hookAt = names.indexOf(own.binding ?? '');
   const writing = hookAt >= 0 && kernel.bindings[names[hookAt]] === 'readWrite';
@@ -91,6 +97,10 @@ export function join(base: AnyDispatch, { hook, body, steps, stores, write, dyin
     writing && k === given ? give(view) : bind(`${hook}Stored${k}`, view, 'readWrite'),
   );
   if (hookAt >= 0 && !writing && body.reads.length === 0) return undefined;
+  if (again) {
+    const name = storeNames[stores.findIndex(({ view }) => view.storage === again.storage)];
+    constants.fetchAgain = `fn fetchAgain(at: u32) -> Scalar { return Scalar(${name}[at]); }`;
+  }
   const reads = new Map<string, string>();
   const words = [...body.words];
   const offsets: (number | undefined)[] = [];
@@ -120,7 +130,7 @@ export function join(base: AnyDispatch, { hook, body, steps, stores, write, dyin
     ({ view, index }, k) => `  ${storeNames[k]}[${index}] = ${body.values.get(view.storage)};`,
   );
   if (draws) {
-    constants.prepare = `fn prepare(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
+    constants[prepare] = `fn ${prepare}(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
     if ('ELEMENTS' in kernel.constants) constants.ELEMENTS = 'const ELEMENTS = 4u;';
   }
   const lines = body.lines(taken);

@@ -107,10 +107,16 @@ function elementwiseUnit(steps: readonly Step[], stores: readonly View[], dying:
 
 /** An operation with elementwise ones in its kernel; undefined where the kernels that it chose have no room for them. */
 function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet<Storage>): LoweredUnit | undefined {
-  const { before, after, stores, order } = unit;
+  const { before, after, order, once } = unit;
   const out = anchor.outputs[0];
   const input = before.length > 0 ? anchor.inputs[anchor.op.fetches as number] : undefined;
   const made = new Set(before.map(({ outputs }) => outputs[0].storage));
+  const isWithin = ({ storage }: View) => once && made.has(storage);
+  const stores = unit.stores.filter((view) => !isWithin(view));
+  // What is made once is read again from where it was stored, though nobody else wanted it.
+  const fetchStores = once
+    ? [input as View, ...unit.stores.filter((view) => isWithin(view) && view.storage !== input?.storage)]
+    : [];
   const needed =
     stores.some(({ storage }) => made.has(storage)) ||
     after.some(({ inputs }) => inputs.some(({ storage }) => made.has(storage)));
@@ -142,10 +148,11 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
         hook: 'fetch',
         body: fetched,
         steps: before,
-        stores: [],
-        write: (lines) =>
-          `fn fetch(at: u32) -> Scalar {\n  let i = at;\n${lines.join('\n')}\n  return Scalar(${fetched.values.get(input.storage)});\n}`,
+        stores: elements(fetchStores),
+        write: (lines, storing) =>
+          `fn fetch(at: u32) -> Scalar {\n  let i = at;\n${[...lines, ...storing].join('\n')}\n  return Scalar(${fetched.values.get(input.storage)});\n}`,
         dying: new Set(),
+        again: once ? input : undefined,
       });
       if (!next) return undefined;
       joined = next;
@@ -178,6 +185,7 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
     flops: flopsOfAll(all),
     bytes: bytesOf([
       ...external([...anchor.inputs, ...(fetches ? fetched.reads : []), ...(stored ? emitted.reads : [])]),
+      ...(fetches ? fetchStores : []),
       ...(stored ? [...stores, ...anchor.outputs.slice(1)] : anchor.outputs),
     ]),
     dispatches: result.length,
