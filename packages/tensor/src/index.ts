@@ -18,7 +18,7 @@ export { noteDifferentiated } from './graph/tracing.ts';
 export { flattenTree } from './graph/tree.ts';
 export { float16FromNumbers, float16ToFloat32 } from './half.ts';
 export { type Grid, gridFor, linearGrid } from './kernel/grid.ts';
-export type { DevicePeak, Profile, ProfileRow } from './kernel/profile.ts';
+export { type DevicePeak, type Profile, type ProfileRow, peakText } from './kernel/profile.ts';
 export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
 export type { Dispatch } from './kernel/recorder.ts';
 export { type TunedClass, type TuneOptions, tune } from './kernel/tune.ts';

@@ -210,7 +210,7 @@ test('more dispatches than a query set has room for', async () => {
 test('the table says how it was timed and compares with the peak', async () => {
   const lines = String(await profile(step, { timing: 'wall' })).split('\n');
   assert.match(lines[0], /ms in kernels of .* ms; wall time from submit to done.*no timestamps/);
-  assert.match(lines[1], /^peak, measured: [\d.]+ GB\/s, \d+ GFLOP\/s \(f32\)$/);
+  assert.match(lines[1], /^peak, measured: [\d.]+ GB\/s, \d+ GFLOP\/s \(f32\)(, \d+ GFLOP\/s \(matrix units, f16\))?$/);
   assert.match(lines[2], /^operation +kernel +dispatches +ms +of time +MB +GB\/s +of peak +MFLOP +GFLOP\/s +of peak$/);
   assert.ok(lines.slice(3).some((line) => /^matmul +matmul_\w+ +1 +[\d.]+ +[\d.]+ % +[\d.]+ /.test(line)));
   assert.ok(new Set(lines.slice(2).map(({ length }) => length)).size === 1, 'columns line up');
@@ -223,6 +223,11 @@ test('the peak is measured once, and leaves the memory figures alone', async () 
   assert.is(await other.peak(), peak);
   assert.ok(peak.bytesPerSecond > 1e8 && peak.bytesPerSecond < 1e14, String(peak.bytesPerSecond));
   assert.ok(peak.flopsPerSecond > 1e8 && peak.flopsPerSecond < 1e16, String(peak.flopsPerSecond));
+  // Of adapters with units that multiply f16 into f32 alone.
+  const { matrixFlopsPerSecond } = peak;
+  const unit = other.adapter.matrixUnits.find(({ component, result }) => component === 'f16' && result === 'f32');
+  assert.is(matrixFlopsPerSecond !== undefined, unit !== undefined);
+  if (matrixFlopsPerSecond) assert.ok(matrixFlopsPerSecond > 1e8 && matrixFlopsPerSecond < 1e17);
   const { liveBytes, cachedBytes, peakBytes, allocations } = other.statistics();
   assert.equal([liveBytes, cachedBytes, peakBytes, allocations], [0, 0, 0, 0]);
   assert.is(before.allocations, 0);

@@ -266,12 +266,10 @@ export class Device {
 
   /** What the device can do at best, measured when first asked for. */
   peak(): Promise<DevicePeak> {
-    this.#peak ??= measurePeak(this.gpu, this.recorder, this.pool, this.adapter.software, this.#timing).catch(
-      (error) => {
-        this.#peak = undefined;
-        throw error;
-      },
-    );
+    this.#peak ??= measurePeak(this.gpu, this.recorder, this.pool, this.adapter, this.#timing).catch((error) => {
+      this.#peak = undefined;
+      throw error;
+    });
     return this.#whileOpen(this.#peak);
   }
 

@@ -2,33 +2,40 @@ import { type Kernel, peak as kernels } from '@dawnchorus/kernels';
 import type { Grid } from '../kernel/grid.ts';
 import { gridFor, linearGrid } from '../kernel/grid.ts';
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
+import type { Constants } from '../kernel/pipelines.ts';
 import type { DevicePeak } from '../kernel/profile.ts';
 import { createProfiler, type ProfileTiming } from '../kernel/profiler.ts';
 import type { Recorder } from '../kernel/recorder.ts';
 import type { BufferPool, PooledBuffer } from '../memory/pool.ts';
+import type { AdapterDescription, MatrixUnit } from './adapters.ts';
 
 /** Larger than caches; hardware gets the larger one. */
 const COPIED_BYTES = { software: 2 ** 25, hardware: 2 ** 28 };
 const THREADS = { software: 2 ** 13, hardware: 2 ** 20 };
+const MATRIX_WORKGROUPS = { software: 2 ** 8, hardware: 2 ** 15 };
 const LEAST_MILLISECONDS = 4;
 const RUNS = 4;
 
 /** What is copied at least, however little memory there is. */
 const LEAST_COPIED = 256;
 
+/** The unit whose rate is measured: the first that multiplies halves and sums them in f32. */
+export const measuredUnit = ({ matrixUnits }: Pick<AdapterDescription, 'matrixUnits'>): MatrixUnit | undefined =>
+  matrixUnits.find(({ component, result }) => component === 'f16' && result === 'f32');
+
 /**
- * Measures what the device can do at best: the bandwidth of a copy and the rate of multiply-adds in registers. Buffers are
- * the GPU's own and given back, so that the pool's figures stay what they are; they keep within what the device's
- * `memoryLimit` leaves. Takes a tenth of a second or so.
+ * Measures what the device can do at best: the bandwidth of a copy, the rate of multiply-adds in registers and that of
+ * matrix units where there are some. Buffers are the GPU's own and given back, so that the pool's figures stay what they
+ * are; they keep within what the device's `memoryLimit` leaves. Takes a tenth of a second or so.
  */
 export async function measurePeak(
   gpu: GPUDevice,
   recorder: Recorder,
   pool: BufferPool,
-  software: boolean,
+  adapter: AdapterDescription,
   timing: ProfileTiming,
 ): Promise<DevicePeak> {
-  const kind = software ? 'software' : 'hardware';
+  const kind = adapter.software ? 'software' : 'hardware';
   const made: GPUBuffer[] = [];
   const bufferOf = (size: number, use = GPUBufferUsage.STORAGE): PooledBuffer => {
     const buffer = pool.create({ size, usage: use, label: 'peak' }, size);
@@ -38,8 +45,14 @@ export async function measurePeak(
   const parameters = bufferOf(SLOT_BYTES, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST).gpu;
 
   /** The shortest of several runs, in seconds. */
-  async function time(kernel: Kernel, values: Record<string, number>, buffers: PooledBuffer[], grid: Grid) {
-    const pipeline = recorder.pipelines.get(kernel, {}, undefined, false);
+  async function time(
+    kernel: Kernel,
+    values: Record<string, number>,
+    buffers: PooledBuffer[],
+    grid: Grid,
+    constants: Constants = {},
+  ) {
+    const pipeline = recorder.pipelines.get(kernel, constants, undefined, false);
     const group = recorder.createGroup(pipeline.layout, parameters, buffers);
     const staging = new DataView(new ArrayBuffer(SLOT_BYTES));
     writeParameters(staging, 0, kernel, values);
@@ -53,6 +66,41 @@ export async function measurePeak(
     return Math.min(...events.map(({ start, end }) => end - start)) / 1e6;
   }
 
+  /** Iterations a second, by as many of them as take a few milliseconds. */
+  async function longEnough(first: number, run: (iterations: number) => Promise<number>): Promise<number> {
+    for (let iterations = first; ; iterations *= 4) {
+      const seconds = await run(iterations);
+      if (seconds * 1e3 >= LEAST_MILLISECONDS || iterations > 1e5) return iterations / seconds;
+    }
+  }
+
+  async function matrixRate({ M, N, K }: MatrixUnit): Promise<number> {
+    const lanes = adapter.subgroupSizes?.[1] ?? 32;
+    const out = bufferOf(256, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
+    const constants = {
+      Component: 'alias Component = f16;',
+      Sum: 'alias Sum = f32;',
+      M: `const M = ${M}u;`,
+      N: `const N = ${N}u;`,
+      K: `const K = ${K}u;`,
+      LANES: `const LANES = ${lanes}u;`,
+    };
+    const workgroups = MATRIX_WORKGROUPS[kind];
+    const rate = await longEnough(1, (iterations) =>
+      time(kernels.peakMatrix as Kernel, { iterations }, [out], [workgroups, 1, 1], constants),
+    );
+    return rate * workgroups * (lanes / (await firstNumber(out.gpu))) * 64 * M * N * K;
+  }
+
+  async function firstNumber(from: GPUBuffer): Promise<number> {
+    const { gpu: to } = bufferOf(4, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
+    const encoder = gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(from, 0, to, 0, 4);
+    gpu.queue.submit([encoder.finish()]);
+    await to.mapAsync(GPUMapMode.READ);
+    return new Uint32Array(to.getMappedRange())[0];
+  }
+
   try {
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
     const most = Math.min(COPIED_BYTES[kind], maxBufferSize, maxStorageBufferBindingSize);
@@ -60,16 +108,14 @@ export async function measurePeak(
     const [from, to] = [bufferOf(16 * size), bufferOf(16 * size)];
     const copy = await time(kernels.peakBandwidth as Kernel, { size }, [from, to], linearGrid(Math.ceil(size / 1024)));
     const threads = THREADS[kind];
-    let iterations = 64;
-    let seconds = 0;
-    for (; ; iterations *= 4) {
-      const values = { iterations, factor: 0.999, addend: 0.5 };
-      seconds = await time(kernels.peakArithmetic as Kernel, values, [to], gridFor(threads));
-      if (seconds * 1e3 >= LEAST_MILLISECONDS || iterations > 1e5) break;
-    }
+    const arithmetic = await longEnough(64, (iterations) =>
+      time(kernels.peakArithmetic as Kernel, { iterations, factor: 0.999, addend: 0.5 }, [to], gridFor(threads)),
+    );
+    const unit = measuredUnit(adapter);
     return {
       bytesPerSecond: (2 * 16 * size) / Math.max(copy, 1e-9),
-      flopsPerSecond: (threads * iterations * 128 * 2) / seconds,
+      flopsPerSecond: threads * 128 * 2 * arithmetic,
+      matrixFlopsPerSecond: unit && (await matrixRate(unit)),
     };
   } finally {
     for (const buffer of made) buffer.destroy();

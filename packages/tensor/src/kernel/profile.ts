@@ -6,6 +6,17 @@ export interface DevicePeak {
   readonly bytesPerSecond: number;
   /** f32 multiply-adds in registers, each counting two. */
   readonly flopsPerSecond: number;
+  /** Products of f16 matrices summed in f32 by matrix units; undefined where the adapter has none. */
+  readonly matrixFlopsPerSecond?: number;
+}
+
+/** The ceilings in words. */
+export function peakText({ bytesPerSecond, flopsPerSecond, matrixFlopsPerSecond }: DevicePeak): string {
+  const parts = [`${(bytesPerSecond / 1e9).toFixed(1)} GB/s`, `${(flopsPerSecond / 1e9).toFixed(0)} GFLOP/s (f32)`];
+  if (matrixFlopsPerSecond !== undefined) {
+    parts.push(`${(matrixFlopsPerSecond / 1e9).toFixed(0)} GFLOP/s (matrix units, f16)`);
+  }
+  return parts.join(', ');
 }
 
 /** A kernel as one operation uses it, all dispatches together. */
@@ -89,6 +100,10 @@ const timings: Record<ProfileTiming, string> = {
   wall: 'wall time from submit to done, one kernel at a time (no timestamps)',
 };
 
+/** Kernels that use matrix units have `matrix` in their names. */
+const ceilingOf = (kernel: string, { flopsPerSecond, matrixFlopsPerSecond }: DevicePeak) =>
+  (kernel.includes('matrix') ? matrixFlopsPerSecond : undefined) ?? flopsPerSecond;
+
 function table({ rows, timing, milliseconds, elapsedMilliseconds, peak }: Omit<Profile, 'toString' | 'toChromeTrace'>) {
   const percent = (share: number) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;
   const perSecond = (amount: number, ms: number) => (ms > 0 ? amount / ms / 1e6 : 0);
@@ -105,7 +120,7 @@ function table({ rows, timing, milliseconds, elapsedMilliseconds, peak }: Omit<P
     (row.bytes / 1e6).toFixed(2),
     ...rate(row.bytes, row.milliseconds, peak.bytesPerSecond),
     (row.flops / 1e6).toFixed(2),
-    ...rate(row.flops, row.milliseconds, peak.flopsPerSecond),
+    ...rate(row.flops, row.milliseconds, ceilingOf(row.kernel, peak)),
   ]);
   const heads = [
     'operation',
@@ -125,7 +140,7 @@ function table({ rows, timing, milliseconds, elapsedMilliseconds, peak }: Omit<P
     row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ');
   return [
     `${milliseconds.toFixed(3)} ms in kernels of ${elapsedMilliseconds.toFixed(3)} ms; ${timings[timing]}`,
-    `peak, measured: ${(peak.bytesPerSecond / 1e9).toFixed(1)} GB/s, ${(peak.flopsPerSecond / 1e9).toFixed(0)} GFLOP/s (f32)`,
+    `peak, measured: ${peakText(peak)}`,
     line(heads),
     ...cells.map(line),
   ].join('\n');
