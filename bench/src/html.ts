@@ -1,11 +1,12 @@
 import type { DevicePeak } from '@dawnchorus/tensor';
 import { type EngineName, engineNames } from './engines/engine.ts';
 import { bytesOf, flopsOf, type Result } from './result.ts';
-import type { Work } from './work.ts';
+import type { Group, Work } from './work.ts';
 
 export interface PageEntry {
   result: Result;
   work: Work;
+  group: Group;
 }
 
 const colours: Record<EngineName, string> = {

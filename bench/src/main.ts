@@ -1,8 +1,9 @@
-/** Kernels, engine and model shapes, timed: `npm run bench -- --help` says how. */
+/** Kernels, the models' shapes and the engine, timed: `npm run bench -- --help` says how. */
 import { appendFileSync, writeFileSync } from 'node:fs';
-import type { Device } from '@dawnchorus/tensor';
+import { type Device, peakText } from '@dawnchorus/tensor';
 import { openAdapter } from './adapter.ts';
-import { kernelCases } from './cases/index.ts';
+import { allCases } from './cases/index.ts';
+import { casesFor } from './choose.ts';
 import { engineRows } from './engine.ts';
 import { dawnchorusEngine } from './engines/dawnchorus.ts';
 import { openPeers } from './engines/peers.ts';
@@ -11,8 +12,6 @@ import { checkWritable, filterCases, type Options, parseOptions, UsageError, usa
 import { resultLine } from './report.ts';
 import { runCases } from './run.ts';
 import { saveResults } from './save.ts';
-import { shapeCases } from './shape-cases.ts';
-import { timeShapes } from './shapes.ts';
 import type { Case } from './work.ts';
 
 const log = (line: string) => console.log(line);
@@ -26,19 +25,11 @@ async function benchEngine(device: Device, { save }: Options): Promise<void> {
   if (save) saveResults(device, 'engine', rows);
 }
 
-async function benchShapes(device: Device, { filter, size, save }: Options): Promise<void> {
-  const small = size ? size === 'small' : device.adapter.software;
-  const rows = await timeShapes(device, filterCases(shapeCases(small), filter));
-  if (save) saveResults(device, '', rows);
-}
-
-async function benchKernels(device: Device, cases: readonly Case[], options: Options): Promise<void> {
-  const { json, html, peers, save } = options;
+async function benchKernels(device: Device, wanted: readonly Case[], options: Options): Promise<void> {
+  const { json, html, peers, save, large } = options;
+  const cases = casesFor(device, wanted, { large, log });
   const peak = await device.peak();
-  log(
-    `ceilings, measured: ${(peak.flopsPerSecond / 1e9).toFixed(0)} GFLOP/s of f32 multiply-adds, ` +
-      `${(peak.bytesPerSecond / 1e9).toFixed(1)} GB/s of copying`,
-  );
+  log(`ceilings, measured: ${peakText(peak)}`);
   // Peers can only be timed by the wall clock, and only like compares with like.
   const timing = !peers && device.features.has('timestamp-query') ? 'gpu' : 'wall';
   const names = { gpu: "the GPU's timestamps, chains by the wall clock", wall: 'the wall clock, with the wait' };
@@ -50,10 +41,10 @@ async function benchKernels(device: Device, cases: readonly Case[], options: Opt
     const failures = await runCases(cases, {
       engines,
       log,
-      onResult(result, work) {
+      onResult(result, work, group) {
         log(resultLine(result, work, peak));
         if (json) appendFileSync(json, `${JSON.stringify(result)}\n`);
-        entries.push({ result, work });
+        entries.push({ result, work, group });
       },
     });
     if (html) writeFileSync(html, resultPage(entries, device.adapter.name, peak));
@@ -76,13 +67,12 @@ async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) return log(usage);
   const { command, filter, json, html, adapter } = options;
-  const cases = command === 'kernels' ? filterCases(kernelCases, filter) : [];
+  const cases = command === 'kernels' ? filterCases(allCases, filter) : [];
   // Before minutes of work, not after them.
   if (json) checkWritable('--json', json);
   if (html) checkWritable('--html', html);
   const device = await openAdapter(adapter, log);
   if (command === 'engine') await benchEngine(device, options);
-  else if (command === 'shapes') await benchShapes(device, options);
   else await benchKernels(device, cases, options);
   device.close();
 }

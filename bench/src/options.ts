@@ -1,16 +1,17 @@
 import { closeSync, existsSync, openSync, unlinkSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { type Case, keyOf } from './work.ts';
 
 /** A mistake of whoever typed the command: told without a stack. */
 export class UsageError extends Error {}
 
-const commands = ['kernels', 'engine', 'shapes'] as const;
+const commands = ['kernels', 'engine'] as const;
 type Command = (typeof commands)[number];
 
 /** What `npm run bench` was asked for. */
 export interface Options {
   command: Command;
-  /** A case runs when its name has one of these words; all of them without any. */
+  /** A case runs when its name with its dtype has one of these words; all of them without any. */
   filter: string[];
   json?: string;
   html?: string;
@@ -18,24 +19,23 @@ export interface Options {
   adapter?: string;
   peers: boolean;
   save: boolean;
-  /** Sizes of `shapes`: what suits the adapter unless one is set. */
-  size?: 'large' | 'small';
+  /** Whether a software adapter gets the models' large shapes, too. */
+  large: boolean;
   help: boolean;
 }
 
 export const usage = `npm run bench                     every kernel, checked and timed
 npm run bench -- engine           host cost of a call and a replayed dispatch; a training step eager and compiled
-npm run bench -- shapes           the model's shapes and a whole pretraining step, timed by kernel
 
-  --filter WORDS   only cases whose name has one of the words (separated by commas or spaces)
+  --filter WORDS   only cases whose name has one of the words (separated by commas or spaces): matmul_512, mert95m, _f16
   --adapter NAME   the adapter with this in its name, or: software
   --peers          other engines beside ours: TensorFlow.js and jax-js on the same adapter, PyTorch
   --json FILE      one line of JSON for each case, pass and engine
   --html FILE      a page with bars and a roofline
   --save           also writes bench/results/<adapter>.json
-  --large, --small sizes of shapes: those of MERT-95M, or for software adapters`;
+  --large          the models' larger batches, halves and long products on a software adapter, too`;
 
-const kernelsOnly = ['json', 'html', 'peers'] as const;
+const kernelsOnly = ['json', 'html', 'peers', 'large'] as const;
 
 /** @throws UsageError that says which option is wrong and which there are. */
 export function parseOptions(words: readonly string[]): Options {
@@ -57,11 +57,7 @@ export function parseOptions(words: readonly string[]): Options {
   for (const name of kernelsOnly) {
     if (command !== 'kernels' && values[name]) throw new UsageError(`bench: --${name} does not go with ${command}`);
   }
-  if (command !== 'shapes' && (values.large || values.small)) {
-    throw new UsageError(`bench: --${values.large ? 'large' : 'small'} goes with shapes alone: bench shapes --large`);
-  }
   if (command === 'engine' && values.filter) throw new UsageError('bench: --filter does not go with engine');
-  if (values.large && values.small) throw new UsageError('bench: --large and --small exclude each other');
   for (const name of ['json', 'html', 'adapter'] as const) {
     if (values[name] === '') throw new UsageError(`bench: --${name} is empty`);
   }
@@ -75,7 +71,7 @@ export function parseOptions(words: readonly string[]): Options {
     adapter: values.adapter,
     peers: values.peers ?? false,
     save: values.save ?? false,
-    size: values.large ? 'large' : values.small ? 'small' : undefined,
+    large: values.large ?? false,
     help: values.help ?? false,
   };
 }
@@ -92,22 +88,33 @@ function parse(words: readonly string[]) {
       peers: { type: 'boolean' },
       save: { type: 'boolean' },
       large: { type: 'boolean' },
-      small: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   });
 }
 
+/** Names for people to choose from, with the batches of one shape in one line. */
+function listed(cases: readonly Case[]): string {
+  const batches = new Map<string, string[]>();
+  for (const { name } of cases) {
+    const [, shape, batch] = name.match(/^(.*?)(_b\d+)?$/)!;
+    const own = batches.get(shape) ?? [];
+    if (batch && !own.includes(batch)) own.push(batch);
+    batches.set(shape, own);
+  }
+  return [...batches].map(([shape, own]) => `  ${shape}${own.join(', ')}`).join('\n');
+}
+
 /** The cases that a filter leaves. @throws UsageError when a word of it matches none. */
-export function filterCases<T extends { name: string }>(cases: readonly T[], filter: readonly string[]): T[] {
+export function filterCases(cases: readonly Case[], filter: readonly string[]): Case[] {
   for (const word of filter) {
-    if (!cases.some(({ name }) => name.includes(word))) {
+    if (!cases.some((each) => keyOf(each).includes(word))) {
       throw new UsageError(
-        `bench: --filter ${word} matches no case; there are:\n${cases.map(({ name }) => `  ${name}`).join('\n')}`,
+        `bench: --filter ${word} matches no case; there are, each with its dtype (_f32, _f16):\n${listed(cases)}`,
       );
     }
   }
-  return cases.filter(({ name }) => filter.length === 0 || filter.some((word) => name.includes(word)));
+  return cases.filter((each) => filter.length === 0 || filter.some((word) => keyOf(each).includes(word)));
 }
 
 /** @throws UsageError when the file cannot be written. Leaves what is there as it is. */

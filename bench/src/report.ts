@@ -19,14 +19,22 @@ export function resultLine(result: Result, work: Work, peak: DevicePeak): string
     gflops > 0 ? `${figure(gflops).padStart(7)} GFLOP/s` : ' '.repeat(15),
     `${figure(gbps).padStart(7)} GB/s`,
     share === undefined
-      ? ''.padStart(14)
-      : `${percent(share).padStart(6)} of ${work.bound === 'arithmetic' ? 'FMA ' : 'copy'}`,
+      ? ''.padStart(16)
+      : `${percent(share).padStart(6)} of ${ceilingOf(result, peak).name.padEnd(6)}`,
     `error ${maxError.toExponential(1)}`,
   ];
   return `  ${cells.join('  ')}`;
 }
 
-/** What the case reaches of the ceiling that bounds it: multiply-adds or copying. */
-export function shareOfPeak({ gflops, gbps }: Result, peak: DevicePeak): number {
-  return gflops === undefined ? ((gbps ?? 0) * 1e9) / peak.bytesPerSecond : (gflops * 1e9) / peak.flopsPerSecond;
+/** What bounds a case: copying, f32 multiply-adds, or for halves matrix units where there are some. */
+export function ceilingOf({ gflops, dtype }: Pick<Result, 'gflops' | 'dtype'>, peak: DevicePeak) {
+  if (gflops === undefined) return { name: 'copy', perSecond: peak.bytesPerSecond };
+  const { matrixFlopsPerSecond } = peak;
+  if (dtype === 'f16' && matrixFlopsPerSecond) return { name: 'matrix', perSecond: matrixFlopsPerSecond };
+  return { name: 'FMA', perSecond: peak.flopsPerSecond };
+}
+
+/** What the case reaches of the ceiling that bounds it. */
+export function shareOfPeak(result: Pick<Result, 'gflops' | 'gbps' | 'dtype'>, peak: DevicePeak): number {
+  return ((result.gflops ?? result.gbps ?? 0) * 1e9) / ceilingOf(result, peak).perSecond;
 }

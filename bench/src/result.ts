@@ -1,13 +1,13 @@
 import type { EngineName } from './engines/engine.ts';
 import type { Summary } from './statistics.ts';
-import type { Pass, Work } from './work.ts';
+import type { Pass, Precision, Work } from './work.ts';
 
 /** A case as one engine ran it: a line of `--json`. */
 export interface Result extends Summary {
   case: string;
   pass: Pass;
   engine: EngineName;
-  dtype: 'f32';
+  dtype: Precision;
   /** Name of the adapter that it ran on. */
   adapter: string;
   /** Of the median; one of the two, by what bounds the case. */
@@ -39,7 +39,7 @@ export function createResult(
     case: work.name,
     pass,
     engine: engine.name,
-    dtype: 'f32',
+    dtype: work.dtype,
     adapter: engine.adapter,
     medianMs,
     minMs,

@@ -1,15 +1,18 @@
 import type { Engine, Prepared } from './engines/engine.ts';
 import { createResult, type Result } from './result.ts';
 import { plannedRuns, summarise, USUAL_RUNS } from './statistics.ts';
-import { type Case, largestError, type Pass, type Work } from './work.ts';
+import { type Case, type Group, keyOf, largestError, type Pass, type Precision, type Work } from './work.ts';
 
 /** A peer further off than this did other work. */
-const PEER_TOLERANCE = 1e-3;
+const PEER_TOLERANCE: Readonly<Record<Precision, number>> = { f32: 1e-3, f16: 1e-2 };
+
+/** Of one case of the models: there are many of them. */
+const MODEL_MILLISECONDS = 5000;
 
 export interface RunOptions {
   engines: readonly Engine[];
   log(line: string): void;
-  onResult(result: Result, work: Work): void;
+  onResult(result: Result, work: Work, group: Group): void;
 }
 
 /** One engine at one case. */
@@ -28,17 +31,22 @@ export async function runCases(cases: readonly Case[], options: RunOptions): Pro
   const failures: string[] = [];
   const total = cases.reduce((sum, { passes }) => sum + passes.length, 0);
   let number = 0;
-  for (const { name, about, passes, make } of cases) {
-    const work = make();
-    for (const pass of passes) {
-      options.log(`[${++number}/${total}] ${name} ${pass}: ${about}`);
-      failures.push(...(await runPass(work, pass, options)));
+  for (const each of cases) {
+    const work = each.make();
+    for (const pass of each.passes) {
+      options.log(`[${++number}/${total}] ${keyOf(each)} ${pass}: ${each.about}`);
+      failures.push(...(await runPass(work, pass, each.group, options)));
     }
   }
   return failures;
 }
 
-async function runPass(work: Work, pass: Pass, { engines, log, onResult }: RunOptions): Promise<string[]> {
+async function runPass(
+  work: Work,
+  pass: Pass,
+  group: Group,
+  { engines, log, onResult }: RunOptions,
+): Promise<string[]> {
   const failures: string[] = [];
   const expected = work.expected(pass);
   const entries: Entry[] = [];
@@ -48,21 +56,21 @@ async function runPass(work: Work, pass: Pass, { engines, log, onResult }: RunOp
     try {
       prepared = await engine.prepare(work, pass);
       if (!prepared) {
-        log(`  ${engine.name}: has no ${work.operation}`);
+        log(`  ${engine.name}: has no ${work.operation}${work.dtype === 'f16' ? ' in f16' : ''}`);
         continue;
       }
       const maxError = largestError(expected, await prepared.read());
-      const allowed = own ? work.tolerance : PEER_TOLERANCE;
+      const allowed = own ? work.tolerance : PEER_TOLERANCE[work.dtype];
       if (maxError <= allowed) {
         entries.push({ engine, prepared, maxError, times: [] });
         continue;
       }
       const problem = `the largest error is ${maxError.toExponential(1)}, more than ${allowed}: not timed`;
       log(`  ${engine.name}: WRONG: ${problem}`);
-      if (own) failures.push(`${work.name} ${pass}: ${problem}`);
+      if (own) failures.push(`${keyOf(work)} ${pass}: ${problem}`);
     } catch (error) {
       log(`  ${engine.name}: failed: ${(error as Error).message}`);
-      if (own) failures.push(`${work.name} ${pass}: ${(error as Error).message}`);
+      if (own) failures.push(`${keyOf(work)} ${pass}: ${(error as Error).message}`);
     }
     prepared?.dispose();
   }
@@ -72,14 +80,14 @@ async function runPass(work: Work, pass: Pass, { engines, log, onResult }: RunOp
     await prepared.run();
     longest = Math.max(longest, await prepared.run());
   }
-  const runs = plannedRuns(longest);
+  const runs = plannedRuns(longest, group === 'kernels' ? undefined : MODEL_MILLISECONDS);
   if (entries.length > 0 && runs < USUAL_RUNS) log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
   for (let round = 0; round < runs; round++) {
     for (const { prepared, times } of entries) times.push(await prepared.run());
   }
   for (const { engine, prepared, maxError, times } of entries) {
     prepared.dispose();
-    if (times.length > 0) onResult(createResult(work, pass, engine, summarise(times), maxError), work);
+    if (times.length > 0) onResult(createResult(work, pass, engine, summarise(times), maxError), work, group);
   }
   return failures;
 }

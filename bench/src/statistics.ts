@@ -22,9 +22,12 @@ const MOST = 100;
 const MOST_MILLISECONDS = 60_000;
 const SHORT_MILLISECONDS = 500;
 
-/** How often to run what takes `milliseconds` once: 20 to 100 times, fewer only where a run takes more than three seconds. */
-export function plannedRuns(milliseconds: number): number {
-  const slow = Math.max(FEWEST, Math.floor(MOST_MILLISECONDS / milliseconds));
+/**
+ * How often to run what takes `milliseconds` once: 20 to 100 times, fewer (5 at least) only where 20 of them take more than
+ * `most` milliseconds.
+ */
+export function plannedRuns(milliseconds: number, most = MOST_MILLISECONDS): number {
+  const slow = Math.max(FEWEST, Math.floor(most / milliseconds));
   const quick = Math.min(MOST, Math.max(USUAL_RUNS, Math.floor(SHORT_MILLISECONDS / milliseconds)));
   return Math.min(slow, quick);
 }

@@ -1,5 +1,10 @@
+import { float16FromNumbers, float16ToFloat32 } from '@dawnchorus/tensor';
+
 /** `gradient`: forward and the gradients of all inputs, from a given gradient of the output. */
 export type Pass = 'forward' | 'gradient';
+
+/** Of the numbers that go in and come out. Sums are f32 in either. */
+export type Precision = 'f32' | 'f16';
 
 /** What an engine must know how to do. */
 export type Operation =
@@ -7,16 +12,20 @@ export type Operation =
   | 'conv1d'
   | 'attention'
   | 'layernorm'
+  | 'groupnorm'
   | 'elementwise'
+  | 'gelu'
   | 'chain'
   | 'softmax'
   | 'cross_entropy'
+  | 'rfft'
   | 'cqt'
   | 'rvq';
 
-/** Values that every engine gets alike. */
+/** Values that every engine gets alike. f16: numbers that halves hold exactly. */
 export interface Values {
   readonly shape: readonly number[];
+  readonly dtype: Precision | 'i32';
   readonly data: Float32Array | Int32Array;
 }
 
@@ -29,35 +38,65 @@ export interface Expected {
   readonly samples?: readonly number[];
 }
 
-/** A piece of work: its inputs, what comes out, and what it takes. */
-export interface Work {
+/** What is known of a piece of work before it is made. */
+export interface Facts {
   readonly name: string;
+  readonly dtype: Precision;
   readonly operation: Operation;
   readonly settings: Readonly<Record<string, number>>;
-  readonly inputs: readonly Values[];
-  /** Of the output; without it there is no gradient pass. Whole-number inputs have no gradient. */
-  readonly outputGradient?: Values;
   /** Of the forward pass: arithmetic (a multiply-add counts two; 0 where it is not counted), bytes of inputs and outputs. */
   readonly flops: number;
   readonly bytes: number;
   readonly bound: 'arithmetic' | 'memory';
   /** What our error may be, relative to the largest element. */
   readonly tolerance: number;
+}
+
+/** A piece of work: its inputs, what comes out, and what it takes. */
+export interface Work extends Facts {
+  readonly inputs: readonly Values[];
+  /** Of the output; without it there is no gradient pass. Whole-number inputs have no gradient. */
+  readonly outputGradient?: Values;
   /** The output, then the gradients of the inputs. */
   expected(pass: Pass): readonly Expected[];
 }
 
-export interface Case {
-  readonly name: string;
+/** Where a case belongs: kernels that everybody has, or shapes of the models. */
+export type Group = 'kernels' | 'MERT-95M' | 'MERT-330M' | 'MERT, both sizes';
+
+export interface Case extends Facts {
+  readonly group: Group;
+  /** The largest tensor that a kernel binds, bytes. */
+  readonly largest: number;
   readonly about: string;
   readonly passes: readonly Pass[];
   make(): Work;
 }
 
+/** A case from its facts and what is made only when it runs. */
+export function caseOf(
+  facts: Facts & Pick<Case, 'about' | 'passes' | 'largest'>,
+  make: () => Pick<Work, 'inputs' | 'outputGradient' | 'expected'>,
+): Case {
+  const { about, passes, largest, ...work } = facts;
+  return { ...facts, group: 'kernels', make: () => ({ ...work, ...make() }) };
+}
+
+/** By what `--filter` knows it. */
+export const keyOf = ({ name, dtype }: Pick<Case, 'name' | 'dtype'>) => `${name}_${dtype}`;
+
+/** Errors that each precision is allowed. */
+export const toleranceOf = (dtype: Precision) => (dtype === 'f16' ? 2e-3 : 1e-5);
+
 const product = (shape: readonly number[]) => shape.reduce((size, extent) => size * extent, 1);
 
+/** Numbers as a precision holds them. */
+export function rounded(data: Float32Array, dtype: Precision): Float32Array {
+  return dtype === 'f16' ? float16ToFloat32(float16FromNumbers(data)) : data;
+}
+
 /** Approximately normal numbers, the same ones every time. */
-export function noise(seed: number, ...shape: number[]): Values {
+export function noise(seed: number, shape: readonly number[], dtype: Precision): Values {
   let state = Math.imul(seed, 2654435761) >>> 0;
   const uniform = () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -67,11 +106,12 @@ export function noise(seed: number, ...shape: number[]): Values {
   const data = new Float32Array(product(shape)).map(
     () => Math.sqrt(3) * (uniform() + uniform() + uniform() + uniform()),
   );
-  return { shape, data };
+  return { shape, dtype, data: rounded(data, dtype) };
 }
 
-/** Bytes of 32-bit values. */
-export const bytes = (...sizes: number[]) => 4 * sizes.reduce((sum, size) => sum + size, 0);
+/** Bytes of so many elements. */
+export const bytes = (dtype: Precision, ...sizes: number[]) =>
+  (dtype === 'f16' ? 2 : 4) * sizes.reduce((sum, size) => sum + size, 0);
 
 const SAMPLES = 256;
 

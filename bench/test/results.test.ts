@@ -5,10 +5,11 @@ import { kernelCases } from '../src/cases/index.ts';
 import type { Engine } from '../src/engines/engine.ts';
 import { permuted } from '../src/engines/layout.ts';
 import { resultPage } from '../src/html.ts';
+import { ceilingOf, shareOfPeak } from '../src/report.ts';
 import { createResult, type Result } from '../src/result.ts';
 import { runCases } from '../src/run.ts';
 import { plannedRuns, summarise } from '../src/statistics.ts';
-import { type Case, largestError, type Work } from '../src/work.ts';
+import { type Case, caseOf, largestError, rounded, type Work } from '../src/work.ts';
 
 test('the median lies in the middle, and half of the times on each side', () => {
   assert.equal(summarise([3, 1, 2]), { medianMs: 2, minMs: 1, maxMs: 3, runs: 3 });
@@ -33,6 +34,7 @@ test('20 runs or more, but for what takes seconds', () => {
   assert.is(plannedRuns(3000), 20);
   assert.is(plannedRuns(6000), 10);
   assert.is(plannedRuns(100_000), 5);
+  assert.is(plannedRuns(1000, 10_000), 10);
 });
 
 test('errors are relative to the largest element; what is missing or no number is infinitely wrong', () => {
@@ -54,6 +56,30 @@ test('permuted moves axes as a transpose does', () => {
 });
 
 const small = (name: string): Work => kernelCases.find((each) => each.name === name)!.make();
+
+test('halves are inputs that halves hold, take half the bytes, and may be further off', () => {
+  const [single, half] = ['f32', 'f16'].map(
+    (dtype) => kernelCases.find((each) => each.name === 'matmul_512' && each.dtype === dtype)!,
+  );
+  assert.is(half.bytes, single.bytes / 2);
+  assert.equal([single.tolerance, half.tolerance], [1e-5, 2e-3]);
+  const { inputs, dtype } = half.make();
+  for (const { data, dtype: own } of inputs) {
+    assert.is(own, 'f16');
+    assert.equal(rounded(data as Float32Array, 'f16'), data);
+  }
+  const times = { medianMs: 2, minMs: 1, maxMs: 3, runs: 20 };
+  assert.is(dtype, 'f16');
+  assert.is(createResult(half.make(), 'forward', { name: 'torch', adapter: 'X' }, times, 1e-4).dtype, 'f16');
+});
+
+test('a share is of the ceiling that bounds the case', () => {
+  const peak = { bytesPerSecond: 1e11, flopsPerSecond: 1e13, matrixFlopsPerSecond: 1e14 };
+  assert.is(shareOfPeak({ gflops: 5000, dtype: 'f32' }, peak), 0.5);
+  assert.is(shareOfPeak({ gflops: 5000, dtype: 'f16' }, peak), 0.05);
+  assert.is(shareOfPeak({ gbps: 20, dtype: 'f16' }, peak), 0.2);
+  assert.is(ceilingOf({ gflops: 1, dtype: 'f16' }, { ...peak, matrixFlopsPerSecond: undefined }).name, 'FMA');
+});
 
 test('a line has the fields that readers count on, and no other', () => {
   const times = { medianMs: 2, minMs: 1, maxMs: 3, runs: 20 };
@@ -82,22 +108,25 @@ function fakeEngine(name: Engine['name'], values: (work: Work) => number[]): Eng
   return engine;
 }
 
-const double: Case = {
-  name: 'double',
-  about: 'x 2',
-  passes: ['forward'],
-  make: () => ({
+const double: Case = caseOf(
+  {
     name: 'double',
+    about: 'x 2',
+    passes: ['forward'],
+    dtype: 'f32',
     operation: 'elementwise',
     settings: {},
-    inputs: [{ shape: [2], data: Float32Array.of(1, 2) }],
     flops: 2,
     bytes: 16,
+    largest: 8,
     bound: 'memory',
     tolerance: 1e-5,
+  },
+  () => ({
+    inputs: [{ shape: [2], dtype: 'f32', data: Float32Array.of(1, 2) }],
     expected: () => [{ what: 'output', size: 2, at: (i) => 2 * (i + 1) }],
   }),
-};
+);
 
 test('engines take turns; a wrong result is told, fails where it is ours, and is not timed', async () => {
   const [right, wrong] = [() => [2, 4], () => [2, 5]];
@@ -118,7 +147,7 @@ test('engines take turns; a wrong result is told, fails where it is ours, and is
   results.length = 0;
   const broken = fakeEngine('dawnchorus', wrong);
   const failures = await go([broken, fakeEngine('torch', right)]);
-  assert.match(failures.join(), /double forward: the largest error/);
+  assert.match(failures.join(), /double_f32 forward: the largest error/);
   assert.is(broken.timed, 0);
   assert.equal(
     results.map(({ engine }) => engine),
@@ -131,6 +160,7 @@ test('the page draws every case without anything from elsewhere', () => {
   const times = { medianMs: 2, minMs: 1, maxMs: 3, runs: 20 };
   const entries = (['dawnchorus', 'tfjs-webgpu'] as const).map((name) => ({
     work,
+    group: 'kernels' as const,
     result: createResult(work, 'forward', { name, adapter: 'a<b' }, times, 0),
   }));
   const page = resultPage(entries, 'a<b', { bytesPerSecond: 1e10, flopsPerSecond: 1e11 });

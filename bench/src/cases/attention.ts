@@ -1,4 +1,4 @@
-import { bytes, type Case, noise, type Values, type Work } from '../work.ts';
+import { bytes, type Case, caseOf, noise, type Precision, toleranceOf, type Values } from '../work.ts';
 
 interface Head {
   output: Float64Array;
@@ -48,11 +48,28 @@ function attend([q, k, v, g]: readonly Values[], head: number, time: number, siz
   return { output, gradients: [dq, dk, dv] };
 }
 
-export function attentionCase(batch: number, heads: number, time: number, size: number): Case {
-  const make = (): Work => {
-    const values = [1, 2, 3, 4].map((seed) => noise(seed, batch, heads, time, size));
-    const rows = time * size;
-    const all = batch * heads;
+export function attentionCase(
+  name: string,
+  [batch, heads, time, size]: readonly [number, number, number, number],
+  dtype: Precision = 'f32',
+): Case {
+  const rows = time * size;
+  const all = batch * heads;
+  const facts = {
+    name,
+    dtype,
+    operation: 'attention',
+    settings: {},
+    about: `softmax(q kT / sqrt(${size})) v of [${batch}, ${heads}, ${time}, ${size}]`,
+    passes: ['forward', 'gradient'],
+    flops: 4 * all * time * time * size,
+    bytes: bytes(dtype, 4 * all * rows),
+    largest: bytes(dtype, all * time * Math.max(time, size)),
+    bound: 'arithmetic',
+    tolerance: toleranceOf(dtype),
+  } as const;
+  return caseOf(facts, () => {
+    const values = [1, 2, 3, 4].map((seed) => noise(seed, [batch, heads, time, size], dtype));
     // A head at a time in f64, and not all of them.
     const checked = [0, Math.floor(0.4 * all), all - 1];
     const samples = checked.flatMap((head) => Array.from({ length: 80 }, (_, i) => head * rows + ((i * 4099) % rows)));
@@ -63,15 +80,8 @@ export function attentionCase(batch: number, heads: number, time: number, size: 
       return pick(done.get(head)!)[i % rows];
     };
     return {
-      name: 'attention',
-      operation: 'attention',
-      settings: {},
       inputs: values.slice(0, 3),
       outputGradient: values[3],
-      flops: 4 * all * time * time * size,
-      bytes: bytes(4 * all * rows),
-      bound: 'arithmetic',
-      tolerance: 1e-5,
       expected: (pass) => [
         { what: 'output', size: all * rows, samples, at: at((head) => head.output) },
         ...(pass === 'forward' ? [] : ['query', 'key', 'value']).map((what, i) => ({
@@ -82,7 +92,5 @@ export function attentionCase(batch: number, heads: number, time: number, size: 
         })),
       ],
     };
-  };
-  const about = `softmax(q kT / sqrt(${size})) v of [${batch}, ${heads}, ${time}, ${size}]`;
-  return { name: 'attention', about, passes: ['forward', 'gradient'], make };
+  });
 }

@@ -1,9 +1,23 @@
-import { bytes, type Case, noise, type Work } from '../work.ts';
+import { gelu, geluDerivative } from '../../../packages/tensor/test/reference/functions.ts';
+import { bytes, type Case, caseOf, noise, type Precision, toleranceOf } from '../work.ts';
 
 export function elementwiseCase(n: number): Case {
   const size = n * n;
-  const make = (): Work => {
-    const [x, w, b, g] = [1, 2, 3, 4].map((seed) => noise(seed, n, n));
+  const facts = {
+    name: 'elementwise',
+    dtype: 'f32',
+    operation: 'elementwise',
+    settings: {},
+    about: `tanh(x w + b) sigmoid(x) on [${n}, ${n}]`,
+    passes: ['forward', 'gradient'],
+    flops: 5 * size,
+    bytes: bytes('f32', 4 * size),
+    largest: bytes('f32', size),
+    bound: 'memory',
+    tolerance: toleranceOf('f32'),
+  } as const;
+  return caseOf(facts, () => {
+    const [x, w, b, g] = [1, 2, 3, 4].map((seed) => noise(seed, [n, n], 'f32'));
     const parts = (i: number) => {
       const inner = Math.tanh(x.data[i] * w.data[i] + b.data[i]);
       const gate = 1 / (1 + Math.exp(-x.data[i]));
@@ -11,15 +25,8 @@ export function elementwiseCase(n: number): Case {
     };
     const each = (what: string, at: (i: number) => number) => ({ what, size, at });
     return {
-      name: 'elementwise',
-      operation: 'elementwise',
-      settings: {},
       inputs: [x, w, b],
       outputGradient: g,
-      flops: 5 * size,
-      bytes: bytes(4 * size),
-      bound: 'memory',
-      tolerance: 1e-5,
       expected: (pass) => [
         each('output', (i) => parts(i).inner * parts(i).gate),
         ...(pass === 'forward'
@@ -34,26 +41,59 @@ export function elementwiseCase(n: number): Case {
             ]),
       ],
     };
-  };
-  const about = `tanh(x w + b) sigmoid(x) on [${n}, ${n}]`;
-  return { name: 'elementwise', about, passes: ['forward', 'gradient'], make };
+  });
+}
+
+export function geluCase(name: string, rows: number, features: number, dtype: Precision = 'f32'): Case {
+  const size = rows * features;
+  const facts = {
+    name,
+    dtype,
+    operation: 'gelu',
+    settings: {},
+    about: `x (1 + erf(x / sqrt(2))) / 2 on [${rows}, ${features}]`,
+    passes: ['forward', 'gradient'],
+    flops: 8 * size,
+    bytes: bytes(dtype, 2 * size),
+    largest: bytes(dtype, size),
+    bound: 'memory',
+    tolerance: toleranceOf(dtype),
+  } as const;
+  return caseOf(facts, () => {
+    const [x, g] = [1, 2].map((seed) => noise(seed, [rows, features], dtype));
+    return {
+      inputs: [x],
+      outputGradient: g,
+      expected: (pass) => [
+        { what: 'output', size, at: (i) => gelu(x.data[i]) },
+        ...(pass === 'forward'
+          ? []
+          : [{ what: 'gradient of x', size, at: (i: number) => g.data[i] * geluDerivative(x.data[i]) }]),
+      ],
+    };
+  });
 }
 
 /** Each addition needs the one before. What it costs is the host's and the queue's time. */
 export function chainCase(length: number, size: number): Case {
-  const name = `chain_${length}`;
-  const make = (): Work => {
-    const [x, c, g] = [1, 2, 3].map((seed) => noise(seed, size));
+  const facts = {
+    name: `chain_${length}`,
+    dtype: 'f32',
+    operation: 'chain',
+    settings: { length },
+    about: `${length} dependent adds of ${size} numbers`,
+    passes: ['forward', 'gradient'],
+    flops: length * size,
+    bytes: bytes('f32', 3 * length * size),
+    largest: bytes('f32', size),
+    bound: 'memory',
+    tolerance: toleranceOf('f32'),
+  } as const;
+  return caseOf(facts, () => {
+    const [x, c, g] = [1, 2, 3].map((seed) => noise(seed, [size], 'f32'));
     return {
-      name,
-      operation: 'chain',
-      settings: { length },
       inputs: [x, c],
       outputGradient: g,
-      flops: length * size,
-      bytes: bytes(3 * length * size),
-      bound: 'memory',
-      tolerance: 1e-5,
       expected: (pass) => [
         { what: 'output', size, at: (i) => x.data[i] + length * c.data[i] },
         ...(pass === 'forward'
@@ -64,6 +104,5 @@ export function chainCase(length: number, size: number): Case {
             ]),
       ],
     };
-  };
-  return { name, about: `${length} dependent adds of ${size} numbers`, passes: ['forward', 'gradient'], make };
+  });
 }

@@ -1,50 +1,79 @@
-import { bytes, type Case, noise, type Work } from '../work.ts';
+import { bytes, type Case, caseOf, noise, type Pass, type Precision, toleranceOf } from '../work.ts';
 
-export function matmulCase(n: number): Case {
-  const name = `matmul_${n}`;
-  const make = (): Work => {
-    const [a, b, g] = [1, 2, 3].map((seed) => noise(seed, n, n));
-    const size = n * n;
-    /** Sum over p of x[xAt + p xStep] y[yAt + p yStep]. */
+interface Product {
+  name: string;
+  m: number;
+  k: number;
+  n: number;
+  /** Stored [k, m]: the left factor of a weight's gradient. */
+  transposeA?: boolean;
+  /** Stored [n, k]: the weight of a linear layer. */
+  transposeB?: boolean;
+  passes?: readonly Pass[];
+  dtype?: Precision;
+}
+
+export function matmulCase(product: Product): Case {
+  const { name, m, k, n, transposeA = false, transposeB = false, dtype = 'f32' } = product;
+  const { passes = ['forward', 'gradient'] } = product;
+  const [aShape, bShape] = [transposeA ? [k, m] : [m, k], transposeB ? [n, k] : [k, n]];
+  // Steps along the rows and the columns of a [m, k] and b [k, n], however they are stored.
+  const [aRow, aColumn] = transposeA ? [1, m] : [k, 1];
+  const [bRow, bColumn] = transposeB ? [1, k] : [n, 1];
+  const sizes = [m * k, k * n, m * n];
+  const shown = (shape: number[], transposed: boolean) => `[${shape.join(', ')}]${transposed ? 'T' : ''}`;
+  const facts = {
+    name,
+    dtype,
+    operation: 'matmul',
+    settings: { transposeA: Number(transposeA), transposeB: Number(transposeB) },
+    about: `${shown(aShape, transposeA)} x ${shown(bShape, transposeB)}`,
+    passes,
+    flops: 2 * m * k * n,
+    bytes: bytes(dtype, ...sizes),
+    largest: bytes(dtype, Math.max(...sizes)),
+    bound: 'arithmetic',
+    tolerance: toleranceOf(dtype),
+  } as const;
+  return caseOf(facts, () => {
+    const [a, b, g] = [aShape, bShape, [m, n]].map((shape, i) => noise(i + 1, shape, dtype));
+    /** Sum over p < length of x[xAt + p xStep] y[yAt + p yStep]. */
     const dot = (
-      x: ArrayLike<number>,
-      xAt: number,
-      xStep: number,
-      y: ArrayLike<number>,
-      yAt: number,
-      yStep: number,
+      [x, xAt, xStep]: readonly [ArrayLike<number>, number, number],
+      [y, yAt, yStep]: readonly [ArrayLike<number>, number, number],
+      length: number,
     ) => {
       let sum = 0;
-      for (let p = 0; p < n; p++) sum += x[xAt + p * xStep] * y[yAt + p * yStep];
+      for (let p = 0; p < length; p++) sum += x[xAt + p * xStep] * y[yAt + p * yStep];
       return sum;
     };
-    const split = (i: number) => [Math.floor(i / n), i % n];
+    const cell = (i: number, width: number) => [Math.floor(i / width), i % width];
+    const output = (index: number) => {
+      const [i, j] = cell(index, n);
+      return dot([a.data, i * aRow, aColumn], [b.data, j * bColumn, bRow], k);
+    };
+    const gradientOfA = (index: number) => {
+      const [i, p] = transposeA ? cell(index, m).reverse() : cell(index, k);
+      return dot([g.data, i * n, 1], [b.data, p * bRow, bColumn], n);
+    };
+    const gradientOfB = (index: number) => {
+      const [p, j] = transposeB ? cell(index, k).reverse() : cell(index, n);
+      return dot([a.data, p * aColumn, aRow], [g.data, j, n], m);
+    };
     return {
-      name,
-      operation: 'matmul',
-      settings: {},
       inputs: [a, b],
       outputGradient: g,
-      flops: 2 * n ** 3,
-      bytes: bytes(3 * size),
-      bound: 'arithmetic',
-      tolerance: 1e-5,
-      expected: (pass) => {
-        const at = (body: (row: number, column: number) => number) => (i: number) => {
-          const [row, column] = split(i);
-          return body(row, column);
-        };
-        const output = { what: 'output', size, at: at((i, j) => dot(a.data, i * n, 1, b.data, j, n)) };
-        if (pass === 'forward') return [output];
-        return [
-          output,
-          { what: 'gradient of a', size, at: at((i, p) => dot(g.data, i * n, 1, b.data, p * n, 1)) },
-          { what: 'gradient of b', size, at: at((p, j) => dot(a.data, p, n, g.data, j, n)) },
-        ];
-      },
+      expected: (pass) => [
+        { what: 'output', size: m * n, at: output },
+        ...(pass === 'forward'
+          ? []
+          : [
+              { what: 'gradient of a', size: m * k, at: gradientOfA },
+              { what: 'gradient of b', size: k * n, at: gradientOfB },
+            ]),
+      ],
     };
-  };
-  return { name, about: `[${n}, ${n}] x [${n}, ${n}]`, passes: ['forward', 'gradient'], make };
+  });
 }
 
 interface ConvSettings {
@@ -53,19 +82,35 @@ interface ConvSettings {
   outChannels: number;
   length: number;
   kernel: number;
-  stride: number;
-  padding: number;
-  groups: number;
+  stride?: number;
+  padding?: number;
+  groups?: number;
 }
 
-export function convCase(name: string, settings: ConvSettings): Case {
-  const { batch, inChannels, outChannels, length, kernel, stride, padding, groups } = settings;
+export function convCase(name: string, settings: ConvSettings, dtype: Precision = 'f32'): Case {
+  const { batch, inChannels, outChannels, length, kernel, stride = 1, padding = 0, groups = 1 } = settings;
   const steps = Math.floor((length + 2 * padding - kernel) / stride) + 1;
   const [inPer, outPer] = [inChannels / groups, outChannels / groups];
-  const make = (): Work => {
-    const x = noise(1, batch, inChannels, length);
-    const w = noise(2, outChannels, inPer, kernel);
-    const g = noise(3, batch, outChannels, steps);
+  const sizes = [batch * inChannels * length, outChannels * inPer * kernel, batch * outChannels * steps];
+  const facts = {
+    name,
+    dtype,
+    operation: 'conv1d',
+    settings: { stride, padding, groups },
+    about: `[${batch}, ${inChannels}, ${length}] to ${outChannels} channels, kernel ${kernel}, stride ${stride}${
+      groups > 1 ? `, pad ${padding}, ${groups} groups` : ''
+    }`,
+    passes: ['forward', 'gradient'],
+    flops: 2 * batch * steps * outChannels * inPer * kernel,
+    bytes: bytes(dtype, ...sizes),
+    largest: bytes(dtype, Math.max(...sizes)),
+    bound: 'arithmetic',
+    tolerance: toleranceOf(dtype),
+  } as const;
+  return caseOf(facts, () => {
+    const x = noise(1, [batch, inChannels, length], dtype);
+    const w = noise(2, [outChannels, inPer, kernel], dtype);
+    const g = noise(3, [batch, outChannels, steps], dtype);
     const output = (i: number) => {
       const [b, o, t] = [Math.floor(i / (outChannels * steps)), Math.floor(i / steps) % outChannels, i % steps];
       let sum = 0;
@@ -105,15 +150,8 @@ export function convCase(name: string, settings: ConvSettings): Case {
       return sum;
     };
     return {
-      name,
-      operation: 'conv1d',
-      settings: { stride, padding, groups },
       inputs: [x, w],
       outputGradient: g,
-      flops: 2 * batch * steps * outChannels * inPer * kernel,
-      bytes: bytes(x.data.length, w.data.length, g.data.length),
-      bound: 'arithmetic',
-      tolerance: 1e-5,
       expected: (pass) => [
         { what: 'output', size: g.data.length, at: output },
         ...(pass === 'forward'
@@ -124,9 +162,5 @@ export function convCase(name: string, settings: ConvSettings): Case {
             ]),
       ],
     };
-  };
-  const about = `[${batch}, ${inChannels}, ${length}] to ${outChannels} channels, kernel ${kernel}, stride ${stride}${
-    groups > 1 ? `, pad ${padding}, ${groups} groups` : ''
-  }`;
-  return { name, about, passes: ['forward', 'gradient'], make };
+  });
 }

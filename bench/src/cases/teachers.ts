@@ -1,13 +1,28 @@
 import { cqtFrequencies, cqtKernel, cqtLengths } from '@dawnchorus/dsp';
 import { cqtSettings } from '@dawnchorus/mert';
-import { bytes, type Case, noise, type Work } from '../work.ts';
+import { bytes, type Case, caseOf, noise, toleranceOf } from '../work.ts';
 
-export function cqtCase(clips: number, seconds: number): Case {
+export function cqtCase(name: string, clips: number, seconds: number): Case {
   const samples = seconds * cqtSettings.sampleRate;
   const { bins, hopLength, sampleRate } = cqtSettings;
   const frames = Math.floor(samples / hopLength) + 1;
-  const make = (): Work => {
-    const x = noise(1, clips, samples);
+  const size = clips * bins * frames;
+  const facts = {
+    name,
+    dtype: 'f32',
+    operation: 'cqt',
+    settings: {},
+    about: `${clips} clips of ${seconds} s, ${bins} bins`,
+    passes: ['forward'],
+    // It depends on the method: the definition takes some 200 times what the transform by FFT does.
+    flops: 0,
+    bytes: bytes('f32', clips * samples, size),
+    largest: bytes('f32', Math.max(clips * samples, size)),
+    bound: 'memory',
+    tolerance: 5e-5,
+  } as const;
+  return caseOf(facts, () => {
+    const x = noise(1, [clips, samples], 'f32');
     const settings = { ...cqtSettings, normalization: 'librosa' as const };
     const [frequencies, lengths] = [cqtFrequencies(settings), cqtLengths(settings)];
     const at = (i: number) => {
@@ -22,17 +37,8 @@ export function cqtCase(clips: number, seconds: number): Case {
       }
       return Math.sqrt(lengths[k]) * Math.hypot(real, imaginary);
     };
-    const size = clips * bins * frames;
     return {
-      name: 'cqt',
-      operation: 'cqt',
-      settings: {},
       inputs: [x],
-      // It depends on the method: the definition takes some 200 times what the transform by FFT does.
-      flops: 0,
-      bytes: bytes(clips * samples, size),
-      bound: 'memory',
-      tolerance: 5e-5,
       expected: () => [
         {
           what: 'magnitudes',
@@ -42,17 +48,32 @@ export function cqtCase(clips: number, seconds: number): Case {
         },
       ],
     };
-  };
-  return { name: 'cqt', about: `${clips} clips of ${seconds} s, ${bins} bins`, passes: ['forward'], make };
+  });
 }
 
 /** Nearest entry after nearest entry, as the acoustic teacher codes its frames; what is left over comes out. */
-export function rvqCase(rows: number, dimension: number, codes: number, stages: number): Case {
-  const make = (): Work => {
-    const x = noise(1, rows, dimension);
+export function rvqCase(
+  name: string,
+  { rows, dimension, codes, stages }: { rows: number; dimension: number; codes: number; stages: number },
+): Case {
+  const facts = {
+    name,
+    dtype: 'f32',
+    operation: 'rvq',
+    settings: { stages },
+    about: `${rows} vectors of ${dimension}, ${stages} codebooks of ${codes}`,
+    passes: ['forward'],
+    flops: 2 * rows * dimension * codes * stages,
+    bytes: bytes('f32', 2 * rows * dimension, stages * codes * dimension),
+    largest: bytes('f32', Math.max(rows, codes) * dimension),
+    bound: 'arithmetic',
+    tolerance: toleranceOf('f32'),
+  } as const;
+  return caseOf(facts, () => {
+    const x = noise(1, [rows, dimension], 'f32');
     const books = Array.from({ length: stages }, (_, stage) => {
-      const { shape, data } = noise(2 + stage, codes, dimension);
-      return { shape, data: data.map((value) => value * 0.8 ** (stage + 1)) };
+      const book = noise(2 + stage, [codes, dimension], 'f32');
+      return { ...book, data: book.data.map((value) => value * 0.8 ** (stage + 1)) };
     });
     /** What is left of a row, and the least margin by which an entry was the nearest. */
     function encode(row: number): { residual: Float64Array; margin: number } {
@@ -82,14 +103,7 @@ export function rvqCase(rows: number, dimension: number, codes: number, stages: 
       return [...done.keys()].flatMap((row) => Array.from({ length: dimension }, (_, d) => row * dimension + d));
     };
     return {
-      name: 'rvq',
-      operation: 'rvq',
-      settings: { stages },
       inputs: [x, ...books],
-      flops: 2 * rows * dimension * codes * stages,
-      bytes: bytes(2 * rows * dimension, stages * codes * dimension),
-      bound: 'arithmetic',
-      tolerance: 1e-5,
       expected: () => [
         {
           what: 'residual',
@@ -99,7 +113,38 @@ export function rvqCase(rows: number, dimension: number, codes: number, stages: 
         },
       ],
     };
-  };
-  const about = `${rows} vectors of ${dimension}, ${stages} codebooks of ${codes}`;
-  return { name: 'rvq', about, passes: ['forward'], make };
+  });
+}
+
+/** Fourier transforms of real rows. */
+export function rfftCase(name: string, rows: number, length: number): Case {
+  const bins = length / 2 + 1;
+  const size = rows * bins * 2;
+  const facts = {
+    name,
+    dtype: 'f32',
+    operation: 'rfft',
+    settings: {},
+    about: `of the rows of [${rows}, ${length}]`,
+    passes: ['forward'],
+    flops: 2.5 * rows * length * Math.log2(length),
+    bytes: bytes('f32', rows * length, size),
+    largest: bytes('f32', size),
+    bound: 'memory',
+    tolerance: toleranceOf('f32'),
+  } as const;
+  return caseOf(facts, () => {
+    const x = noise(1, [rows, length], 'f32');
+    const at = (i: number) => {
+      const [row, k, part] = [Math.floor(i / (2 * bins)), Math.floor(i / 2) % bins, i % 2];
+      let sum = 0;
+      for (let n = 0; n < length; n++) {
+        // Reduced before it is rounded.
+        const angle = (2 * Math.PI * ((k * n) % length)) / length;
+        sum += x.data[row * length + n] * (part === 0 ? Math.cos(angle) : -Math.sin(angle));
+      }
+      return sum;
+    };
+    return { inputs: [x], expected: () => [{ what: 'spectrum', size, at }] };
+  });
 }

@@ -5,6 +5,7 @@ import {
   compile,
   conv1d,
   type Device,
+  groupNorm,
   layerNorm,
   matmul,
   nearestCode,
@@ -22,13 +23,18 @@ type Run = (...inputs: Tensor[]) => Tensor;
 function operationOf(device: Device, work: Work): { run: Run; dispose?: () => void } {
   const { settings } = work;
   const operations: Record<Exclude<Operation, 'cqt'>, Run> = {
-    matmul: (a, b) => matmul(a, b),
+    matmul(a, b) {
+      return matmul(settings.transposeA ? a.transpose() : a, settings.transposeB ? b.transpose() : b);
+    },
     conv1d: (x, w) => conv1d(x, w, settings),
     attention: (q, k, v) => scaledDotProductAttention(q, k, v),
     layernorm: (x, w, b) => layerNorm(x, w, b, settings),
+    groupnorm: (x, w, b) => groupNorm(x, w.size, w, b, settings),
     elementwise: (x, w, b) => x.mul(w).add(b).tanh().mul(x.sigmoid()),
     chain: (x, c) => Array.from({ length: settings.length }).reduce<Tensor>((sum) => sum.add(c), x),
+    gelu: (x) => x.gelu(),
     softmax: (x) => softmax(x),
+    rfft: (x) => x.rfft(),
     cross_entropy: (x, target) => nn.crossEntropy(x, target),
     rvq: (x, ...books) => books.reduce((residual, book) => nearestCode(residual, book).residual, x),
   };
@@ -47,10 +53,10 @@ export function dawnchorusEngine(device: Device, timing: 'gpu' | 'wall'): Engine
     adapter: device.adapter.name,
     async prepare(work, pass) {
       const { run, dispose } = operationOf(device, work);
-      const place = ({ data, shape }: Work['inputs'][number]) => tensor(data, { shape, device });
+      const place = ({ data, shape, dtype }: Work['inputs'][number]) => tensor(data, { shape, dtype, device });
       const inputs = work.inputs.map(place);
       const seed = work.outputGradient && place(work.outputGradient);
-      const wanted = inputs.filter(({ dtype }) => dtype === 'f32');
+      const wanted = inputs.filter(({ dtype }) => dtype !== 'i32');
       const body = (...all: Tensor[]): Tensor[] => {
         if (pass === 'forward') return [run(...all)];
         const gradient = all[inputs.length];

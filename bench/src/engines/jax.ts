@@ -10,7 +10,7 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
   const { numpy: np, nn, lax } = jax;
   const last = (x: Any) => x.shape.length - 1;
   const operations: Record<Operation, ((...inputs: Any[]) => Any) | undefined> = {
-    matmul: (a, b) => np.matmul(a, b),
+    matmul: (a, b) => np.matmul(settings.transposeA ? a.transpose() : a, settings.transposeB ? b.transpose() : b),
     conv1d: (x, w) =>
       lax.convGeneralDilated(x, w, [settings.stride], [[settings.padding, settings.padding]], {
         featureGroupCount: settings.groups,
@@ -20,6 +20,11 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
       return np.matmul(nn.softmax(np.matmul(q, k.transpose([0, 1, 3, 2])).mul(scale), 3), v);
     },
     layernorm: (x, w, b) => nn.standardize(x, last(x), { epsilon: settings.eps }).mul(w).add(b),
+    groupnorm: (x, w, b) => {
+      const affine = [1, w.shape[0], 1];
+      return nn.standardize(x, 2, { epsilon: settings.eps }).mul(w.reshape(affine)).add(b.reshape(affine));
+    },
+    gelu: (x) => nn.gelu(x, { approximate: false }),
     elementwise: (x, w, b) => np.tanh(x.ref.mul(w).add(b)).mul(nn.sigmoid(x)),
     chain: (x, c) => {
       let y = x;
@@ -35,6 +40,8 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
         .sum()
         .mul(-1 / rows);
     },
+    // Its transform takes and gives complex numbers as two arrays.
+    rfft: undefined,
     cqt: undefined,
     rvq: (x, ...books) => {
       let residual = x;
@@ -61,7 +68,9 @@ export async function jaxEngine(adapter: string): Promise<Engine> {
     async prepare(work: Work, pass: Pass) {
       const run = operationOf(jax, work);
       if (!run) return undefined;
-      const place = ({ data, shape }: Values) => jax.numpy.array(data, { shape: [...shape] });
+      const dtypes = { f32: jax.numpy.float32, f16: jax.numpy.float16, i32: jax.numpy.int32 };
+      const place = ({ data, shape, dtype }: Values) =>
+        jax.numpy.array(data, { shape: [...shape] }).astype(dtypes[dtype]);
       const inputs = work.inputs.map(place);
       const count = work.inputs.filter(({ data }) => data instanceof Float32Array).length;
       const seed = pass === 'gradient' ? place(work.outputGradient!) : undefined;
@@ -83,7 +92,7 @@ export async function jaxEngine(adapter: string): Promise<Engine> {
           }),
         async read() {
           const values: Float32Array[] = [];
-          for (const result of call()) values.push(await result.data());
+          for (const result of call()) values.push(await result.astype(jax.numpy.float32).data());
           return values;
         },
         dispose() {

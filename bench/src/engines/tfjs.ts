@@ -8,7 +8,7 @@ type Any = any;
 
 function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]) => Any) | undefined {
   const operations: Record<Operation, ((...inputs: Any[]) => Any) | undefined> = {
-    matmul: (a, b) => tf.matMul(a, b),
+    matmul: (a, b) => tf.matMul(a, b, settings.transposeA === 1, settings.transposeB === 1),
     // x [batch, time, channels], w [kernel, in, out]: it has no other layout, and no groups.
     conv1d: (x, w) => {
       const { stride, padding, groups } = settings;
@@ -32,6 +32,12 @@ function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]
       const { mean, variance } = tf.moments(x, -1, true);
       return x.sub(mean).mul(variance.add(settings.eps).rsqrt()).mul(w).add(b);
     },
+    groupnorm: (x, w, b) => {
+      const { mean, variance } = tf.moments(x, -1, true);
+      const scaled = x.sub(mean).mul(variance.add(settings.eps).rsqrt());
+      return scaled.mul(w.expandDims(1)).add(b.expandDims(1));
+    },
+    gelu: (x) => x.mul(x.mul(Math.SQRT1_2).erf().add(1)).mul(0.5),
     elementwise: (x, w, b) => x.mul(w).add(b).tanh().mul(x.sigmoid()),
     chain: (x, c) => {
       let y = x;
@@ -45,6 +51,8 @@ function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]
         .mul(tf.oneHot(target, x.shape[1]))
         .sum()
         .mul(-1 / x.shape[0]),
+    // Its real transform has no kernel on WebGPU.
+    rfft: undefined,
     cqt: undefined,
     rvq: (x, ...books) =>
       books.reduce((residual, book) => {
@@ -80,7 +88,8 @@ export async function tfjsEngine(adapter: string): Promise<Engine> {
     name: 'tfjs-webgpu',
     adapter,
     async prepare(work: Work, pass: Pass) {
-      const run = operationOf(tf, work);
+      // It has no f16.
+      const run = work.dtype === 'f32' ? operationOf(tf, work) : undefined;
       if (!run) return undefined;
       const conv = work.operation === 'conv1d';
       const place = ({ data, shape }: Values, axes: readonly number[]) => {

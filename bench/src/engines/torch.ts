@@ -53,10 +53,10 @@ export async function torchEngine(): Promise<Engine> {
     return rest;
   };
   const folder = mkdtempSync(join(tmpdir(), 'dawnchorus-bench-'));
-  const place = ({ data, shape }: Values, name: string) => {
+  const place = ({ data, shape, dtype }: Values, name: string) => {
     const file = join(folder, name);
     writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    return { file, shape, dtype: data instanceof Int32Array ? 'int32' : 'float32' };
+    return { file, shape, dtype };
   };
   return {
     name: 'torch',
