@@ -21,6 +21,7 @@ interface Entry {
   prepared: Prepared;
   maxError: number;
   times: number[];
+  failed: boolean;
 }
 
 /**
@@ -50,6 +51,10 @@ async function runPass(
   const failures: string[] = [];
   const expected = work.expected(pass);
   const entries: Entry[] = [];
+  function fail({ name }: Engine, reason: string): void {
+    log(`  ${name}: failed: ${reason}`);
+    if (name === 'dawnchorus') failures.push(`${keyOf(work)} ${pass}: ${reason}`);
+  }
   for (const engine of engines) {
     const own = engine.name === 'dawnchorus';
     let prepared: Prepared | undefined;
@@ -62,32 +67,43 @@ async function runPass(
       const maxError = largestError(expected, await prepared.read());
       const allowed = own ? work.tolerance : PEER_TOLERANCE[work.dtype];
       if (maxError <= allowed) {
-        entries.push({ engine, prepared, maxError, times: [] });
+        entries.push({ engine, prepared, maxError, times: [], failed: false });
         continue;
       }
       const problem = `the largest error is ${maxError.toExponential(1)}, more than ${allowed}: not timed`;
       log(`  ${engine.name}: WRONG: ${problem}`);
       if (own) failures.push(`${keyOf(work)} ${pass}: ${problem}`);
     } catch (error) {
-      log(`  ${engine.name}: failed: ${(error as Error).message}`);
-      if (own) failures.push(`${keyOf(work)} ${pass}: ${(error as Error).message}`);
+      fail(engine, (error as Error).message);
     }
     prepared?.dispose();
   }
+  /** One run of an engine; one that fails is told, and not asked again. */
+  async function run(entry: Entry): Promise<number> {
+    try {
+      return await entry.prepared.run();
+    } catch (error) {
+      fail(entry.engine, (error as Error).message);
+      entry.failed = true;
+      return 0;
+    }
+  }
+  const alive = () => entries.filter(({ failed }) => !failed);
   // Shaders are compiled; the second call tells how long one takes.
   let longest = 0;
-  for (const { prepared } of entries) {
-    await prepared.run();
-    longest = Math.max(longest, await prepared.run());
+  for (let k = 0; k < 2; k++) {
+    longest = 0;
+    for (const entry of alive()) longest = Math.max(longest, await run(entry));
   }
   const runs = plannedRuns(longest, group === 'kernels' ? undefined : MODEL_MILLISECONDS);
-  if (entries.length > 0 && runs < USUAL_RUNS) log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
+  if (alive().length > 0 && runs < USUAL_RUNS) log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
   for (let round = 0; round < runs; round++) {
-    for (const { prepared, times } of entries) times.push(await prepared.run());
+    for (const entry of alive()) entry.times.push(await run(entry));
   }
-  for (const { engine, prepared, maxError, times } of entries) {
+  for (const { engine, prepared, maxError, times, failed } of entries) {
     prepared.dispose();
-    if (times.length > 0) onResult(createResult(work, pass, engine, summarise(times), maxError), work, group);
+    if (times.length > 0 && !failed)
+      onResult(createResult(work, pass, engine, summarise(times), maxError), work, group);
   }
   return failures;
 }

@@ -155,6 +155,33 @@ test('engines take turns; a wrong result is told, fails where it is ours, and is
   );
 });
 
+test('an engine that breaks while it is timed is told and left, and the others go on', async () => {
+  const results: Result[] = [];
+  const lines: string[] = [];
+  const broken: Engine = {
+    name: 'tfjs-webgpu',
+    adapter: 'none',
+    prepare: async () => ({
+      run: () => Promise.reject(new Error('out of luck')),
+      read: async () => [[2, 4]],
+      dispose() {},
+    }),
+    close() {},
+  };
+  const engines = [fakeEngine('dawnchorus', () => [2, 4]), broken];
+  const failures = await runCases([double], {
+    engines,
+    log: (line) => lines.push(line),
+    onResult: (result) => results.push(result),
+  });
+  assert.equal(failures, []);
+  assert.equal(
+    results.map(({ engine }) => engine),
+    ['dawnchorus'],
+  );
+  assert.is(lines.filter((line) => /tfjs-webgpu: failed: out of luck/.test(line)).length, 1);
+});
+
 test('the page draws every case without anything from elsewhere', () => {
   const work = small('matmul_512');
   const times = { medianMs: 2, minMs: 1, maxMs: 3, runs: 20 };

@@ -1,12 +1,21 @@
+import type { AdapterDescription, Device } from '@dawnchorus/tensor';
 import { findDawnAdapter } from '../../../packages/tensor/src/device/dawn.ts';
 
-/**
- * Peers find WebGPU where browsers have it. They get the adapter that our device is on, each an object of its own: one is
- * used up by the device made from it.
- */
-export function offerWebGpu(software: boolean): void {
+const same = (a: AdapterDescription, b: AdapterDescription) => a.name === b.name && a.driver === b.driver;
+
+/** The adapter that a device is on, as an object of its own: one is used up by the device made from it. */
+async function findAgain({ adapter: wanted }: Pick<Device, 'adapter'>): Promise<GPUAdapter> {
+  for (const software of [false, true]) {
+    const { adapter, description } = await findDawnAdapter({ software });
+    if (same(description, wanted)) return adapter;
+  }
+  throw new Error(`the adapter ${wanted.name} is not found a second time`);
+}
+
+/** Peers find WebGPU where browsers have it. They get the adapter that our device is on. */
+export function offerWebGpu(device: Pick<Device, 'adapter'>): void {
   const gpu = {
-    requestAdapter: async () => (await findDawnAdapter({ software })).adapter,
+    requestAdapter: () => findAgain(device),
     getPreferredCanvasFormat: () => 'bgra8unorm',
     wgslLanguageFeatures: new Set<string>(),
   };

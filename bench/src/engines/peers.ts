@@ -7,7 +7,7 @@ import { torchEngine } from './torch.ts';
 
 /** The peers that are there; `log` hears of those that are not. */
 export async function openPeers(device: Device, log: (line: string) => void): Promise<Engine[]> {
-  offerWebGpu(device.adapter.software);
+  offerWebGpu(device);
   const ways = {
     'tfjs-webgpu': () => tfjsEngine(device.adapter.name),
     'jax-js-webgpu': () => jaxEngine(device.adapter.name),

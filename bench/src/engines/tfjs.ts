@@ -79,9 +79,9 @@ export async function tfjsEngine(adapter: string): Promise<Engine> {
   await tf.ready();
   const backend = tf.backend();
   const wait = async () => {
-    // Submitted with the pass still open, the work would give zeros.
+    // Submitted with the pass still open, the work would give zeros. It submits by itself after some kernels, too.
     backend.endComputePassEncoder();
-    backend.submitQueue();
+    if (backend.commandEncoder) backend.submitQueue();
     await backend.queue.onSubmittedWorkDone();
   };
   return {
