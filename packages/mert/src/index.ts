@@ -17,4 +17,17 @@ export { Autoencoder } from './rvq/autoencoder.ts';
 export { emptyQuantizer, kMeans, ResidualQuantizer, startQuantizer } from './rvq/quantizer.ts';
 export { RvqTeacher, trainTeacher } from './rvq/teacher.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
-export { cqtSettings, createTrainer, type Teachers, type Trainer, trainStep } from './training/step.ts';
+export {
+  askTeachers,
+  cqtSettings,
+  createTrainer,
+  disposeTrainer,
+  evaluateStep,
+  learn,
+  readMetrics,
+  type Teachers,
+  type Trainer,
+  trainStep,
+  type UploadedBatch,
+  uploadBatch,
+} from './training/step.ts';

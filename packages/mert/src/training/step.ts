@@ -6,7 +6,7 @@ import { type HostBatch, stackClips } from '../data/batch.ts';
 import { Heads } from '../model/heads.ts';
 import { type Batch, objective } from '../model/objective.ts';
 import { Student } from '../model/student.ts';
-import type { RvqTeacher } from '../rvq/teacher.ts';
+import { type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
 
 /** Bins of the constant-Q spectrum: 7 octaves of 48. */
 export const CQT_BINS = 336;
@@ -39,26 +39,52 @@ export interface StepMetrics {
   accuracies: number[];
 }
 
-/** Uploads a batch and asks the teachers for its targets at the masked frames. */
-export function labelBatch({ clean, mixed, masks }: HostBatch, { rvq, cqt }: Teachers): Batch {
-  const frames = masks[0].length;
-  const heard = stackClips(clean);
-  const codes = rvq.encode(heard);
-  const spectrum = cqt.transform(heard).permute([0, 2, 1]);
+/** A batch on the GPU that no teacher has heard yet. */
+export interface UploadedBatch extends Pick<Batch, 'waveform' | 'mask' | 'rows'> {
+  /** f32 [batch, samples]: the clean clips. */
+  heard: Tensor;
+  /** i32 [rows]: the masked frames' places in [batch * codes] and in [batch * spectra]. */
+  codeRows: Tensor;
+  spectrumRows: Tensor;
+}
+
+/** Brings a batch onto the GPU. */
+export function uploadBatch({ clean, mixed, masks }: HostBatch): UploadedBatch {
+  const [samples, frames] = [clean[0].length, masks[0].length];
   // The same frame of each clip lies at another place in rows of frames, codes and spectra, which differ in length.
   const places = (length: number) =>
-    Int32Array.from(masks.flatMap((mask, b) => [...mask.keys()].filter((t) => mask[t]).map((t) => b * length + t)));
-  const codeRows = tensor(places(codes[0].shape[1]));
+    tensor(
+      Int32Array.from(masks.flatMap((mask, b) => [...mask.keys()].filter((t) => mask[t]).map((t) => b * length + t))),
+    );
   return {
+    heard: stackClips(clean),
     waveform: stackClips(mixed),
     mask: tensor(Uint32Array.from(masks.flatMap((mask) => [...mask])), {
       shape: [masks.length, frames],
       dtype: 'bool',
     }),
-    rows: tensor(places(frames)),
-    labels: concat(codes.map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows))),
-    cqt: indexSelect(spectrum.reshape([-1, spectrum.shape[2]]), 0, tensor(places(spectrum.shape[1]))),
+    rows: places(frames),
+    codeRows: places(Math.floor(samples / SAMPLES_PER_CODE)),
+    spectrumRows: places(Math.floor(samples / cqtSettings.hopLength) + 1),
   };
+}
+
+/** Asks the teachers for a batch's targets at the masked frames. */
+export function askTeachers(batch: UploadedBatch, { rvq, cqt }: Teachers): Batch {
+  const { heard, waveform, mask, rows, codeRows, spectrumRows } = batch;
+  const spectrum = cqt.transform(heard).permute([0, 2, 1]);
+  return {
+    waveform,
+    mask,
+    rows,
+    labels: concat(rvq.encode(heard).map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows))),
+    cqt: indexSelect(spectrum.reshape([-1, spectrum.shape[2]]), 0, spectrumRows),
+  };
+}
+
+/** Uploads a batch and asks the teachers for its targets at the masked frames. */
+export function labelBatch(host: HostBatch, teachers: Teachers): Batch {
+  return askTeachers(uploadBatch(host), teachers);
 }
 
 /** Sums over what the student was asked to predict, from which the trivial guesses are scored. */
@@ -145,7 +171,8 @@ function countTargets(statistics: TargetStatistics, { labels, cqt }: Batch): voi
   Object.assign(statistics, next);
 }
 
-async function readMetrics(packed: Tensor, codebooks: number): Promise<StepMetrics> {
+/** What a step measured, from what `learn` returned, which it disposes. */
+export async function readMetrics(packed: Tensor, codebooks: number): Promise<StepMetrics> {
   const [loss, lossCqt, featurePenalty, squaredNorm, ...rest] = (await packed.data()) as Float32Array;
   packed.dispose();
   const lossCodes = rest.slice(0, codebooks);
@@ -171,20 +198,35 @@ export function trainStep(
   config: PretrainConfig,
   step: number,
 ): Promise<StepMetrics> {
-  const { student, heads, optimizer, parameters } = trainer;
   const packed = scope(() => {
     const batch = labelBatch(host, teachers);
     countTargets(trainer.statistics, batch);
     const keys = nn.keySequence(config.training.seed, step);
-    const { gradients, auxiliary } = valueAndGrad(() => {
-      const output = objective(student, heads, batch, config.loss, keys);
-      return { loss: output.loss, auxiliary: output };
-    }, [...parameters.values()]);
-    const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
-    const squaredNorm = optimizer.step(named, trainer.schedule(step));
-    return packOutput(auxiliary, squaredNorm);
+    return learn(trainer, batch, config, keys, trainer.schedule(step));
   });
   return readMetrics(packed, config.rvq.numCodebooks);
+}
+
+/**
+ * Forward, backward and update on a labelled batch: nothing but operations, so that it may be compiled. Layer drop is
+ * drawn on the host: a compiled step would skip the same layers each time, so it needs `layerdrop` 0.
+ *
+ * @param learningRate a number, or an f32 scalar.
+ * @returns what `readMetrics` reads.
+ */
+export function learn(
+  { student, heads, optimizer, parameters }: Trainer,
+  batch: Batch,
+  config: PretrainConfig,
+  keys: nn.KeySequence,
+  learningRate: number | Tensor,
+): Tensor {
+  const { gradients, auxiliary } = valueAndGrad(() => {
+    const output = objective(student, heads, batch, config.loss, keys);
+    return { loss: output.loss, auxiliary: output };
+  }, [...parameters.values()]);
+  const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
+  return packOutput(auxiliary, optimizer.step(named, learningRate));
 }
 
 function packOutput(output: ReturnType<typeof objective>, squaredNorm: Tensor): Tensor {
