@@ -12,6 +12,8 @@ import { checkWritable, filterCases, type Options, parseOptions, UsageError, usa
 import { resultLine } from './report.ts';
 import { runCases } from './run.ts';
 import { saveResults } from './save.ts';
+import { benchStep } from './step/index.ts';
+import { stepConfig } from './step/setting.ts';
 import type { Case } from './work.ts';
 
 const log = (line: string) => console.log(line);
@@ -23,6 +25,14 @@ async function benchEngine(device: Device, { save }: Options): Promise<void> {
     log(`${name.padEnd(60)} ${value.toFixed(2).padStart(10)} ${unit}${wanted}`);
   }
   if (save) saveResults(device, 'engine', rows);
+}
+
+async function timeStep(device: Device, options: Options): Promise<void> {
+  const { json, save } = options;
+  if (json) writeFileSync(json, '');
+  const results = await benchStep(device, { ...options, log });
+  if (json) appendFileSync(json, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
+  if (save) saveResults(device, results[1].case.replace('_', '-'), results);
 }
 
 async function benchKernels(device: Device, wanted: readonly Case[], options: Options): Promise<void> {
@@ -71,8 +81,10 @@ async function main(): Promise<void> {
   // Before minutes of work, not after them.
   if (json) checkWritable('--json', json);
   if (html) checkWritable('--html', html);
+  if (command === 'step') stepConfig(options);
   const device = await openAdapter(adapter, log);
   if (command === 'engine') await benchEngine(device, options);
+  else if (command === 'step') await timeStep(device, options);
   else await benchKernels(device, cases, options);
   device.close();
 }
@@ -80,7 +92,8 @@ async function main(): Promise<void> {
 try {
   await main();
 } catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
+  const told = error instanceof UsageError || (error as Error).name === 'ConfigError';
+  console.error(told ? (error as Error).message : error);
   process.exitCode = 1;
 }
 // Peers leave things open that would keep the process.

@@ -5,7 +5,7 @@ import { type Case, keyOf } from './work.ts';
 /** A mistake of whoever typed the command: told without a stack. */
 export class UsageError extends Error {}
 
-const commands = ['kernels', 'engine'] as const;
+const commands = ['kernels', 'engine', 'step'] as const;
 type Command = (typeof commands)[number];
 
 /** What `npm run bench` was asked for. */
@@ -21,11 +21,17 @@ export interface Options {
   save: boolean;
   /** Whether a software adapter gets the models' large shapes, too. */
   large: boolean;
+  /** Of `step`: a preset's name or a YAML file, clips, changed settings, and how often each is timed. */
+  config?: string;
+  batch?: number;
+  set: string[];
+  runs?: number;
   help: boolean;
 }
 
 export const usage = `npm run bench                     every kernel, checked and timed
 npm run bench -- engine           host cost of a call and a replayed dispatch; a training step eager and compiled
+npm run bench -- step             a whole pretraining step, eager and compiled, with the time of each kernel
 
   --filter WORDS   only cases whose name has one of the words (separated by commas or spaces): matmul_512, mert95m, _f16
   --adapter NAME   the adapter with this in its name, or: software
@@ -33,9 +39,37 @@ npm run bench -- engine           host cost of a call and a replayed dispatch; a
   --json FILE      one line of JSON for each case, pass and engine
   --html FILE      a page with bars and a roofline
   --save           also writes bench/results/<adapter>.json
-  --large          the models' larger batches, halves and long products on a software adapter, too`;
+  --large          the models' larger batches, halves and long products on a software adapter, too
 
-const kernelsOnly = ['json', 'html', 'peers', 'large'] as const;
+of step:
+  --config NAME    small, mert-95m-rvq, mert-330m-rvq, or a YAML file (default: small)
+  --batch N        clips in a step (default: the configuration's)
+  --set KEY=VALUE  one setting, as in mert pretrain; may be given more than once
+  --runs N         how often each is timed (default: 20, fewer where that takes over a minute)
+  --peers          also the same student in PyTorch (or --compare): f32, and on CUDA bf16 with fused attention`;
+
+/** Options that some commands do not have. */
+const owners: Readonly<Record<string, readonly Command[]>> = {
+  filter: ['kernels'],
+  json: ['kernels', 'step'],
+  html: ['kernels'],
+  peers: ['kernels', 'step'],
+  large: ['kernels'],
+  config: ['step'],
+  batch: ['step'],
+  set: ['step'],
+  runs: ['step'],
+  compare: ['step'],
+};
+
+function wholeNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new UsageError(`bench: --${name} is ${text || 'empty'}; expected a whole number from 1`);
+  }
+  return value;
+}
 
 /** @throws UsageError that says which option is wrong and which there are. */
 export function parseOptions(words: readonly string[]): Options {
@@ -54,11 +88,13 @@ export function parseOptions(words: readonly string[]): Options {
       `bench: '${extra}' is no command; there are ${commands.join(', ')}. To choose cases: --filter ${extra}`,
     );
   }
-  for (const name of kernelsOnly) {
-    if (command !== 'kernels' && values[name]) throw new UsageError(`bench: --${name} does not go with ${command}`);
+  for (const [name, value] of Object.entries(values)) {
+    const own = owners[name];
+    if (value !== undefined && own && !own.includes(command)) {
+      throw new UsageError(`bench: --${name} does not go with ${command}; it goes with ${own.join(' and ')}`);
+    }
   }
-  if (command === 'engine' && values.filter) throw new UsageError('bench: --filter does not go with engine');
-  for (const name of ['json', 'html', 'adapter'] as const) {
+  for (const name of ['json', 'html', 'adapter', 'config'] as const) {
     if (values[name] === '') throw new UsageError(`bench: --${name} is empty`);
   }
   const filter = (values.filter ?? []).flatMap((text) => text.split(/[\s,]+/)).filter(Boolean);
@@ -69,9 +105,13 @@ export function parseOptions(words: readonly string[]): Options {
     json: values.json,
     html: values.html,
     adapter: values.adapter,
-    peers: values.peers ?? false,
+    peers: values.peers ?? values.compare ?? false,
     save: values.save ?? false,
     large: values.large ?? false,
+    config: values.config,
+    batch: wholeNumber('batch', values.batch),
+    set: values.set ?? [],
+    runs: wholeNumber('runs', values.runs),
     help: values.help ?? false,
   };
 }
@@ -88,6 +128,11 @@ function parse(words: readonly string[]) {
       peers: { type: 'boolean' },
       save: { type: 'boolean' },
       large: { type: 'boolean' },
+      config: { type: 'string' },
+      batch: { type: 'string' },
+      set: { type: 'string', multiple: true },
+      runs: { type: 'string' },
+      compare: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
   });

@@ -17,6 +17,7 @@ export { Autoencoder } from './rvq/autoencoder.ts';
 export { emptyQuantizer, kMeans, ResidualQuantizer, startQuantizer } from './rvq/quantizer.ts';
 export { RvqTeacher, trainTeacher } from './rvq/teacher.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
+export { saveTensors } from './training/state.ts';
 export {
   askTeachers,
   cqtSettings,

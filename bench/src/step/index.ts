@@ -1,0 +1,189 @@
+/** A whole pretraining step, eager and compiled, with what its kernels take; and the same student in PyTorch. */
+import { readMetrics } from '@dawnchorus/mert';
+import { compile, type Device, type Profile, scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { type EngineName, wallTime } from '../engines/engine.ts';
+import type { Result } from '../result.ts';
+import { plannedRuns, summarise, USUAL_RUNS } from '../statistics.ts';
+import { createStepModel, LEARNING_RATE } from './model.ts';
+import { stepLines, tableOf } from './report.ts';
+import { type StepSetting, stepConfig } from './setting.ts';
+import { openTorchStep, type TorchStep } from './torch.ts';
+
+/** A line of `--json`: `gradient` is the whole of forward, backward and update. */
+export interface StepResult extends Omit<Result, 'dtype' | 'gbps'> {
+  dtype: 'f32' | 'bf16';
+  clipsPerSecond: number;
+  /** Most bytes of tensors in use, parameters and moments included; undefined where nobody says. */
+  peakBytes?: number;
+}
+
+export interface StepOptions extends StepSetting {
+  runs?: number;
+  peers: boolean;
+  log(line: string): void;
+}
+
+/** One way to do a step. */
+interface Contender {
+  readonly name: string;
+  readonly engine: EngineName;
+  readonly dtype: StepResult['dtype'];
+  readonly adapter: string;
+  readonly maxError: number;
+  /** Floating-point operations, once they have been counted. */
+  flops?: number;
+  peakBytes?: number;
+  run(): Promise<number>;
+  readonly times: number[];
+}
+
+/** Longest time for all runs of one contender. */
+const MOST_MILLISECONDS = 60_000;
+
+/** Tells how long a step takes. @throws Error when a loss is no number or PyTorch's model is another. */
+export async function benchStep(device: Device, options: StepOptions): Promise<StepResult[]> {
+  const { log } = options;
+  const { name, config } = stepConfig(options);
+  const { batchSize } = config.training;
+  const model = createStepModel(device, config);
+  const parameters = [...model.trainer.parameters.values()].reduce((sum, { size }) => sum + size, 0);
+  log(
+    `${name}: ${(parameters / 1e6).toFixed(1)} M parameters with the heads, ${batchSize} clips of ` +
+      `${config.audio.cropSeconds} s, ${model.frames} frames each; f32, layer drop 0`,
+  );
+
+  /** A contender of ours: its first run compiles kernels and, with the rate 0, changes no parameter. */
+  async function ours(
+    label: string,
+    step: (number: Tensor, rate: Tensor) => Tensor,
+    expected?: number,
+  ): Promise<Contender & { loss: number }> {
+    let number = 0;
+    let loss = Number.NaN;
+    const once = async (rate: number) => {
+      number++;
+      const packed = scope(() => step(tensor(Uint32Array.of(number), { device }), tensor(rate, { device })));
+      ({ loss } = await readMetrics(packed, config.rvq.numCodebooks));
+      if (!Number.isFinite(loss)) throw new Error(`${label}: the loss became ${loss}`);
+    };
+    device.pool.statistics.peakBytes = device.statistics().liveBytes;
+    const first = await wallTime(() => once(0));
+    log(`${label}: first run ${(first / 1e3).toFixed(1)} s, loss ${loss.toFixed(4)}`);
+    return {
+      name: label,
+      engine: 'dawnchorus',
+      dtype: 'f32',
+      adapter: device.adapter.name,
+      loss,
+      maxError: expected === undefined ? 0 : Math.abs(loss - expected) / Math.abs(expected),
+      peakBytes: device.statistics().peakBytes,
+      run: () => wallTime(() => once(LEARNING_RATE)),
+      times: [],
+    };
+  }
+
+  let torch: TorchStep | undefined;
+  const wholeStep = compile(model.whole, { verify: 'never' });
+  const studentStep = compile(model.student, { verify: 'never' });
+  try {
+    const eager = await ours(`${name}_eager`, (number, rate) => model.whole(model.uploaded, number, rate));
+    const whole = await ours(name, (number, rate) => wholeStep(model.uploaded, number, rate), eager.loss);
+    const contenders: Contender[] = [eager, whole];
+    if (options.peers) {
+      const student = await ours(`${name}_student`, (n, rate) => studentStep(model.labelled, n, rate), eager.loss);
+      contenders.push(student);
+      torch = await openTorchStep(model, config).catch((error) => {
+        log(`torch: skipped: ${error.message}`);
+        return undefined;
+      });
+      if (torch) contenders.push(...(await torchContenders(torch, await lossOf(model), student.name, parameters)));
+    }
+
+    let longest = 0;
+    for (const contender of contenders) longest = Math.max(longest, await contender.run());
+    const runs = options.runs ?? Math.min(USUAL_RUNS, plannedRuns(longest, MOST_MILLISECONDS));
+    log(`${runs} runs each, in turns`);
+    for (let k = 0; k < runs; k++) {
+      for (const contender of contenders) contender.times.push(await contender.run());
+    }
+    // Counted last: it slows the step.
+    const profiles = new Map<Contender, Profile>();
+    for (const contender of contenders) {
+      if (contender === eager || contender.engine !== 'dawnchorus') continue;
+      const profile = await device.profile(contender.run);
+      profiles.set(contender, profile);
+      contender.flops = profile.rows.reduce((sum, { flops }) => sum + flops, 0);
+    }
+    eager.flops = whole.flops;
+    // PyTorch's student does the work that ours does.
+    for (const each of contenders) each.flops ??= contenders.find(({ name }) => name === each.name)?.flops;
+
+    const results = contenders.map((each) => resultOf(each, batchSize));
+    for (const line of stepLines(results, await device.peak())) log(line);
+    log(`\n${tableOf(profiles.get(whole)!)}`);
+    return results;
+  } finally {
+    torch?.close();
+    wholeStep.dispose();
+    studentStep.dispose();
+    model.dispose();
+  }
+}
+
+async function lossOf({ loss }: ReturnType<typeof createStepModel>): Promise<number> {
+  const value = loss();
+  const number = await value.item();
+  value.dispose();
+  return number;
+}
+
+/** PyTorch's loss without dropout must be ours: else it is another model. */
+const TORCH_TOLERANCE = 1e-3;
+
+async function torchContenders(
+  torch: TorchStep,
+  expected: number,
+  name: string,
+  parameters: number,
+): Promise<Contender[]> {
+  const loss = await torch.loss();
+  const maxError = Math.abs(loss - expected) / Math.abs(expected);
+  if (!(maxError <= TORCH_TOLERANCE) || torch.hello.parameters !== parameters) {
+    throw new Error(
+      `PyTorch's model is another: loss ${loss}, ours ${expected}; ${torch.hello.parameters} parameters, ours ${parameters}`,
+    );
+  }
+  return torch.hello.precisions.map((dtype) => {
+    const contender: Contender = {
+      name,
+      engine: 'torch',
+      dtype,
+      adapter: torch.hello.adapter,
+      maxError,
+      async run() {
+        const { milliseconds, peakBytes } = await torch.run(dtype);
+        contender.peakBytes = peakBytes;
+        return milliseconds;
+      },
+      times: [],
+    };
+    return contender;
+  });
+}
+
+function resultOf(contender: Contender, batchSize: number): StepResult {
+  const { name, engine, dtype, adapter, maxError, times, flops, peakBytes } = contender;
+  const summary = summarise(times);
+  return {
+    case: name,
+    pass: 'gradient',
+    engine,
+    dtype,
+    adapter,
+    ...summary,
+    gflops: flops === undefined ? undefined : flops / summary.medianMs / 1e6,
+    maxError,
+    clipsPerSecond: (1000 * batchSize) / summary.medianMs,
+    peakBytes,
+  };
+}
