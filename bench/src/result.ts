@@ -20,8 +20,10 @@ export interface Result extends Summary {
 /** Gradients of both factors of a product are two more of its size; others pass over their memory as many times. */
 const gradientFactor = 3;
 
-export const flopsOf = (work: Work, pass: Pass) => work.flops * (pass === 'gradient' ? gradientFactor : 1);
-export const bytesOf = (work: Work, pass: Pass) => work.bytes * (pass === 'gradient' ? gradientFactor : 1);
+export const flopsOf = (work: Pick<Work, 'flops'>, pass: Pass) =>
+  work.flops * (pass === 'gradient' ? gradientFactor : 1);
+export const bytesOf = (work: Pick<Work, 'bytes'>, pass: Pass) =>
+  work.bytes * (pass === 'gradient' ? gradientFactor : 1);
 
 export function createResult(
   work: Work,

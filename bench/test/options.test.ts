@@ -44,10 +44,18 @@ for (const [words, message] of [
   [['--json'], /--json <value>.* argument missing/],
   [['--json', ''], /--json is empty/],
   [['--filter', ' , '], /--filter is empty/],
-  [['conv'], /'conv' is no command; there are kernels, engine.*--filter conv/],
+  [['conv'], /'conv' is no command; there are kernels, engine, step.*--filter conv/],
   [['engine', 'again'], /'again' is no command/],
   [['engine', '--peers'], /--peers does not go with engine/],
-  [['engine', '--large'], /--large does not go with engine/],
+  [['engine', '--large'], /--large does not go with engine; it goes with kernels/],
+  [['engine', '--json', 'x'], /--json does not go with engine; it goes with kernels and step/],
+  [['step', '--filter', 'x'], /--filter does not go with step/],
+  [['step', '--html', 'x'], /--html does not go with step/],
+  [['--batch', '2'], /--batch does not go with kernels; it goes with step/],
+  [['step', '--batch', '0'], /--batch is 0; expected a whole number from 1/],
+  [['step', '--runs', 'many'], /--runs is many; expected a whole number from 1/],
+  [['step', '--runs', ''], /--runs is empty/],
+  [['step', '--config', ''], /--config is empty/],
 ] as const) {
   test(`refused: ${words.join(' ')}`, () => {
     assert.throws(
@@ -56,6 +64,17 @@ for (const [words, message] of [
     );
   });
 }
+
+test('a step is named by its configuration, batch and settings', () => {
+  const words = ['--config', 'mert-95m-rvq', '--batch', '4', '--runs', '2', '--compare'];
+  const options = parseOptions(['step', ...words, '--set', 'a.b=1', '--set=c.d=2', '--json', 'x']);
+  assert.is(options.command, 'step');
+  assert.is(options.config, 'mert-95m-rvq');
+  assert.equal([options.batch, options.runs, options.peers], [4, 2, true]);
+  assert.equal(options.set, ['a.b=1', 'c.d=2']);
+  assert.is(parseOptions(['step', '--peers']).peers, true);
+  assert.equal(parseOptions(['step']).batch, undefined);
+});
 
 test('a filter leaves the cases that have one of its words, and each word must match', () => {
   const keys = (filter: string[]) => filterCases(allCases, filter).map(keyOf);

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { kernelCases } from '../src/cases/index.ts';
 import type { Engine } from '../src/engines/engine.ts';
 import { permuted } from '../src/engines/layout.ts';
-import { resultPage } from '../src/html.ts';
+import { resultPage } from '../src/page/index.ts';
 import { ceilingOf, shareOfPeak } from '../src/report.ts';
 import { createResult, type Result } from '../src/result.ts';
 import { runCases } from '../src/run.ts';
@@ -194,6 +194,9 @@ test('the page draws every case without anything from elsewhere', () => {
   assert.match(page, /matmul_512 forward/);
   assert.match(page, /a&lt;b/);
   assert.not.match(page, /NaN|Infinity|undefined|https?:|<script/);
+  const two = { bytesPerSecond: 1e10, flopsPerSecond: 1e11, matrixFlopsPerSecond: 1e12 };
+  assert.match(resultPage(entries, 'a', two), /matrix units, f16: 1 TFLOP\/s/);
+  assert.not.match(page, /matrix units, f16:/);
   assert.not.match(resultPage([], 'none', { bytesPerSecond: 1e10, flopsPerSecond: 1e11 }), /NaN|Infinity/);
 });
 

@@ -52,6 +52,9 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
       `${config.audio.cropSeconds} s, ${model.frames} frames each; f32, layer drop 0`,
   );
 
+  // Parameters, moments and the batch; what one contender keeps beside them is not counted for the next.
+  const base = device.statistics().liveBytes;
+
   /** A contender of ours: its first run compiles kernels and, with the rate 0, changes no parameter. */
   async function ours(
     label: string,
@@ -66,7 +69,8 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
       ({ loss } = await readMetrics(packed, config.rvq.numCodebooks));
       if (!Number.isFinite(loss)) throw new Error(`${label}: the loss became ${loss}`);
     };
-    device.pool.statistics.peakBytes = device.statistics().liveBytes;
+    const before = device.statistics().liveBytes;
+    device.pool.statistics.peakBytes = before;
     const first = await wallTime(() => once(0));
     log(`${label}: first run ${(first / 1e3).toFixed(1)} s, loss ${loss.toFixed(4)}`);
     return {
@@ -76,7 +80,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
       adapter: device.adapter.name,
       loss,
       maxError: expected === undefined ? 0 : Math.abs(loss - expected) / Math.abs(expected),
-      peakBytes: device.statistics().peakBytes,
+      peakBytes: base + device.statistics().peakBytes - before,
       run: () => wallTime(() => once(LEARNING_RATE)),
       times: [],
     };
@@ -99,9 +103,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
       if (torch) contenders.push(...(await torchContenders(torch, await lossOf(model), student.name, parameters)));
     }
 
-    let longest = 0;
-    for (const contender of contenders) longest = Math.max(longest, await contender.run());
-    const runs = options.runs ?? Math.min(USUAL_RUNS, plannedRuns(longest, MOST_MILLISECONDS));
+    const runs = options.runs ?? (await affordableRuns(contenders));
     log(`${runs} runs each, in turns`);
     for (let k = 0; k < runs; k++) {
       for (const contender of contenders) contender.times.push(await contender.run());
@@ -128,6 +130,13 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
     studentStep.dispose();
     model.dispose();
   }
+}
+
+/** One more run of each tells how many there may be. */
+async function affordableRuns(contenders: readonly Contender[]): Promise<number> {
+  let longest = 0;
+  for (const contender of contenders) longest = Math.max(longest, await contender.run());
+  return Math.min(USUAL_RUNS, plannedRuns(longest, MOST_MILLISECONDS));
 }
 
 async function lossOf({ loss }: ReturnType<typeof createStepModel>): Promise<number> {
