@@ -1,22 +1,8 @@
-import {
-  type Application,
-  formatShape,
-  observe,
-  type RandomKey,
-  sameData,
-  scope,
-  type Tensor,
-} from '@dawnchorus/tensor';
+import { type RandomKey, scope, type Tensor } from '@dawnchorus/tensor';
 import { recordKeys, replayKeys } from './nn/key-replay.ts';
+import { describe, differenceOf, followSteps, type Step, sameTaken, type Taken } from './steps.ts';
 import { addEntry, aliasOf, aside, type Entry, hearingTapes, isAside, type Tape, withoutTapes } from './tape.ts';
 import { listOf, type Outputs } from './vjp.ts';
-
-/** An operation of the first run, to be met again in the second. */
-interface Step {
-  readonly name: string;
-  readonly attributes: unknown;
-  readonly operands: string;
-}
 
 /** What the first run of a function used and did. */
 interface FirstRun {
@@ -24,31 +10,27 @@ interface FirstRun {
   readonly keys: readonly RandomKey[];
   /** Every tensor from outside, itself: the function will ask for the very same handle. */
   readonly used: readonly Tensor[];
+  /** Where its results come from. */
+  readonly results: readonly Taken[];
 }
 
-const stepOf = ({ name, attributes, inputs }: Application): Step => ({
-  name,
-  attributes,
-  operands: inputs.map(({ dtype, shape }) => dtype + formatShape(shape)).join(' and '),
-});
-
-function firstRun<T>(inputs: readonly Tensor[], body: () => T): { result: T; run: FirstRun } {
+function firstRun<T extends Outputs>(inputs: readonly Tensor[], body: () => T): { result: T; run: FirstRun } {
   const steps: Step[] = [];
   const keys: RandomKey[] = [];
   const used = new Set(inputs);
-  const made = new Set<number>();
-  const stop = observe((application) => {
-    if (isAside()) return;
-    steps.push(stepOf(application));
-    for (const input of application.inputs) if (!made.has(input.id)) used.add(input);
-    for (const output of application.outputs) made.add(output.id);
+  const following = followSteps((step, operands) => {
+    steps.push(step);
+    operands.forEach((operand, i) => {
+      if (step.operands[i].from === 'outside') used.add(operand);
+    });
   });
   try {
     const result = withoutTapes(() => recordKeys(keys, () => scope(body)));
+    const results = listOf(result).map(following.takenAs);
     // What is gone by now was a handle of the function's own.
-    return { result, run: { steps, keys, used: [...used].filter((x) => !x.disposed) } };
+    return { result, run: { steps, keys, used: [...used].filter((x) => !x.disposed), results } };
   } finally {
-    stop();
+    following.stop();
   }
 }
 
@@ -58,8 +40,6 @@ function differs(what: string): never {
       'that changes in between; random keys come from nn.keySequence, or are the same every time',
   );
 }
-
-const describe = ({ name, operands, attributes }: Step) => `${name}(${operands}) with ${JSON.stringify(attributes)}`;
 
 let running = 0;
 
@@ -71,25 +51,26 @@ export function sideEffect(body: () => void): void {
   if (running === 0 && !isAside()) aside(() => scope(body));
 }
 
-/** Runs the function again and compares every step with the first run. */
-function secondRun<T>({ steps, keys }: FirstRun, body: () => T): T {
+/** Runs the function again and compares every step, and where the results come from, with the first run. */
+function secondRun({ steps, keys, results }: FirstRun, body: () => Outputs): Outputs {
   let at = 0;
-  const stop = observe((application) => {
-    if (isAside()) return;
-    const [before, now] = [steps[at++], stepOf(application)];
-    if (!before) differs(`it went on with ${now.name}(${now.operands}) where the first run had ended`);
-    const same =
-      before.name === now.name && before.operands === now.operands && sameData(before.attributes, now.attributes);
-    if (!same) differs(`step ${at} was ${describe(before)} and became ${describe(now)}`);
+  const following = followSteps((now) => {
+    const before = steps[at++];
+    if (!before) differs(`it went on with ${describe(now)} where the first run had ended`);
+    const difference = differenceOf(before, now, at);
+    if (difference) differs(difference);
   });
   running++;
   try {
     const result = replayKeys(keys, body);
     if (at < steps.length) differs(`it ended before step ${at + 1}, ${describe(steps[at])}`);
+    const now = listOf(result).map(following.takenAs);
+    const other = now.findIndex((taken, i) => !results[i] || !sameTaken(results[i], taken));
+    if (other >= 0 || now.length !== results.length) differs('it returned other tensors');
     return result;
   } finally {
     running--;
-    stop();
+    following.stop();
   }
 }
 

@@ -200,6 +200,54 @@ test('a function that does something else the second time is refused, and leaves
   assert.is(device.statistics().liveBuffers, liveBuffers);
 });
 
+test('numbers and tensors that changed between the runs are refused, by what changed', () => {
+  const at = tensor([2, 3]);
+  let k = 0;
+  const others = [ones([2]), zeros([2])];
+  const list = new Float32Array([1, 1]);
+  const changing: [(y: Tensor) => Tensor, RegExp][] = [
+    [(y) => y.mul(++k), /checkpoint: .*the number that mul \(step 1\) takes was 1 and became 2/],
+    [
+      (y) => y.mul(tensor([++k, 1])),
+      /element 0 of the tensor made of numbers that mul \(step 1\) takes was 1 and became 2/,
+    ],
+    [(y) => y.mul(tensor([1, Math.random()])), /element 1 of the tensor made of numbers/],
+    [
+      (y) => y.mul(others[k++]),
+      /operand 2 of mul \(step 1\), which takes f32\[2\] and f32\[2\], became another tensor/,
+    ],
+    [(y) => [y.mul(3), y.mul(3)][k++], /it returned other tensors/],
+    [(y) => [y, others[0]][k++], /it returned other tensors/],
+    // The caller's array, which it changes itself.
+    [
+      (y) => {
+        list[0]++;
+        return y.mul(tensor(list));
+      },
+      /element 0 of the tensor/,
+    ],
+  ];
+  for (const [fn, message] of changing) {
+    k = 0;
+    assert.throws(() => valueAndGrad(() => checkpoint(fn)(at).sum(), [at]), message);
+  }
+  // What is made anew of the same numbers is the same.
+  for (const own of grad(() => checkpoint((y) => y.mul(tensor([4, 5])).mul(2))(at).sum(), [at])) own.dispose();
+});
+
+test('the error of another step leaves the device out', () => {
+  let shape = 1;
+  const made = (y: Tensor) => y.mul(zeros([shape++]));
+  try {
+    grad(() => checkpoint(made)(x.sum()).sum(), [x]);
+    assert.unreachable();
+  } catch (error) {
+    const { message } = error as Error;
+    assert.match(message, /step 1 was full\(\) with .*"shape":\[\d\].* and became full\(\)/);
+    assert.not.match(message, /device|adapter/);
+  }
+});
+
 test('without anybody differentiating, it is the function', async () => {
   const run = checkpoint((y) => matmul(y, w));
   assert.equal(await numbers(run(x)), await numbers(matmul(x, w)));

@@ -3,7 +3,7 @@ import type { TensorRecord } from './device/debug.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { checkReadable } from './device/host-bytes.ts';
 import { bytesPerElement, checkDtype, type DType, isWhole, type TypedArrayOf } from './dtype.ts';
-import { currentTrace, outsideTrace } from './graph/tracing.ts';
+import { currentTrace, noteNumbers, outsideTrace } from './graph/tracing.ts';
 import { float16FromNumbers, float16ToFloat32 } from './half.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
@@ -349,8 +349,7 @@ export function tensor<const S extends Shape = Dynamic>(
   const data = typed(flat, dtype);
   const result = outsideTrace(() => Tensor.allocate(device, dtype, [...shape], `tensor ${formatShape(shape)}`));
   if (data.length > 0) device.write(result.storage, 0, data);
-  // The caller's own array may change after this.
-  currentTrace()?.constant(result, data === values ? data.slice() : data);
+  noteNumbers(result, data, data === values);
   return result;
 }
 

@@ -10,6 +10,31 @@ export interface Tracer {
   differentiated(tensors: readonly Tensor[]): void;
 }
 
+/** Is told of every tensor that is made of numbers, with numbers that stay what they are. */
+export type NumbersListener = (tensor: Tensor, numbers: ArrayLike<number>) => void;
+
+const numbersListeners: NumbersListener[] = [];
+
+/** Listens to tensors being made of numbers, which no operation makes, until the returned function is called. */
+export function observeNumbers(listener: NumbersListener): () => void {
+  numbersListeners.push(listener);
+  return () => {
+    numbersListeners.splice(numbersListeners.lastIndexOf(listener), 1);
+  };
+}
+
+/** Says that a tensor holds these numbers. `changeable`: the array is a caller's, who may change it later. */
+export function noteNumbers(
+  tensor: Tensor,
+  numbers: ArrayLike<number> & { slice(): ArrayLike<number> },
+  changeable = false,
+): void {
+  if (!current && numbersListeners.length === 0) return;
+  const own = changeable ? numbers.slice() : numbers;
+  current?.constant(tensor, own);
+  for (const listener of numbersListeners) listener(tensor, own);
+}
+
 let current: Tracer | undefined;
 /** Set while buffers are virtual: in a trace, and when a graph's kernels are taken down. */
 let virtual = false;

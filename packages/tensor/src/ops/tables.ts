@@ -1,5 +1,5 @@
 import type { Device } from '../device/device.ts';
-import { currentTrace, outsideTrace } from '../graph/tracing.ts';
+import { noteNumbers, outsideTrace } from '../graph/tracing.ts';
 import { Tensor } from '../tensor.ts';
 
 /** Numbers that a table is made of; they tell its dtype. */
@@ -12,11 +12,13 @@ function dtypeOf(values: TableValues): 'f32' | 'i32' | 'u32' {
 
 /** A table on the GPU that no scope disposes, made for real also while a function is traced: [length]. */
 export function uploadTable(device: Device, values: TableValues, label: string): Tensor {
-  return outsideTrace(() => {
-    const table = Tensor.allocate(device, dtypeOf(values), [values.length], label, false);
-    device.write(table.storage, 0, values);
-    return table;
+  const table = outsideTrace(() => {
+    const own = Tensor.allocate(device, dtypeOf(values), [values.length], label, false);
+    device.write(own.storage, 0, values);
+    return own;
   });
+  noteNumbers(table, values, true);
+  return table;
 }
 
 interface Cached {
@@ -52,6 +54,6 @@ export function cachedTable(device: Device, key: string, make: () => TableValues
     cache.delete(oldest);
     table.dispose();
   }
-  currentTrace()?.constant(cached.table, cached.values);
+  noteNumbers(cached.table, cached.values);
   return cached.table;
 }
