@@ -1,5 +1,5 @@
 /** Gradients where tensors are f16, alone and beside f32. */
-import { cast, div, matmul, mul, normal, ones, scope, sum, type Tensor, tensor, zeros } from '@dawnchorus/tensor';
+import { cast, div, full, matmul, mul, normal, ones, scope, sum, type Tensor, tensor, zeros } from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hasHalf, unlessHalf } from '../../tensor/test/device.ts';
@@ -135,6 +135,14 @@ onGpu('a network computed in f16 learns with f32 masters and a scaled loss', asy
   }
   const [first, last] = [losses[0], losses[losses.length - 1]];
   assert.ok(last < 0.2 * first, `the loss went from ${first} to ${last}`);
+});
+
+onGpu('the gradient of a norm whose square is no half', async () => {
+  const w = ones([1], { dtype: 'f16' });
+  const [gradient] = grad(() => full([100], 600, { dtype: 'f16' }).mul(w).norm(), [w]);
+  assert.equal(await values(gradient), [6000]);
+  const [std] = grad(() => w.mul(tensor([600, -600], { dtype: 'f16' })).std(), [w]);
+  assert.ok(Math.abs((await values(std))[0] - 600 * Math.SQRT2) < 0.5);
 });
 
 test.run();

@@ -301,4 +301,27 @@ onGpu('operations that have no f16 refuse it', () => {
   });
 });
 
+onGpu('norms, deviations and logarithms of sums overflow only where their result does', async () => {
+  const near = async (x: Tensor, expected: number) => {
+    assert.is(x.dtype, 'f16');
+    const found = await x.item();
+    x.dispose();
+    assert.ok(Math.abs(found - expected) <= 2 ** -10 * expected, `${found}, expected ${expected}`);
+  };
+  const x = full([100], 600, { dtype: 'f16' });
+  const swing = half([600, -600]);
+  await near(x.norm(), 6000);
+  await near(x.norm({ p: 3 }), 600 * 100 ** (1 / 3));
+  await near(full([1000], 0.001, { dtype: 'f16' }).norm(), 0.001 * Math.sqrt(1000));
+  await near(half([300, 400]).complexAbs(), 500);
+  await near(swing.std(), 600 * Math.SQRT2);
+  await near(zeros([100_000], { dtype: 'f16' }).logsumexp(), Math.log(100_000));
+  await near(half([100]).softplus({ beta: 1000 }), 100);
+  const compiled = compile((y: Tensor) => [y.norm(), y.std(), y.softplus({ beta: 1000 }).sum()]);
+  const [norm, std, soft] = compiled(swing);
+  await near(norm, 600 * Math.SQRT2);
+  await near(std, 600 * Math.SQRT2);
+  await near(soft, 600);
+});
+
 test.run();

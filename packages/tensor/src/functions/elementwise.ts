@@ -157,7 +157,10 @@ export const logicalNot = unary('logicalNot');
 /** log(1 + exp(beta x)) / beta. */
 export function softplus<T extends Tensor>(x: T, { beta = 1 } = {}): Tensor<ShapeOf<T>> {
   if (beta === 1) return apply('softplus', [x], {})[0];
-  return div(apply('softplus', [mul(x as Tensor, beta)], {})[0], beta);
+  // beta x may be more than a half holds.
+  const wide: Tensor = x.dtype === 'f16' ? cast(x as Tensor, 'f32') : x;
+  const result = div(apply('softplus', [mul(wide, beta)], {})[0], beta);
+  return x.dtype === 'f16' ? cast(result, 'f16') : result;
 }
 
 /** x from 0 up, x times `slope` below. */

@@ -81,25 +81,35 @@ export function variance(x: Tensor, options: AxisOptions & { correction?: number
   return varianceOf('var', x, options);
 }
 
+/**
+ * What a function of f32 makes of x: of f16 in f32 throughout, and rounded once. Halves on the way would overflow, or lose
+ * digits, where the result does not.
+ */
+export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
+  return x.dtype === 'f16' ? cast(fn(cast(x, 'f32')), 'f16') : fn(x);
+}
+
 function varianceOf(
   name: string,
   x: Tensor,
   { correction = 1, ...options }: AxisOptions & { correction?: number },
+  then = (result: Tensor) => result,
 ): Tensor {
   expectFloat(name, 'the input', x);
   checkOptions(name, options);
   const axes = normaliseAxes(options.dim, x.rank, name);
   const count = axes.reduce((product, d) => product * x.shape[d], 1);
   // A mean rounded to f16 would be off by more than some distributions are wide.
-  const wide = x.dtype === 'f16' ? cast(x, 'f32') : x;
-  const centred = sub(wide, mean(wide, { dim: axes, keepdim: true }));
-  const result = mul(sumSquares(centred, { dim: axes, keepdim: options.keepdim }), 1 / Math.max(0, count - correction));
-  return x.dtype === 'f16' ? cast(result, 'f16') : result;
+  return inF32(x, (wide) => {
+    const centred = sub(wide, mean(wide, { dim: axes, keepdim: true }));
+    const squares = sumSquares(centred, { dim: axes, keepdim: options.keepdim });
+    return then(mul(squares, 1 / Math.max(0, count - correction)));
+  });
 }
 
 /** The square root of the variance; `correction` 1 (as in PyTorch) divides by n - 1. */
 export function std(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
-  return sqrt(varianceOf('std', x, options));
+  return varianceOf('std', x, options, sqrt);
 }
 
 /** Axes that have been checked in the name of a function that reduces by others. */
@@ -125,11 +135,15 @@ export function all(x: Tensor, options: AxisOptions = {}): Tensor {
 
 /**
  * The p-norm of all elements, or along `dim`: 2 by default, 1, Infinity, -Infinity, 0 (how many are not 0) or any other
- * number. The gradient of the 2-norm at zero is 0. Squares beyond the range of f32 are not saved from it.
+ * number, in f32. The gradient of the 2-norm at zero is 0. Squares beyond the range of f32 are not saved from it.
  */
 export function norm(x: Tensor, { p = 2, ...own }: AxisOptions & { p?: number } = {}): Tensor {
   if (typeof p !== 'number' || Number.isNaN(p)) throw new RangeError(`norm: p is ${p}; expected a number or Infinity`);
   const options = named('norm', x, own);
+  return inF32(x, (wide) => normOf(wide, p, options));
+}
+
+function normOf(x: Tensor, p: number, options: AxisOptions): Tensor {
   if (p === 1) return sum(abs(x as Tensor), options);
   if (p === 2) {
     const squares: Tensor = sumSquares(x as Tensor, options);
@@ -146,8 +160,10 @@ export function norm(x: Tensor, { p = 2, ...own }: AxisOptions & { p?: number } 
 export function logsumexp(x: Tensor, { dim, keepdim = false }: AxisOptions = {}): Tensor {
   const axes = normaliseAxes(dim, x.rank, 'logsumexp');
   if (axes.some((d) => x.shape[d] === 0)) return log(sum(exp(x), { dim: axes, keepdim }));
-  const largest = detach(max(x as Tensor, { dim: axes, keepdim: true }) as Tensor);
-  const centre = where(isFinite(largest), largest, 0);
-  const total = add(log(sum(exp(sub(x, centre)), { dim: axes, keepdim: true })), centre) as Tensor;
-  return keepdim ? total : squeeze(total, axes);
+  return inF32(x, (wide) => {
+    const largest = detach(max(wide, { dim: axes, keepdim: true }) as Tensor);
+    const centre = where(isFinite(largest), largest, 0);
+    const total = add(log(sum(exp(sub(wide, centre)), { dim: axes, keepdim: true })), centre) as Tensor;
+    return keepdim ? total : squeeze(total, axes);
+  });
 }
