@@ -16,7 +16,7 @@ export interface ValueAndGradients<A> {
 /**
  * Runs `fn` and returns its loss with the gradient of the loss with respect to each parameter. Nothing is stored on the
  * parameters. Everything else that `fn` makes is disposed, but for the tensors in what it returns as `auxiliary`.
- * Gradients can be differentiated in turn, by calls within calls.
+ * Gradients can be differentiated in turn, by calls within calls; second derivatives that are zero everywhere are zeros.
  *
  * @param fn returns a scalar loss, f32 or f16, or `{ loss, auxiliary }`.
  * @throws RangeError when the loss is no scalar, TypeError when a parameter is neither f32 nor f16, and Error when the loss does not

@@ -1,6 +1,6 @@
 import { apply, formatShape, noteDifferentiated, scope, type Tensor, zeros } from '@dawnchorus/tensor';
 import { carriesGradient } from './rules/rule.ts';
-import { backward, createTape, listen, releaseTape, type Tape } from './tape.ts';
+import { backward, createTape, hearingTapes, listen, releaseTape, type Tape, tracks } from './tape.ts';
 
 /** What a function gave, and the gradients of what it was differentiated with respect to. */
 export interface Pullback<T> {
@@ -32,9 +32,11 @@ export function pullBack<T>(
   return scope(() => {
     let result: T;
     let found: Map<number, Tensor>;
+    let outer: Tape[];
     try {
       result = listen(tape, () => scope(fn));
       const seeds = seed(result, tape);
+      outer = hearingTapes().filter((own) => seeds.some((pair) => tracks(own, pair)));
       found = backward(tape, seeds, new Set(parameters.map((parameter) => parameter.id)));
     } catch (error) {
       releaseTape(tape);
@@ -48,6 +50,9 @@ export function pullBack<T>(
         const [dense] = gradient.contiguous ? [gradient] : apply('contiguous', [gradient], {});
         return apply('reshape', [dense], { shape: parameter.shape })[0];
       });
+      // Where the value depends on what an enclosing call differentiates by, so does its gradient, if only by a derivative
+      // of zero that no operation shows: relu's second one, say.
+      for (const { tracked } of outer) for (const { id } of gradients) tracked.add(id);
       return { result, gradients };
     } finally {
       for (const gradient of found.values()) gradient.dispose();

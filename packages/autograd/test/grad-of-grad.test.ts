@@ -1,5 +1,6 @@
 import {
   apply,
+  compile,
   complexConj,
   complexMul,
   concat,
@@ -27,7 +28,15 @@ import {
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { device } from '../../tensor/test/device.ts';
-import { grad, gradcheck, valueAndGrad } from '../src/index.ts';
+import {
+  checkpoint,
+  grad,
+  gradcheck,
+  hessian,
+  hessianVectorProduct,
+  stopGradient,
+  valueAndGrad,
+} from '../src/index.ts';
 
 const numbers = async (x: Tensor) => [...(await x.data())];
 
@@ -260,6 +269,57 @@ test('in-place operations have no gradient, say so, and leave nothing behind', (
   const before = device.statistics().liveBytes;
   attempt();
   assert.is(device.statistics().liveBytes, before);
+});
+
+for (const [name, fn] of [
+  ['relu', (x) => x.relu()],
+  ['leakyRelu', (x) => x.leakyRelu()],
+  ['abs', (x) => x.abs()],
+  ['maximum', (x) => x.maximum(0)],
+  ['a linear function', (x) => x.mul(3).add(1)],
+  ['a sum', (x) => x.sum()],
+  ['x itself', (x) => x],
+] as [string, (x: Tensor) => Tensor][]) {
+  test(`the second derivative of ${name} is zeros`, async () => {
+    const x = tensor(values);
+    assert.equal(await numbers(second(fn, x)), [0, 0, 0, 0]);
+    assert.equal(await numbers(second((y) => checkpoint(fn)(y), x)), [0, 0, 0, 0]);
+    assert.equal(await numbers(hessian((y) => fn(y).sum(), x)), new Array(16).fill(0));
+    const [product] = hessianVectorProduct((y) => fn(y).sum(), [x], [tensor([1, 2, 3, 4])]);
+    assert.equal(await numbers(product), [0, 0, 0, 0]);
+    const compiled = compile((y: Tensor) => second(fn, y));
+    assert.equal(await numbers(compiled(x)), [0, 0, 0, 0]);
+    compiled.dispose();
+    // The third one, too.
+    const third = grad(() => second(fn, x).sum(), [x])[0];
+    assert.equal(await numbers(third), [0, 0, 0, 0]);
+  });
+}
+
+test('a gradient penalty through a network of relu moves its weights, and its biases by zeros', async () => {
+  const x = tensor([[1, -2]]);
+  const w = tensor([[1], [-1]]);
+  const b = tensor([0.5]);
+  const penalty = (parameters: Tensor[]) =>
+    grad(
+      () =>
+        grad(() => matmul(x, w).add(b).relu().sum(), [x])[0]
+          .square()
+          .sum(),
+      parameters,
+    );
+  const [ofWeight, ofBias] = penalty([w, b]);
+  assert.equal(await numbers(ofWeight), [2, -2]);
+  assert.equal(await numbers(ofBias), [0]);
+  assert.equal(await numbers(penalty([b])[0]), [0]);
+});
+
+test('a gradient of what does not depend on the parameter is still an error', () => {
+  const [x, y] = [tensor([1, 2]), tensor([3, 4])];
+  assert.throws(() => grad(() => grad(() => y.square().sum(), [y])[0].sum(), [x]), /does not depend on any/);
+  assert.throws(() => grad(() => grad(() => x.square().sum(), [y])[0].sum(), [x]), /does not depend on any/);
+  const inner = () => grad(() => stopGradient(x).mul(y).relu().sum(), [y])[0].sum();
+  assert.throws(() => grad(inner, [x]), /does not depend on any/);
 });
 
 test.run();
