@@ -27,26 +27,29 @@ import {
   runs,
   upload,
 } from '../../tensor/test/arbitraries.ts';
-import '../../tensor/test/device.ts';
+import { differenceFromEager } from '../../tensor/test/compare.ts';
+import { hasHalf, unlessHalf } from '../../tensor/test/device.ts';
+import { type NDArray, toHalf } from '../../tensor/test/reference/array.ts';
 import { checkpoint, grad } from '../src/index.ts';
 import type { RuleCase } from './cases/case.ts';
-import { ruleCases } from './cases/index.ts';
+import { onlyInFull, ruleCases } from './cases/index.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
 /** Each draw compiles kernels of its own. */
 const draws = { ...runs, numRuns: Math.ceil(runs.numRuns / 5) };
-/** Of the gradient's largest element: sums that a compiled function takes in other parts. */
-const TOLERANCE = 1e-6;
+const inHalf = (x: NDArray): NDArray => (x.dtype === 'f32' ? { ...x, dtype: 'f16', data: x.data.map(toHalf) } : x);
 
 const neighbour = (x: Tensor) => (isFloat(x.dtype) ? add(mul(x, 1), -0) : x);
 
-function check<N extends DifferentiableOpName>(name: N): void {
+function check<N extends DifferentiableOpName>(name: N, half: boolean): void {
   const subject = ruleCases[name] as unknown as RuleCase<AttributesOf<N>>;
   const kinds = subject.presentations ?? presentations;
-  test(`the gradient of ${name} is the same recomputed and compiled`, async () => {
-    const property = fc.asyncProperty(subject.draws, fc.nat(), async ({ inputs, attributes }, seed) => {
+  const run = half && !hasHalf ? test.skip : test;
+  run(`the gradient of ${name} is the same recomputed and compiled${half ? ` in f16${unlessHalf}` : ''}`, async () => {
+    const property = fc.asyncProperty(subject.draws, fc.nat(), async ({ inputs: drawn, attributes }, seed) => {
       const random = randomFrom(seed);
+      const inputs = half ? drawn.map(inHalf) : drawn;
       const held = inputs.map(() => pick(random, kinds));
       const what = `${name}(${inputs.map((x, i) => `${x.dtype}[${x.shape}] ${held[i]}`)})`;
       const tensors = scope(() => inputs.map((x, i) => present(x, held[i], i).tensor));
@@ -65,15 +68,10 @@ function check<N extends DifferentiableOpName>(name: N): void {
       const [first, second] = [compiled(tensors, upstream), compiled(tensors, upstream)];
       for (const i of floats.keys()) {
         const expected = Array.from(await eager[i].data());
-        const peak = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
         assert.equal(Array.from(await recomputed[i].data()), expected, `${what}: gradient ${i}, recomputed`);
         const found = Array.from(await first[i].data());
-        for (let at = 0; at < expected.length; at++) {
-          if (Math.abs(found[at] - expected[at]) <= TOLERANCE * peak || Object.is(found[at], expected[at])) continue;
-          assert.unreachable(
-            `${what}: gradient ${i}, compiled: element ${at} is ${found[at]}, eagerly ${expected[at]}`,
-          );
-        }
+        const problem = differenceFromEager(found, expected, floats[i].dtype);
+        if (problem) assert.unreachable(`${what}: gradient ${i}, compiled: ${problem}`);
         assert.equal(
           Array.from(await second[i].data()),
           found,
@@ -88,6 +86,10 @@ function check<N extends DifferentiableOpName>(name: N): void {
   });
 }
 
-for (const name of Object.keys(ruleCases) as DifferentiableOpName[]) if (!only || only.includes(name)) check(name);
+for (const name of Object.keys(ruleCases) as DifferentiableOpName[]) {
+  if (only && !only.includes(name)) continue;
+  check(name, false);
+  if (!onlyInFull.has(name)) check(name, true);
+}
 
 test.run();

@@ -6,25 +6,11 @@ import { pick, presentations, randomFrom, runs } from '../../tensor/test/arbitra
 import { hasHalf, unlessHalf } from '../../tensor/test/device.ts';
 import { rules } from '../src/index.ts';
 import type { RuleCase } from './cases/case.ts';
-import { ruleCases } from './cases/index.ts';
+import { onlyInFull, ruleCases } from './cases/index.ts';
 import { checkGradients } from './check.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
-
-/**
- * Not checked in f16: some derivatives cancel, of values that are halves already (1 - y² of tanh, dy - sum(dy y) of
- * attention); and these norms take statistics in f32, which the check would round.
- */
-const onlyInFull = new Set<DifferentiableOpName>([
-  'tanh',
-  'sigmoid',
-  'geluBackward',
-  'attention',
-  'attentionBackward',
-  'layerNormBackward',
-  'groupNormBackward',
-]);
 
 function testRule<N extends DifferentiableOpName>(name: N, half: boolean): void {
   const subject = ruleCases[name] as unknown as RuleCase<AttributesOf<N>>;

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import type { Tensor } from '../src/index.ts';
+import { type DType, isFloat, type Tensor } from '../src/index.ts';
 import { type Expected, isWhole, toHalf } from './reference/array.ts';
 
 /**
@@ -19,6 +19,31 @@ const FLOAT: Tolerance = { relative: 1e-5 };
  * a unit in the last place of eleven bits, or of the smallest half.
  */
 const halfRounding = (value: number) => Math.max(2 ** -11 * Math.abs(value), 2 ** -25);
+
+/** Of the largest element: sums that a compiled function takes in other parts, and halves that it rounds or does not. */
+const COMPILED = { f32: 1e-6, f16: 8 * 2 ** -11 };
+
+/**
+ * Where what a compiled function made first differs from what the same operations make eagerly, or undefined. Whole numbers
+ * are the same; floats to a share of the largest finite one, which for halves is what a few operations may round.
+ */
+export function differenceFromEager(
+  compiled: ArrayLike<number>,
+  eager: ArrayLike<number>,
+  dtype: DType,
+): string | undefined {
+  const isFinite = Number.isFinite as (value: number) => boolean;
+  const peak = Array.from(eager).reduce((most, value) => (isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
+  for (let i = 0; i < eager.length; i++) {
+    const [got, want] = [compiled[i], eager[i]];
+    if (Object.is(got, want) || got === want) continue;
+    const allowed = isFloat(dtype) ? COMPILED[dtype] * peak : 0;
+    if (!(Math.abs(got - want) <= allowed)) {
+      return `element ${i} of ${eager.length} is ${got}, eagerly ${want}, over ${allowed} off`;
+    }
+  }
+  return undefined;
+}
 
 /** Where the values first differ, or undefined. Integers and booleans are compared exactly, halves to half a unit in the last place more than the tolerance. */
 export function difference(actual: ArrayLike<number>, expected: Expected, tolerance: Tolerance): string | undefined {

@@ -1,4 +1,7 @@
-/** Every operation of the table in a compiled function, between elementwise neighbours that it may be joined with. */
+/**
+ * Every operation of the table in a compiled function, between elementwise neighbours that it may be joined with: as its
+ * reference, and as the same operations do eagerly.
+ */
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +20,7 @@ import { formatShape } from '../src/shape.ts';
 import { present, presentations, randomFrom, runs, upload } from './arbitraries.ts';
 import { inHalf, type OpCase, runCase } from './cases/case.ts';
 import { opCases } from './cases/index.ts';
-import { assertMatches } from './compare.ts';
+import { assertMatches, differenceFromEager } from './compare.ts';
 import { hasHalf, unlessHalf } from './device.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
@@ -47,9 +50,9 @@ function testCompiled<N extends OpName>(name: N, half: boolean): void {
       const values = presented.map((input) => input.values);
       const neutral = (x: Tensor) => (isFloat(x.dtype) && !inPlace ? add(mul(x, 1), -0) : x);
       // A tensor is needed to tell the device.
-      const compiled = compile((given: Tensor[], _device: Tensor) =>
-        runCase(name, op, given.map(neutral), attributes).map((out) => (inPlace ? out : neutral(out))),
-      );
+      const body = (given: Tensor[], _device?: Tensor) =>
+        runCase(name, op, given.map(neutral), attributes).map((out) => (inPlace ? out : neutral(out)));
+      const compiled = compile(body);
       const anchor = upload({ dtype: 'f32', shape: [], data: Float64Array.of(0) });
       const what = `${name}(${values.map((x, i) => `${x.dtype}${formatShape(x.shape)} ${kind(i)}`).join(', ')})`;
       const outputs = compiled(tensors, anchor);
@@ -57,6 +60,12 @@ function testCompiled<N extends OpName>(name: N, half: boolean): void {
       assert.is(outputs.length, expected.length, `${what}: outputs`);
       for (let i = 0; i < outputs.length; i++) await assertMatches(what, outputs[i], expected[i], op.tolerance);
       if (!inPlace) {
+        const eager = scope(() => body(tensors));
+        for (let i = 0; i < outputs.length; i++) {
+          const problem = differenceFromEager(await outputs[i].data(), await eager[i].data(), outputs[i].dtype);
+          if (problem && !expected[i].unchecked) assert.unreachable(`${what}: output ${i}, compiled: ${problem}`);
+          if (!eager[i].disposed) eager[i].dispose();
+        }
         const again = compiled(tensors, anchor);
         for (let i = 0; i < outputs.length; i++) {
           if (!expected[i].unchecked)

@@ -20,6 +20,7 @@ import {
   sub,
   where,
 } from './elementwise.ts';
+import { inF32 } from './in-f32.ts';
 import { detach, reshape, squeeze } from './views.ts';
 
 /** `axis` and `keepdims`, NumPy's names, would reduce over everything unheard. */
@@ -79,14 +80,6 @@ export const argmin = extremePlace('argmin');
  */
 export function variance(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
   return varianceOf('var', x, options);
-}
-
-/**
- * What a function of f32 makes of x: of f16 in f32 throughout, and rounded once. Halves on the way would overflow, or lose
- * digits, where the result does not.
- */
-export function inF32(x: Tensor, fn: (wide: Tensor) => Tensor): Tensor {
-  return x.dtype === 'f16' ? cast(fn(cast(x, 'f32')), 'f16') : fn(x);
 }
 
 function varianceOf(
