@@ -1,4 +1,4 @@
-// Division and remainder that round down, of floats and of whole numbers.
+// Division and remainder that round down, of floats and of whole numbers; powers of whole numbers.
 
 // x - y * trunc(x / y) without rounding: long division of the significands, eight bits at a time.
 fn truncatedRemainder(x: f32, y: f32) -> f32 {
@@ -50,4 +50,22 @@ fn flooredRemainderI32(x: i32, y: i32) -> i32 {
   if (y == 0) { return 0; }
   let rest = x % y;
   return select(rest, rest + y, rest != 0 && (rest < 0) != (y < 0));
+}
+
+// Powers of whole numbers, which wrap; of negative exponents what is left of 1 / x^n when it is cut towards zero.
+fn powerU32(x: u32, y: u32) -> u32 {
+  var base = x;
+  var result = 1u;
+  for (var rest = y; rest != 0u; rest >>= 1u) {
+    if ((rest & 1u) == 1u) { result *= base; }
+    base *= base;
+  }
+  return result;
+}
+
+fn powerI32(x: i32, y: i32) -> i32 {
+  if (y >= 0) { return i32(powerU32(u32(x), u32(y))); }
+  if (x == 1) { return 1; }
+  if (x == -1) { return select(1, -1, (y & 1) == 1); }
+  return 0;
 }

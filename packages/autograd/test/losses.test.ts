@@ -1,5 +1,5 @@
 /** Losses against loops in f64, their gradients against central differences, what they refuse; goldens are elsewhere. */
-import { compile, scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { compile, normal, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -341,7 +341,7 @@ test('errors name the shapes, and say where the classes are', () => {
     [() => nn.crossEntropy(logits, labels(1)), /input \[4, 3\] and target \[1\]; .*the classes are axis 1/],
     [() => nn.crossEntropy(tensor(1), labels(1)), /the logits are a scalar/],
     [() => nn.crossEntropy(logits.reshape([2, 2, 3]), labels(0, 1).reshape([1, 2])), /the classes are axis 1/],
-    [() => nn.crossEntropy(logits, target.cast('u32')), /class indices are u32; expected i32/],
+    [() => nn.crossEntropy(logits, target.cast('bool')), /crossEntropy: class indices are bool; expected i32 or u32/],
     [() => nn.crossEntropy(logits, target, { weight: tensor([1, 1]) }), /weight is \[2\]; expected \[3\]/],
     [() => nn.crossEntropy(logits, target, { labelSmoothing: 1.5 }), /labelSmoothing is 1.5; expected 0 to 1/],
     [() => nn.crossEntropy(logits, target, { reduction: 'max' as never }), /"max"; expected 'mean', 'sum' or 'none'/],
@@ -362,6 +362,18 @@ test('errors name the shapes, and say where the classes are', () => {
     [() => nn.cosineEmbeddingLoss(logits, logits, labels(1, -1)), /with target \[2\]; expected \[batch, features\]/],
   ];
   for (const [run, message] of cases) assert.throws(run, message);
+});
+
+test('classes and indices may be u32', async () => {
+  const logits = normal([3, 4], { seed: 1, stream: 5 });
+  const target = tensor(Int32Array.of(3, 0, -100));
+  const same = async (run: (own: Tensor) => Tensor) =>
+    assert.equal(await run(target.cast('u32')).data(), await run(target).data());
+  await same((own) => nn.crossEntropy(logits, own));
+  await same((own) => nn.nllLoss(logits, own, { reduction: 'sum' }));
+  await same((own) => nn.embedding(own, logits));
+  await same((own) => nn.embedding(own, logits, { paddingIdx: 0 }));
+  assert.throws(() => nn.embedding(logits, logits), /embedding: the index is f32\[3, 4\]; expected i32 or u32/);
 });
 
 test.run();

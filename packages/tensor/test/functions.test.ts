@@ -253,4 +253,73 @@ test('linspace of whole numbers is cut towards zero', async () => {
   assert.equal(await list(t.linspace(-10, 0, 5, { dtype: 'i32' })), [-10, -7, -5, -2, 0]);
 });
 
+/** Dtype and elements. */
+const whole = async (x: t.Tensor) => [x.dtype, ...(await x.data())];
+
+test('powers of whole numbers are exact, and wrap', async () => {
+  const i = t.tensor(Int32Array.of(7, -7, 2, 46_341));
+  assert.equal(await whole(i.pow(9)), ['i32', 40_353_607, -40_353_607, 512, Number(BigInt.asIntN(32, 46_341n ** 9n))]);
+  assert.equal(await whole(t.pow(2, t.tensor(Int32Array.of(0, 5, 31, -1)))), ['i32', 1, 32, -(2 ** 31), 0]);
+  assert.equal(await whole(t.pow(-1, t.tensor(Int32Array.of(-1, -2)))), ['i32', -1, 1]);
+  assert.equal(await whole(t.tensor(Uint32Array.of(3, 0)).pow(20)), ['u32', 3_486_784_401, 0]);
+  assert.equal(await whole(t.tensor([1, 0], { dtype: 'bool' }).pow(2)), ['i32', 1, 0]);
+  assert.is(t.tensor(Int32Array.of(4)).pow(0.5).dtype, 'f32');
+  assert.throws(() => i.pow(-1), /pow: i32\[4\] to the power of -1.*cast\('f32'\)/);
+  const compiled = t.compile((x: t.Tensor) => x.pow(3).add(1));
+  assert.equal(await whole(compiled(i)), ['i32', 344, -342, 9, Number(BigInt.asIntN(32, 46_341n ** 3n)) + 1]);
+  compiled.dispose();
+});
+
+test('rounding leaves whole numbers as they are', async () => {
+  const i = t.tensor(Int32Array.of(16_777_217, -3));
+  const u = t.tensor(Uint32Array.of(4_294_967_295));
+  for (const round of [t.floor, t.ceil, t.round, t.trunc]) {
+    assert.equal(await whole(round(i)), ['i32', 16_777_217, -3]);
+    assert.equal(await whole(round(u)), ['u32', 4_294_967_295]);
+  }
+});
+
+test('products of whole numbers, one after the other', async () => {
+  const x = t.tensor(Int32Array.of(3, -2, 5, 7, 100_000, 100_000, 1));
+  const expected = [3, -6, -30, -210, -21_000_000, Math.imul(-21_000_000, 100_000), Math.imul(-21_000_000, 100_000)];
+  assert.equal(await whole(x.cumprod({ dim: 0 })), ['i32', ...expected]);
+  const columns = t.tensor(Uint32Array.of(1, 2, 3, 4, 5, 6), { shape: [3, 2] });
+  assert.equal(await whole(columns.cumprod({ dim: 0, reverse: true })), ['u32', 15, 48, 15, 24, 5, 6]);
+  assert.equal(await whole(t.tensor([1, 1, 0, 1], { dtype: 'bool' }).cumprod({ dim: 0 })), ['i32', 1, 1, 0, 0]);
+  assert.equal(t.zeros([0, 2], { dtype: 'i32' }).cumprod({ dim: 0 }).shape, [0, 2]);
+});
+
+test('indices may be u32', async () => {
+  const x = t.tensor([
+    [1, 2],
+    [3, 4],
+  ]);
+  const rows = t.tensor(Uint32Array.of(1, 0));
+  assert.equal(await list(x.indexSelect(0, rows)), [
+    [3, 4],
+    [1, 2],
+  ]);
+  assert.equal(await list(x.gather(1, t.tensor(Uint32Array.of(1, 0), { shape: [2, 1] }))), [[2], [3]]);
+  assert.equal(await list(x.indexAdd(0, rows, x)), [
+    [4, 6],
+    [4, 6],
+  ]);
+  assert.equal(await list(x.scatterAdd(0, t.tensor(Uint32Array.of(1, 1), { shape: [1, 2] }), t.ones([1, 2]))), [
+    [1, 2],
+    [4, 5],
+  ]);
+  assert.equal(await list(t.segmentSum(x, rows, { count: 2 })), [
+    [3, 4],
+    [1, 2],
+  ]);
+  assert.ok(
+    Number.isNaN(
+      await t
+        .tensor([1])
+        .indexSelect(0, t.tensor(Uint32Array.of(4_294_967_295)))
+        .item(),
+    ),
+  );
+});
+
 test.run();

@@ -13,18 +13,23 @@ function paddingRow(name: string, paddingIdx: number, rows: number): number {
 }
 
 /**
- * The rows of `weight` [rows, features] that `index` names, i32 of any shape: [...index, features]. An index outside reads
+ * The rows of `weight` [rows, features] that `index` names, i32 or u32 of any shape: [...index, features]. An index outside reads
  * NaN.
  *
  * @param options `paddingIdx`: a row that gets no gradient; negative ones count from the end.
- * @throws RangeError when the weight is no matrix or `paddingIdx` is none of its rows.
+ * @throws RangeError when the weight is no matrix or `paddingIdx` is none of its rows, TypeError for an index of floats.
  */
 export function embedding(index: Tensor, weight: Tensor, { paddingIdx }: { paddingIdx?: number } = {}): Tensor {
   if (weight.rank !== 2) {
     throw new RangeError(`embedding: the weight is ${formatShape(weight.shape)}; expected [rows, features]`);
   }
   const [rows, features] = weight.shape;
-  const flat = index.reshape([-1]);
+  if (index.dtype !== 'i32' && index.dtype !== 'u32') {
+    throw new TypeError(
+      `embedding: the index is ${index.dtype}${formatShape(index.shape)}; expected i32 or u32; use .cast('i32')`,
+    );
+  }
+  const flat = index.cast('i32').reshape([-1]);
   const chosen =
     paddingIdx === undefined
       ? indexSelect(weight, 0, flat)
@@ -44,7 +49,7 @@ const selectWithPadding = (padding: number) =>
     },
   });
 
-/** A table of vectors: i32 indices of any shape -> [..., features]. */
+/** A table of vectors: i32 or u32 indices of any shape -> [..., features]. */
 export class Embedding extends Module {
   /** Normal draws [rows, features], with zeros for padding. */
   weight: Tensor;
@@ -65,7 +70,7 @@ export class Embedding extends Module {
     });
   }
 
-  /** i32 [...] -> [..., features]. */
+  /** i32 or u32 [...] -> [..., features]. */
   forward(index: Tensor): Tensor {
     return embedding(index, this.weight, { paddingIdx: this.paddingIdx });
   }

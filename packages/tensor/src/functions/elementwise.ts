@@ -2,6 +2,7 @@ import { apply } from '../apply.ts';
 import { checkDtype, type DType, isFloat } from '../dtype.ts';
 import { checkAlive, type Operand, operands } from '../ops/arguments.ts';
 import type { differentiableElementwise, otherElementwise } from '../ops/elementwise.ts';
+import { formatShape } from '../shape.ts';
 import type { BroadcastableTo, BroadcastShape, ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -25,8 +26,25 @@ export const sub = binary('sub');
 export const mul = binary('mul');
 /** Always in f32. */
 export const div = binary('div');
-/** In f32; a negative base takes whole exponents only, others give NaN. */
-export const pow = binary('pow');
+/**
+ * a to the power of b: of floats in f32, where a negative base takes whole exponents only and others give NaN. Of whole
+ * numbers in the promoted dtype, exact and wrapping, as in NumPy; a tensor's negative exponents give 0, but for bases of 1
+ * and -1.
+ *
+ * @throws RangeError for whole numbers to the power of a negative whole number: cast them to f32 first.
+ */
+export function pow<A extends Operand, B extends Operand>(
+  a: A,
+  b: BroadcastableTo<A, B>,
+): Tensor<BroadcastShape<A, B>> {
+  const [base, exponent]: [Operand, Operand] = [a, b as Operand];
+  if (typeof base === 'object' && !isFloat(base.dtype) && Number.isInteger(exponent) && (exponent as number) < 0) {
+    throw new RangeError(
+      `pow: ${base.dtype}${formatShape(base.shape)} to the power of ${exponent} are no whole numbers; use .cast('f32')`,
+    );
+  }
+  return apply('pow', operands('pow', base, exponent), {})[0];
+}
 /**
  * floor(a / b), in the promoted dtype, as Python's `//`: floats too are exact, so that 1 // 0.1 is 9. Whole numbers divided
  * by zero are 0, as in NumPy. No gradient.
@@ -137,7 +155,7 @@ export const silu = unary('silu');
 export const erf = unary('erf');
 /** -1, 0 or 1; NaN of NaN, as in NumPy. */
 export const sign = unary('sign');
-/** To the nearest whole number that is not above x. */
+/** To the nearest whole number that is not above x; whole numbers keep their dtype here and below. */
 export const floor = unary('floor');
 /** To the nearest whole number that is not below x. */
 export const ceil = unary('ceil');

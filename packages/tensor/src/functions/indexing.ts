@@ -5,9 +5,20 @@ import type { Tensor } from '../tensor.ts';
 import { add, cast } from './elementwise.ts';
 import { unsqueeze } from './views.ts';
 
-/** The rows of `axis` that `index` [n] (i32) names. An index outside the axis reads NaN. */
+/** Indices as the kernels take them, in the name of the function that was called. From 2^31 on they are outside anyway. */
+export function asIndex(name: string, role: string, index: Tensor): Tensor {
+  if (index.dtype === 'u32') return cast(index, 'i32');
+  if (index.dtype === 'i32') return index;
+  throw new TypeError(
+    `${name}: ${role} is ${index.dtype}${formatShape(index.shape)}; expected i32 or u32; use .cast('i32')`,
+  );
+}
+
+/** The rows of `axis` that `index` [n] (i32 or u32) names. An index outside the axis reads NaN. */
 export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
-  return apply('indexSelect', [x, index], { axis: normaliseAxis(axis, x.rank, 'indexSelect') })[0];
+  return apply('indexSelect', [x, asIndex('indexSelect', 'the index', index)], {
+    axis: normaliseAxis(axis, x.rank, 'indexSelect'),
+  })[0];
 }
 
 /** Adding would otherwise stretch a source, or x, of extent 1. */
@@ -19,23 +30,31 @@ function checkSource(name: string, x: Tensor, source: Tensor, axis: number): voi
   }
 }
 
-/** x with the rows of `source` added where `index` [n] (i32) says. Deterministic; indices outside the axis are left out. */
+/** x with the rows of `source` added where `index` [n] (i32 or u32) says. Deterministic; indices outside the axis are left out. */
 export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   const d = normaliseAxis(axis, x.rank, 'indexAdd');
   checkSource('indexAdd', x, source, d);
-  return add(x, apply('indexAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
+  return add(
+    x,
+    apply('indexAdd', [source, asIndex('indexAdd', 'the index', index)], { axis: d, extent: x.shape[d] })[0],
+  );
 }
 
-/** One index (i32) an element along `axis`; index has x's shape but for that axis. */
+/** One index (i32 or u32) an element along `axis`; index has x's shape but for that axis. */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
-  return apply('gather', [x, index], { axis: normaliseAxis(axis, x.rank, 'gather') })[0];
+  return apply('gather', [x, asIndex('gather', 'the index', index)], {
+    axis: normaliseAxis(axis, x.rank, 'gather'),
+  })[0];
 }
 
 /** x with `source` added at `index` along `axis`: the transpose of gather. Deterministic. */
 export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
   const d = normaliseAxis(axis, x.rank, 'scatterAdd');
   checkSource('scatterAdd', x, source, d);
-  return add(x, apply('scatterAdd', [source, index], { axis: d, extent: x.shape[d] })[0]);
+  return add(
+    x,
+    apply('scatterAdd', [source, asIndex('scatterAdd', 'the index', index)], { axis: d, extent: x.shape[d] })[0],
+  );
 }
 
 function checkTensors(name: string, tensors: readonly Tensor[]): void {

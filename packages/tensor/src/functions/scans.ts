@@ -1,10 +1,10 @@
 import { apply } from '../apply.ts';
-import { expectFloat } from '../ops/arguments.ts';
+import { isFloat } from '../dtype.ts';
 import { formatShape, normaliseAxis, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { ones, type Tensor, zeros } from '../tensor.ts';
-import { cast } from './elementwise.ts';
-import { concat } from './indexing.ts';
+import { cast, mul } from './elementwise.ts';
+import { asIndex, concat } from './indexing.ts';
 import { sliceAxis } from './views.ts';
 
 interface ScanOptions {
@@ -28,12 +28,16 @@ export function linearRecurrence(factors: Tensor, x: Tensor, { dim, reverse = fa
   return apply('linearRecurrence', [factors, x], { axis, reverse })[0];
 }
 
-/** Products of everything up to each element along `dim`, of floats. The gradient is right where elements are zero, too. */
+/**
+ * Products of everything up to each element along `dim`: of floats in f32, and whole numbers wrap; booleans count. The
+ * gradient is right where elements are zero, too.
+ */
 export function cumprod(x: Tensor, { dim, reverse = false }: ScanOptions): Tensor {
-  expectFloat('cumprod', 'the input', x);
   const axis = normaliseAxis(dim, x.rank, 'cumprod');
+  if (x.dtype === 'bool') return cumprod(cast(x, 'i32'), { dim, reverse });
   const extent = x.shape[axis];
   if (extent === 0) return x;
+  if (!isFloat(x.dtype)) return wholeProducts(x, axis, reverse);
   const shape = (own: number): Shape => x.shape.map((other, d) => (d === axis ? own : other));
   const like = { dtype: x.dtype, device: x.device };
   // The first element starts the recurrence, which the others multiply.
@@ -46,8 +50,23 @@ export function cumprod(x: Tensor, { dim, reverse = false }: ScanOptions): Tenso
   })[0];
 }
 
+/** Each element takes in the product of as many before it as it has of its own: log2(n) steps (Hillis and Steele, 1986). */
+function wholeProducts(x: Tensor, axis: number, reverse: boolean): Tensor {
+  const extent = x.shape[axis];
+  let products = x;
+  for (let step = 1; step < extent; step *= 2) {
+    const none = ones(
+      x.shape.map((own, d) => (d === axis ? step : own)),
+      { dtype: x.dtype, device: x.device },
+    );
+    const others = reverse ? sliceAxis(products, axis, step) : sliceAxis(products, axis, 0, extent - step);
+    products = mul(products, concat(reverse ? [others, none] : [none, others], axis)) as Tensor;
+  }
+  return products;
+}
+
 /**
- * Sums the rows of x [n, ...] whose ids [n] (i32) are equal: row i of the result [count, ...] is the sum of those with id i,
+ * Sums the rows of x [n, ...] whose ids [n] (i32 or u32) are equal: row i of the result [count, ...] is the sum of those with id i,
  * in their order, so that the same rows give the same bits. Ids outside 0..count-1 are left out.
  */
 export function segmentSum(x: Tensor, ids: Tensor, { count }: { count: number }): Tensor {
@@ -58,10 +77,10 @@ export function segmentSum(x: Tensor, ids: Tensor, { count }: { count: number })
       `segmentSum: ids ${formatShape(ids.shape)} must name a segment for each row of ${formatShape(x.shape)}`,
     );
   }
-  return apply('indexAdd', [x, ids], { axis: 0, extent: count })[0];
+  return apply('indexAdd', [x, asIndex('segmentSum', 'the ids', ids)], { axis: 0, extent: count })[0];
 }
 
-/** How often each of 0..count-1 occurs in x [n] (i32), or the sum of its weights [n]. Others are left out. */
+/** How often each of 0..count-1 occurs in x [n] (i32 or u32), or the sum of its weights [n]. Others are left out. */
 export function bincount(x: Tensor, { count, weights }: { count: number; weights?: Tensor }): Tensor {
   return segmentSum(weights ?? ones(x.shape, { dtype: 'i32', device: x.device }), x, { count });
 }

@@ -66,7 +66,7 @@ const binary = {
   sub: ['arithmetic', 'x - y'],
   mul: ['arithmetic', 'x * y'],
   div: ['float', 'x / y'],
-  pow: ['float', 'power(x, y)'],
+  pow: ['arithmetic', 'power(x, y)', { i32: 'powerI32(x, y)', u32: 'powerU32(x, y)' }],
   remainder: [
     'arithmetic',
     'flooredRemainder(x, y)',
@@ -85,12 +85,15 @@ const ternary = {
   clamp: ['arithmetic', 'min(max(x, y), z)', { f32: 'minimumOf(maximumOf(x, y), z)' }],
 } as const satisfies Record<string, Entry>;
 
+/** Whole numbers stay what they are. */
+const whole = { i32: 'x', u32: 'x' } as const;
+
 const withoutGradient = {
   sign: ['arithmetic', 'sign(x)', { f32: 'unlessNan(x, sign(x))', u32: 'min(x, 1u)' }],
-  floor: ['float', 'unlessNan(x, floor(x))'],
-  ceil: ['float', 'unlessNan(x, ceil(x))'],
-  round: ['float', 'unlessNan(x, round(x))'],
-  trunc: ['float', 'unlessNan(x, trunc(x))'],
+  floor: ['arithmetic', 'unlessNan(x, floor(x))', whole],
+  ceil: ['arithmetic', 'unlessNan(x, ceil(x))', whole],
+  round: ['arithmetic', 'unlessNan(x, round(x))', whole],
+  trunc: ['arithmetic', 'unlessNan(x, trunc(x))', whole],
   floorDivide: [
     'arithmetic',
     'flooredQuotient(x, y)',
@@ -208,7 +211,7 @@ function mapOp<A>(
 
 /** Beside the operations that are no more than an instruction or two for their rule. */
 const cheapFloats = new Set(['relu', 'leakyRelu']);
-const costlyArithmetic = new Set(['remainder', 'floorDivide']);
+const costlyArithmetic = new Set(['remainder', 'floorDivide', 'pow']);
 
 function elementwiseOp(name: string, entry: Entry) {
   return mapOp<Record<never, never>>({

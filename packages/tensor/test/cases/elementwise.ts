@@ -171,6 +171,8 @@ export const elementwiseCases: OpCases<ElementwiseName | 'where' | 'cast' | 'con
     domains: [bases, powers],
     dtypes: [
       ['i32', 'i32'],
+      ['u32', 'u32'],
+      ['bool', 'i32'],
       ['f32', 'i32'],
     ],
   }),

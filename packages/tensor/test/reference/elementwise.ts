@@ -25,6 +25,14 @@ function flooredQuotient(x: number, y: number): number {
 }
 
 /** Of whole numbers nothing is left by zero. */
+/** Modulo 2^32; of negative exponents the fraction, cut. */
+function wholePower(x: number, y: number): number {
+  if (y < 0) return Math.trunc(x ** y) * Number(x !== 0) || 0;
+  let result = 1n;
+  for (let i = 0; i < y % 2 ** 20; i++) result = BigInt.asIntN(32, result * BigInt(x));
+  return Number(result);
+}
+
 const unlessByZero = (compute: Function, x: number, y: number, dtype: DType) =>
   isWhole(dtype) && y === 0 ? 0 : compute(x, y, 0);
 
@@ -66,7 +74,7 @@ export const elementwise = {
   sub: ['arithmetic', (x, y) => x - y],
   mul: ['arithmetic', (x, y) => x * y],
   div: ['float', (x, y) => x / y],
-  pow: ['float', (x, y) => x ** y],
+  pow: ['arithmetic', (x, y) => x ** y],
   atan2: ['float', Math.atan2],
   floorDivide: ['arithmetic', flooredQuotient],
   remainder: ['arithmetic', flooredRemainder],
@@ -80,10 +88,10 @@ export const elementwise = {
   bitwiseLeftShift: ['integer', (x, y) => (y >= 0 && y < 32 ? x << y : 0)],
   bitwiseRightShift: ['integer', (x, y) => Math.floor(x / 2 ** (y >= 0 && y < 32 ? y : x < 0 ? 31 : 32))],
   sign: ['arithmetic', Math.sign],
-  floor: ['float', Math.floor],
-  ceil: ['float', Math.ceil],
-  round: ['float', roundHalfEven],
-  trunc: ['float', Math.trunc],
+  floor: ['arithmetic', Math.floor],
+  ceil: ['arithmetic', Math.ceil],
+  round: ['arithmetic', roundHalfEven],
+  trunc: ['arithmetic', Math.trunc],
   isInf: ['test', (x) => Number(Math.abs(x) === Number.POSITIVE_INFINITY)],
   isNan: ['test', (x) => Number(Number.isNaN(x))],
   isFinite: ['test', (x) => Number(Number.isFinite(x))],
@@ -123,6 +131,7 @@ export function elementwiseReference(name: ElementwiseName, inputs: readonly NDA
     if (isWhole(working) && (name === 'mul' || name === 'square')) {
       return store(product(x, name === 'mul' ? y : x, working), result);
     }
+    if (isWhole(working) && name === 'pow') return store(wholePower(x, y), result);
     if (working === 'bool' && name === 'bitwiseNot') return 1 - x;
     const divides = name === 'floorDivide' || name === 'remainder';
     const value = divides ? unlessByZero(compute, x, y, working) : compute(x, y, z);

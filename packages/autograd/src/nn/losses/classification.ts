@@ -36,8 +36,8 @@ function checkClasses(name: string, x: Tensor, target: Tensor, weight: Tensor | 
         `and class indices [batch, ...] (or [classes] and []): the classes are axis 1`,
     );
   }
-  if (target.dtype !== 'i32') {
-    throw new TypeError(`${name}: class indices are ${target.dtype}; expected i32: use .cast('i32')`);
+  if (target.dtype !== 'i32' && target.dtype !== 'u32') {
+    throw new TypeError(`${name}: class indices are ${target.dtype}; expected i32 or u32: use .cast('i32')`);
   }
   checkWeight(name, x, weight);
 }
@@ -70,10 +70,11 @@ function reduceWeighted(name: string, losses: Tensor, weights: Tensor, options: 
 function negativeLikelihood(
   name: string,
   logProbabilities: Tensor,
-  target: Tensor,
+  indices: Tensor,
   { weight, ignoreIndex = -100, ...options }: ClassOptions,
 ): Tensor {
-  checkClasses(name, logProbabilities, target, weight);
+  checkClasses(name, logProbabilities, indices, weight);
+  const target = indices.cast('i32');
   const axis = classAxis(logProbabilities);
   const ignored = eq(target, ignoreIndex);
   const weights = weightOf(target, weight, ignoreIndex);
@@ -87,7 +88,7 @@ function negativeLikelihood(
  * The negative log-likelihood: minus the log-probability of each target's class, times the weight of the class.
  *
  * @param logProbabilities f32 or f16 [batch, classes, ...], or [classes].
- * @param target i32 [batch, ...], or a scalar. A class that is not there gives NaN, unless it is `ignoreIndex`.
+ * @param target i32 or u32 [batch, ...], or a scalar. A class that is not there gives NaN, unless it is `ignoreIndex`.
  * @returns f32: the mean over the weights of what is not ignored (NaN where everything is), the sum, or the target's shape.
  * @throws RangeError when the shapes do not fit.
  */
@@ -99,13 +100,13 @@ export function nllLoss(logProbabilities: Tensor, target: Tensor, options: Class
  * The cross-entropy of logits, in nats, against class indices or against probabilities.
  *
  * @param logits f32 or f16 [batch, classes, ...], or [classes]: the classes are axis 1.
- * @param target class indices, i32 [batch, ...] or a scalar, of which one that is not there gives NaN, unless it is
+ * @param target class indices, i32 or u32 [batch, ...] or a scalar, of which one that is not there gives NaN, unless it is
  *   `ignoreIndex`; or probabilities, floats of the logits' shape.
  * @param options `labelSmoothing`: this share of each target's probability is spread evenly over the classes (Szegedy et
  *   al., 2016).
  * @returns f32: the mean, the sum, or the shape of the class indices. The mean is taken over the weights of the classes of
  *   what is not ignored (NaN where everything is); with probabilities, over the batch and the axes after the classes.
- * @throws RangeError when the shapes do not fit, TypeError when class indices are not i32.
+ * @throws RangeError when the shapes do not fit, TypeError when class indices are booleans.
  */
 export function crossEntropy(
   logits: Tensor,

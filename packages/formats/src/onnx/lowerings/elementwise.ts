@@ -171,6 +171,19 @@ const cast: Lowering<{ dtype: DType }> = (onnx, [x], { dtype }) => {
 
 const square: Compute = (onnx, x) => onnx.node('Mul', [x, x]);
 
+/** Whole numbers are what they are rounded to. */
+const unlessWhole =
+  (compute: Compute): Compute =>
+  (onnx, x) =>
+    x.dtype === 'f32' ? compute(onnx, x) : x;
+
+/** Of whole numbers as far as an f64 holds the result, which is what runtimes compute with: beyond it they do not wrap. */
+const power: Compute = (onnx, x, y) => {
+  if (x.dtype === 'f32') return onnx.node('Pow', [x, y]);
+  const infinite = onnx.node('And', [equal(onnx, x, 0), less(onnx, y, 0)], { dtype: 'bool' });
+  return onnx.node('Pow', [x, onnx.where(infinite, onnx.scalar(1, y.dtype), y)]);
+};
+
 export const elementwiseLowerings = {
   neg: arithmetic(node('Neg')),
   abs: arithmetic(node('Abs')),
@@ -208,7 +221,7 @@ export const elementwiseLowerings = {
   sub: arithmetic(node('Sub')),
   mul: arithmetic(node('Mul')),
   div: float(node('Div')),
-  pow: float(node('Pow')),
+  pow: arithmetic(power),
   remainder: arithmetic(remainder),
   floorDivide: arithmetic(floorDivide),
   atan2: float(atan2),
@@ -217,10 +230,10 @@ export const elementwiseLowerings = {
   leakyRelu: float((onnx, x, slope) => onnx.where(less(onnx, x, 0), onnx.node('Mul', [x, slope]), x)),
   clamp: arithmetic((onnx, x, low, high) => onnx.node('Min', [onnx.node('Max', [x, low]), high])),
   sign: arithmetic(node('Sign')),
-  floor: float(node('Floor')),
-  ceil: float(node('Ceil')),
-  round: float(node('Round')),
-  trunc: float(trunc),
+  floor: arithmetic(unlessWhole(node('Floor'))),
+  ceil: arithmetic(unlessWhole(node('Ceil'))),
+  round: arithmetic(unlessWhole(node('Round'))),
+  trunc: arithmetic(unlessWhole(trunc)),
   bitwiseAnd: bitwise('BitwiseAnd', 'And'),
   bitwiseOr: bitwise('BitwiseOr', 'Or'),
   bitwiseXor: bitwise('BitwiseXor', 'Xor'),
