@@ -116,6 +116,8 @@ const composed: Record<string, readonly Composed[]> = {
   ],
   softplus: [of([3, 5], (x) => t.softplus(x, { beta: 3 })), of([3, 5], (x) => t.softplus(x))],
   clamp: [of([3, 5], (x) => t.clamp(x, { max: 0.5 }))],
+  elu: [of([3, 5], (x) => t.elu(x, { alpha: 0.4 }))],
+  gelu: [of([3, 5], (x) => t.gelu(x, { approximate: 'tanh' }))],
   leakyRelu: [of([3, 5], (x) => t.leakyRelu(x, { slope: 0.3 }))],
   softmax: [of([3, 5], (x) => t.softmax(x, { dim: 0 }))],
   logSoftmax: [of([3, 5], (x) => t.logSoftmax(x, { dim: 0 }))],

@@ -161,8 +161,10 @@ const layers: [string, (x: Tensor, weight: Tensor, bias: Tensor) => Tensor][] = 
     'grouped groupNorm',
     (x, weight, bias) => groupNorm(sin(x.unsqueeze(2).mul(tensor([1, -2, 0.5]))), 3, weight, bias, { eps: 0.1 }),
   ],
-  ['gelu', gelu],
-  ['elu', elu],
+  ['gelu', (x) => gelu(x)],
+  ['gelu by tanh', (x) => gelu(x, { approximate: 'tanh' })],
+  ['elu', (x) => elu(x)],
+  ['elu of another alpha', (x) => elu(x, { alpha: 0.5 })],
 ];
 for (const [name, fn] of layers) {
   test(`the second derivatives of ${name} agree with differences of its first`, async () => {

@@ -368,11 +368,12 @@ test('classes and indices may be u32', async () => {
   const logits = normal([3, 4], { seed: 1, stream: 5 });
   const target = tensor(Int32Array.of(3, 0, -100));
   const same = async (run: (own: Tensor) => Tensor) =>
-    assert.equal(await run(target.cast('u32')).data(), await run(target).data());
+    assert.equal([...(await run(target.cast('u32')).data())], [...(await run(target).data())]);
   await same((own) => nn.crossEntropy(logits, own));
   await same((own) => nn.nllLoss(logits, own, { reduction: 'sum' }));
   await same((own) => nn.embedding(own, logits));
   await same((own) => nn.embedding(own, logits, { paddingIdx: 0 }));
+  assert.throws(() => nn.mseLoss(target, target), /mseLoss: the losses are i32\[3\]; use .cast/);
   assert.throws(() => nn.embedding(logits, logits), /embedding: the index is f32\[3, 4\]; expected i32 or u32/);
 });
 

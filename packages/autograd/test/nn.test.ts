@@ -1,4 +1,4 @@
-import { gelu, normal, ones, type Tensor, tensor } from '@dawnchorus/tensor';
+import { gelu, normal, ones, type Tensor, tensor, zeros } from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertMatches } from '../../tensor/test/compare.ts';
@@ -228,6 +228,22 @@ test('a key sequence depends on seed, step and order alone, and steps do not ove
   const sequence = keySequence(0, 7);
   for (let i = 0; i < 2 ** 20; i++) sequence.next();
   assert.throws(() => sequence.next(), /more than 1048576 draws/);
+});
+
+test('layers without keys, and inputs of another width, are errors by their name', () => {
+  const none = undefined as never;
+  assert.throws(
+    () => new nn.Linear(3, 4, none),
+    /Linear: keys, for its first values, are missing; pass nn.keySequence/,
+  );
+  assert.throws(() => new nn.Linear(3, 4, {} as never), /Linear: keys.* are object/);
+  assert.throws(() => new nn.Conv1d(1, 1, 3, none), /Conv1d: keys/);
+  assert.throws(() => new nn.Embedding(3, 4, none), /Embedding: keys/);
+  assert.throws(() => new nn.MultiHeadAttention(4, 2, none), /MultiHeadAttention: keys/);
+  assert.throws(() => new nn.LSTM(3, 4, none), /LSTM: keys/);
+  const linear = new nn.Linear(3, 4, nn.keySequence(1));
+  assert.throws(() => linear.forward(zeros([2, 5])), /Linear: x is \[2, 5\]; expected \[\.\.\., 3\] for 4 outputs/);
+  assert.throws(() => linear.forward(zeros([])), /Linear: x is \[\]/);
 });
 
 test.run();

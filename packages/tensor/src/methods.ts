@@ -93,8 +93,8 @@ export abstract class Operations {
   relu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.relu(this);
   }
-  gelu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
-    return functions.gelu(this);
+  gelu<T extends Tensor>(this: T, options?: { approximate?: functions.GeluApproximation }): Tensor<ShapeOf<T>> {
+    return functions.gelu(this, options);
   }
 
   // Elementwise.
@@ -218,8 +218,8 @@ export abstract class Operations {
   ceil<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.ceil(this);
   }
-  round<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
-    return functions.round(this);
+  round<T extends Tensor>(this: T, options?: undefined): Tensor<ShapeOf<T>> {
+    return functions.round(this, options);
   }
   isNan<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.isNan(this);
@@ -230,8 +230,8 @@ export abstract class Operations {
   logicalNot<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.logicalNot(this);
   }
-  elu<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
-    return functions.elu(this);
+  elu<T extends Tensor>(this: T, options?: { alpha?: number }): Tensor<ShapeOf<T>> {
+    return functions.elu(this, options);
   }
   clamp(this: Tensor, bounds: { min?: Operand; max?: Operand }): Tensor {
     return functions.clamp(this, bounds);

@@ -40,8 +40,8 @@ export function formatShape(shape: Shape): string {
 }
 
 /** Others take extents one by one. */
-export function checkIsArray(operation: string, list: unknown): void {
-  if (!Array.isArray(list)) throw new TypeError(`${operation}: ${list} is no array; write [2, 3]`);
+export function checkIsArray(operation: string, list: unknown, remedy = 'write [2, 3]'): void {
+  if (!Array.isArray(list)) throw new TypeError(`${operation}: ${list} is no array; ${remedy}`);
 }
 
 /** Checks extents: whole numbers, none negative, at most eight of them. */

@@ -1,5 +1,5 @@
 import { scaledDotProductAttention, type Tensor } from '@dawnchorus/tensor';
-import type { KeySequence } from './keys.ts';
+import { checkKeys, type KeySequence } from './keys.ts';
 import { Dropout, Linear } from './layers.ts';
 import { Module } from './module.ts';
 
@@ -21,6 +21,7 @@ export class MultiHeadAttention extends Module {
 
   constructor(features: number, heads: number, keys: KeySequence, { dropout = 0, std }: AttentionOptions = {}) {
     super();
+    checkKeys('MultiHeadAttention', keys);
     if (features % heads !== 0)
       throw new RangeError(`MultiHeadAttention: ${features} features do not divide into ${heads} heads`);
     this.kProj = new Linear(features, features, keys, { std });

@@ -12,7 +12,7 @@ import {
 } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 import { initDefault, initNormal, initZeros } from './init.ts';
-import type { KeySequence } from './keys.ts';
+import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
 
 /** Options of a convolution layer over one axis. */
@@ -62,6 +62,7 @@ export class Conv1d extends Module {
     { bias, std, ...options }: Conv1dOptions & { std?: number } = {},
   ) {
     super();
+    checkKeys('Conv1d', keys);
     const shape = [outChannels, inChannels / (options.groups ?? 1), kernel];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
     this.options = options;
@@ -89,6 +90,7 @@ export class Conv2d extends Module {
     { bias, std, ...options }: Conv2dOptions & { std?: number } = {},
   ) {
     super();
+    checkKeys('Conv2d', keys);
     const taps = typeof kernel === 'number' ? [kernel, kernel] : kernel;
     const shape = [outChannels, inChannels / (options.groups ?? 1), ...taps];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
@@ -116,6 +118,7 @@ export class ConvTranspose1d extends Module {
     { bias, std, ...options }: Conv1dOptions & { outputPadding?: number; std?: number } = {},
   ) {
     super();
+    checkKeys('ConvTranspose1d', keys);
     const shape = [inChannels, outChannels / (options.groups ?? 1), kernel];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
     this.options = options;
@@ -147,6 +150,7 @@ export class WeightNormConv1d extends Module {
     { std, ...options }: Conv1dOptions & { std: number },
   ) {
     super();
+    checkKeys('WeightNormConv1d', keys);
     const perGroup = inChannels / (options.groups ?? 1);
     this.bias = initZeros([outChannels]);
     this.weightV = initNormal([outChannels, perGroup, kernel], std, keys);

@@ -1,7 +1,7 @@
 import { apply, arange, eq, formatShape, indexSelect, ne, normal, type Tensor, where } from '@dawnchorus/tensor';
 import { customVjp } from '../custom.ts';
 import { keep } from '../keep.ts';
-import type { KeySequence } from './keys.ts';
+import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
 
 /** The row that is padding, from 0; negative ones count from the end. */
@@ -63,6 +63,7 @@ export class Embedding extends Module {
     { paddingIdx, std = 1 }: { paddingIdx?: number; std?: number } = {},
   ) {
     super();
+    checkKeys('Embedding', keys);
     this.paddingIdx = paddingIdx === undefined ? undefined : paddingRow('Embedding', paddingIdx, rows);
     this.weight = keep(() => {
       const drawn = normal([rows, features], { std, ...keys.next() });

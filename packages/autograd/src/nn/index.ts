@@ -2,7 +2,7 @@ export * from './attention.ts';
 export * from './convolution.ts';
 export * from './embedding.ts';
 export * from './init.ts';
-export * from './keys.ts';
+export { type KeySequence, keySequence } from './keys.ts';
 export * from './layers.ts';
 export * from './losses/index.ts';
 export * from './lstm.ts';

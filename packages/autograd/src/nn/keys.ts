@@ -7,6 +7,13 @@ export interface KeySequence {
   next(): RandomKey;
 }
 
+/** @throws TypeError by the name of the layer that was to draw its first values. */
+export function checkKeys(layer: string, keys: KeySequence): void {
+  if (typeof keys?.next === 'function') return;
+  const given = keys === undefined ? 'missing' : typeof keys;
+  throw new TypeError(`${layer}: keys, for its first values, are ${given}; pass nn.keySequence(seed)`);
+}
+
 /** Streams reserved for each step. */
 const STREAMS_PER_STEP = 2 ** 20;
 

@@ -1,6 +1,6 @@
-import { dropout, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
+import { dropout, formatShape, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
 import { initDefault, initNormal, initZeros } from './init.ts';
-import type { KeySequence } from './keys.ts';
+import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
 
 /** x [..., inFeatures] -> [..., outFeatures]: x weight^T + bias. */
@@ -16,6 +16,7 @@ export class Linear extends Module {
     options: { bias?: boolean; std?: number } = {},
   ) {
     super();
+    checkKeys('Linear', keys);
     const { bias = true, std } = options;
     const shape = [outFeatures, inFeatures];
     this.weight = std === undefined ? initDefault(shape, inFeatures, keys) : initNormal(shape, std, keys);
@@ -24,11 +25,17 @@ export class Linear extends Module {
 
   /** x [..., inFeatures] -> [..., outFeatures]. */
   forward(x: Tensor): Tensor {
+    const [outFeatures, inFeatures] = this.weight.shape;
+    if (x.rank === 0 || x.shape[x.rank - 1] !== inFeatures) {
+      throw new RangeError(
+        `Linear: x is ${formatShape(x.shape)}; expected [..., ${inFeatures}] for ${outFeatures} outputs`,
+      );
+    }
     // Rows side by side: one product, and a weight gradient without a sum over the batch.
     const rows = x.reshape([-1, x.shape[x.rank - 1]]);
     let out = matmul(rows, transpose(this.weight));
     if (this.bias) out = out.add(this.bias);
-    return out.reshape([...x.shape.slice(0, -1), this.weight.shape[0]]);
+    return out.reshape([...x.shape.slice(0, -1), outFeatures]);
   }
 }
 

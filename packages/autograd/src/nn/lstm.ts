@@ -19,7 +19,7 @@ import {
 } from '@dawnchorus/tensor';
 import { customVjp } from '../custom.ts';
 import { initDefault } from './init.ts';
-import type { KeySequence } from './keys.ts';
+import { checkKeys, type KeySequence } from './keys.ts';
 import { Dropout } from './layers.ts';
 import { Module } from './module.ts';
 
@@ -141,6 +141,7 @@ export class LSTM extends Module {
     { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false }: LSTMOptions = {},
   ) {
     super();
+    checkKeys('LSTM', keys);
     for (const [role, value] of Object.entries({ inputSize, hiddenSize, numLayers })) {
       if (!Number.isInteger(value) || value < 1)
         throw new RangeError(`LSTM: ${role} is ${value}; expected a whole number from 1`);

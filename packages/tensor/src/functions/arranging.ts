@@ -1,8 +1,8 @@
 import { apply } from '../apply.ts';
-import type { Operand } from '../ops/arguments.ts';
-import { checkIsArray, formatShape, normaliseAxes, normaliseAxis, type Shape } from '../shape.ts';
+import { checkOptions, type Operand } from '../ops/arguments.ts';
+import { broadcastShapes, checkIsArray, formatShape, normaliseAxes, normaliseAxis, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
-import { full, type Tensor } from '../tensor.ts';
+import { full, Tensor } from '../tensor.ts';
 import { tri } from './creation.ts';
 import { logicalAnd, logicalNot, where } from './elementwise.ts';
 import { concat } from './indexing.ts';
@@ -44,6 +44,7 @@ export function roll(x: Tensor, shift: number | readonly number[], dim?: number 
 
 /** The whole of x so many times along each axis; where there are fewer numbers than axes, along the last ones. */
 export function tile(x: Tensor, repeats: readonly number[]): Tensor {
+  checkIsArray('tile', repeats);
   for (const count of repeats) checkCount('tile', count);
   const rank = Math.max(x.rank, repeats.length);
   const own = [...new Array(rank - x.rank).fill(1), ...x.shape];
@@ -77,7 +78,9 @@ export function repeat(x: Tensor, repeats: readonly number[]): Tensor {
 }
 
 /** Each element `times` times on the spot along `dim`: NumPy's `repeat`. */
-export function repeatInterleave(x: Tensor, times: number, { dim }: { dim: number }): Tensor {
+export function repeatInterleave(x: Tensor, times: number, options: { dim: number }): Tensor {
+  checkOptions('repeatInterleave', options, ['dim'], ['dim']);
+  const { dim } = options;
   checkCount('repeatInterleave', times);
   const d = normaliseAxis(dim, x.rank, 'repeatInterleave');
   const split = [...x.shape.slice(0, d + 1), 1, ...x.shape.slice(d + 1)];
@@ -89,7 +92,9 @@ export function repeatInterleave(x: Tensor, times: number, { dim }: { dim: numbe
 }
 
 /** Views of `size` elements each along `dim` (the last may be shorter), or of the sizes listed. */
-export function split(x: Tensor, size: number | readonly number[], { dim = 0 } = {}): Tensor[] {
+export function split(x: Tensor, size: number | readonly number[], options: { dim?: number } = {}): Tensor[] {
+  checkOptions('split', options, ['dim']);
+  const { dim = 0 } = options;
   const d = normaliseAxis(dim, x.rank, 'split');
   const extent = x.shape[d];
   let sizes: readonly number[];
@@ -112,7 +117,9 @@ export function split(x: Tensor, size: number | readonly number[], { dim = 0 } =
 }
 
 /** At most `chunks` views of one size along `dim` (the last may be shorter, and there may be fewer, as in PyTorch). */
-export function chunk(x: Tensor, chunks: number, { dim = 0 } = {}): Tensor[] {
+export function chunk(x: Tensor, chunks: number, options: { dim?: number } = {}): Tensor[] {
+  checkOptions('chunk', options, ['dim']);
+  const { dim = 0 } = options;
   if (!Number.isInteger(chunks) || chunks < 1) throw new RangeError(`chunk: ${chunks} is no whole number from 1`);
   const d = normaliseAxis(dim, x.rank, 'chunk');
   return split(x, Math.max(1, Math.ceil(x.shape[d] / chunks)), { dim: d });
@@ -162,11 +169,10 @@ function padAxis(x: Tensor, axis: number, before: number, after: number, mode: P
  *
  * @throws RangeError when there are not enough elements to mirror, or more pairs than axes.
  */
-export function pad(
-  x: Tensor,
-  padding: readonly number[],
-  { mode = 'constant', value = 0 }: { mode?: PadMode; value?: number } = {},
-): Tensor {
+export function pad(x: Tensor, padding: readonly number[], options: { mode?: PadMode; value?: number } = {}): Tensor {
+  checkOptions('pad', options, ['mode', 'value']);
+  checkIsArray('pad', padding);
+  const { mode = 'constant', value = 0 } = options;
   if (padding.length % 2 !== 0 || padding.length > 2 * x.rank || !padding.every(Number.isInteger)) {
     throw new RangeError(`pad: [${padding}] are no pairs [before, after] for the last axes of ${formatShape(x.shape)}`);
   }
@@ -189,7 +195,9 @@ export function pad(
 }
 
 /** The diagonal of two axes as a new last axis; `offset` moves it up. A view where x is dense. */
-export function diagonal(x: Tensor, { offset = 0, dim1 = 0, dim2 = 1 } = {}): Tensor {
+export function diagonal(x: Tensor, options: { offset?: number; dim1?: number; dim2?: number } = {}): Tensor {
+  checkOptions('diagonal', options, ['offset', 'dim1', 'dim2']);
+  const { offset = 0, dim1 = 0, dim2 = 1 } = options;
   const [a, b] = [normaliseAxis(dim1, x.rank, 'diagonal'), normaliseAxis(dim2, x.rank, 'diagonal')];
   if (a === b) throw new RangeError(`diagonal: axis ${a} of ${formatShape(x.shape)} was given twice`);
   const last = movedim(x, [a, b], [-2, -1]);
@@ -209,12 +217,16 @@ function triangle(name: string, x: Tensor, keep: (mask: Tensor) => Tensor, diago
 }
 
 /** x on and below the diagonal of its last two axes, 0 above; `diagonal` moves it up. */
-export function tril(x: Tensor, { diagonal = 0 } = {}): Tensor {
+export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
+  checkOptions('tril', options, ['diagonal']);
+  const { diagonal = 0 } = options;
   return triangle('tril', x, (mask) => mask, diagonal);
 }
 
 /** x on and above the diagonal of its last two axes, 0 below; `diagonal` moves it up. */
-export function triu(x: Tensor, { diagonal = 0 } = {}): Tensor {
+export function triu(x: Tensor, options: { diagonal?: number } = {}): Tensor {
+  checkOptions('triu', options, ['diagonal']);
+  const { diagonal = 0 } = options;
   return triangle('triu', x, logicalNot, diagonal - 1);
 }
 
@@ -223,5 +235,9 @@ export function maskedFill(x: Tensor, mask: Tensor, value: Operand): Tensor {
   if (mask.dtype !== 'bool') {
     throw new TypeError(`maskedFill: the mask is ${mask.dtype}${formatShape(mask.shape)}; expected bool, e.g. x.gt(0)`);
   }
+  const broadcast = (shape: Shape) => broadcastShapes('maskedFill', x.shape, mask.shape, shape);
+  if (typeof value === 'number') broadcast([]);
+  else if (value instanceof Tensor) broadcast(value.shape);
+  else throw new TypeError(`maskedFill: the value is ${typeof value}; expected a number or a tensor`);
   return where(mask, value, x);
 }

@@ -1,7 +1,7 @@
 import { apply } from '../apply.ts';
 import { getDefaultDevice } from '../device/device.ts';
 import { type DType, isWhole } from '../dtype.ts';
-import { fits } from '../ops/arguments.ts';
+import { checkOptions, fits } from '../ops/arguments.ts';
 import { checkShape, formatShape, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { type CreationOptions, full, type Tensor } from '../tensor.ts';
@@ -94,7 +94,9 @@ export function onesLike<T extends Tensor>(x: T, options?: { dtype?: DType }): T
  * x [...] of whole numbers -> [..., classes]: 1 where the class is the number, 0 elsewhere. A number outside 0..classes-1
  * gives zeros. f32 unless the options say otherwise.
  */
-export function oneHot(x: Tensor, { classes, dtype = 'f32' }: { classes: number; dtype?: DType }): Tensor {
+export function oneHot(x: Tensor, options: { classes: number; dtype?: DType }): Tensor {
+  checkOptions('oneHot', options, ['classes', 'dtype'], ['classes']);
+  const { classes, dtype = 'f32' } = options;
   if (x.dtype !== 'i32' && x.dtype !== 'u32') {
     throw new TypeError(`oneHot: the classes are ${x.dtype}${formatShape(x.shape)}; use .cast('i32')`);
   }

@@ -1,6 +1,6 @@
 import { apply } from '../apply.ts';
 import { checkDtype, type DType, isFloat } from '../dtype.ts';
-import { checkAlive, type Operand, operands } from '../ops/arguments.ts';
+import { checkAlive, checkOptions, type Operand, operands } from '../ops/arguments.ts';
 import type { differentiableElementwise, otherElementwise } from '../ops/elementwise.ts';
 import { formatShape } from '../shape.ts';
 import type { BroadcastableTo, BroadcastShape, ShapeOf } from '../shape-types.ts';
@@ -145,10 +145,33 @@ export const atanh = unary('atanh');
 export const sigmoid = unary('sigmoid');
 /** x above 0, else 0; NaN of NaN. */
 export const relu = unary('relu');
-/** x above 0, exp(x) - 1 below. */
-export const elu = unary('elu');
-/** The exact GELU, x Phi(x), not the tanh approximation. */
-export const gelu = unary('gelu');
+/** x above 0, `alpha` (exp(x) - 1) below; alpha is 1 by default. */
+export function elu<T extends Tensor>(x: T, options: { alpha?: number } = {}): Tensor<ShapeOf<T>> {
+  checkOptions('elu', options, ['alpha']);
+  const { alpha = 1 } = options;
+  if (alpha === 1) return apply('elu', [x], {})[0];
+  const below = mul(apply('elu', [clamp(x, { max: 0 })], {})[0], alpha);
+  return where(gt(x as Tensor, 0), x, below);
+}
+
+/** How `gelu` is computed: exactly, or by PyTorch's approximation of it. */
+export type GeluApproximation = 'none' | 'tanh';
+
+/** x Phi(x); with `approximate: 'tanh'` x / 2 (1 + tanh(√(2/π) (x + 0.044715 x³))), at most 5e-4 off. */
+export function gelu<T extends Tensor>(x: T, options: { approximate?: GeluApproximation } = {}): Tensor<ShapeOf<T>> {
+  checkOptions('gelu', options, ['approximate']);
+  const { approximate = 'none' } = options;
+  if (approximate === 'none') return apply('gelu', [x], {})[0];
+  if (approximate !== 'tanh') {
+    throw new RangeError(`gelu: approximate is ${JSON.stringify(approximate)}; expected 'none' or 'tanh'`);
+  }
+  const wide: Tensor = x.dtype === 'f16' ? cast(x as Tensor, 'f32') : x;
+  // Beyond these bounds nothing changes but that cubes overflow. (1 + tanh(u)) / 2 is the sigmoid of 2 u.
+  const inner: Tensor = clamp(wide, { min: -30, max: 30 });
+  const cubic = add(inner, mul(mul(square(inner), inner), 0.044715));
+  const result = mul(wide, sigmoid(mul(cubic, 2 * Math.sqrt(2 / Math.PI))));
+  return x.dtype === 'f16' ? cast(result, 'f16') : result;
+}
 /** x sigmoid(x), also called swish. */
 export const silu = unary('silu');
 /** The error function, 2 / √π times the integral of exp(-t²) from 0 to x. */
@@ -159,8 +182,11 @@ export const sign = unary('sign');
 export const floor = unary('floor');
 /** To the nearest whole number that is not below x. */
 export const ceil = unary('ceil');
-/** To the nearest whole number, halves to the even one. */
-export const round = unary('round');
+/** To the nearest whole number, halves to the even one. For decimals, scale: `x.mul(100).round().div(100)`. */
+export function round<T extends Tensor>(x: T, options?: undefined): Tensor<ShapeOf<T>> {
+  checkOptions('round', options, []);
+  return apply('round', [x], {})[0];
+}
 /** To the nearest whole number towards 0. */
 export const trunc = unary('trunc');
 /** As bool. */
@@ -173,7 +199,9 @@ export const isFinite = unary('isFinite');
 export const logicalNot = unary('logicalNot');
 
 /** log(1 + exp(beta x)) / beta. */
-export function softplus<T extends Tensor>(x: T, { beta = 1 } = {}): Tensor<ShapeOf<T>> {
+export function softplus<T extends Tensor>(x: T, options: { beta?: number } = {}): Tensor<ShapeOf<T>> {
+  checkOptions('softplus', options, ['beta']);
+  const { beta = 1 } = options;
   if (beta === 1) return apply('softplus', [x], {})[0];
   // beta x may be more than a half holds.
   const wide: Tensor = x.dtype === 'f16' ? cast(x as Tensor, 'f32') : x;
@@ -182,12 +210,16 @@ export function softplus<T extends Tensor>(x: T, { beta = 1 } = {}): Tensor<Shap
 }
 
 /** x from 0 up, x times `slope` below. */
-export function leakyRelu(x: Tensor, { slope = 0.01 }: { slope?: Operand } = {}): Tensor {
+export function leakyRelu(x: Tensor, options: { slope?: Operand } = {}): Tensor {
+  checkOptions('leakyRelu', options, ['slope']);
+  const { slope = 0.01 } = options;
   return apply('leakyRelu', operands('leakyRelu', x, slope), {})[0];
 }
 
 /** x, or `max` where it is above and `min` where it is below; a bound left out bounds nothing. The bounds broadcast. */
-export function clamp(x: Tensor, { min, max }: { min?: Operand; max?: Operand }): Tensor {
+export function clamp(x: Tensor, options: { min?: Operand; max?: Operand }): Tensor {
+  checkOptions('clamp', options, ['min', 'max']);
+  const { min, max } = options ?? {};
   if (min === undefined && max === undefined) throw new TypeError('clamp: give min, max or both');
   const whole = [x, min, max].every((value) => {
     if (value === undefined) return true;
@@ -203,7 +235,9 @@ export function clamp(x: Tensor, { min, max }: { min?: Operand; max?: Operand })
 }
 
 /** x between -1 and 1, or other bounds. */
-export function hardtanh<T extends Tensor>(x: T, { min = -1, max = 1 } = {}): Tensor<ShapeOf<T>> {
+export function hardtanh<T extends Tensor>(x: T, options: { min?: number; max?: number } = {}): Tensor<ShapeOf<T>> {
+  checkOptions('hardtanh', options, ['min', 'max']);
+  const { min = -1, max = 1 } = options;
   return clamp(x, { min, max });
 }
 
@@ -217,6 +251,7 @@ const largest = { f32: 3.4028234663852886e38, f16: 65504 };
 /** x with NaN and infinities replaced, by default by 0 and by the largest and smallest numbers of its dtype. */
 export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; neginf?: number } = {}): Tensor {
   checkAlive('nanToNum', x);
+  checkOptions('nanToNum', options, ['nan', 'posinf', 'neginf']);
   if (!isFloat(x.dtype)) return x;
   const { nan = 0, posinf = largest[x.dtype], neginf = -largest[x.dtype] } = options;
   const finite = where(eq(x, Number.POSITIVE_INFINITY), posinf, where(eq(x, Number.NEGATIVE_INFINITY), neginf, x));

@@ -1,5 +1,6 @@
 import { apply } from '../apply.ts';
 import { isFloat } from '../dtype.ts';
+import { checkOptions } from '../ops/arguments.ts';
 import { fftTables, rfftTables } from '../ops/fft.ts';
 import { cachedTable } from '../ops/tables.ts';
 import { formatShape, normaliseAxis } from '../shape.ts';
@@ -65,7 +66,11 @@ function fit(x: Tensor, axis: number, extent: number): Tensor {
   return pad(x, [...new Array(2 * (x.rank - 1 - axis)).fill(0), 0, missing]);
 }
 
-function transform(name: 'fft' | 'ifft', given: Tensor, { n, dim = -1, norm = 'backward' }: FftOptions): Tensor {
+const fftOptions = ['n', 'dim', 'norm'];
+
+function transform(name: 'fft' | 'ifft', given: Tensor, options: FftOptions): Tensor {
+  checkOptions(name, options, fftOptions);
+  const { n, dim = -1, norm = 'backward' } = options;
   const x = plainly(name, given, '[..., length, 2]');
   checkComplex(name, x, 2);
   const axis = normaliseAxis(dim, x.rank - 1, name);
@@ -106,7 +111,9 @@ export function ifft(x: Tensor, options: FftOptions = {}): Tensor {
  *
  * @throws as `fft`.
  */
-export function rfft(x: Tensor, { n, dim = -1, norm = 'backward' }: FftOptions = {}): Tensor {
+export function rfft(x: Tensor, options: FftOptions = {}): Tensor {
+  checkOptions('rfft', options, fftOptions);
+  const { n, dim = -1, norm = 'backward' } = options;
   const real = plainly('rfft', x, '[..., length]');
   const axis = normaliseAxis(dim, x.rank, 'rfft');
   const length = n ?? x.shape[axis];
@@ -128,7 +135,9 @@ export function rfft(x: Tensor, { n, dim = -1, norm = 'backward' }: FftOptions =
  *
  * @throws as `fft`.
  */
-export function irfft(x: Tensor, { n, dim = -1, norm = 'backward' }: FftOptions = {}): Tensor {
+export function irfft(x: Tensor, options: FftOptions = {}): Tensor {
+  checkOptions('irfft', options, fftOptions);
+  const { n, dim = -1, norm = 'backward' } = options;
   const spectrum = plainly('irfft', x, '[..., bins, 2]');
   checkComplex('irfft', x, 2);
   const axis = normaliseAxis(dim, x.rank - 1, 'irfft');

@@ -1,4 +1,5 @@
 import { apply } from '../apply.ts';
+import { checkOptions } from '../ops/arguments.ts';
 import type { Conv2dAttributes } from '../ops/conv2d.ts';
 import type { PoolAttributes } from '../ops/pool.ts';
 import { type Pair, windowSteps } from '../ops/window.ts';
@@ -21,6 +22,8 @@ export interface Conv2dOptions {
   groups?: number;
 }
 
+const convOptions = ['stride', 'padding', 'dilation', 'groups', 'bias'];
+
 function convAttributes({ stride = 1, padding = 0, dilation = 1, groups = 1 }: Conv2dOptions): Conv2dAttributes {
   return { stride: pair(stride), padding: pair(padding), dilation: pair(dilation), groups };
 }
@@ -42,11 +45,9 @@ function withBias(name: string, out: Tensor, bias: Tensor | undefined): Tensor {
  *
  * @throws RangeError when channels, groups, kernel or bias do not fit.
  */
-export function conv2d(
-  x: Tensor,
-  weight: Tensor,
-  { bias, ...options }: Conv2dOptions & { bias?: Tensor } = {},
-): Tensor {
+export function conv2d(x: Tensor, weight: Tensor, given: Conv2dOptions & { bias?: Tensor } = {}): Tensor {
+  checkOptions('conv2d', given, convOptions);
+  const { bias, ...options } = given;
   return withBias('conv2d', apply('conv2d', [x, weight], convAttributes(options))[0], bias);
 }
 
@@ -58,8 +59,10 @@ export function conv2d(
 export function convTranspose2d(
   x: Tensor,
   weight: Tensor,
-  { bias, outputPadding = 0, ...options }: Conv2dOptions & { bias?: Tensor; outputPadding?: Sizes } = {},
+  given: Conv2dOptions & { bias?: Tensor; outputPadding?: Sizes } = {},
 ): Tensor {
+  checkOptions('convTranspose2d', given, [...convOptions, 'outputPadding']);
+  const { bias, outputPadding = 0, ...options } = given;
   const attributes = convAttributes(options);
   const { stride, padding, dilation } = attributes;
   const extra = pair(outputPadding);
@@ -76,6 +79,18 @@ export interface PoolOptions {
   padding?: Sizes;
 }
 
+const maxOptions = ['stride', 'padding', 'dilation'];
+const averageOptions = ['stride', 'padding', 'countIncludePad'];
+
+/** Windows that stick out at the end, as with PyTorch's `ceil_mode`, are made by padding x first. */
+function checkPool(name: string, kernel: unknown, options: object, known: readonly string[]): void {
+  const sizes = Array.isArray(kernel) ? kernel : [kernel];
+  if (!sizes.every((size) => typeof size === 'number')) {
+    throw new TypeError(`${name}: the kernel is ${kernel}; expected a number, or [rows, columns]`);
+  }
+  checkOptions(name, options, known);
+}
+
 function poolAttributes(kernel: Sizes, options: PoolOptions & { dilation?: Sizes }): PoolAttributes {
   const { stride = kernel, padding = 0, dilation = 1 } = options;
   return { kernel: pair(kernel), stride: pair(stride), padding: pair(padding), dilation: pair(dilation) };
@@ -89,6 +104,7 @@ function poolAttributes(kernel: Sizes, options: PoolOptions & { dilation?: Sizes
  * @throws RangeError when the window does not fit, or padding is over half of it.
  */
 export function maxPool2d(x: Tensor, kernel: Sizes, options: PoolOptions & { dilation?: Sizes } = {}): Tensor {
+  checkPool('maxPool2d', kernel, options, maxOptions);
   return apply('maxPool2d', [x], poolAttributes(kernel, options))[0];
 }
 
@@ -96,11 +112,9 @@ export function maxPool2d(x: Tensor, kernel: Sizes, options: PoolOptions & { dil
  * The mean of each window: x [batch, channels, height, width] -> [batch, channels, outHeight, outWidth]. Zeros from the
  * padding count as elements, unless `countIncludePad` is false.
  */
-export function avgPool2d(
-  x: Tensor,
-  kernel: Sizes,
-  { countIncludePad = true, ...options }: PoolOptions & { countIncludePad?: boolean } = {},
-): Tensor {
+export function avgPool2d(x: Tensor, kernel: Sizes, given: PoolOptions & { countIncludePad?: boolean } = {}): Tensor {
+  checkPool('avgPool2d', kernel, given, averageOptions);
+  const { countIncludePad = true, ...options } = given;
   const { kernel: taps, ...attributes } = poolAttributes(kernel, options);
   if (x.rank !== 4) {
     throw new RangeError(`avgPool2d: the input is ${formatShape(x.shape)}; expected [batch, channels, height, width]`);
@@ -141,8 +155,10 @@ function alongLength(
 export function maxPool1d(
   x: Tensor,
   kernel: number,
-  { stride = kernel, padding, dilation }: { stride?: number; padding?: number; dilation?: number } = {},
+  options: { stride?: number; padding?: number; dilation?: number } = {},
 ): Tensor {
+  checkPool('maxPool1d', kernel, options, maxOptions);
+  const { stride = kernel, padding, dilation } = options;
   return alongLength('maxPool1d', x, padding, (plane, sides) =>
     maxPool2d(plane, [1, kernel], { stride: [1, stride], padding: sides, dilation: row(dilation) }),
   );
@@ -152,8 +168,10 @@ export function maxPool1d(
 export function avgPool1d(
   x: Tensor,
   kernel: number,
-  { stride = kernel, padding, countIncludePad }: { stride?: number; padding?: number; countIncludePad?: boolean } = {},
+  options: { stride?: number; padding?: number; countIncludePad?: boolean } = {},
 ): Tensor {
+  checkPool('avgPool1d', kernel, options, averageOptions);
+  const { stride = kernel, padding, countIncludePad } = options;
   return alongLength('avgPool1d', x, padding, (plane, sides) =>
     avgPool2d(plane, [1, kernel], { stride: [1, stride], padding: sides, countIncludePad }),
   );

@@ -2,21 +2,13 @@ import { apply } from '../apply.ts';
 import { promote } from '../dtype.ts';
 import { formatShape, normaliseAxis, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
+import { asIndex } from './as-index.ts';
 import { add, cast } from './elementwise.ts';
 import { unsqueeze } from './views.ts';
 
-/** Indices as the kernels take them, in the name of the function that was called. From 2^31 on they are outside anyway. */
-export function asIndex(name: string, role: string, index: Tensor): Tensor {
-  if (index.dtype === 'u32') return cast(index, 'i32');
-  if (index.dtype === 'i32') return index;
-  throw new TypeError(
-    `${name}: ${role} is ${index.dtype}${formatShape(index.shape)}; expected i32 or u32; use .cast('i32')`,
-  );
-}
-
 /** The rows of `axis` that `index` [n] (i32 or u32) names. An index outside the axis reads NaN. */
 export function indexSelect(x: Tensor, axis: number, index: Tensor): Tensor {
-  return apply('indexSelect', [x, asIndex('indexSelect', 'the index', index)], {
+  return apply('indexSelect', [x, asIndex('indexSelect', 'the index is', index)], {
     axis: normaliseAxis(axis, x.rank, 'indexSelect'),
   })[0];
 }
@@ -36,13 +28,13 @@ export function indexAdd(x: Tensor, axis: number, index: Tensor, source: Tensor)
   checkSource('indexAdd', x, source, d);
   return add(
     x,
-    apply('indexAdd', [source, asIndex('indexAdd', 'the index', index)], { axis: d, extent: x.shape[d] })[0],
+    apply('indexAdd', [source, asIndex('indexAdd', 'the index is', index)], { axis: d, extent: x.shape[d] })[0],
   );
 }
 
 /** One index (i32 or u32) an element along `axis`; index has x's shape but for that axis. */
 export function gather(x: Tensor, axis: number, index: Tensor): Tensor {
-  return apply('gather', [x, asIndex('gather', 'the index', index)], {
+  return apply('gather', [x, asIndex('gather', 'the index is', index)], {
     axis: normaliseAxis(axis, x.rank, 'gather'),
   })[0];
 }
@@ -53,7 +45,7 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   checkSource('scatterAdd', x, source, d);
   return add(
     x,
-    apply('scatterAdd', [source, asIndex('scatterAdd', 'the index', index)], { axis: d, extent: x.shape[d] })[0],
+    apply('scatterAdd', [source, asIndex('scatterAdd', 'the index is', index)], { axis: d, extent: x.shape[d] })[0],
   );
 }
 

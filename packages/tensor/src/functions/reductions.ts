@@ -1,5 +1,5 @@
 import { apply } from '../apply.ts';
-import { type AxisOptions, expectFloat } from '../ops/arguments.ts';
+import { type AxisOptions, checkOptions, expectFloat } from '../ops/arguments.ts';
 import { normaliseAxes, normaliseAxis } from '../shape.ts';
 import type { OnlyAxisOptions, ReducedShape } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
@@ -23,15 +23,8 @@ import {
 import { inF32 } from './in-f32.ts';
 import { detach, reshape, squeeze } from './views.ts';
 
-/** `axis` and `keepdims`, NumPy's names, would reduce over everything unheard. */
-function checkOptions(name: string, options: object | undefined): void {
-  const expected = `${name}: the options are { dim, keepdim }`;
-  if (options === undefined) return;
-  if (typeof options !== 'object') throw new TypeError(`${expected}, not ${options}: write { dim: ${options} }`);
-  for (const key in options) {
-    if (key !== 'dim' && key !== 'keepdim') throw new TypeError(`${expected}; there is no '${key}'`);
-  }
-}
+const axisOptions = ['dim', 'keepdim'];
+const deviationOptions = [...axisOptions, 'correction'];
 
 type Reduction = 'sum' | 'mean' | 'sumSquares' | 'prod' | 'max' | 'min';
 
@@ -41,7 +34,7 @@ const reduction =
     x: T,
     options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> => {
-    checkOptions(name, options);
+    checkOptions(name, options, axisOptions);
     const { dim, keepdim = false }: AxisOptions = options ?? {};
     const counts = name === 'sum' || name === 'prod';
     const input = x.dtype === 'bool' && counts ? cast(x, 'i32') : x;
@@ -63,7 +56,9 @@ export const min = reduction('min');
 
 const extremePlace =
   (name: 'argmax' | 'argmin') =>
-  (x: Tensor, { dim, keepdim = false }: { dim?: number; keepdim?: boolean } = {}): Tensor => {
+  (x: Tensor, options: { dim?: number; keepdim?: boolean } = {}): Tensor => {
+    checkOptions(name, options, axisOptions);
+    const { dim, keepdim = false } = options;
     if (dim !== undefined) return apply(name, [x], { axis: normaliseAxis(dim, x.rank, name), keepdim })[0];
     const place = apply(name, [reshape(x, [x.size])], { axis: 0, keepdim: false })[0];
     return keepdim ? reshape(place, new Array(x.rank).fill(1)) : place;
@@ -79,6 +74,7 @@ export const argmin = extremePlace('argmin');
  * leaves nothing to divide by.
  */
 export function variance(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
+  checkOptions('var', options, deviationOptions);
   return varianceOf('var', x, options);
 }
 
@@ -89,7 +85,6 @@ function varianceOf(
   then = (result: Tensor) => result,
 ): Tensor {
   expectFloat(name, 'the input', x);
-  checkOptions(name, options);
   const axes = normaliseAxes(options.dim, x.rank, name);
   const count = axes.reduce((product, d) => product * x.shape[d], 1);
   // A mean rounded to f16 would be off by more than some distributions are wide.
@@ -102,12 +97,13 @@ function varianceOf(
 
 /** The square root of the variance; `correction` 1 (as in PyTorch) divides by n - 1. */
 export function std(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
+  checkOptions('std', options, deviationOptions);
   return varianceOf('std', x, options, sqrt);
 }
 
 /** Axes that have been checked in the name of a function that reduces by others. */
 function named(name: string, x: Tensor, options: AxisOptions): AxisOptions {
-  checkOptions(name, options);
+  checkOptions(name, options, axisOptions);
   return { dim: normaliseAxes(options.dim, x.rank, name), keepdim: options.keepdim };
 }
 
@@ -130,7 +126,9 @@ export function all(x: Tensor, options: AxisOptions = {}): Tensor {
  * The p-norm of all elements, or along `dim`: 2 by default, 1, Infinity, -Infinity, 0 (how many are not 0) or any other
  * number, in f32. The gradient of the 2-norm at zero is 0. Squares beyond the range of f32 are not saved from it.
  */
-export function norm(x: Tensor, { p = 2, ...own }: AxisOptions & { p?: number } = {}): Tensor {
+export function norm(x: Tensor, given: AxisOptions & { p?: number } = {}): Tensor {
+  checkOptions('norm', given, [...axisOptions, 'p']);
+  const { p = 2, ...own } = given;
   if (typeof p !== 'number' || Number.isNaN(p)) throw new RangeError(`norm: p is ${p}; expected a number or Infinity`);
   const options = named('norm', x, own);
   return inF32(x, (wide) => normOf(wide, p, options));
@@ -150,7 +148,9 @@ function normOf(x: Tensor, p: number, options: AxisOptions): Tensor {
 }
 
 /** log(sum(exp(x))) of all elements, or along `dim`, without overflow; -Infinity where all elements are, or none is there. */
-export function logsumexp(x: Tensor, { dim, keepdim = false }: AxisOptions = {}): Tensor {
+export function logsumexp(x: Tensor, options: AxisOptions = {}): Tensor {
+  checkOptions('logsumexp', options, axisOptions);
+  const { dim, keepdim = false } = options;
   const axes = normaliseAxes(dim, x.rank, 'logsumexp');
   if (axes.some((d) => x.shape[d] === 0)) return log(sum(exp(x), { dim: axes, keepdim }));
   return inF32(x, (wide) => {

@@ -1,5 +1,6 @@
 import { apply } from '../apply.ts';
 import { isFloat } from '../dtype.ts';
+import { checkOptions } from '../ops/arguments.ts';
 import { formatShape, normaliseAxis } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
@@ -25,26 +26,25 @@ export interface Sorted {
  * The places (i32) that the elements along `dim` come from when they are sorted. Equal elements keep their order. NaN counts
  * as larger than everything: it comes last, and first where `descending`.
  */
-export function argsort<T extends Tensor>(
-  x: T,
-  { dim = -1, descending = false }: SortOptions = {},
-): Tensor<ShapeOf<T>> {
+export function argsort<T extends Tensor>(x: T, options: SortOptions = {}): Tensor<ShapeOf<T>> {
+  checkOptions('argsort', options, ['dim', 'descending']);
+  const { dim = -1, descending = false } = options;
   return apply('argsort', [x], { axis: normaliseAxis(dim, x.rank, 'argsort'), descending })[0];
 }
 
 /** The elements along `dim` in order, as `argsort` puts them. Gradients flow through the values. */
-export function sort(x: Tensor, { dim = -1, descending = false }: SortOptions = {}): Sorted {
+export function sort(x: Tensor, options: SortOptions = {}): Sorted {
+  checkOptions('sort', options, ['dim', 'descending']);
+  const { dim = -1, descending = false } = options;
   const axis = normaliseAxis(dim, x.rank, 'sort');
   const indices: Tensor = argsort(x as Tensor, { dim: axis, descending });
   return { values: gather(x, axis, indices), indices };
 }
 
 /** The k largest elements along `dim`, the largest first, or the k smallest; NaN counts as larger than everything. */
-export function topk(
-  x: Tensor,
-  k: number,
-  { dim = -1, largest = true }: { dim?: number; largest?: boolean } = {},
-): Sorted {
+export function topk(x: Tensor, k: number, options: { dim?: number; largest?: boolean } = {}): Sorted {
+  checkOptions('topk', options, ['dim', 'largest']);
+  const { dim = -1, largest = true } = options;
   const axis = normaliseAxis(dim, x.rank, 'topk');
   if (!Number.isInteger(k) || k < 0 || k > x.shape[axis]) {
     throw new RangeError(`topk: ${k} elements of axis ${axis} of ${formatShape(x.shape)}; use 0..${x.shape[axis]}`);
@@ -70,7 +70,9 @@ const allKept = (x: Tensor, value: Tensor, keepdim: boolean): Tensor =>
   keepdim ? reshape(value, new Array(x.rank).fill(1)) : value;
 
 /** The middle element along `dim`, or of all, the lower one of two, as in PyTorch; NaN where there is one among them. */
-export function median(x: Tensor, { dim, keepdim = false }: { dim?: number; keepdim?: boolean } = {}): Tensor {
+export function median(x: Tensor, options: { dim?: number; keepdim?: boolean } = {}): Tensor {
+  checkOptions('median', options, ['dim', 'keepdim']);
+  const { dim, keepdim = false } = options;
   if (dim === undefined) return allKept(x, median(allOf(x), { dim: 0 }), keepdim);
   const { axis, values, last } = sorted('median', x, dim);
   const middle = spoilt(x, axis, select(values, axis, Math.floor(last / 2)));
@@ -81,11 +83,9 @@ export function median(x: Tensor, { dim, keepdim = false }: { dim?: number; keep
  * The value along `dim`, or of all elements, that a share q (0..1) of the elements lies below, with straight lines between neighbours, as in
  * NumPy; NaN where there is one among them.
  */
-export function quantile(
-  x: Tensor,
-  q: number,
-  { dim, keepdim = false }: { dim?: number; keepdim?: boolean } = {},
-): Tensor {
+export function quantile(x: Tensor, q: number, options: { dim?: number; keepdim?: boolean } = {}): Tensor {
+  checkOptions('quantile', options, ['dim', 'keepdim']);
+  const { dim, keepdim = false } = options;
   if (dim === undefined) return allKept(x, quantile(allOf(x), q, { dim: 0 }), keepdim);
   if (!(q >= 0 && q <= 1)) throw new RangeError(`quantile: ${q} is not in 0..1`);
   const { axis, values, last } = sorted('quantile', isFloat(x.dtype) ? x : cast(x, 'f32'), dim);
@@ -102,6 +102,8 @@ export function quantile(
  * Where each value would be put into a sorted row so that it stays sorted: how many elements are below it, or with `right`
  * not above it (i32). sorted is [n] for any values, or [..., n] for values [..., m].
  */
-export function searchSorted(sorted: Tensor, values: Tensor, { right = false } = {}): Tensor {
+export function searchSorted(sorted: Tensor, values: Tensor, options: { right?: boolean } = {}): Tensor {
+  checkOptions('searchSorted', options, ['right']);
+  const { right = false } = options;
   return apply('searchSorted', [sorted, values], { right })[0];
 }

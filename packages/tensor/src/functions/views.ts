@@ -70,6 +70,7 @@ export function expand<const N extends Shape>(x: Tensor, shape: N): Tensor<Resha
 /** Axes of extent 1 before those of x; several are counted in the result. */
 export function unsqueeze(x: Tensor, dim: number | readonly number[]): Tensor {
   const list = typeof dim === 'number' ? [dim] : dim;
+  checkIsArray('unsqueeze', list, 'give an axis, or several as [0, 2]');
   const rank = x.rank + list.length;
   const axes = new Set(list.map((axis) => normaliseAxis(axis, rank, 'unsqueeze')));
   if (axes.size !== list.length) throw new RangeError(`unsqueeze: an axis was given twice in [${list}]`);

@@ -114,6 +114,31 @@ export function checkAlive(operation: string, x: Tensor): void {
   if (x.disposed) throw x.disposedError(operation, 0);
 }
 
+/**
+ * Checks an options object against the names there are: others, NumPy's `axis` or a number in its place, would be passed
+ * over unheard.
+ */
+export function checkOptions(
+  operation: string,
+  options: object | undefined,
+  known: readonly string[],
+  required: readonly string[] = [],
+): void {
+  const expected = known.length > 0 ? `the options are { ${known.join(', ')} }` : 'there are no options';
+  const missing = required.find((key) => (options as Record<string, unknown> | undefined)?.[key] === undefined);
+  if (options === undefined) {
+    if (missing) throw new TypeError(`${operation}: ${expected}; '${missing}' must be given`);
+    return;
+  }
+  if (typeof options !== 'object' || options === null || Array.isArray(options) || options instanceof Tensor) {
+    const names = options instanceof Tensor && known.includes('bias') ? 'bias' : known[0];
+    throw new TypeError(`${operation}: ${expected}, not ${options}${names ? `: write { ${names}: ${options} }` : ''}`);
+  }
+  const other = Object.keys(options).find((key) => !known.includes(key));
+  if (other !== undefined) throw new TypeError(`${operation}: ${expected}; there is no '${other}'`);
+  if (missing) throw new TypeError(`${operation}: ${expected}; '${missing}' must be given`);
+}
+
 /** Any of the dtypes that gradients flow through. */
 export function expectFloat(operation: string, role: string, tensor: Tensor): void {
   expectDtype(operation, role, tensor, 'f32', 'f16');

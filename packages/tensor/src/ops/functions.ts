@@ -2,10 +2,10 @@ import { apply } from '../apply.ts';
 import { type Device, getDefaultDevice } from '../device/device.ts';
 import { add } from '../functions/elementwise.ts';
 import { reshape, transpose } from '../functions/views.ts';
-import { formatShape, normaliseAxis, type Shape } from '../shape.ts';
+import { checkShape, formatShape, normaliseAxis, type Shape } from '../shape.ts';
 import type { Literal, ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
-import { checkAlive } from './arguments.ts';
+import { checkAlive, checkOptions } from './arguments.ts';
 import type { ConvAttributes } from './conv.ts';
 import type { RandomKey } from './random.ts';
 
@@ -32,13 +32,15 @@ function overLastAxis(name: 'softmax' | 'logSoftmax', x: Tensor, dim: number): T
 }
 
 /** Along `dim`, the last axis by default. */
-export function softmax<T extends Tensor>(x: T, { dim = -1 }: { dim?: number } = {}): Tensor<ShapeOf<T>> {
-  return overLastAxis('softmax', x, dim);
+export function softmax<T extends Tensor>(x: T, options: { dim?: number } = {}): Tensor<ShapeOf<T>> {
+  checkOptions('softmax', options, ['dim']);
+  return overLastAxis('softmax', x, options.dim ?? -1);
 }
 
 /** log(softmax(x)) along `dim`, without overflow. */
-export function logSoftmax<T extends Tensor>(x: T, { dim = -1 }: { dim?: number } = {}): Tensor<ShapeOf<T>> {
-  return overLastAxis('logSoftmax', x, dim);
+export function logSoftmax<T extends Tensor>(x: T, options: { dim?: number } = {}): Tensor<ShapeOf<T>> {
+  checkOptions('logSoftmax', options, ['dim']);
+  return overLastAxis('logSoftmax', x, options.dim ?? -1);
 }
 
 /** Normalises the last axis to mean 0 and variance 1, then scales and shifts by weight and bias [features]. */
@@ -46,15 +48,27 @@ export function layerNorm<T extends Tensor>(
   x: T,
   weight: Tensor,
   bias: Tensor,
-  { eps = 1e-5 } = {},
+  options: { eps?: number } = {},
 ): Tensor<ShapeOf<T>> {
+  checkOptions('layerNorm', options, ['eps']);
+  const { eps = 1e-5 } = options;
   return apply('layerNorm', [x, weight, bias], { eps })[0];
 }
 
 /** [batch, channels, ...] normalised over each group of channels; weight and bias are [channels]. */
-export function groupNorm(x: Tensor, groups: number, weight: Tensor, bias: Tensor, { eps = 1e-5 } = {}): Tensor {
+export function groupNorm(
+  x: Tensor,
+  groups: number,
+  weight: Tensor,
+  bias: Tensor,
+  options: { eps?: number } = {},
+): Tensor {
+  checkOptions('groupNorm', options, ['eps']);
+  const { eps = 1e-5 } = options;
   return apply('groupNorm', [x, weight, bias], { groups, eps })[0];
 }
+
+const convOptions = ['stride', 'padding', 'dilation', 'groups', 'bias'];
 
 function convAttributes(options: Partial<ConvAttributes>): ConvAttributes {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;
@@ -69,6 +83,7 @@ function checkBias(name: string, bias: Tensor | undefined, channels: number): vo
 
 /** Cross-correlation, as in PyTorch: x [batch, inChannels, length], weight [outChannels, inChannels / groups, kernel]. */
 export function conv1d(x: Tensor, weight: Tensor, options: Partial<ConvAttributes> & { bias?: Tensor } = {}): Tensor {
+  checkOptions('conv1d', options, convOptions);
   checkBias('conv1d', options.bias, weight.shape[0]);
   const out = apply('conv1d', [x, weight], convAttributes(options))[0];
   return options.bias ? add(out, reshape(options.bias, [-1, 1])) : out;
@@ -81,8 +96,10 @@ export function conv1d(x: Tensor, weight: Tensor, options: Partial<ConvAttribute
 export function convTranspose1d(
   x: Tensor,
   weight: Tensor,
-  { outputPadding = 0, bias, ...options }: Partial<ConvAttributes> & { outputPadding?: number; bias?: Tensor } = {},
+  given: Partial<ConvAttributes> & { outputPadding?: number; bias?: Tensor } = {},
 ): Tensor {
+  checkOptions('convTranspose1d', given, [...convOptions, 'outputPadding']);
+  const { outputPadding = 0, bias, ...options } = given;
   const attributes = convAttributes(options);
   const { stride, padding, dilation, groups } = attributes;
   checkBias('convTranspose1d', bias, weight.shape[1] * groups);
@@ -97,11 +114,18 @@ interface DrawOptions extends RandomKey {
   device?: Device;
 }
 
+const keyOptions = ['seed', 'stream', 'step'];
+/** What names a stream of draws, which nothing else does: there is no generator with a state. */
+const keyNeeded = ['seed', 'stream'];
+
 /** Uniform draws in [low, high) by Philox; `seed` and `stream` name them. */
 export function uniform<const S extends Shape>(
   shape: S,
-  { low = 0, high = 1, ...key }: DrawOptions & { low?: number; high?: number },
+  options: DrawOptions & { low?: number; high?: number },
 ): Tensor<Literal<S>> {
+  checkOptions('uniform', options, ['low', 'high', ...keyOptions, 'dtype', 'device'], keyNeeded);
+  checkShape(shape, 'uniform');
+  const { low = 0, high = 1, ...key } = options;
   const { step, device = step?.device ?? getDefaultDevice(), ...stream } = key;
   return apply('uniform', step ? [step] : [], { shape: [...shape], low, high, ...stream, device })[0];
 }
@@ -109,15 +133,20 @@ export function uniform<const S extends Shape>(
 /** Normal draws by Philox; `seed` and `stream` name them. */
 export function normal<const S extends Shape>(
   shape: S,
-  { mean: centre = 0, std = 1, ...key }: DrawOptions & { mean?: number; std?: number },
+  options: DrawOptions & { mean?: number; std?: number },
 ): Tensor<Literal<S>> {
+  checkOptions('normal', options, ['mean', 'std', ...keyOptions, 'dtype', 'device'], keyNeeded);
+  checkShape(shape, 'normal');
+  const { mean: centre = 0, std = 1, ...key } = options;
   const { step, device = step?.device ?? getDefaultDevice(), ...stream } = key;
   return apply('normal', step ? [step] : [], { shape: [...shape], mean: centre, std, ...stream, device })[0];
 }
 
 /** Zeroes elements with probability p and scales the rest by 1 / (1 - p); p = 0 returns x itself. */
-export function dropout<T extends Tensor>(x: T, { p, step, ...key }: RandomKey & { p: number }): Tensor<ShapeOf<T>> {
+export function dropout<T extends Tensor>(x: T, options: RandomKey & { p: number }): Tensor<ShapeOf<T>> {
   checkAlive('dropout', x);
+  checkOptions('dropout', options, ['p', ...keyOptions], ['p', ...keyNeeded]);
+  const { p, step, ...key } = options;
   return p === 0 ? x : apply('dropout', step ? [x, step] : [x], { p, ...key })[0];
 }
 

@@ -1,4 +1,4 @@
-import { cast, formatShape, sameShape, type Tensor } from '@dawnchorus/tensor';
+import { cast, formatShape, isFloat, sameShape, type Tensor } from '@dawnchorus/tensor';
 
 /** How the losses of a batch become one. */
 export interface LossOptions {
@@ -10,6 +10,11 @@ export interface LossOptions {
 export const wide = (x: Tensor): Tensor => (x.dtype === 'f16' ? cast(x, 'f32') : x);
 
 export function reduceLoss(name: string, losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
+  if (!isFloat(losses.dtype)) {
+    throw new TypeError(
+      `${name}: the losses are ${losses.dtype}${formatShape(losses.shape)}; use .cast('f32') on an input`,
+    );
+  }
   if (reduction === 'none') return losses;
   if (reduction === 'sum') return losses.sum();
   if (reduction === 'mean') return losses.mean();
