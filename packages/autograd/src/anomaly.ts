@@ -2,8 +2,8 @@ import {
   callStack,
   flattenTree,
   formatShape,
-  isFinite,
-  isNan,
+  isfinite,
+  isnan,
   scope,
   stack,
   type Tensor,
@@ -74,7 +74,7 @@ function createDetector() {
 
   function count(x: Tensor | undefined, what: string): Count | undefined {
     if (!x || !carriesGradient(x) || x.size === 0) return undefined;
-    const counts = unobserved(() => scope(() => stack([isNan(x).sum(), isFinite(x).sum()]).retain()));
+    const counts = unobserved(() => scope(() => stack([isnan(x).sum(), isfinite(x).sum()]).retain()));
     const made = { counts, size: x.size, what: `${what}, ${x.dtype}${formatShape(x.shape)}`, nans: 0, infinities: 0 };
     all.push(made);
     return made;

@@ -32,7 +32,7 @@ type AnyDraw = Draw<AttributesOf<OpName>>;
  * products of whole numbers that leave their range.
  */
 function defined(name: OpName, draw: AnyDraw): AnyDraw {
-  if (name === 'isNan' || name === 'isInf' || name === 'isFinite') return draw;
+  if (name === 'isnan' || name === 'isinf' || name === 'isfinite') return draw;
   const instead = name === 'searchSorted' ? Number.POSITIVE_INFINITY : 0.5;
   const inputs = draw.inputs.map((x) => {
     const small = name === 'prod' && !isFloat(x.dtype);

@@ -188,8 +188,8 @@ export abstract class Operations {
   trunc<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.trunc(this);
   }
-  isInf<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
-    return functions.isInf(this);
+  isinf<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.isinf(this);
   }
   bitwiseNot<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.bitwiseNot(this);
@@ -221,11 +221,11 @@ export abstract class Operations {
   round<T extends Tensor>(this: T, options?: undefined): Tensor<ShapeOf<T>> {
     return functions.round(this, options);
   }
-  isNan<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
-    return functions.isNan(this);
+  isnan<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.isnan(this);
   }
-  isFinite<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
-    return functions.isFinite(this);
+  isfinite<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
+    return functions.isfinite(this);
   }
   logicalNot<T extends Tensor>(this: T): Tensor<ShapeOf<T>> {
     return functions.logicalNot(this);
@@ -487,6 +487,12 @@ export abstract class Operations {
   }
   scatterAdd(this: Tensor, axis: number, index: Tensor, source: Tensor): Tensor {
     return functions.scatterAdd(this, axis, index, source);
+  }
+  segmentSum(this: Tensor, ids: Tensor, options: { count: number }): Tensor {
+    return functions.segmentSum(this, ids, options);
+  }
+  oneHot(this: Tensor, options: { classes: number; dtype?: DType }): Tensor {
+    return functions.oneHot(this, options);
   }
   bincount(this: Tensor, options: { count: number; weights?: Tensor }): Tensor {
     return functions.bincount(this, options);

@@ -32,8 +32,8 @@ export function differenceFromEager(
   eager: ArrayLike<number>,
   dtype: DType,
 ): string | undefined {
-  const isFinite = Number.isFinite as (value: number) => boolean;
-  const peak = Array.from(eager).reduce((most, value) => (isFinite(value) ? Math.max(most, Math.abs(value)) : most), 0);
+  const finite = Number.isFinite as (value: number) => boolean;
+  const peak = Array.from(eager).reduce((most, value) => (finite(value) ? Math.max(most, Math.abs(value)) : most), 0);
   for (let i = 0; i < eager.length; i++) {
     const [got, want] = [compiled[i], eager[i]];
     if (Object.is(got, want) || got === want) continue;

@@ -289,6 +289,20 @@ test('products of whole numbers, one after the other', async () => {
   assert.equal(t.zeros([0, 2], { dtype: 'i32' }).cumprod({ dim: 0 }).shape, [0, 2]);
 });
 
+test('segmentSum, oneHot and the questions about NaN as methods', async () => {
+  const x = t.tensor([1, Number.NaN, Number.POSITIVE_INFINITY]);
+  assert.equal(await list(x.isnan()), [0, 1, 0]);
+  assert.equal(await list(x.isfinite()), [1, 0, 0]);
+  assert.equal(await list(x.isinf()), [0, 0, 1]);
+  const ids = t.tensor(Int32Array.of(1, 0, 1));
+  assert.equal(await list(t.tensor([1, 2, 3]).segmentSum(ids, { count: 2 })), [2, 4]);
+  assert.equal(await list(ids.oneHot({ classes: 2, dtype: 'i32' })), [
+    [0, 1],
+    [1, 0],
+    [0, 1],
+  ]);
+});
+
 test('indices may be u32', async () => {
   const x = t.tensor([
     [1, 2],

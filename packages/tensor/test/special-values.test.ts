@@ -28,7 +28,7 @@ const unary = [
     'gelu',
     'silu',
   ],
-  ...['softplus', 'erf', 'sign', 'floor', 'ceil', 'round', 'trunc', 'isNan', 'isInf', 'isFinite', 'logicalNot'],
+  ...['softplus', 'erf', 'sign', 'floor', 'ceil', 'round', 'trunc', 'isnan', 'isinf', 'isfinite', 'logicalNot'],
 ] as ElementwiseName[];
 
 const binary = [

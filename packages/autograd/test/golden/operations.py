@@ -41,14 +41,14 @@ case('expm1 and log1p near zero', lambda x: torch.expm1(x) + torch.log1p(x), uni
 case('softplus with beta', lambda x: F.softplus(x, beta=3), uniform(9))
 case('leakyRelu with a slope', lambda x: F.leaky_relu(x, 0.3), uniform(9))
 case('trunc', torch.trunc, uniform(6, 5, low=-5, high=5), grad=False)
-case('isInf', torch.isinf, special(1, nan, inf, -inf, 0), grad=False)
+case('isinf', torch.isinf, special(1, nan, inf, -inf, 0), grad=False)
 case('clamp', lambda x: x.clamp(-0.5, 1), uniform(5, 7))
 case('clamp from below', lambda x: x.clamp(min=0.25), uniform(5, 7))
 case('clamp by tensors', lambda x, low, high: torch.clamp(x, low, high), uniform(5, 7), uniform(7, low=-1, high=0), uniform(5, 1, low=0.1, high=1))
 case('nanToNum', torch.nan_to_num, special(1, nan, inf, -inf, -2), grad=False, double=False)
 case('logicalNot', torch.logical_not, booleans(13), grad=False)
-case('isNan', torch.isnan, special(1, nan, inf, -inf, 0), grad=False)
-case('isFinite', torch.isfinite, special(1, nan, inf, -inf, 0), grad=False)
+case('isnan', torch.isnan, special(1, nan, inf, -inf, 0), grad=False)
+case('isfinite', torch.isfinite, special(1, nan, inf, -inf, 0), grad=False)
 
 # Elementwise, two operands.
 binary = {

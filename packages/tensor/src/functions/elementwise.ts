@@ -190,11 +190,11 @@ export function round<T extends Tensor>(x: T, options?: undefined): Tensor<Shape
 /** To the nearest whole number towards 0. */
 export const trunc = unary('trunc');
 /** As bool. */
-export const isNan = unary('isNan');
+export const isnan = unary('isnan');
 /** True of both infinities, as bool. */
-export const isInf = unary('isInf');
+export const isinf = unary('isinf');
 /** Neither NaN nor an infinity, as bool. */
-export const isFinite = unary('isFinite');
+export const isfinite = unary('isfinite');
 /** True of 0, as bool. */
 export const logicalNot = unary('logicalNot');
 
@@ -255,7 +255,7 @@ export function nanToNum(x: Tensor, options: { nan?: number; posinf?: number; ne
   if (!isFloat(x.dtype)) return x;
   const { nan = 0, posinf = largest[x.dtype], neginf = -largest[x.dtype] } = options;
   const finite = where(eq(x, Number.POSITIVE_INFINITY), posinf, where(eq(x, Number.NEGATIVE_INFINITY), neginf, x));
-  return where(isNan(x), nan, finite);
+  return where(isnan(x), nan, finite);
 }
 
 /** Another dtype; floats are cut towards zero, and everything but 0 is true. */

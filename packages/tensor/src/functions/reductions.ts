@@ -10,7 +10,7 @@ import {
   eq,
   exp,
   gt,
-  isFinite,
+  isfinite,
   log,
   logicalNot,
   mul,
@@ -155,7 +155,7 @@ export function logsumexp(x: Tensor, options: AxisOptions = {}): Tensor {
   if (axes.some((d) => x.shape[d] === 0)) return log(sum(exp(x), { dim: axes, keepdim }));
   return inF32(x, (wide) => {
     const largest = detach(max(wide, { dim: axes, keepdim: true }) as Tensor);
-    const centre = where(isFinite(largest), largest, 0);
+    const centre = where(isfinite(largest), largest, 0);
     const total = add(log(sum(exp(sub(wide, centre)), { dim: axes, keepdim: true })), centre) as Tensor;
     return keepdim ? total : squeeze(total, axes);
   });

@@ -4,7 +4,7 @@ import { checkOptions } from '../ops/arguments.ts';
 import { formatShape, normaliseAxis } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
-import { add, cast, isNan, mul, where } from './elementwise.ts';
+import { add, cast, isnan, mul, where } from './elementwise.ts';
 import { gather } from './indexing.ts';
 import { max } from './reductions.ts';
 import { select } from './slicing.ts';
@@ -55,7 +55,7 @@ export function topk(x: Tensor, k: number, options: { dim?: number; largest?: bo
 
 /** NaN where there is one along the axis. */
 function spoilt(x: Tensor, axis: number, value: Tensor): Tensor {
-  return isFloat(x.dtype) ? where(cast(max(cast(isNan(x), 'i32'), { dim: axis }), 'bool'), Number.NaN, value) : value;
+  return isFloat(x.dtype) ? where(cast(max(cast(isnan(x), 'i32'), { dim: axis }), 'bool'), Number.NaN, value) : value;
 }
 
 function sorted(name: string, x: Tensor, dim: number): { axis: number; values: Tensor; last: number } {

@@ -106,9 +106,9 @@ const withoutGradient = {
   // WGSL takes the shift modulo 32; here nothing is left of a number shifted that far but its sign.
   bitwiseLeftShift: ['integer', 'select(x << u32(y), 0, u32(y) > 31u)', { u32: 'select(x << y, 0u, y > 31u)' }],
   bitwiseRightShift: ['integer', 'x >> min(u32(y), 31u)', { u32: 'select(x >> y, 0u, y > 31u)' }],
-  isNan: ['test', 'isNan(x)'],
-  isInf: ['test', 'isInf(x)'],
-  isFinite: ['test', 'isFinite(x)'],
+  isnan: ['test', 'isNan(x)'],
+  isinf: ['test', 'isInf(x)'],
+  isfinite: ['test', 'isFinite(x)'],
   logicalNot: ['logic', '!x'],
   eq: ['compare', 'x == y'],
   // WGSL's != is false where either is NaN.

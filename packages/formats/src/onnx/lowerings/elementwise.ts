@@ -124,7 +124,7 @@ const floorDivide: Compute = (onnx, x, y) => {
 
 const trunc: Compute = (onnx, x) => onnx.where(less(onnx, x, 0), onnx.node('Ceil', [x]), onnx.node('Floor', [x]));
 
-const isFinite: Compute = (onnx, x) =>
+const isfinite: Compute = (onnx, x) =>
   not(onnx, onnx.node('Or', [onnx.node('IsNaN', [x], { dtype: 'bool' }), onnx.node('IsInf', [x], { dtype: 'bool' })]));
 
 /** ONNX has bits of booleans in every opset, of whole numbers from 18 on. */
@@ -240,9 +240,9 @@ export const elementwiseLowerings = {
   bitwiseNot: bitwise('BitwiseNot', 'Not'),
   bitwiseLeftShift: shift('LEFT'),
   bitwiseRightShift: shift('RIGHT'),
-  isNan: float(node('IsNaN', 'bool')),
-  isInf: float(node('IsInf', 'bool')),
-  isFinite: float(isFinite),
+  isnan: float(node('IsNaN', 'bool')),
+  isinf: float(node('IsInf', 'bool')),
+  isfinite: float(isfinite),
   logicalNot: logic(node('Not')),
   logicalAnd: logic(node('And')),
   logicalOr: logic(node('Or')),
