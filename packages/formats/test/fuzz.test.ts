@@ -2,7 +2,9 @@
  * Broken files of every format: whatever the bytes, reading ends soon, in tensors that fill their shapes or in a
  * FormatError, and one that ends in an error has asked for no piece of memory larger than the file.
  */
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { createDeflateRaw, deflateRawSync } from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -465,6 +467,15 @@ fuzz('what inflates without end costs no memory', async () => {
     assert.match(await problemOf(readNpz(bytes, { maxInflatedBytes: 2 ** 30 })), reason);
     assert.ok(most < 64 * 2 ** 20, `${what}: ${(most / 2 ** 20).toFixed(0)} MiB`);
   }
+});
+
+fuzz('pickles of a byte or two a value end before memory does', () => {
+  // A heap this small dies of what a pickle of 64 MB can make, were it not counted.
+  const script = fileURLToPath(new URL('pickle-bombs.ts', import.meta.url));
+  const options = ['--import', 'tsx', '--max-old-space-size=400', script];
+  const { status, stdout, stderr } = spawnSync(process.execPath, options, { encoding: 'utf8' });
+  assert.is(status, 0, stderr.slice(0, 2000));
+  assert.ok(stdout.split('\n').length > 20, stdout);
 });
 
 fuzz('there were enough of them', () => {

@@ -2,7 +2,8 @@
 import { type ElementType, elementCount, elementTypes, isShape } from '../elements.ts';
 import { describe, type Fail, shorten } from '../error.ts';
 import { reach } from '../layout.ts';
-import { PickleGlobal } from './pickle.ts';
+import { allocate } from '../memory.ts';
+import { maxPickleValues, PickleGlobal } from './pickle.ts';
 
 /** Elements in a file of the archive; tensors are views of them. `type` is undefined where each tensor says its own. */
 export class TorchStorage {
@@ -85,11 +86,13 @@ const maxDimensions = 64;
 /**
  * Looks names up. A dtype is its name as text, a device too; other names are functions or classes.
  *
- * @param budget - how many items the functions may copy. One a byte of the pickle is plenty for those that checkpoints
- * hold; without it a few bytes could have a long list copied again and again.
+ * @param pickleBytes - how many items, and bytes, the functions may copy, up to what a pickle may make. One a byte of the
+ * pickle is plenty for those that checkpoints hold; without it a few bytes could have a long list copied again and again.
  */
-export function torchGlobals(budget: number, fail: Fail): (name: string) => unknown {
+export function torchGlobals(pickleBytes: number, fail: Fail): (name: string) => unknown {
+  const budget = Math.min(pickleBytes, maxPickleValues);
   let left = budget;
+  let encoded = 0;
   const spend = (items: number): void => {
     if ((left -= items) < 0) fail(`it copies more than the ${budget} values that its pickle has room for`);
   };
@@ -113,11 +116,15 @@ export function torchGlobals(budget: number, fail: Fail): (name: string) => unkn
   const encode = ([text, encoding]: readonly unknown[]): Uint8Array => {
     const codes =
       typeof text === 'string' && encoding === 'latin1' ? text : fail('it encodes text other than as latin1');
-    spend(codes.length);
-    return Uint8Array.from(codes, (character) => {
-      const code = character.charCodeAt(0);
-      return code < 256 ? code : fail(`it encodes ${describe(character)} as latin1`);
-    });
+    if ((encoded += codes.length) > pickleBytes) {
+      fail(`it copies more than the ${pickleBytes} values that its pickle has room for`);
+    }
+    const bytes = allocate(codes.length);
+    for (let i = 0; i < codes.length; i++) {
+      const code = codes.charCodeAt(i);
+      bytes[i] = code < 256 ? code : fail(`it encodes ${describe(codes[i])} as latin1`);
+    }
+    return bytes;
   };
   const parameter = ([data]: readonly unknown[]): unknown =>
     data instanceof TorchView ? data : fail(`it makes a parameter of ${describe(data)}`);

@@ -12,7 +12,7 @@ import { readDirectory, type ZipEntry } from '../zip/directory.ts';
 import { type EntryBytes, openEntry } from '../zip/entry.ts';
 import { StorageClass, TorchStorage, type TorchView, torchGlobals } from './globals.ts';
 import { nameTensors } from './names.ts';
-import { unpickle } from './pickle.ts';
+import { maxPickleBytes, unpickle } from './pickle.ts';
 
 export type { TorchView } from './globals.ts';
 
@@ -105,7 +105,11 @@ async function openCheckpoint(file: OpenFile, options: TorchOptions): Promise<To
   const byteorder = entries.get(`${folder}byteorder`);
   const order = byteorder ? new TextDecoder().decode((await readEntry(byteorder)).subarray(0, 80)) : 'little';
   if (order !== 'little' && order !== 'big') fail(`its byteorder is ${describe(order)}, expected little or big`);
-  const pickle = await readEntry(entries.get(pickles[0]) as ZipEntry);
+  const pickleEntry = entries.get(pickles[0]) as ZipEntry;
+  if (pickleEntry.size > maxPickleBytes) {
+    fail(`its pickle has ${pickleEntry.size} bytes, at most ${maxPickleBytes} are read; save long lists as tensors`);
+  }
+  const pickle = await readEntry(pickleEntry);
   const persistent = (id: unknown): TorchStorage => findStorage(id, folder, entries, fail);
   const content = unpickle(pickle, { global: torchGlobals(pickle.length, fail), persistent }, fail);
 

@@ -8,6 +8,10 @@ const maxDepth = 100;
 const freeVisits = 100_000;
 const freeCharacters = 1_000_000;
 const charactersAByte = 16;
+/** And how many tensors, visits and characters there may be in whatever pickle. */
+const maxTensors = 2 ** 20;
+const maxVisits = 2 ** 24;
+const maxCharacters = 2 ** 26;
 
 /**
  * Every tensor in dictionaries, lists and tuples, named by the keys and numbers that lead to it with dots between them;
@@ -16,17 +20,20 @@ const charactersAByte = 16;
 export function nameTensors(root: unknown, pickleBytes: number, fail: Fail): Map<string, TorchView> {
   const tensors = new Map<string, TorchView>();
   const path: string[] = [];
+  const visitsAllowed = Math.min(pickleBytes + freeVisits, maxVisits);
+  const charactersAllowed = Math.min(charactersAByte * pickleBytes + freeCharacters, maxCharacters);
   let visits = 0;
   let characters = 0;
   const add = (tensor: TorchView): void => {
     characters += path.reduce((sum, part) => sum + part.length + 1, 0);
-    if (characters > charactersAByte * pickleBytes + freeCharacters) fail('the names of its tensors are too long');
+    if (characters > charactersAllowed) fail('the names of its tensors are too long');
     const name = path.join('.');
     if (tensors.has(name)) fail(`two of its tensors are called "${shorten(name)}"`);
+    if (tensors.size >= maxTensors) fail(`it names more than ${maxTensors} tensors`);
     tensors.set(name, tensor);
   };
   const visit = (value: unknown, key: unknown): void => {
-    if (++visits > pickleBytes + freeVisits) fail('its dictionaries and lists hold each other too many times over');
+    if (++visits > visitsAllowed) fail('its dictionaries and lists hold each other too many times over');
     if (typeof value !== 'object' || value === null) return;
     path.push(typeof key === 'object' ? describe(key) : String(key));
     if (path.length > maxDepth) {

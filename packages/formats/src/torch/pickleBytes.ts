@@ -52,8 +52,17 @@ export class PickleBytes {
       this.#fail(`its pickle has a whole number of ${length} bytes, at most ${maxIntegerBytes} are read`);
     }
     const digits = this.#bytes.subarray(this.#take(length), this.at);
-    const hex = Array.from(digits, (byte) => byte.toString(16).padStart(2, '0')).reverse();
-    const value = BigInt.asIntN(8 * length, BigInt(`0x0${hex.join('')}`));
+    const bits = 8 * length;
+    if (bits <= 48) {
+      let sum = 0;
+      for (let i = length - 1; i >= 0; i--) sum = 256 * sum + digits[i];
+      return length > 0 && digits[length - 1] > 127 ? sum - 2 ** bits : sum;
+    }
+    const hex = (): string =>
+      Array.from(digits, (byte) => byte.toString(16).padStart(2, '0'))
+        .reverse()
+        .join('');
+    const value = length === 8 ? this.#view.getBigInt64(this.at - 8, true) : BigInt.asIntN(bits, BigInt(`0x${hex()}`));
     return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
 
