@@ -240,4 +240,32 @@ torch('little pickles of much: depth, sharing, copies, expansion', async () => {
   assert.is((await loadTorchStateDict(makeCheckpoint(sharing, data))).size, 2);
 });
 
+torch('many views of one storage are one array, or few', async () => {
+  const megabyte = 2 ** 20;
+  const data = { 'data/0': new Uint8Array(megabyte) };
+  const kept = [...storage('FloatStorage', '0', megabyte / 4), 0x71, 0, 0x30];
+  const many = (view: (i: number) => [offset: number, count: number]): Uint8Array => {
+    const items = Array.from({ length: 2000 }, (_, i) => [
+      text(`t${i}`),
+      tensor([0x68, 0], view(i)[0], [view(i)[1]], [1]),
+    ]);
+    return makeCheckpoint([...kept, ...dict(...items.flat())], data);
+  };
+  const tied = await loadTorchStateDict(many(() => [0, megabyte / 4]));
+  assert.is(tied.size, 2000);
+  assert.is(new Set([...tied.values()].map((one) => one.data)).size, 1);
+  const shifted = many((i) => [i, megabyte / 4 - i]);
+  const problem = await problemOf(loadTorchStateDict(shifted));
+  assert.match(
+    problem,
+    /its tensors make \d{10} bytes more than the storages that they are views of, at most \d{7} are/,
+  );
+  assert.is((await (await openTorch(shifted)).read('t1999')).data.length, megabyte / 4 - 1999);
+  assert.is((await loadTorchStateDict(shifted, { maxExpandedBytes: 2 ** 31, prefix: 't199' })).size, 11);
+  const expanded = dict(
+    ...Array.from({ length: 100 }, (_, i) => [text(`t${i}`), tensor([0x68, 0], i, [10_000], [0])]).flat(),
+  );
+  assert.match(await problemOf(loadTorchStateDict(makeCheckpoint([...kept, ...expanded], data))), /bytes more than/);
+});
+
 torch.run();

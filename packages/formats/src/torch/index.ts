@@ -13,6 +13,7 @@ import { type EntryBytes, openEntry } from '../zip/entry.ts';
 import { StorageClass, TorchStorage, type TorchView, torchGlobals } from './globals.ts';
 import { nameTensors } from './names.ts';
 import { maxPickleBytes, unpickle } from './pickle.ts';
+import { checkTotal, identity } from './sharing.ts';
 
 export type { TorchView } from './globals.ts';
 
@@ -36,8 +37,9 @@ export type TorchOptions = {
    */
   checksum?: boolean;
   /**
-   * Bytes of a tensor that repeats elements of its storage, as `expand` makes them; by default as many as the file has, or 1
-   * MiB where that is more.
+   * Bytes of a tensor that repeats elements of its storage, as `expand` makes them, and for `loadTorchStateDict` all bytes
+   * that tensors take beyond the storages that they are views of; by default as many as the file has, or 1 MiB where that
+   * is more.
    */
   maxExpandedBytes?: number;
 };
@@ -50,9 +52,15 @@ export type TorchOptions = {
  * @throws FormatError if the file is missing, broken, older than PyTorch 1.6, or asks for something else.
  */
 export async function openTorch(source: FileSource, options: TorchOptions = {}): Promise<TorchFile> {
+  return (await openLimited(source, options)).file;
+}
+
+/** With the bytes that tensors may take beyond their storages. */
+async function openLimited(source: FileSource, options: TorchOptions): Promise<{ file: TorchFile; allowed: number }> {
   const file = await openFile(source, 'PyTorch checkpoint');
+  const allowed = options.maxExpandedBytes ?? Math.max(2 ** 20, file.size);
   try {
-    return await openCheckpoint(file, options);
+    return { file: await openCheckpoint(file, options.checksum ?? true, allowed), allowed };
   } catch (error) {
     await file.close();
     throw error;
@@ -61,15 +69,17 @@ export async function openTorch(source: FileSource, options: TorchOptions = {}):
 
 /**
  * Reads tensors into memory by name, as `readSafetensors` does. With `prefix` only those whose names begin so, and without
- * it: `'model.'` of a file that was saved as `{'model': model.state_dict(), 'optimizer': …}`.
+ * it: `'model.'` of a file that was saved as `{'model': model.state_dict(), 'optimizer': …}`. Tensors that are the same
+ * view of the same storage, as tied weights are, share one array.
  *
- * @throws FormatError as `openTorch` does, or if no tensor begins with the prefix.
+ * @throws FormatError as `openTorch` does, if no tensor begins with the prefix, or if different views of the same storages
+ * take more memory than `maxExpandedBytes` allows.
  */
 export async function loadTorchStateDict(
   source: FileSource,
   { prefix = '', ...options }: TorchOptions & { prefix?: string } = {},
 ): Promise<Map<string, TorchTensor>> {
-  const file = await openTorch(source, options);
+  const { file, allowed } = await openLimited(source, options);
   try {
     const names = [...file.tensors.keys()].filter((name) => name.startsWith(prefix));
     if (names.length === 0 && prefix !== '') {
@@ -78,16 +88,22 @@ export async function loadTorchStateDict(
         `${file.path} holds no tensor whose name begins with "${prefix}"; they begin with ${groups.slice(0, 8).join(', ')}`,
       );
     }
+    const views = names.map((name) => [name, file.tensors.get(name) as TorchView] as const);
+    checkTotal(file.path, views, allowed);
     const tensors = new Map<string, TorchTensor>();
-    for (const name of names) tensors.set(name.slice(prefix.length), await file.read(name));
+    const seen = new Map<string, TorchTensor>();
+    for (const [name, view] of views) {
+      const tensor = seen.get(identity(view)) ?? (await file.read(name));
+      seen.set(identity(view), tensor);
+      tensors.set(name.slice(prefix.length), tensor);
+    }
     return tensors;
   } finally {
     await file.close();
   }
 }
 
-async function openCheckpoint(file: OpenFile, options: TorchOptions): Promise<TorchFile> {
-  const { checksum = true, maxExpandedBytes = Math.max(2 ** 20, file.size) } = options;
+async function openCheckpoint(file: OpenFile, checksum: boolean, maxExpandedBytes: number): Promise<TorchFile> {
   const fail: Fail = (problem) => {
     throw new FormatError(`${file.path} is not a PyTorch checkpoint that can be read: ${problem}`);
   };
