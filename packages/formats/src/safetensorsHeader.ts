@@ -28,6 +28,13 @@ export type SafetensorsHeader = {
 /** Longest header the format allows, in bytes. */
 const maxHeaderBytes = 100_000_000;
 
+/** Levels of a header: the object of all tensors, that of each, and its lists. */
+const maxDepth = 3;
+/** Keys, objects and lists of a header; a tensor has seven. Files of models have thousands of tensors. */
+const maxParts = 2 ** 20;
+/** Dimensions of a tensor. */
+const maxDimensions = 64;
+
 /**
  * Reads and checks the header of a file: tensors must have known dtypes, sizes that agree with their shapes, and must
  * fill the data without gaps or overlaps.
@@ -55,6 +62,7 @@ export async function parseHeader(path: string, file: Bytes): Promise<Safetensor
     fail(`its header should end at byte ${dataStart} but the file at ${file.size}; it was cut short, copy it again`);
   }
   const bytes = await readBytes(file, 8, dataStart);
+  checkSize(bytes, fail);
   let text = '';
   let json: unknown;
   try {
@@ -67,15 +75,16 @@ export async function parseHeader(path: string, file: Bytes): Promise<Safetensor
     return fail(`its header is ${describe(json)}, expected a JSON object of tensors`);
   }
   checkKeys(text, fail);
-  const { __metadata__: metadata = {}, ...entries } = json;
+  const metadata = Object.hasOwn(json, '__metadata__') ? json.__metadata__ : {};
   if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
     fail('its __metadata__ must be an object whose values are all strings');
   }
   const tensors = new Map<string, SafetensorsHeaderEntry>();
-  for (const [name, entry] of Object.entries(entries)) {
+  for (const name of Object.keys(json)) {
+    if (name === '__metadata__') continue;
     tensors.set(
       name,
-      checkEntry(entry, (problem) => fail(`tensor "${shorten(name)}" ${problem}`)),
+      checkEntry(json[name], (problem) => fail(`tensor "${shorten(name)}" ${problem}`)),
     );
   }
   checkCoverage(tensors, file.size - dataStart, fail);
@@ -117,6 +126,41 @@ export function knownDtypes(): string {
 }
 
 /**
+ * Fails if a header is deeper than one of tensors is, or has more parts or longer lists: parsed JSON takes up to thirty times
+ * the memory that its text takes, so the text, which may be any bytes, is looked at first.
+ */
+function checkSize(bytes: Uint8Array, fail: Fail): void {
+  let depth = 0;
+  let parts = 0;
+  let items = 0;
+  for (let at = 0; at < bytes.length; at++) {
+    switch (bytes[at]) {
+      case 0x22: // "
+        for (at++; at < bytes.length && bytes[at] !== 0x22; at++) if (bytes[at] === 0x5c) at++;
+        break;
+      case 0x7b: // {
+      case 0x5b: // [
+        if (++depth > maxDepth) fail(`its header is more than ${maxDepth} levels deep at byte ${at}`);
+        items = 0;
+        parts++;
+        break;
+      case 0x7d: // }
+      case 0x5d: // ]
+        depth--;
+        break;
+      case 0x3a: // :
+        items = 0;
+        parts++;
+        break;
+      case 0x2c: // ,
+        if (++items > maxDimensions) fail(`its header has a list of more than ${maxDimensions} at byte ${at}`);
+        break;
+    }
+    if (parts > maxParts) fail(`its header has more than ${maxParts} keys, objects and lists; write several files`);
+  }
+}
+
+/**
  * Fails if an object of the header, which must be valid JSON, has a key twice. JSON.parse would keep the last one and say
  * nothing, so that two programs could see two different tensors in one file.
  */
@@ -129,11 +173,17 @@ function checkKeys(json: string, fail: Fail): void {
     else if (character === '}' || character === ']') open.pop();
     else if (character === '"') {
       const begin = at;
-      for (at++; json[at] !== '"'; at++) if (json[at] === '\\') at++;
+      let escaped = false;
+      for (at++; json[at] !== '"'; at++) {
+        if (json[at] === '\\') {
+          escaped = true;
+          at++;
+        }
+      }
       let next = at + 1;
       while (' \t\n\r'.includes(json[next])) next++;
       if (json[next] !== ':') continue;
-      const key = JSON.parse(json.slice(begin, at + 1));
+      const key = escaped ? JSON.parse(json.slice(begin, at + 1)) : json.slice(begin + 1, at);
       if (open.at(-1)?.has(key)) fail(`the key "${shorten(key)}" occurs twice in one object of its header`);
       open.at(-1)?.add(key);
     }

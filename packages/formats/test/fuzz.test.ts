@@ -469,9 +469,9 @@ fuzz('what inflates without end costs no memory', async () => {
   }
 });
 
-fuzz('pickles of a byte or two a value end before memory does', () => {
+fuzz('pickles and headers of a byte or two a value end before memory does', () => {
   // A heap this small dies of what a pickle of 64 MB can make, were it not counted.
-  const script = fileURLToPath(new URL('pickle-bombs.ts', import.meta.url));
+  const script = fileURLToPath(new URL('bombs.ts', import.meta.url));
   const options = ['--import', 'tsx', '--max-old-space-size=400', script];
   const { status, stdout, stderr } = spawnSync(process.execPath, options, { encoding: 'utf8' });
   assert.is(status, 0, stderr.slice(0, 2000));

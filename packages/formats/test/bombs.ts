@@ -1,8 +1,8 @@
 /**
- * Pickles of few bytes a value, in a process with a small heap: each must be read or end in a FormatError. Prints what it took.
+ * Pickles and headers of safetensors of few bytes a value, in a process with a small heap: each must be read or end in a FormatError. Prints what it took.
  * Run by fuzz.test.ts; a process that dies of memory is one that has found a bomb.
  */
-import { FormatError, openTorch } from '../src/index.ts';
+import { FormatError, openSafetensors, openTorch } from '../src/index.ts';
 import { makeCheckpoint, pickle } from './pickles.ts';
 
 const { global, text } = pickle;
@@ -65,10 +65,35 @@ const bombs: Record<string, () => Uint8Array> = {
     ),
 };
 
-for (const [what, make] of Object.entries(bombs)) {
-  const bytes = makeCheckpoint(make(), {}, {}, true);
+/** A header of 99 MB that repeats `body`. */
+function header(begin: string, body: string, end: string): Uint8Array {
+  const bytes = Buffer.alloc(8 + 99e6, ' ');
+  bytes.writeBigUInt64LE(99_000_000n);
+  bytes.write(begin, 8);
+  const from = 8 + begin.length;
+  const to = bytes.length - end.length;
+  bytes.fill(body, from, to - ((to - from) % body.length));
+  bytes.write(end, to);
+  return bytes;
+}
+const headers: Record<string, () => Uint8Array> = {
+  'a header of empty objects': () => header('{"a":[{}', ',{}', ']}'),
+  'a header of empty lists': () => header('{"a":[[]', ',[]', ']}'),
+  'a header of numbers': () => header('{"a":[1', ',1', ']}'),
+  'a header of text': () => header('{"a":["', '\\n', '"]}'),
+  'a header of keys': () => header('{"a":{}', ',"a":{}', '}'),
+  'a header of deep lists': () => header('', '[', ''),
+};
+
+const all = [
+  ...Object.entries(bombs).map(
+    ([what, make]) => [what, () => openTorch(makeCheckpoint(make(), {}, {}, true))] as const,
+  ),
+  ...Object.entries(headers).map(([what, make]) => [what, () => openSafetensors(make())] as const),
+];
+for (const [what, open] of all) {
   const start = performance.now();
-  const problem = await openTorch(bytes).then(
+  const problem = await open().then(
     () => 'was read',
     (error: unknown) => {
       if (!(error instanceof FormatError)) throw new Error(`${what}: ${error}`, { cause: error });
