@@ -128,6 +128,14 @@ export function convertElements(
   }
 }
 
+/** Elements of bytes that are in memory, in an array of their own. */
+export function elementsOf(type: ElementType, bytes: Uint8Array, bigEndian: boolean): ElementArray {
+  const block = allocate(bytes.length);
+  block.set(bytes);
+  if (bigEndian) swapBytes(block, elementTypes[type].bytes);
+  return inMemory(type, block, bytes.length / elementTypes[type].bytes);
+}
+
 function inMemory(type: ElementType, block: Uint8Array<ArrayBuffer>, count: number): ElementArray {
   switch (type) {
     case 'F16':

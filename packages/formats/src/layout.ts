@@ -108,7 +108,12 @@ function isRowMajor({ shape, strides }: Layout): boolean {
   return shape.every((size, i) => size === 1 || strides[i] === plain[i]);
 }
 
-function gather(from: ElementArray, to: ElementArray, { shape, strides }: Layout): void {
+/** Copies elements to C order; the shape has at least one axis and none of no extent. */
+export function gather(
+  from: ElementArray,
+  to: ElementArray,
+  { shape, strides }: Pick<Layout, 'shape' | 'strides'>,
+): void {
   const last = shape.length - 1;
   const index = new Array<number>(last).fill(0);
   let row = 0;

@@ -335,7 +335,7 @@ async function partsOf(name: string): Promise<{ body: Uint8Array; files: Record<
 
 fuzz('checkpoints of sound checksums around broken pickles', async () => {
   const random = generator(4);
-  for (const name of ['tensor.pt', 'views.pt', 'checkpoint.pt', 'protocol4.pt']) {
+  for (const name of ['tensor.pt', 'views.pt', 'checkpoint.pt', 'protocol4.pt', 'objects5.pt']) {
     const { body, files } = await partsOf(name);
     for (const [copy, change] of changed(body, body.length < 500 ? 3 : 1, random)) {
       await attempt('torch', makeCheckpoint(copy, files, {}, true), `${name}: ${change}`);
@@ -370,6 +370,11 @@ fuzz('pickles of random instructions', async () => {
     () => global('torch._tensor', '_rebuild_from_type_v2'),
     () => global('torch', ['Size', 'Tensor', 'float32', 'FloatStorage', 'device'][random(5)]),
     () => global('_codecs', 'encode'),
+    () => global('numpy._core.multiarray', ['scalar', '_reconstruct'][random(2)]),
+    () => global('numpy._core.numeric', '_frombuffer'),
+    () => global('numpy', ['dtype', 'ndarray'][random(2)]),
+    () => global('argparse', 'Namespace'),
+    () => global('builtins', ['complex', 'bytearray', 'frozenset', 'range', 'list'][random(5)]),
     () => storage(['FloatStorage', 'HalfStorage', 'LongStorage'][random(3)], '0', 8),
     () => tensor(storage('FloatStorage', '0', 8), size(), [size(), size()], [size(), size()]),
     () => [0x28],

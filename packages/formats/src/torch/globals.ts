@@ -2,8 +2,8 @@
 import { type ElementType, elementCount, elementTypes, isShape } from '../elements.ts';
 import { describe, type Fail, shorten } from '../error.ts';
 import { reach } from '../layout.ts';
-import { allocate } from '../memory.ts';
-import { maxPickleValues, PickleGlobal } from './pickle.ts';
+import { maxPickleValues, PickleGlobal, type PickleHost } from './pickle.ts';
+import { pythonGlobals } from './python.ts';
 
 /** Elements in a file of the archive; tensors are views of them. `type` is undefined where each tensor says its own. */
 export class TorchStorage {
@@ -89,13 +89,25 @@ const maxDimensions = 64;
  * @param pickleBytes - how many items, and bytes, the functions may copy, up to what a pickle may make. One a byte of the
  * pickle is plenty for those that checkpoints hold; without it a few bytes could have a long list copied again and again.
  */
-export function torchGlobals(pickleBytes: number, fail: Fail): (name: string) => unknown {
-  const budget = Math.min(pickleBytes, maxPickleValues);
-  let left = budget;
-  let encoded = 0;
+export function torchGlobals(pickleBytes: number, fail: Fail): Pick<PickleHost, 'global' | 'build'> {
+  const allowed = Math.min(pickleBytes, maxPickleValues);
+  let copied = 0;
+  let copiedBytes = 0;
   const spend = (items: number): void => {
-    if ((left -= items) < 0) fail(`it copies more than the ${budget} values that its pickle has room for`);
+    if ((copied += items) > allowed) fail(`it copies more than the ${allowed} values that its pickle has room for`);
   };
+  const python = pythonGlobals(
+    {
+      items: spend,
+      bytes: (count) => {
+        // Text becomes bytes, those become an array, and that is put in order.
+        if ((copiedBytes += count) > 3 * pickleBytes) {
+          fail(`it copies more than three times the ${pickleBytes} bytes that its pickle has`);
+        }
+      },
+    },
+    fail,
+  );
   const array = (items: unknown, what: string): unknown[] => {
     if (!Array.isArray(items)) return fail(`it makes ${what} of ${describe(items)}`);
     spend(items.length);
@@ -105,26 +117,11 @@ export function torchGlobals(pickleBytes: number, fail: Fail): (name: string) =>
     const sound = array(pairs, 'a dictionary').every((pair) => Array.isArray(pair) && pair.length === 2);
     return sound ? new Map(pairs as [unknown, unknown][]) : fail('it makes a dictionary of what are no pairs');
   };
-  const set = ([items = []]: readonly unknown[]): Set<unknown> => new Set(array(items, 'a set'));
   const device = ([kind, index]: readonly unknown[]): string => {
     const sound = typeof kind === 'string' && (index === undefined || typeof index === 'number');
     return sound
       ? [kind, ...(index === undefined ? [] : [index])].join(':')
       : fail(`it makes a device of ${describe(kind)}`);
-  };
-  /** How protocol 2 has bytes: as text of the same codes. */
-  const encode = ([text, encoding]: readonly unknown[]): Uint8Array => {
-    const codes =
-      typeof text === 'string' && encoding === 'latin1' ? text : fail('it encodes text other than as latin1');
-    if ((encoded += codes.length) > pickleBytes) {
-      fail(`it copies more than the ${pickleBytes} values that its pickle has room for`);
-    }
-    const bytes = allocate(codes.length);
-    for (let i = 0; i < codes.length; i++) {
-      const code = codes.charCodeAt(i);
-      bytes[i] = code < 256 ? code : fail(`it encodes ${describe(codes[i])} as latin1`);
-    }
-    return bytes;
   };
   const parameter = ([data]: readonly unknown[]): unknown =>
     data instanceof TorchView ? data : fail(`it makes a parameter of ${describe(data)}`);
@@ -132,9 +129,6 @@ export function torchGlobals(pickleBytes: number, fail: Fail): (name: string) =>
     'collections.OrderedDict': dictionary,
     'torch.Size': ([sizes]) => (isShape(sizes) ? sizes : fail(`it makes a shape of ${describe(sizes)}`)),
     'torch.device': device,
-    '_codecs.encode': encode,
-    '__builtin__.set': set,
-    'builtins.set': set,
     'torch._utils._rebuild_tensor': (args) => rebuild(args, undefined, undefined, fail),
     'torch._utils._rebuild_tensor_v2': (args) => rebuild(args, undefined, args[6], fail),
     'torch._utils._rebuild_tensor_v3': (args) => rebuild(args, args[6], args[7], fail),
@@ -150,11 +144,13 @@ export function torchGlobals(pickleBytes: number, fail: Fail): (name: string) =>
       return made instanceof TorchView ? made : fail(`it makes a tensor of ${describe(made)}`);
     },
   };
-  return (name) => {
+  const global = (name: string): unknown => {
     if (Object.hasOwn(dtypes, name)) return name;
     if (Object.hasOwn(storages, name)) return new StorageClass(name, storages[name]);
     if (Object.hasOwn(functions, name)) return new PickleGlobal(name, functions[name]);
     if (tensorClasses.includes(name)) return new PickleGlobal(name);
+    const found = python.find(name);
+    if (found !== undefined) return typeof found === 'string' ? found : new PickleGlobal(name, found);
     if (/^torch\.(Complex\w+Storage|complex\d+)$/.test(name)) {
       fail(`it has complex numbers (${name}), which are not read; save torch.view_as_real of them`);
     }
@@ -163,6 +159,7 @@ export function torchGlobals(pickleBytes: number, fail: Fail): (name: string) =>
         'numbers, text); save model.state_dict() in place of objects with code',
     );
   };
+  return { global, build: python.build };
 }
 
 const tensorClasses = ['torch.Tensor', 'torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer'];

@@ -16,6 +16,8 @@ import { maxPickleBytes, unpickle } from './pickle.ts';
 import { checkTotal, identity } from './sharing.ts';
 
 export type { TorchView } from './globals.ts';
+export type { PickledArray } from './numpy.ts';
+export type { PickledObject } from './pickle.ts';
 
 /** A tensor as the reader of safetensors gives it, with the same names of dtypes, so that either takes the other's place. */
 export type TorchTensor = SafetensorsTensor;
@@ -23,8 +25,10 @@ export type TorchTensor = SafetensorsTensor;
 /** An open checkpoint. */
 export type TorchFile = TensorFile<TorchView, TorchTensor> & {
   /**
-   * Everything in the file: Map for dictionaries, Array for lists and tuples, Set, number, bigint beyond 2^53, string (a
-   * dtype or a device, too), boolean, null, Uint8Array, and TorchView for tensors.
+   * Everything in the file: Map for dictionaries (counters, default dictionaries and namespaces, too), Array for lists and
+   * tuples, Set, number, bigint beyond 2^53, string (a dtype, device, type or path, too), boolean, null, Uint8Array,
+   * `{ real, imag }` for complex numbers, PickledArray for arrays of NumPy, TorchView for tensors, and PickledObject for
+   * what has no counterpart: states of random generators, ranges.
    */
   readonly content: unknown;
 };
@@ -127,7 +131,7 @@ async function openCheckpoint(file: OpenFile, checksum: boolean, maxExpandedByte
   }
   const pickle = await readEntry(pickleEntry);
   const persistent = (id: unknown): TorchStorage => findStorage(id, folder, entries, fail);
-  const content = unpickle(pickle, { global: torchGlobals(pickle.length, fail), persistent }, fail);
+  const content = unpickle(pickle, { ...torchGlobals(pickle.length, fail), persistent }, fail);
 
   const storages = new Map<string, Promise<EntryBytes>>();
   const open = (name: string): Promise<EntryBytes> => {

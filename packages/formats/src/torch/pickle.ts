@@ -16,11 +16,25 @@ export class PickleGlobal {
   }
 }
 
+/** An object of Python that is not made: the name of its class or maker, what that was given, and the state set after. */
+export class PickledObject {
+  readonly name: string;
+  readonly args: readonly unknown[];
+  /** Undefined where the pickle sets none. */
+  state: unknown;
+  constructor(name: string, args: readonly unknown[]) {
+    this.name = name;
+    this.args = args;
+  }
+}
+
 export interface PickleHost {
   /** What `module.name` stands for; fails if it is not on the list. */
   global(name: string): unknown;
   /** What an object that is stored elsewhere stands for. */
   persistent(id: unknown): unknown;
+  /** Sets the state of an object; false if it has none, so that only what is set on a dictionary may be dropped. */
+  build(target: unknown, state: unknown): boolean;
 }
 
 /** The last instruction. */
@@ -135,9 +149,11 @@ function run(bytes: Uint8Array, host: PickleHost, fail: Fail): unknown {
     pushObject(() => new Set());
     add(items);
   };
-  const dropAttributes = (): void => {
-    pop();
-    if (!(top() instanceof Map)) fail(`its pickle sets attributes of ${describe(top())}`);
+  const build = (): void => {
+    const state = pop();
+    if (!host.build(top(), state) && !(top() instanceof Map)) {
+      fail(`its pickle sets attributes of ${describe(top())}`);
+    }
   };
   const call = ([callee, args]: unknown[]): unknown => {
     if (!(callee instanceof PickleGlobal) || callee.call === undefined) {
@@ -205,7 +221,7 @@ function run(bytes: Uint8Array, host: PickleHost, fail: Fail): unknown {
     82: () => pushObject(() => call(popSeveral(2))), // REDUCE
     129: () => pushObject(() => call(popSeveral(2))), // NEWOBJ
     81: () => pushObject(() => host.persistent(pop())), // BINPERSID
-    98: () => dropAttributes(), // BUILD
+    98: () => build(), // BUILD
   };
   for (let code = input.uint8(); code !== stop; code = input.uint8()) {
     const step = instructions[code];

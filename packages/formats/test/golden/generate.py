@@ -2,6 +2,7 @@
 Makes the files beside it with NumPy, PyTorch and safetensors themselves, and expected.json, which says what is in them:
 python3 generate.py
 """
+import argparse
 import collections
 import io
 import json
@@ -216,6 +217,39 @@ save('checkpoint.pt', checkpoint, [
 ])  # fmt: skip
 save('tensor.pt', torch.tensor([[1, -2]], dtype=torch.int16), [('', torch.tensor([[1, -2]]), 'I16')])
 
+objects = {
+    'counter': collections.Counter('abca'),
+    'complex': 1.5 - 2j,
+    'bytearray': bytearray(b'\x00\xffab'),
+    'nothing': bytearray(),
+    'default': collections.defaultdict(list, {'a': [1]}),
+    'frozen': frozenset({3}),
+    'namespace': argparse.Namespace(lr=0.5, weights=torch.ones(2)),
+    'path': pathlib.PosixPath('/a/b.txt'),
+    'relative': pathlib.PurePosixPath('a/b.txt'),
+    'windows': pathlib.PureWindowsPath('C:\\a\\b'),
+    'range': range(3),
+    'type': np.float32,
+    'numbers': [np.float32(1.5), np.float64(2.5), np.int64(-7), np.bool_(True), np.uint8(9), np.float16(0.5)],
+    'beyond': np.uint64(2**63),
+    'pair': np.complex64(1 + 2j),
+    'array': np.arange(6, dtype='<i4').reshape(2, 3),
+    'fortran': np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    'big': np.arange(3, dtype='>f4'),
+    'bools': np.array([True, False]),
+    'empty': np.zeros((0, 2)),
+    'words': np.array(['a', 'bc']),
+    'any': np.array([None, 'x'], object),
+    'state': np.random.RandomState(0).get_state(),
+    'RandomState': np.random.RandomState(0),
+    'generator': np.random.default_rng(0),
+    'weight': torch.tensor([3.0]),
+}
+for protocol in [2, 4, 5]:
+    save(f'objects{protocol}.pt', objects, [
+        ('namespace.weights', torch.ones(2), 'F32'), ('weight', torch.tensor([3.0]), 'F32'),
+    ], pickle_protocol=protocol)  # fmt: skip
+
 # What torch.load on a big-endian machine would have written: the same archive with its bytes turned and so marked.
 with zipfile.ZipFile(here / 'module.pt') as little, zipfile.ZipFile(here / 'big-endian.pt', 'w') as big:
     for info in little.infolist():
@@ -231,6 +265,5 @@ torch.save(state, here / 'bad-legacy.pt', _use_new_zipfile_serialization=False)
 torch.save(module, here / 'bad-module.pt')
 torch.save({'z': torch.zeros(2, dtype=torch.complex64)}, here / 'bad-complex.pt')
 torch.save({'s': torch.eye(2).to_sparse()}, here / 'bad-sparse.pt')
-torch.save({'n': np.float32(1)}, here / 'bad-numpy.pt')
 
 (here / 'expected.json').write_text(json.dumps(expected, ensure_ascii=False, separators=(',', ':')) + '\n')
