@@ -5,6 +5,8 @@ import {
   conv1dWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
 
+export * from './conv_tiled.ts';
+export * from './conv_window.ts';
 export * from './conv2d.ts';
 
 /** Grid: (outLength / 128, groups * ceil(outChannels / groups / 4) / 4, batch). */

@@ -1,5 +1,5 @@
 /**
- * The tests of operations again, with the kernel variants that hardware adapters get: more threads a row, tiled products.
+ * The tests of operations again, with the kernel variants that hardware adapters get: more threads a row, tiles.
  * They run here on whatever adapter there is, which only has to believe that it is a GPU. Memory is poisoned, and nobody
  * clamps indices: what reads or writes where it should not shows, or crashes.
  */
@@ -10,6 +10,7 @@ const { poisonMemory } = await import('./poison.ts');
 Object.assign(device.adapter, { software: false });
 poisonMemory();
 
+await import('./conv.test.ts');
 await import('./matmul.test.ts');
 await import('./norm.test.ts');
 await import('./reduce.test.ts');

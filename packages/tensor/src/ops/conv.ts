@@ -1,13 +1,9 @@
-import { conv as kernels } from '@dawnchorus/kernels';
-import type { Device } from '../device/device.ts';
-import { promote, wgslType } from '../dtype.ts';
+import { promote } from '../dtype.ts';
 import { formatShape } from '../shape.ts';
-import { Tensor } from '../tensor.ts';
 import { expectFloat, expectRank } from './arguments.ts';
-import { withDense } from './dense.ts';
-import { fillBuffer } from './fill.ts';
+import { convVariants } from './conv-family.ts';
+import { convRegister, transposeRegister, weightGradientRegister } from './conv-register.ts';
 import { kernelOp } from './op.ts';
-import { sumMiddle } from './reduce.ts';
 
 /** Everything about a convolution but its data. All whole numbers; padding is zeros on both sides. */
 export interface ConvAttributes {
@@ -61,36 +57,7 @@ const conv1d = kernelOp<ConvAttributes>({
   },
   emits: 'fours',
   flops: ([, weight], [out]) => 2 * out.size * weight.shape[1] * weight.shape[2],
-  run(device, inputs, [out], { stride, padding, dilation, groups }) {
-    const [batch, outChannels, outLength] = out.shape;
-    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
-    withDense(device, inputs, ([x, weight]) => {
-      device.recorder.dispatch({
-        kernel: kernels.conv1d,
-        constants: {
-          PADDED: `const PADDED = ${padding > 0};`,
-          XElement: `alias XElement = ${wgslType[x.dtype]};`,
-          WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
-        },
-        buffers: [x.storage.buffer, weight.storage.buffer, out.storage.buffer],
-        parameters: {
-          inChannels: x.shape[1],
-          inLength: x.shape[2],
-          outChannels,
-          outLength,
-          kernel: weight.shape[2],
-          stride,
-          padding,
-          dilation,
-          groups,
-          xOffset: x.offset,
-          weightOffset: weight.offset,
-        },
-        grid: [Math.ceil(outLength / 128), Math.ceil((groups * Math.ceil(outChannels / groups / 4)) / 4), batch],
-      });
-    });
-  },
+  ...convVariants<ConvAttributes>('conv1d', 'forward', convRegister),
 });
 
 /**
@@ -124,66 +91,8 @@ const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
   },
   emits: 'each',
   flops: ([y, weight]) => 2 * y.size * weight.shape[1] * weight.shape[2],
-  run(device, inputs, [out], { stride, padding, dilation, groups, length }) {
-    const [batch, channels] = out.shape;
-    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
-    withDense(device, inputs, ([y, weight]) => {
-      const threads = stride * Math.ceil(Math.ceil(length / stride) / 8);
-      device.recorder.dispatch({
-        kernel: kernels.conv1dTranspose,
-        constants: {
-          YElement: `alias YElement = ${wgslType[y.dtype]};`,
-          WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
-        },
-        buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
-        parameters: {
-          channels,
-          length,
-          yChannels: y.shape[1],
-          yLength: y.shape[2],
-          kernel: weight.shape[2],
-          stride,
-          padding,
-          dilation,
-          groups,
-          yOffset: y.offset,
-          weightOffset: weight.offset,
-        },
-        grid: [Math.ceil(threads / 16), Math.ceil((groups * Math.ceil(channels / groups / 4)) / 4), batch],
-      });
-    });
-  },
+  ...convVariants<ConvAttributes & { length: number }>('convTranspose1d', 'transpose', transposeRegister),
 });
-
-const THREADS_WANTED = 2048;
-const SHORTEST_CHUNK = 256;
-
-/**
- * Weight gradients sum over `total` places with few `threads`: where too few would be busy, the places are split, each
- * split is summed by itself, and the partial sums are added.
- */
-export function inSplits(
-  device: Device,
-  out: Tensor,
-  total: number,
-  threads: number,
-  dispatch: (partial: Tensor, chunk: number, splits: number) => void,
-): void {
-  const chunk = Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
-  const splits = Math.ceil(total / chunk);
-  if (splits === 1) {
-    dispatch(out, total, 1);
-    return;
-  }
-  const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
-  try {
-    dispatch(partial, chunk, splits);
-    sumMiddle(device, partial, [1, splits, out.size], out);
-  } finally {
-    partial.dispose();
-  }
-}
 
 /** conv1d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last extent. */
 const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
@@ -209,44 +118,11 @@ const conv1dWeightGradient = kernelOp<ConvAttributes & { kernel: number }>({
     return [{ dtype: promote(x.dtype, grad.dtype), shape: [grad.shape[1], x.shape[1] / groups, kernel] }];
   },
   flops: ([, grad], [out]) => 2 * grad.size * out.shape[1] * out.shape[2],
-  run(device, inputs, [out], { stride, padding, dilation, groups, kernel }) {
-    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
-    withDense(device, inputs, ([x, grad]) => {
-      const [batch, inChannels, inLength] = x.shape;
-      const [, outChannels, outLength] = grad.shape;
-      const columns = (inChannels / groups) * kernel;
-      const rows = groups * Math.ceil(outChannels / groups / 8);
-      const threads = Math.ceil(columns / 4) * rows;
-      const total = batch * outLength;
-      inSplits(device, out, total, threads, (partial, chunk, splits) => {
-        device.recorder.dispatch({
-          kernel: kernels.conv1dWeightGradient,
-          constants: {
-            XElement: `alias XElement = ${wgslType[x.dtype]};`,
-            GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
-            OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
-          },
-          buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-          parameters: {
-            batch,
-            inChannels,
-            inLength,
-            outChannels,
-            outLength,
-            kernel,
-            stride,
-            padding,
-            dilation,
-            groups,
-            chunk,
-            xOffset: x.offset,
-            gradOffset: grad.offset,
-          },
-          grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
-        });
-      });
-    });
-  },
+  ...convVariants<ConvAttributes & { kernel: number }>(
+    'conv1dWeightGradient',
+    'weightGradient',
+    weightGradientRegister,
+  ),
 });
 
 export const differentiableConvolutions = { conv1d, convTranspose1d, conv1dWeightGradient };

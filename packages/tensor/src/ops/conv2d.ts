@@ -3,9 +3,8 @@ import { promote, wgslType } from '../dtype.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectFloat, expectRank } from './arguments.ts';
-import { inSplits } from './conv.ts';
+import { convVariants, inSplits, registerChunk } from './conv-family.ts';
 import { withDense } from './dense.ts';
-import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
 import { checkWindow, type Pair, stepsOver, type WindowAttributes, windowParameters, windowSteps } from './window.ts';
 
@@ -48,10 +47,9 @@ const conv2d = kernelOp<Conv2dAttributes>({
   },
   emits: 'fours',
   flops: ([, weight], [out]) => 2 * out.size * sizeOf(weight.shape.slice(1)),
-  run(device, inputs, [out], attributes) {
+  ...convVariants<Conv2dAttributes>('conv2d', 'forward', (device, inputs, [out], attributes) => {
     const [batch, outChannels, outHeight, outWidth] = out.shape;
     const { groups, padding } = attributes;
-    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
     withDense(device, inputs, ([x, weight]) => {
       device.recorder.dispatch({
         kernel: kernels.conv2d,
@@ -81,7 +79,7 @@ const conv2d = kernelOp<Conv2dAttributes>({
         ],
       });
     });
-  },
+  }),
 });
 
 /**
@@ -117,36 +115,39 @@ const convTranspose2d = kernelOp<Conv2dAttributes & { readonly size: Pair }>({
   },
   emits: 'each',
   flops: ([y, weight]) => 2 * y.size * sizeOf(weight.shape.slice(1)),
-  run(device, inputs, [out], attributes) {
-    const [batch, channels, height, width] = out.shape;
-    const { groups, stride } = attributes;
-    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
-    withDense(device, inputs, ([y, weight]) => {
-      const perRow = stride[1] * Math.ceil(Math.ceil(width / stride[1]) / 8);
-      device.recorder.dispatch({
-        kernel: kernels.conv2dTranspose,
-        constants: {
-          YElement: `alias YElement = ${wgslType[y.dtype]};`,
-          WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
-        },
-        buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
-        parameters: {
-          channels,
-          height,
-          width,
-          yChannels: y.shape[1],
-          yHeight: y.shape[2],
-          yWidth: y.shape[3],
-          ...windowParameters(kernelOf(weight), attributes),
-          groups,
-          yOffset: y.offset,
-          weightOffset: weight.offset,
-        },
-        grid: [Math.ceil((height * perRow) / 16), Math.ceil((groups * Math.ceil(channels / groups / 4)) / 4), batch],
+  ...convVariants<Conv2dAttributes & { readonly size: Pair }>(
+    'convTranspose2d',
+    'transpose',
+    (device, inputs, [out], attributes) => {
+      const [batch, channels, height, width] = out.shape;
+      const { groups, stride } = attributes;
+      withDense(device, inputs, ([y, weight]) => {
+        const perRow = stride[1] * Math.ceil(Math.ceil(width / stride[1]) / 8);
+        device.recorder.dispatch({
+          kernel: kernels.conv2dTranspose,
+          constants: {
+            YElement: `alias YElement = ${wgslType[y.dtype]};`,
+            WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
+            OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+          },
+          buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
+          parameters: {
+            channels,
+            height,
+            width,
+            yChannels: y.shape[1],
+            yHeight: y.shape[2],
+            yWidth: y.shape[3],
+            ...windowParameters(kernelOf(weight), attributes),
+            groups,
+            yOffset: y.offset,
+            weightOffset: weight.offset,
+          },
+          grid: [Math.ceil((height * perRow) / 16), Math.ceil((groups * Math.ceil(channels / groups / 4)) / 4), batch],
+        });
       });
-    });
-  },
+    },
+  ),
 });
 
 /** conv2d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last two extents. */
@@ -175,44 +176,47 @@ const conv2dWeightGradient = kernelOp<Conv2dAttributes & { readonly kernel: Pair
     return [{ dtype: promote(x.dtype, grad.dtype), shape: [grad.shape[1], x.shape[1] / groups, ...kernel] }];
   },
   flops: ([, grad], [out]) => 2 * grad.size * sizeOf(out.shape.slice(1)),
-  run(device, inputs, [out], attributes) {
-    if (inputs[0].size === 0 || inputs[1].size === 0) return fillBuffer(device, out, 0);
-    const { groups, kernel } = attributes;
-    withDense(device, inputs, ([x, grad]) => {
-      const [batch, inChannels, inHeight, inWidth] = x.shape;
-      const [, outChannels, outHeight, outWidth] = grad.shape;
-      const columns = (inChannels / groups) * kernel[0] * kernel[1];
-      const rows = groups * Math.ceil(outChannels / groups / 8);
-      const threads = Math.ceil(columns / 4) * rows;
-      const total = batch * outHeight * outWidth;
-      inSplits(device, out, total, threads, (partial, chunk, splits) => {
-        device.recorder.dispatch({
-          kernel: kernels.conv2dWeightGradient,
-          constants: {
-            XElement: `alias XElement = ${wgslType[x.dtype]};`,
-            GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
-            OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
-          },
-          buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-          parameters: {
-            batch,
-            inChannels,
-            inHeight,
-            inWidth,
-            outChannels,
-            outHeight,
-            outWidth,
-            ...windowParameters(kernel, attributes),
-            groups,
-            chunk,
-            xOffset: x.offset,
-            gradOffset: grad.offset,
-          },
-          grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+  ...convVariants<Conv2dAttributes & { readonly kernel: Pair }>(
+    'conv2dWeightGradient',
+    'weightGradient',
+    (device, inputs, [out], attributes) => {
+      const { groups, kernel } = attributes;
+      withDense(device, inputs, ([x, grad]) => {
+        const [batch, inChannels, inHeight, inWidth] = x.shape;
+        const [, outChannels, outHeight, outWidth] = grad.shape;
+        const columns = (inChannels / groups) * kernel[0] * kernel[1];
+        const rows = groups * Math.ceil(outChannels / groups / 8);
+        const threads = Math.ceil(columns / 4) * rows;
+        const total = batch * outHeight * outWidth;
+        inSplits(device, out, total, registerChunk(total, threads), (partial, chunk, splits) => {
+          device.recorder.dispatch({
+            kernel: kernels.conv2dWeightGradient,
+            constants: {
+              XElement: `alias XElement = ${wgslType[x.dtype]};`,
+              GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
+              OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
+            },
+            buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
+            parameters: {
+              batch,
+              inChannels,
+              inHeight,
+              inWidth,
+              outChannels,
+              outHeight,
+              outWidth,
+              ...windowParameters(kernel, attributes),
+              groups,
+              chunk,
+              xOffset: x.offset,
+              gradOffset: grad.offset,
+            },
+            grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
+          });
         });
       });
-    });
-  },
+    },
+  ),
 });
 
 export const differentiableConvolutions2d = { conv2d, convTranspose2d, conv2dWeightGradient };

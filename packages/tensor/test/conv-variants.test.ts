@@ -1,0 +1,197 @@
+/**
+ * Every variant of the convolutions, pinned, against loops in f64, over shapes that cross its tiles. The memory that
+ * outputs get is full of NaN before, so that an element that is not written shows.
+ */
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { apply, type DType, full, type OpName, scope } from '../src/index.ts';
+import type { Family, Variant } from '../src/kernel/variants.ts';
+import type { AnyConvAttributes, Kind } from '../src/ops/conv-geometry.ts';
+import { opTable } from '../src/ops/table.ts';
+import type { Pair } from '../src/ops/window.ts';
+import { arrayOf, drawn, integer, pick, present, presentations, type Random, runs, upload } from './arbitraries.ts';
+import { assertMatches } from './compare.ts';
+import { device, floats } from './device.ts';
+import { type Expected, type NDArray, sizeOf } from './reference/array.ts';
+import * as images from './reference/images.ts';
+import * as products from './reference/products.ts';
+
+interface Problem {
+  inputs: NDArray[];
+  attributes: AnyConvAttributes;
+  expected: () => Expected;
+}
+
+/** Names of the three operations over one axis and over two. */
+const names: Record<Kind, readonly [OpName, OpName]> = {
+  forward: ['conv1d', 'conv2d'],
+  transpose: ['convTranspose1d', 'convTranspose2d'],
+  weightGradient: ['conv1dWeightGradient', 'conv2dWeightGradient'],
+};
+const kinds = Object.keys(names) as Kind[];
+
+function familyOf(name: OpName): Family<AnyConvAttributes> {
+  return (opTable[name] as unknown as { family: Family<AnyConvAttributes> }).family;
+}
+
+/** Sizes on both sides of the 16, 64 and 128 that tiles are made of. */
+const channels = [1, 2, 3, 5, 8, 15, 17, 33, 48, 64, 65, 70];
+
+interface Sizes {
+  batch: number;
+  groups: number;
+  inPerGroup: number;
+  outPerGroup: number;
+}
+
+function draw(
+  kind: Kind,
+  sizes: Sizes,
+  plane: readonly number[],
+  kernel: readonly number[],
+  steps: images.WindowSizes,
+  random: Random,
+): Problem {
+  const { batch, groups, inPerGroup, outPerGroup } = sizes;
+  const isPlane = plane.length === 2;
+  const outPlane = isPlane
+    ? images.steps(plane, kernel as Pair, steps)
+    : [products.convOutputLength(plane[0], kernel[0], { ...alone(steps), groups })];
+  const dtype = () => pick<DType>(random, floats);
+  const x = arrayOf([batch, inPerGroup * groups, ...plane], random, undefined, dtype());
+  const weight = arrayOf([outPerGroup * groups, inPerGroup, ...kernel], random, undefined, dtype());
+  const y = arrayOf([batch, outPerGroup * groups, ...outPlane], random, undefined, dtype());
+  const attributes = { ...(isPlane ? steps : alone(steps)), groups };
+  const over1 = attributes as products.ConvSizes;
+  const over2 = attributes as images.Conv2dSizes;
+  if (kind === 'forward') {
+    return {
+      inputs: [x, weight],
+      attributes,
+      expected: () => (isPlane ? images.conv2d(x, weight, over2) : products.conv1d(x, weight, over1)),
+    };
+  }
+  if (kind === 'transpose') {
+    const size = plane as Pair;
+    const [length] = plane;
+    return {
+      inputs: [y, weight],
+      attributes: { ...attributes, ...(isPlane ? { size } : { length }) },
+      expected: () =>
+        isPlane
+          ? images.convTranspose2d(y, weight, { ...over2, size })
+          : products.convTranspose1d(y, weight, { ...over1, length }),
+    };
+  }
+  return {
+    inputs: [x, y],
+    attributes: { ...attributes, ...{ kernel: isPlane ? kernel : kernel[0] } },
+    expected: () =>
+      isPlane
+        ? images.conv2dWeightGradient(x, y, { ...over2, kernel: kernel as Pair })
+        : products.conv1dWeightGradient(x, y, { ...over1, kernel: kernel[0] }),
+  };
+}
+
+/** The attributes of an operation over one axis, which is the last of two. */
+const alone = ({ stride, padding, dilation }: images.WindowSizes) => ({
+  stride: stride[1],
+  padding: padding[1],
+  dilation: dilation[1],
+});
+
+function drawSizes(random: Random, taps: number): Sizes {
+  // Few terms where there are many of the other kind: the reference is slow.
+  const groups = pick(random, [1, 1, 2, 3]);
+  const many = () => pick(random, channels);
+  const few = () => integer(random, 1, 5);
+  const [inPerGroup, outPerGroup] = random() < 0.5 ? [many(), few()] : [few(), many()];
+  return { batch: pick(random, [1, 1, 2, 3]), groups, inPerGroup, outPerGroup: taps > 100 ? few() : outPerGroup };
+}
+
+/** Any convolution. */
+function drawAny(kind: Kind, axes: 1 | 2): fc.Arbitrary<Problem> {
+  return drawn({ maxRank: 0 }, (_, random) => {
+    const pair = (from: number, to: number): Pair => [integer(random, from, to), integer(random, from, to)];
+    const kernel = pair(1, axes === 1 ? 11 : 4).slice(2 - axes);
+    const steps = { stride: pair(1, random() < 0.2 ? 5 : 3), padding: pair(0, 5), dilation: pair(1, 3) };
+    const plane = kernel.map((taps, d) => {
+      const at = (d + 2 - axes) as 0 | 1;
+      const least = Math.max(1, steps.dilation[at] * (taps - 1) + 1 - 2 * steps.padding[at]);
+      return least + integer(random, 0, random() < 0.3 ? (axes === 1 ? 300 : 40) : 12);
+    });
+    return draw(kind, drawSizes(random, sizeOf(kernel)), plane, kernel, steps, random);
+  });
+}
+
+/** A long kernel that goes in steps of one. */
+function drawLong(kind: Kind): fc.Arbitrary<Problem> {
+  return drawn({ maxRank: 0 }, (_, random) => {
+    const taps = pick(random, [16, 17, 31, 63, 64, 65, 128, 130]);
+    const padding = pick(random, [0, 1, taps >> 1, taps - 1, taps, taps + 3]);
+    const length = Math.max(1, taps - 2 * padding) + integer(random, 0, random() < 0.3 ? 200 : 20);
+    const steps: images.WindowSizes = { stride: [1, 1], padding: [0, padding], dilation: [1, 1] };
+    return draw(kind, drawSizes(random, taps), [length], [taps], steps, random);
+  });
+}
+
+/** Leaves NaN in the buffers that the next tensors of this shape get, and in those of partial sums of them. */
+function poison(shape: readonly number[], dtype: DType): void {
+  const size = sizeOf(shape);
+  scope(() => {
+    for (let copies = 0; copies < 3; copies++) full([size], Number.NaN, { dtype });
+    for (let splits = 2; splits < 8; splits++) full([splits * size], Number.NaN);
+  });
+}
+
+async function check(name: OpName, variant: Variant<AnyConvAttributes>, problem: Problem, turn: number) {
+  const { attributes } = problem;
+  const expected = problem.expected();
+  const shapes = problem.inputs.map(({ shape, dtype }) => `${dtype}[${shape}]`).join(' ');
+  const what = `${name} by ${variant.name} of ${shapes} ${JSON.stringify(attributes)}`;
+  const kernels: string[] = [];
+  const output = scope(() => {
+    // Others than 'expanded', which would repeat elements.
+    const kept = presentations.filter((presentation) => presentation !== 'expanded');
+    const tensors = problem.inputs.map((x, i) =>
+      turn % 2 === 0 ? upload(x) : present(x, kept[(turn + i) % kept.length]).tensor,
+    );
+    poison(expected.shape, expected.dtype);
+    device.recorder.onDispatch = (kernel) => kernels.push(kernel);
+    Object.assign(device.choices, { pinned: { [name]: variant.name } });
+    try {
+      return apply(name, tensors, attributes as never)[0];
+    } finally {
+      Object.assign(device.choices, { pinned: {} });
+      device.recorder.onDispatch = undefined;
+    }
+  });
+  if (variant.name !== 'register') {
+    assert.ok(
+      kernels.some((kernel) => kernel.startsWith(`conv_${variant.name}`)),
+      `${what}: ran ${kernels}`,
+    );
+  }
+  await assertMatches(what, output, expected, { relative: 1e-6 });
+  output.dispose();
+}
+
+for (const kind of kinds) {
+  for (const axes of [1, 2] as const) {
+    const name = names[kind][axes - 1];
+    for (const variant of familyOf(name).variants) {
+      if (variant.name === 'window' && axes === 2) continue;
+      test(`${name} by ${variant.name}`, async () => {
+        const draws = variant.name === 'window' ? drawLong(kind) : drawAny(kind, axes);
+        let turn = 0;
+        await fc.assert(
+          fc.asyncProperty(draws, (problem) => check(name, variant, problem, turn++)),
+          runs,
+        );
+      });
+    }
+  }
+}
+
+test.run();
