@@ -7,6 +7,8 @@ import {
 } from '../generated/wgsl.ts';
 import { keptConstants, rowConstants, rowSum } from '../lib/index.ts';
 
+export * from './weight_norm.ts';
+
 /** Layer norm and group norm, Grid: rows / ROWS. */
 export const norm = defineKernel({
   name: 'norm',

@@ -2,13 +2,12 @@ import {
   conv1d,
   conv2d,
   convTranspose1d,
-  mul,
-  rsqrt,
   type Shape,
   type Sizes,
   sizeOf,
   sumSquares,
   type Tensor,
+  weightNorm,
 } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 import { initDefault, initNormal, initZeros } from './init.ts';
@@ -161,8 +160,7 @@ export class WeightNormConv1d extends Module {
 
   /** The kernel that the direction and its lengths make: g v / |v|. */
   weight(): Tensor {
-    const inverse = rsqrt(sumSquares(this.weightV, { dim: [0, 1], keepdim: true }));
-    return mul(this.weightV, mul(this.weightG, inverse));
+    return weightNorm(this.weightV, this.weightG);
   }
 
   /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */

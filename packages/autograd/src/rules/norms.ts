@@ -6,6 +6,7 @@ import {
   mean,
   mul,
   neg,
+  rsqrt,
   type Shape,
   sizeOf,
   sliceAxis,
@@ -102,7 +103,32 @@ function backwardRule<A>(layoutOf: (shape: Shape, attributes: A) => Layout): Rul
   });
 }
 
+/** What `weightNormBackward` computes, by operations. */
+function composedWeightNorm(v: Tensor, g: Tensor, grad: Tensor): [dv: Tensor, dg: Tensor] {
+  const over = { dim: v.shape.slice(1).map((_, axis) => axis), keepdim: true };
+  const along = (x: Tensor) => (over.dim.length === 0 ? x : sum(x, over));
+  const inverse = rsqrt(along(square(v)));
+  const dg = mul(along(mul(v, grad)), inverse);
+  return [mul(mul(g, inverse), sub(grad, mul(v, mul(dg, inverse)))), dg];
+}
+
+const weightNormRules = {
+  weightNorm: rule<Record<never, never>>('inputs', (grad, { inputs: [v, g] }) =>
+    apply('weightNormBackward', [v, g, grad], {}),
+  ),
+  weightNormBackward: rule<Record<never, never>>('inputs', (_, { inputs, gradients }) => {
+    if (inputs[0].size === 0) return [];
+    const present = <T>(list: readonly T[]) => list.filter((_own, i) => gradients[i]);
+    return vjp(
+      (v, g, grad) => present(composedWeightNorm(v, g, grad)),
+      inputs as Tensor[],
+      present(gradients) as Tensor[],
+    ).gradients;
+  }),
+};
+
 export const normRules = {
+  ...weightNormRules,
   layerNorm: forwardRule<AttributesOf<'layerNorm'>>('layerNormBackward', layerLayout, () => ({ groups: 1 })),
   groupNorm: forwardRule<AttributesOf<'groupNorm'>>(
     'groupNormBackward',

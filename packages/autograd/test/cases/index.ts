@@ -112,6 +112,8 @@ const crossEntropyDraws = (more: (target: NDArray, random: Random) => NDArray[])
     const { x, target, weight, attributes } = crossEntropyDraw(shape, random, { wrong: 0, range: 2, means: [0, 30] });
     return { inputs: [x, target, ...more(target, random), ...weight], attributes };
   });
+const lengthsOf = (shape: readonly number[]) => [...shape.slice(1).map(() => 1), shape.at(-1)!];
+const awayFromZero = (random: Random) => (random() < 0.5 ? -1 : 1) * between(0.5, 2)(random);
 
 /** Short enough for sums that take the square of the length. */
 const fourier = fourierDraws([1, 2, 3, 8, 16, 20, 67]);
@@ -179,6 +181,26 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
     },
     (x, { groups }) => norms.groupNormLayout(x, groups),
   ),
+  // Columns of two at least: one of a single element has no direction to turn to.
+  weightNorm: {
+    draws: drawn({ minRank: 1, maxRank: 2, largest: 100 }, (rest, random) => {
+      const shape = [integer(random, 2, 5), ...rest];
+      return { inputs: [arrayOf(shape, random, awayFromZero), arrayOf(lengthsOf(shape), random)], attributes: {} };
+    }),
+    reference: ([v, g]) => norms.weightNorm(v, g),
+  },
+  weightNormBackward: {
+    draws: drawn({ minRank: 1, maxRank: 2, largest: 50 }, (rest, random) => {
+      const shape = [integer(random, 2, 5), ...rest];
+      const inputs = [arrayOf(shape, random, awayFromZero), arrayOf(lengthsOf(shape), random), arrayOf(shape, random)];
+      return { inputs, attributes: {} };
+    }),
+    run: (inputs) => concat(apply('weightNormBackward', inputs, {}).map((part) => part.reshape([-1]))),
+    reference: ([v, g, grad]) => {
+      const data = norms.weightNormBackward(v, g, grad).flatMap((part) => [...part.data]);
+      return { dtype: 'f32', shape: [data.length], data: Float64Array.from(data) };
+    },
+  },
   layerNorm: {
     draws: drawn({ minRank: 1, maxRank: 4, largest: 300 }, (shape, random) => {
       const features = shape.at(-1)!;

@@ -69,6 +69,13 @@ export function groupNorm(
 }
 
 const convOptions = ['stride', 'padding', 'dilation', 'groups', 'bias'];
+/**
+ * g v / |v| (Salimans and Kingma, 2016): v [..., taps] made as long as g [1, ..., taps], the length taken over all axes but
+ * the last. f16 where both are.
+ */
+export function weightNorm<T extends Tensor>(v: T, g: Tensor): Tensor<ShapeOf<T>> {
+  return apply('weightNorm', [v, g], {})[0];
+}
 
 function convAttributes(options: Partial<ConvAttributes>): ConvAttributes {
   const { stride = 1, padding = 0, dilation = 1, groups = 1 } = options;

@@ -19,6 +19,7 @@ import { otherSorts } from './sort.ts';
 import { otherTraining } from './training.ts';
 import { differentiableFrames } from './unfold.ts';
 import { detach, expand, permute, reshape, slice } from './views.ts';
+import { differentiableWeightNorms } from './weight-norm.ts';
 
 /** Operations with a gradient: the autograd package does not compile until each of them has a rule. */
 export const differentiableOps = {
@@ -29,6 +30,7 @@ export const differentiableOps = {
   ...differentiableLosses,
   ...differentiableNorms,
   ...differentiableAttention,
+  ...differentiableWeightNorms,
   ...differentiableConvolutions,
   ...differentiableConvolutions2d,
   ...differentiablePools,

@@ -29,6 +29,10 @@ function backwardDraw<A>(x: NDArray, layout: reference.NormLayout, random: Rando
   return { inputs: [x, weight, rounded, arrayOf(x.shape, random)], attributes };
 }
 
+/** Rows in one chunk and in several, and a length for each column. */
+const weights = { minRank: 1, maxRank: 3, largest: 1000 };
+const lengthsOf = (shape: readonly number[]) => [...shape.slice(1).map(() => 1), shape.at(-1)!];
+
 export const normCases: OpCases<
   | 'softmax'
   | 'logSoftmax'
@@ -38,6 +42,8 @@ export const normCases: OpCases<
   | 'groupNorm'
   | 'layerNormBackward'
   | 'groupNormBackward'
+  | 'weightNorm'
+  | 'weightNormBackward'
 > = {
   softmax: {
     draws: drawn(rows, (shape, random) => ({ inputs: [arrayOf(shape, random, between(-10, 10))], attributes: {} })),
@@ -104,5 +110,19 @@ export const normCases: OpCases<
     reference: ([x, weight, statistics, grad], { groups }) =>
       reference.normBackward(x, weight, statistics, grad, reference.groupNormLayout(x, groups)),
     half: { keep: [2], together: [[0, 3], [1]] },
+  },
+  weightNorm: {
+    draws: drawn(weights, (shape, random) => ({
+      inputs: [arrayOf(shape, random), arrayOf(lengthsOf(shape), random)],
+      attributes: {},
+    })),
+    reference: ([v, g]) => [reference.weightNorm(v, g)],
+  },
+  weightNormBackward: {
+    draws: drawn(weights, (shape, random) => ({
+      inputs: [arrayOf(shape, random), arrayOf(lengthsOf(shape), random), arrayOf(shape, random)],
+      attributes: {},
+    })),
+    reference: ([v, g, grad]) => reference.weightNormBackward(v, g, grad),
   },
 };

@@ -157,3 +157,41 @@ export function normBackward(
     { dtype: 'f32', shape: [2, channels], data: affine, scale: affineScale },
   ];
 }
+
+/** For each element of the last axis, the sum over all others of `terms`. */
+function overColumns({ data, shape }: NDArray, terms: (at: number) => number): Float64Array {
+  const columns = shape.at(-1)!;
+  const sums = new Float64Array(columns);
+  for (let at = 0; at < data.length; at++) sums[at % columns] += terms(at);
+  return sums;
+}
+
+const meeting = (a: NDArray, b: NDArray) => (a.dtype === 'f16' && b.dtype === 'f16' ? 'f16' : 'f32');
+
+/** g v / |v|, the length over all axes but the last. */
+export function weightNorm(v: NDArray, g: NDArray): Expected {
+  const squares = overColumns(v, (at) => v.data[at] ** 2);
+  const data = v.data.map(
+    (value, at) => (g.data[at % squares.length] * value) / Math.sqrt(squares[at % squares.length]),
+  );
+  return { dtype: meeting(v, g), shape: v.shape, data };
+}
+
+/** Gradients of v and g. */
+export function weightNormBackward(v: NDArray, g: NDArray, grad: NDArray): Expected[] {
+  const squares = overColumns(v, (at) => v.data[at] ** 2);
+  const along = overColumns(v, (at) => v.data[at] * grad.data[at]);
+  const magnitudes = overColumns(v, (at) => Math.abs(v.data[at] * grad.data[at]));
+  const scale = new Float64Array(v.data.length);
+  const data = v.data.map((value, at) => {
+    const column = at % squares.length;
+    const factor = g.data[column] / Math.sqrt(squares[column]);
+    scale[at] = Math.abs(factor) * (Math.abs(grad.data[at]) + (Math.abs(value) * magnitudes[column]) / squares[column]);
+    return factor * (grad.data[at] - (value * along[column]) / squares[column]);
+  });
+  const inverse = squares.map((sum) => (sum === 0 ? 0 : 1 / Math.sqrt(sum)));
+  return [
+    { ...v, data, scale },
+    { ...g, data: along.map((sum, c) => sum * inverse[c]), scale: magnitudes.map((sum, c) => sum * inverse[c]) },
+  ];
+}

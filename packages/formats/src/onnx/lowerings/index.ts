@@ -36,6 +36,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   crossEntropyBackward: gradient,
   layerNormBackward: gradient,
   groupNormBackward: gradient,
+  weightNormBackward: gradient,
   conv1dWeightGradient: gradient,
   conv2dWeightGradient: gradient,
   maxPool2dBackward: gradient,

@@ -140,6 +140,14 @@ const groupNorm: Lowering<{ groups: number; eps: number }> = (
   return [onnx.node('Add', [scaled, perChannel(bias)]), statistics(onnx, mean, reciprocal, rows)];
 };
 
+const weightNorm: Lowering<Record<never, never>> = (onnx, inputs) => {
+  const [v, g] = inputs.map((input) => onnx.cast(input, 'f32'));
+  const axes = inputs[0].shape.slice(1).map((_, axis) => axis);
+  const squares = onnx.node('Mul', [v, v]);
+  const sums = axes.length === 0 ? squares : reduce(onnx, 'Sum', squares, { axes, keepdim: true });
+  return [onnx.node('Mul', [v, onnx.node('Div', [g, onnx.node('Sqrt', [sums])])])];
+};
+
 const softmax =
   (type: 'Softmax' | 'LogSoftmax'): Lowering<Record<never, never>> =>
   (onnx, [x]) => [onnx.node(type, [onnx.cast(x, 'f32')], { axis: -1 })];
@@ -183,6 +191,7 @@ export const layerLowerings = {
   layerNorm,
   groupNorm,
   attention,
+  weightNorm,
   softmax: softmax('Softmax'),
   logSoftmax: softmax('LogSoftmax'),
 };
