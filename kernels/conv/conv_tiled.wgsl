@@ -8,7 +8,8 @@
 // phase + padding - j dilation is a multiple of the stride, at y[u + (phase + padding - j dilation) / stride]. Each phase is
 // a product of its own in which no tap is wasted. x is then the gradient, `in` its sizes and channels.
 //
-// In front: TRANSPOSED; XElement, WeightElement and OutElement, the types in memory. Sums are in f32.
+// In front: TRANSPOSED; XElement, WeightElement and OutElement, the types in memory. Sums are in f32. Behind:
+// conv_gather.wgsl.
 struct Params {
   batch: u32,
   inPerGroup: u32,
@@ -42,64 +43,10 @@ struct Params {
 const STEP = 16u;
 // A tile has 16 vec4 a row; one more keeps rows in other banks.
 const ROW = 17u;
-const NOWHERE = 0x40000000u;
 var<workgroup> aTile: array<vec4<f32>, STEP * ROW>;
 var<workgroup> bTile: array<vec4<f32>, STEP * ROW>;
 // What each q of the step means: where its channel begins in x, its shifts of row and column, where its weights are.
 var<workgroup> steps: array<vec4<u32>, STEP>;
-
-// Taps along one axis: the first, how far apart, how many; and outputs along it.
-struct Axis {
-  first: u32,
-  step: u32,
-  taps: u32,
-  outputs: u32,
-}
-
-fn axisOf(phase: u32, stride: u32, padding: u32, dilation: u32, kernel: u32, tapStep: u32, extent: u32) -> Axis {
-  if (!TRANSPOSED) { return Axis(0u, 1u, kernel, extent); }
-  var first = 0u;
-  loop {
-    if (first >= tapStep || (i32(phase + padding) - i32(first * dilation)) % i32(stride) == 0) { break; }
-    first++;
-  }
-  let outputs = (max(extent, phase) - phase + stride - 1u) / stride;
-  if (first >= min(tapStep, kernel)) { return Axis(0u, 1u, 0u, outputs); }
-  return Axis(first, tapStep, (kernel - 1u - first) / tapStep + 1u, outputs);
-}
-
-fn shiftOf(tap: u32, phase: u32, stride: u32, padding: u32, dilation: u32) -> u32 {
-  if (TRANSPOSED) { return bitcast<u32>((i32(phase + padding) - i32(tap * dilation)) / i32(stride)); }
-  return tap * dilation - padding;
-}
-
-fn stepOf(q: u32, phase: vec2<u32>, rows: Axis, columns: Axis) -> vec4<u32> {
-  let taps = rows.taps * columns.taps;
-  if (q >= params.inPerGroup * taps) { return vec4<u32>(0u, NOWHERE, 0u, NOWHERE); }
-  let channel = q / taps;
-  let tap = q % taps;
-  let j = rows.first + tap / columns.taps * rows.step;
-  let k = columns.first + tap % columns.taps * columns.step;
-  let place = j * params.kernelWidth + k;
-  let all = params.kernelHeight * params.kernelWidth;
-  return vec4<u32>(
-    channel * params.inHeight * params.inWidth,
-    shiftOf(j, phase.y, params.strideY, params.paddingY, params.dilationY),
-    shiftOf(k, phase.x, params.strideX, params.paddingX, params.dilationX),
-    select(q, channel * params.outPerGroup * all + place, TRANSPOSED),
-  );
-}
-
-// Positions before the start wrap around to huge numbers, which the test refuses.
-fn loadInput(plane: u32, row: u32, column: u32) -> f32 {
-  let inside = row < params.inHeight && column < params.inWidth;
-  return select(0.0, f32(x[select(0u, plane + row * params.inWidth + column, inside)]), inside);
-}
-
-fn loadWeight(row: u32, stride: u32, base: u32, place: u32) -> f32 {
-  let inside = row < params.outPerGroup && place != NOWHERE;
-  return select(0.0, f32(weight[select(0u, base + row * stride + place, inside)]), inside);
-}
 
 // One channel's outputs at four places in a row, `count` of them there.
 fn store(row: u32, at: vec4<u32>, count: u32, values: vec4<f32>) {
@@ -116,10 +63,7 @@ fn store(row: u32, at: vec4<u32>, count: u32, values: vec4<f32>) {
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let workgroup = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
   let group = workgroup.z % params.groups;
-  var phase = vec2<u32>();
-  if (TRANSPOSED) {
-    phase = vec2<u32>(workgroup.z / params.groups % params.strideX, workgroup.z / params.groups / params.strideX);
-  }
+  let phase = phaseOf(workgroup.z / params.groups);
   let rows = axisOf(phase.y, params.strideY, params.paddingY, params.dilationY, params.kernelHeight, params.tapStepY, params.outHeight);
   let columns = axisOf(phase.x, params.strideX, params.paddingX, params.dilationX, params.kernelWidth, params.tapStepX, params.outWidth);
   let plane = rows.outputs * columns.outputs;
@@ -219,12 +163,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   for (var half = 0u; half < 2u; half++) {
     let start = firstPlace + half * 32u + threadColumn * 4u;
     let count = min(4u, max(places, start) - start);
-    let m = start + vec4<u32>(0u, 1u, 2u, 3u);
-    let within = m % plane;
-    let outStep = select(vec2<u32>(1u), vec2<u32>(params.strideX, params.strideY), TRANSPOSED);
-    let s = phase.y + within / columns.outputs * outStep.y;
-    let at = (m / plane * params.groups + group) * (params.outPerGroup * params.outHeight * params.outWidth) +
-      s * params.outWidth + phase.x + within % columns.outputs * outStep.x;
+    let at = outputsAt(start, rows, columns, phase, group);
     let isLate = half == 1u;
     store(row, at, count, select(a0, b0, isLate));
     store(row + 1u, at, count, select(a1, b1, isLate));

@@ -3,7 +3,8 @@
 // matrices, grad [o, n] x input [n, q], where n counts (b, s, t) and q counts (c, j, k). A workgroup makes a tile of 64
 // channels x 64 of q; its share of n is staged in steps of 16 through workgroup memory, the input gathered on the way; a
 // thread makes 8 x 8 outputs. Shares are added in a second pass, always in the same order.
-// In front: XElement, GradElement and OutElement, the types in memory. Sums are in f32.
+// In front: XElement, GradElement and OutElement, the types in memory. Sums are in f32. Behind:
+// conv_gather_weight_gradient.wgsl.
 struct Params {
   batch: u32,
   inPerGroup: u32,
@@ -36,35 +37,10 @@ struct Params {
 const STEP = 16u;
 // A tile has 16 vec4 a row; one more keeps rows in other banks.
 const ROW = 17u;
-const NOWHERE = 0x40000000u;
 var<workgroup> aTile: array<vec4<f32>, STEP * ROW>;
 var<workgroup> bTile: array<vec4<f32>, STEP * ROW>;
 // What each q of the tile means: where its channel begins in x, its shifts of row and column.
 var<workgroup> columns: array<vec4<u32>, 64>;
-
-fn columnOf(q: u32, depth: u32, taps: u32) -> vec4<u32> {
-  if (q >= depth) { return vec4<u32>(0u, NOWHERE, 0u, 0u); }
-  let tap = q % taps;
-  return vec4<u32>(
-    q / taps * params.inHeight * params.inWidth,
-    tap / params.kernelWidth * params.dilationY - params.paddingY,
-    tap % params.kernelWidth * params.dilationX - params.paddingX,
-    0u,
-  );
-}
-
-// Positions before the start wrap around to huge numbers, which the test refuses.
-fn loadInput(column: vec4<u32>, base: u32, row: u32, position: u32) -> f32 {
-  let s = row + column.y;
-  let t = position + column.z;
-  let inside = s < params.inHeight && t < params.inWidth;
-  return select(0.0, f32(x[select(0u, base + column.x + s * params.inWidth + t, inside)]), inside);
-}
-
-fn loadGrad(row: u32, base: u32, isThere: bool) -> f32 {
-  let inside = isThere && row < params.outPerGroup;
-  return select(0.0, f32(grad[select(0u, base + row * params.outHeight * params.outWidth, inside)]), inside);
-}
 
 fn store(row: u32, at: u32, count: u32, depth: u32, values: vec4<f32>) {
   if (row >= params.outPerGroup || count == 0u) { return; }

@@ -5,7 +5,7 @@ import {
   conv1dWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
 
-export * from './conv_tiled.ts';
+export * from './conv_product.ts';
 export * from './conv_window.ts';
 export * from './conv2d.ts';
 

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert';
 import { apply, type DType, full, type OpName, scope } from '../src/index.ts';
 import type { Family, Variant } from '../src/kernel/variants.ts';
 import type { AnyConvAttributes, Kind } from '../src/ops/conv-geometry.ts';
+import { halfUnit } from '../src/ops/matmul-variants.ts';
 import { opTable } from '../src/ops/table.ts';
 import type { Pair } from '../src/ops/window.ts';
 import { arrayOf, drawn, integer, pick, present, presentations, type Random, runs, upload } from './arbitraries.ts';
@@ -52,13 +53,14 @@ function draw(
   kernel: readonly number[],
   steps: images.WindowSizes,
   random: Random,
+  dtypes: readonly DType[],
 ): Problem {
   const { batch, groups, inPerGroup, outPerGroup } = sizes;
   const isPlane = plane.length === 2;
   const outPlane = isPlane
     ? images.steps(plane, kernel as Pair, steps)
     : [products.convOutputLength(plane[0], kernel[0], { ...alone(steps), groups })];
-  const dtype = () => pick<DType>(random, floats);
+  const dtype = () => pick(random, dtypes);
   const x = arrayOf([batch, inPerGroup * groups, ...plane], random, undefined, dtype());
   const weight = arrayOf([outPerGroup * groups, inPerGroup, ...kernel], random, undefined, dtype());
   const y = arrayOf([batch, outPerGroup * groups, ...outPlane], random, undefined, dtype());
@@ -111,7 +113,7 @@ function drawSizes(random: Random, taps: number): Sizes {
 }
 
 /** Any convolution. */
-function drawAny(kind: Kind, axes: 1 | 2): fc.Arbitrary<Problem> {
+function drawAny(kind: Kind, axes: 1 | 2, dtypes: readonly DType[]): fc.Arbitrary<Problem> {
   return drawn({ maxRank: 0 }, (_, random) => {
     const pair = (from: number, to: number): Pair => [integer(random, from, to), integer(random, from, to)];
     const kernel = pair(1, axes === 1 ? 11 : 4).slice(2 - axes);
@@ -121,7 +123,7 @@ function drawAny(kind: Kind, axes: 1 | 2): fc.Arbitrary<Problem> {
       const least = Math.max(1, steps.dilation[at] * (taps - 1) + 1 - 2 * steps.padding[at]);
       return least + integer(random, 0, random() < 0.3 ? (axes === 1 ? 300 : 40) : 12);
     });
-    return draw(kind, drawSizes(random, sizeOf(kernel)), plane, kernel, steps, random);
+    return draw(kind, drawSizes(random, sizeOf(kernel)), plane, kernel, steps, random, dtypes);
   });
 }
 
@@ -132,7 +134,7 @@ function drawLong(kind: Kind): fc.Arbitrary<Problem> {
     const padding = pick(random, [0, 1, taps >> 1, taps - 1, taps, taps + 3]);
     const length = Math.max(1, taps - 2 * padding) + integer(random, 0, random() < 0.3 ? 200 : 20);
     const steps: images.WindowSizes = { stride: [1, 1], padding: [0, padding], dilation: [1, 1] };
-    return draw(kind, drawSizes(random, taps), [length], [taps], steps, random);
+    return draw(kind, drawSizes(random, taps), [length], [taps], steps, random, floats);
   });
 }
 
@@ -182,14 +184,19 @@ for (const kind of kinds) {
     const name = names[kind][axes - 1];
     for (const variant of familyOf(name).variants) {
       if (variant.name === 'window' && axes === 2) continue;
-      test(`${name} by ${variant.name}`, async () => {
-        const draws = variant.name === 'window' ? drawLong(kind) : drawAny(kind, axes);
-        let turn = 0;
-        await fc.assert(
-          fc.asyncProperty(draws, (problem) => check(name, variant, problem, turn++)),
-          runs,
-        );
-      });
+      const byUnits = variant.name === 'matrix';
+      const lacking = byUnits && !halfUnit(device, 64);
+      (lacking ? test.skip : test)(
+        `${name} by ${variant.name}${lacking ? ' (skipped: no matrix units)' : ''}`,
+        async () => {
+          const draws = variant.name === 'window' ? drawLong(kind) : drawAny(kind, axes, byUnits ? ['f16'] : floats);
+          let turn = 0;
+          await fc.assert(
+            fc.asyncProperty(draws, (problem) => check(name, variant, problem, turn++)),
+            runs,
+          );
+        },
+      );
     }
   }
 }

@@ -1,9 +1,10 @@
+import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
 import { type AnyConvAttributes, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
-import { recordTiled, recordTiledWeightGradient, tiledChunk, weightTiles } from './conv-tiled.ts';
-import { recordWindow, slides } from './conv-window.ts';
+import { productChunk, recordProduct, recordWeightGradient, unitFor, weightTiles } from './conv-product.ts';
+import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
 import type { KernelOp } from './op.ts';
@@ -13,6 +14,8 @@ import { sumMiddle } from './reduce.ts';
 const FEWEST_CHANNELS = 16;
 /** Taps from which a window in registers beats tiles. */
 const LONG_KERNEL = 32;
+/** The part of a window kernel's work that must be of use for it to beat `register` on a CPU driver. */
+const WINDOW_SHARE = 0.7;
 
 /**
  * Weight gradients sum over `total` places. Where that is more than a `chunk`, each chunk is summed by itself, and the
@@ -46,26 +49,33 @@ const SHORTEST_CHUNK = 256;
 export const registerChunk = (total: number, threads: number): number =>
   Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
 
-function runTiled(device: Device, kind: Kind, operands: readonly Tensor[], out: Tensor, geometry: Geometry): void {
+function runProduct(
+  device: Device,
+  kind: Kind,
+  operands: readonly Tensor[],
+  out: Tensor,
+  geometry: Geometry,
+  unit?: MatrixUnit,
+): void {
   if (kind !== 'weightGradient') {
-    recordTiled(device, operands, out, geometry, kind === 'transpose');
+    recordProduct(device, operands, out, geometry, kind === 'transpose', unit);
     return;
   }
   const total = geometry.batch * geometry.outSize[0] * geometry.outSize[1];
-  inSplits(device, out, total, tiledChunk(total, weightTiles(geometry)), (partial, chunk, splits) =>
-    recordTiledWeightGradient(device, operands, partial, geometry, chunk, splits),
+  inSplits(device, out, total, productChunk(total, weightTiles(geometry)), (partial, chunk, splits) =>
+    recordWeightGradient(device, operands, partial, geometry, chunk, splits, unit),
   );
 }
 
 /**
- * The ways to compute a convolution, its transpose or its weight's gradient, over one axis or two. All but `register`,
- * which needs no workgroup memory and suits CPU drivers, are for GPUs.
+ * The ways to compute a convolution, its transpose or its weight's gradient, over one axis or two. `register` needs no
+ * workgroup memory and suits CPU drivers; `tiled` and `matrix` are for GPUs.
  */
 function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, register: Variant<A>['run']): Family<A> {
   const geometry = (inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A) =>
     geometryOf(rolesOf(kind, inputs, outputs), attributes);
   const recorded =
-    (record: typeof runTiled): Variant<A>['run'] =>
+    (record: typeof runProduct): Variant<A>['run'] =>
     (device, inputs, outputs, attributes) =>
       withDense(device, inputs, (dense) =>
         record(device, kind, dense, outputs[0], geometry(inputs, outputs, attributes)),
@@ -74,19 +84,30 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     name,
     variants: [
       { name: 'register', run: register },
-      { name: 'tiled', run: recorded(runTiled) },
+      { name: 'tiled', run: recorded(runProduct) },
       {
         name: 'window',
         legal: (_, inputs, outputs, attributes) => slides(geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordWindow(device, dense, out, sizes, own)),
       },
+      {
+        name: 'matrix',
+        legal: (device, inputs) => unitFor(device, inputs) !== undefined,
+        run: recorded((device, own, dense, out, sizes) =>
+          runProduct(device, own, dense, out, sizes, unitFor(device, dense)),
+        ),
+      },
     ],
+    relevant: ['stride', 'padding', 'dilation', 'groups'],
     prefer(device, inputs, outputs, attributes) {
-      if (device.adapter.software) return 'register';
       const sizes = geometry(inputs, outputs, attributes);
-      if (slides(sizes) && sizes.kernel[1] >= LONG_KERNEL) return 'window';
+      const long = slides(sizes) && sizes.kernel[1] >= LONG_KERNEL;
+      // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
+      if (device.adapter.software) return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;
-      return channels >= FEWEST_CHANNELS ? 'tiled' : 'register';
+      if (channels < FEWEST_CHANNELS) return 'register';
+      if (unitFor(device, inputs)) return 'matrix';
+      return long ? 'window' : 'tiled';
     },
   };
 }

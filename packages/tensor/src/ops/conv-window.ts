@@ -6,6 +6,7 @@ import type { Geometry, Kind } from './conv-geometry.ts';
 
 const ROWS = 16;
 const LENGTH = 128;
+const CHUNK = 64;
 /** Fewer taps would be mostly padding of the 64 that are staged at a time. */
 const SHORTEST_KERNEL = 16;
 
@@ -13,6 +14,17 @@ const SHORTEST_KERNEL = 16;
 export function slides({ inSize, outSize, kernel, stride, padding, dilation }: Geometry): boolean {
   const plain = inSize[0] === 1 && outSize[0] === 1 && kernel[0] === 1 && padding[0] === 0 && stride[0] === 1;
   return plain && stride[1] === 1 && dilation[1] === 1 && kernel[1] >= SHORTEST_KERNEL;
+}
+
+/** How much of the work of its workgroups is of use: the rest is rows, steps and taps past the edge. */
+export function windowShare({ inPerGroup, outPerGroup, inSize, outSize, kernel }: Geometry, kind: Kind): number {
+  const share = (extent: number, tile: number) => extent / (Math.ceil(extent / tile) * tile);
+  const [rows, length, taps] = {
+    forward: [outPerGroup, outSize[1], kernel[1]],
+    transpose: [inPerGroup, inSize[1], kernel[1]],
+    weightGradient: [outPerGroup, kernel[1], outSize[1]],
+  }[kind];
+  return share(rows, ROWS) * share(length, LENGTH) * share(taps, CHUNK);
 }
 
 /**

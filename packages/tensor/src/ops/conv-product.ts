@@ -1,8 +1,10 @@
 import { conv as kernels } from '@dawnchorus/kernels';
+import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Geometry } from './conv-geometry.ts';
+import { halfUnit } from './matmul-variants.ts';
 import { windowParameters } from './window.ts';
 
 const TILE = 64;
@@ -13,13 +15,36 @@ const SHORTEST_CHUNK = 256;
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
-/** A convolution, or by phases of its stride its transpose, as a product of matrices by tiles. Operands are dense. */
-export function recordTiled(
+/** What matrix units a kernel counts on. */
+const unitConstants = (device: Device, { M, N, K }: MatrixUnit) => ({
+  UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
+  SUBGROUP: `const SUBGROUP = ${device.adapter.subgroupSizes?.[0]}u;`,
+});
+
+/** The unit that products of these operands may use, where there is one. */
+export function unitFor(device: Device, operands: readonly Tensor[]): MatrixUnit | undefined {
+  if (operands.some(({ dtype }) => dtype !== 'f16')) return undefined;
+  const unit = halfUnit(device, TILE);
+  const subgroup = device.adapter.subgroupSizes?.[0] ?? 0;
+  if (!unit || subgroup % 8 !== 0) return undefined;
+  const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
+  const bytes = 2 * 2 * TILE * (TILE / 2 + 8) + TILE * 16 + 4 * 4 * unit.M * unit.N;
+  return bytes <= maxComputeWorkgroupStorageSize && 4 * subgroup <= maxComputeInvocationsPerWorkgroup
+    ? unit
+    : undefined;
+}
+
+/**
+ * A convolution, or by phases of its stride its transpose, as a product of matrices by tiles; by matrix units where one is
+ * given. Operands are dense.
+ */
+export function recordProduct(
   device: Device,
   [source, weight]: readonly Tensor[],
   out: Tensor,
   g: Geometry,
   transposed: boolean,
+  unit?: MatrixUnit,
 ): void {
   const { batch, groups, stride, dilation } = g;
   const [inPerGroup, outPerGroup] = transposed ? [g.outPerGroup, g.inPerGroup] : [g.inPerGroup, g.outPerGroup];
@@ -28,8 +53,15 @@ export function recordTiled(
   const outputs = transposed ? Math.ceil(outSize[0] / stride[0]) * Math.ceil(outSize[1] / stride[1]) : out.size;
   const places = transposed ? batch * outputs : out.size / (groups * outPerGroup);
   device.recorder.dispatch({
-    kernel: transposed ? kernels.convTiledTranspose : kernels.convTiled,
+    kernel: unit
+      ? transposed
+        ? kernels.convMatrixTranspose
+        : kernels.convMatrix
+      : transposed
+        ? kernels.convTiledTranspose
+        : kernels.convTiled,
     constants: {
+      ...(unit && unitConstants(device, unit)),
       TRANSPOSED: `const TRANSPOSED = ${transposed};`,
       XElement: `alias XElement = ${wgslType[source.dtype]};`,
       WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
@@ -56,7 +88,7 @@ export function recordTiled(
 }
 
 /** How many places of `total` each split sums, where one alone takes so many workgroups. */
-export function tiledChunk(total: number, workgroups: number): number {
+export function productChunk(total: number, workgroups: number): number {
   return Math.max(SHORTEST_CHUNK, Math.ceil((total * workgroups) / WORKGROUPS_WANTED / 16) * 16);
 }
 
@@ -65,17 +97,19 @@ export const weightTiles = ({ groups, outPerGroup, inPerGroup, kernel }: Geometr
   groups * Math.ceil(outPerGroup / TILE) * Math.ceil((inPerGroup * kernel[0] * kernel[1]) / TILE);
 
 /** The sums of a weight gradient's splits, [splits, ...weight]. Operands are dense. */
-export function recordTiledWeightGradient(
+export function recordWeightGradient(
   device: Device,
   [x, grad]: readonly Tensor[],
   partial: Tensor,
   g: Geometry,
   chunk: number,
   splits: number,
+  unit?: MatrixUnit,
 ): void {
   device.recorder.dispatch({
-    kernel: kernels.convTiledWeightGradient,
+    kernel: unit ? kernels.convMatrixWeightGradient : kernels.convTiledWeightGradient,
     constants: {
+      ...(unit && unitConstants(device, unit)),
       XElement: `alias XElement = ${wgslType[x.dtype]};`,
       GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
       OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
