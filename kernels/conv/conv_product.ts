@@ -4,6 +4,7 @@ import {
   convGatherWeightGradient,
   convMatrix as matrixSource,
   convMatrixWeightGradient as matrixWeightGradientSource,
+  convThinWeightGradient as thinSource,
   convTiled as tiledSource,
   convTiledWeightGradient as tiledWeightGradientSource,
 } from '../generated/wgsl.ts';
@@ -80,6 +81,14 @@ const gradientElements = {
 export const convTiledWeightGradient = defineKernel({
   name: 'conv_tiled_weight_gradient',
   source: `${tiledWeightGradientSource}${convGatherWeightGradient}`,
+  ...weightGradient,
+  constants: gradientElements,
+});
+
+/** For inPerGroup * kernelHeight * kernelWidth of 16 at most. Grid: (1, outPerGroup / 64, splits * groups). */
+export const convThinWeightGradient = defineKernel({
+  name: 'conv_thin_weight_gradient',
+  source: `${thinSource}${convGatherWeightGradient}`,
   ...weightGradient,
   constants: gradientElements,
 });

@@ -171,7 +171,10 @@ async function check(name: OpName, variant: Variant<AnyConvAttributes>, problem:
   });
   if (variant.name !== 'register') {
     assert.ok(
-      kernels.some((kernel) => kernel.startsWith(`conv_${variant.name}`)),
+      kernels.some(
+        (kernel) =>
+          kernel.startsWith(`conv_${variant.name}`) || (variant.name === 'tiled' && kernel.startsWith('conv_thin')),
+      ),
       `${what}: ran ${kernels}`,
     );
   }

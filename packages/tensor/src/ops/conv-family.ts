@@ -3,7 +3,7 @@ import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
 import { type AnyConvAttributes, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
-import { productChunk, recordProduct, recordWeightGradient, unitFor, weightTiles } from './conv-product.ts';
+import { isThin, productChunk, recordProduct, recordWeightGradient, unitFor, weightTiles } from './conv-product.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
@@ -106,6 +106,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       if (device.adapter.software) return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;
       if (channels < FEWEST_CHANNELS) return 'register';
+      if (kind === 'weightGradient' && isThin(sizes)) return 'tiled';
       if (unitFor(device, inputs)) return 'matrix';
       return long ? 'window' : 'tiled';
     },

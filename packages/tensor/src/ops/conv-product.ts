@@ -8,6 +8,7 @@ import { halfUnit } from './matmul-variants.ts';
 import { windowParameters } from './window.ts';
 
 const TILE = 64;
+const THIN = 16;
 /** Workgroups that keep the largest GPUs busy: eight for each of some 130 cores. */
 const WORKGROUPS_WANTED = 1024;
 /** Places that a split of a weight gradient sums at least: fewer cost more in the second pass than they save. */
@@ -87,6 +88,9 @@ export function recordProduct(
   });
 }
 
+/** Whether a weight has so few columns that most of a tile of them would be empty. */
+export const isThin = ({ inPerGroup, kernel }: Geometry): boolean => inPerGroup * kernel[0] * kernel[1] <= THIN;
+
 /** How many places of `total` each split sums, where one alone takes so many workgroups. */
 export function productChunk(total: number, workgroups: number): number {
   return Math.max(SHORTEST_CHUNK, Math.ceil((total * workgroups) / WORKGROUPS_WANTED / 16) * 16);
@@ -107,7 +111,11 @@ export function recordWeightGradient(
   unit?: MatrixUnit,
 ): void {
   device.recorder.dispatch({
-    kernel: unit ? kernels.convMatrixWeightGradient : kernels.convTiledWeightGradient,
+    kernel: unit
+      ? kernels.convMatrixWeightGradient
+      : isThin(g)
+        ? kernels.convThinWeightGradient
+        : kernels.convTiledWeightGradient,
     constants: {
       ...(unit && unitConstants(device, unit)),
       XElement: `alias XElement = ${wgslType[x.dtype]};`,
