@@ -2,6 +2,8 @@
 import type { Tensor } from '@dawnchorus/tensor';
 import { golden as arithmetic } from './arithmetic.ts';
 import arithmeticFile from './arithmetic.json' with { type: 'json' };
+import { golden as attention } from './attention.ts';
+import attentionFile from './attention.json' with { type: 'json' };
 import { golden as images } from './images.ts';
 import imagesFile from './images.json' with { type: 'json' };
 import { golden as indexing } from './indexing.ts';
@@ -44,6 +46,7 @@ const family = (golden: Record<string, Golden>, file: { cases: object; data: str
 
 export const families: Record<string, Family> = {
   arithmetic: family(arithmetic, arithmeticFile),
+  attention: family(attention, attentionFile),
   images: family(images, imagesFile),
   indexing: family(indexing, indexingFile),
   layers: family(layers, layersFile),

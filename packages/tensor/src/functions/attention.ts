@@ -69,8 +69,10 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   });
   const keys = operands[1].shape[2];
   const inputs = [...operands];
-  if (visible)
-    inputs.push(visible.rank === 1 || visible.shape[0] === 1 ? (expand(visible, [batch, keys]) as Tensor) : visible);
+  if (visible) {
+    const stretches = visible.shape.at(-1) === keys && (visible.rank === 1 || visible.shape[0] === 1);
+    inputs.push(stretches ? (expand(visible, [batch, keys]) as Tensor) : visible);
+  }
   if (dropout > 0 && key?.step) inputs.push(key.step);
   const attributes = {
     scale: options.scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]),

@@ -4,7 +4,16 @@ import * as reference from '../reference/attention.ts';
 import type { Draw, OpCases } from './case.ts';
 
 const times = [1, 2, 3, 5, 7, 13, 17, 33, 65, 70];
-const sizes = [1, 3, 4, 8, 13, 32, 64, 128];
+/** Few, since each of them compiles kernels of its own. */
+const kinds = [
+  { size: 1, masked: false, causal: false, dropped: false, stepped: false },
+  { size: 3, masked: true, causal: true, dropped: false, stepped: false },
+  { size: 8, masked: false, causal: false, dropped: true, stepped: true },
+  { size: 13, masked: true, causal: false, dropped: true, stepped: false },
+  { size: 32, masked: true, causal: false, dropped: false, stepped: false },
+  { size: 64, masked: true, causal: true, dropped: true, stepped: true },
+  { size: 128, masked: false, causal: false, dropped: false, stepped: false },
+];
 
 /** A mask of keys: of one clip everything is hidden now and then. */
 function mask(batch: number, keys: number, random: Random): NDArray {
@@ -12,14 +21,12 @@ function mask(batch: number, keys: number, random: Random): NDArray {
   return build([batch, keys], 'bool', ([b]) => Number(b !== none && random() < 0.7));
 }
 
-/** q, k and v, what follows them and attributes, with half of all options. */
-export function attentionDraw(random: Random, { largest = 40_000, drops = true } = {}): Draw<reference.Settings> {
+/** q, k and v, what follows them, and attributes. */
+export function attentionDraw(random: Random, { largest = 40_000 } = {}): Draw<reference.Settings> {
   const [batch, heads] = [pick(random, [1, 1, 2, 0]), pick(random, [1, 2, 3])];
-  const size = pick(random, sizes);
+  const { size, masked, causal, dropped, stepped } = pick(random, kinds);
   const [queries, longest] = [pick(random, times), pick(random, [...times, 0])];
   const keys = Math.min(longest, Math.floor(largest / (Math.max(1, batch) * heads * queries * size)) + 1);
-  const [masked, causal, dropped] = [random() < 0.5, random() < 0.4, drops && random() < 0.4];
-  const stepped = dropped && random() < 0.5;
   const spread = between(-1, 1);
   return {
     inputs: [
