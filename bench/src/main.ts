@@ -32,7 +32,7 @@ async function timeStep(device: Device, options: Options): Promise<void> {
   if (json) writeFileSync(json, '');
   const results = await benchStep(device, { ...options, log });
   if (json) appendFileSync(json, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
-  if (save) saveResults(device, results[1].case.replace('_', '-'), results);
+  if (save) saveResults(device, results[1].case.replace('_', '-'), results, await device.peak());
 }
 
 async function benchKernels(device: Device, wanted: readonly Case[], options: Options): Promise<void> {
@@ -63,6 +63,7 @@ async function benchKernels(device: Device, wanted: readonly Case[], options: Op
         device,
         'kernels',
         entries.map(({ result }) => result),
+        peak,
       );
     if (failures.length > 0) {
       console.error(`\n${failures.length} failed:\n${failures.map((line) => `  ${line}`).join('\n')}`);

@@ -38,7 +38,7 @@ npm run bench -- step             a whole pretraining step, eager and compiled, 
   --peers          other engines beside ours: TensorFlow.js and jax-js on the same adapter, PyTorch
   --json FILE      one line of JSON for each case, pass and engine
   --html FILE      a page with bars and a roofline
-  --save           also writes bench/results/<adapter>.json
+  --save           also writes bench/results/<what>-<adapter>.json, with machine, driver, versions and date
   --large          the models' larger batches, halves and long products on a software adapter, too
 
 of step:

@@ -1,19 +1,31 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { Device } from '@dawnchorus/tensor';
+import type { Device, DevicePeak } from '@dawnchorus/tensor';
+import { peerVersions } from './engines/install.ts';
 
-/** Writes figures with the machine's name into bench/results. */
-export function saveResults(device: Device, kind: string, figures: readonly unknown[]): void {
-  const folder = fileURLToPath(new URL('../results/', import.meta.url));
-  mkdirSync(folder, { recursive: true });
-  const adapter = device.adapter.name
+const versionIn = (path: string): string =>
+  JSON.parse(readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8')).version;
+
+/** What figures depend on besides the adapter. */
+export function versions(): Record<string, string> {
+  const webgpu = versionIn('../../node_modules/webgpu/package.json');
+  return { dawnchorus: versionIn('../package.json'), node: process.version, webgpu, ...peerVersions() };
+}
+
+const slug = (name: string) =>
+  name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/-$/, '');
-  const file = `${folder}${kind ? `${kind}-` : ''}${adapter}.json`;
-  const machine = { adapter: device.adapter, processor: cpus()[0]?.model, cores: cpus().length, node: process.version };
+
+/** Writes figures with the date, the machine, its driver and ceilings, and versions into bench/results. */
+export function saveResults(device: Device, kind: string, figures: readonly unknown[], peak?: DevicePeak): void {
+  const folder = fileURLToPath(new URL('../results/', import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  const file = `${folder}${kind}-${slug(device.adapter.name)}.json`;
+  const machine = { adapter: device.adapter, processor: cpus()[0]?.model, cores: cpus().length };
   const date = new Date().toISOString().slice(0, 10);
-  writeFileSync(file, `${JSON.stringify({ date, machine, rows: figures }, null, 2)}\n`);
+  writeFileSync(file, `${JSON.stringify({ date, machine, versions: versions(), peak, rows: figures }, null, 1)}\n`);
   console.log(`wrote ${file}`);
 }

@@ -21,6 +21,14 @@ export function expectPeer(name: string): void {
   }
 }
 
+/** Versions of the peers that are installed. */
+export function peerVersions(): Record<string, string> {
+  const installed = Object.keys(versions).filter((name) =>
+    existsSync(`${peersFolder}node_modules/${name}/package.json`),
+  );
+  return Object.fromEntries(installed.map((name) => [name, versions[name]]));
+}
+
 /** An ES module among the peers. */
 export async function importPeer(name: string): Promise<unknown> {
   expectPeer(name);
