@@ -26,12 +26,14 @@ export function resultLine(result: Result, work: Work, peak: DevicePeak): string
   return `  ${cells.join('  ')}`;
 }
 
-/** What bounds a case: copying, f32 multiply-adds, or for halves matrix units where there are some. */
+/** What bounds a case: copying, f32 multiply-adds, or for halves matrix units where there are some that are faster. */
 export function ceilingOf({ gflops, dtype }: Pick<Result, 'gflops' | 'dtype'>, peak: DevicePeak) {
   if (gflops === undefined) return { name: 'copy', perSecond: peak.bytesPerSecond };
-  const { matrixFlopsPerSecond } = peak;
-  if (dtype === 'f16' && matrixFlopsPerSecond) return { name: 'matrix', perSecond: matrixFlopsPerSecond };
-  return { name: 'FMA', perSecond: peak.flopsPerSecond };
+  const { flopsPerSecond, matrixFlopsPerSecond = 0 } = peak;
+  if (dtype === 'f16' && matrixFlopsPerSecond > flopsPerSecond) {
+    return { name: 'matrix', perSecond: matrixFlopsPerSecond };
+  }
+  return { name: 'FMA', perSecond: flopsPerSecond };
 }
 
 /** What the case reaches of the ceiling that bounds it. */

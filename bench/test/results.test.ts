@@ -78,7 +78,9 @@ test('a share is of the ceiling that bounds the case', () => {
   assert.is(shareOfPeak({ gflops: 5000, dtype: 'f32' }, peak), 0.5);
   assert.is(shareOfPeak({ gflops: 5000, dtype: 'f16' }, peak), 0.05);
   assert.is(shareOfPeak({ gbps: 20, dtype: 'f16' }, peak), 0.2);
-  assert.is(ceilingOf({ gflops: 1, dtype: 'f16' }, { ...peak, matrixFlopsPerSecond: undefined }).name, 'FMA');
+  for (const matrixFlopsPerSecond of [undefined, 1e12]) {
+    assert.is(ceilingOf({ gflops: 1, dtype: 'f16' }, { ...peak, matrixFlopsPerSecond }).name, 'FMA');
+  }
 });
 
 test('a line has the fields that readers count on, and no other', () => {
