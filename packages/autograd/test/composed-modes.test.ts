@@ -179,14 +179,14 @@ const composed: Record<string, readonly Composed[]> = {
   linspace: [of([3, 5], (x) => t.linspace(0, 1, 5).mul(x))],
 };
 
-/** What is no function of tensors to tensors, or waits for the GPU. */
+/** What is no function of tensors to tensors, waits for the GPU, or is little more than a slow operation of the table. */
 const others = new Set(
   [
     'apply assertShape broadcastShapes cachedTable callStack compile contiguousStrides defineOp fftRoots fftTables flattenTree',
     'float16FromNumbers float16ToFloat32 formatShape getDefaultDevice gridFor isFloat isObserving isTensor kernelOp linearGrid',
     'normaliseAxis noteDifferentiated observe observeNumbers openDevice profile promote recordFft rfftTables sameData sameShape',
-    'scalarValue scope sizeOf tensor trace unitRoots unobserved uploadTable withDense withScratch ones zeros',
-    'maskedSelect nonzero',
+    'scalarValue scope sizeOf tensor trace tune unitRoots unobserved uploadTable withDense withScratch ones zeros',
+    'maskedSelect nonzero scaledDotProductAttention',
   ].flatMap((line) => line.split(' ')),
 );
 

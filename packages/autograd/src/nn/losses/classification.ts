@@ -142,11 +142,12 @@ export function crossEntropy(
 /** Against class indices: one kernel for the losses, one for their gradient; probabilities are stored nowhere. */
 function ofClasses(
   logits: Tensor,
-  target: Tensor,
+  indices: Tensor,
   { weight, ignoreIndex = -100, ...options }: ClassOptions,
   labelSmoothing: number,
 ): Tensor {
-  checkClasses('crossEntropy', logits, target, weight);
+  checkClasses('crossEntropy', logits, indices, weight);
+  const target = indices.cast('i32');
   const axis = classAxis(logits);
   const last = axis === logits.rank - 1 ? logits : logits.movedim(axis, -1);
   const inputs = weight ? [last, target, wide(weight)] : [last, target];
