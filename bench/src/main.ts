@@ -14,6 +14,7 @@ import { runCases } from './run.ts';
 import { saveResults } from './save.ts';
 import { benchStep } from './step/index.ts';
 import { stepConfig } from './step/setting.ts';
+import { tuneCases, tuneStep } from './tune.ts';
 import type { Case } from './work.ts';
 
 const log = (line: string) => console.log(line);
@@ -78,14 +79,16 @@ async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options.help) return log(usage);
   const { command, filter, json, html, adapter } = options;
-  const cases = command === 'kernels' ? filterCases(allCases, filter) : [];
+  const cases = command === 'kernels' || command === 'tune' ? filterCases(allCases, filter) : [];
   // Before minutes of work, not after them.
   if (json) checkWritable('--json', json);
   if (html) checkWritable('--html', html);
-  if (command === 'step') stepConfig(options);
+  if (command === 'step' || options.config) stepConfig(options);
   const device = await openAdapter(adapter, log);
   if (command === 'engine') await benchEngine(device, options);
   else if (command === 'step') await timeStep(device, options);
+  else if (command === 'tune' && options.config) await tuneStep(device, options, log);
+  else if (command === 'tune') await tuneCases(device, casesFor(device, cases, { large: options.large, log }), log);
   else await benchKernels(device, cases, options);
   device.close();
 }

@@ -5,7 +5,7 @@ import { type Case, keyOf } from './work.ts';
 /** A mistake of whoever typed the command: told without a stack. */
 export class UsageError extends Error {}
 
-const commands = ['kernels', 'engine', 'step'] as const;
+const commands = ['kernels', 'engine', 'step', 'tune'] as const;
 type Command = (typeof commands)[number];
 
 /** What `npm run bench` was asked for. */
@@ -21,7 +21,7 @@ export interface Options {
   save: boolean;
   /** Whether a software adapter gets the models' large shapes, too. */
   large: boolean;
-  /** Of `step`: a preset's name or a YAML file, clips, changed settings, and how often each is timed. */
+  /** Of `step` and `tune`: a preset's name or a YAML file, clips, changed settings, and how often each is timed. */
   config?: string;
   batch?: number;
   set: string[];
@@ -32,6 +32,8 @@ export interface Options {
 export const usage = `npm run bench                     every kernel, checked and timed
 npm run bench -- engine           host cost of a call and a replayed dispatch; a training step eager and compiled
 npm run bench -- step             a whole pretraining step, eager and compiled, with the time of each kernel
+npm run bench -- tune             times every kernel variant on the cases' shapes, or with --config on those of a step,
+                                  and keeps the winners for this adapter and driver
 
   --filter WORDS   only cases whose name has one of the words (separated by commas or spaces): matmul_512, mert95m, _f16
   --adapter NAME   the adapter with this in its name, or: software
@@ -41,7 +43,7 @@ npm run bench -- step             a whole pretraining step, eager and compiled, 
   --save           also writes bench/results/<what>-<adapter>.json, with machine, driver, versions and date
   --large          the models' larger batches, halves and long products on a software adapter, too
 
-of step:
+of step and tune:
   --config NAME    small, mert-95m-rvq, mert-330m-rvq, or a YAML file (default: small)
   --batch N        clips in a step (default: the configuration's)
   --set KEY=VALUE  one setting, as in mert pretrain; may be given more than once
@@ -50,14 +52,15 @@ of step:
 
 /** Options that some commands do not have. */
 const owners: Readonly<Record<string, readonly Command[]>> = {
-  filter: ['kernels'],
+  filter: ['kernels', 'tune'],
   json: ['kernels', 'step'],
   html: ['kernels'],
   peers: ['kernels', 'step'],
-  large: ['kernels'],
-  config: ['step'],
-  batch: ['step'],
-  set: ['step'],
+  large: ['kernels', 'tune'],
+  config: ['step', 'tune'],
+  batch: ['step', 'tune'],
+  set: ['step', 'tune'],
+  save: ['kernels', 'engine', 'step'],
   runs: ['step'],
   compare: ['step'],
 };
