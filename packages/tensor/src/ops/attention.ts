@@ -59,6 +59,9 @@ function check(name: string, [q, k, v, ...others]: readonly Tensor[], { dropout 
 const flopsOf = (products: number, q: Tensor, k: Tensor, causal: boolean) =>
   2 * products * q.size * k.shape[2] * (causal ? 0.5 : 1);
 
+/** Draws take the same time whatever they are named. */
+const relevant: Family<AttentionAttributes>['relevant'] = ['causal', 'dropout'];
+
 /** GPUs take `fused` wherever they can run it, CPU drivers what needs no barriers. */
 const prefer =
   ({ name, legal }: Variant<AttentionAttributes>): Family<AttentionAttributes>['prefer'] =>
@@ -83,7 +86,12 @@ const attention = kernelOp<AttentionAttributes>({
     ];
   },
   flops: ([q, k], _, { causal }) => flopsOf(2, q, k, causal),
-  ...runVariants<AttentionAttributes>({ name: 'attention', variants: [composed, tiled], prefer: prefer(tiled) }),
+  ...runVariants<AttentionAttributes>({
+    name: 'attention',
+    relevant,
+    variants: [composed, tiled],
+    prefer: prefer(tiled),
+  }),
 });
 
 /**
@@ -115,6 +123,7 @@ const attentionBackward = kernelOp<AttentionAttributes>({
   flops: ([q, k], _, { causal }) => flopsOf(5, q, k, causal),
   ...runVariants<AttentionAttributes>({
     name: 'attentionBackward',
+    relevant,
     variants: [composedBackward, tiledBackward],
     prefer: prefer(tiledBackward),
   }),
