@@ -5,7 +5,7 @@
 import { writeAtomically } from './atomic.ts';
 import { type FileSource, type OpenFile, openFile } from './bytes.ts';
 import { type Fail, FormatError, UnsupportedArray } from './error.ts';
-import { readLayout } from './layout.ts';
+import { type ReadOptions, readLayout } from './layout.ts';
 import { encodeNpy, type NpyArray, type NpyDtype, type NpySource } from './npy.ts';
 import { type NpyHeader, readNpyHeader } from './npyHeader.ts';
 import { readAll, type TensorFile, tensorFile } from './tensorFile.ts';
@@ -17,10 +17,7 @@ import { writeZip, type ZipSource } from './zip/write.ts';
 export type NpzEntry = { dtype: NpyDtype; shape: readonly number[] };
 
 /** An open npz file. */
-export type NpzFile = TensorFile<NpzEntry, NpyArray> & {
-  /** Why the arrays are left out of `tensors` that are sound, but of strings, objects or other types that are not read. */
-  unreadable: ReadonlyMap<string, string>;
-};
+export type NpzFile = TensorFile<NpzEntry, NpyArray>;
 
 /** What a file may cost. */
 export type NpzOptions = {
@@ -61,7 +58,6 @@ export async function openNpz(source: FileSource, options: NpzOptions = {}): Pro
 export async function readNpz(source: FileSource, options?: NpzOptions): Promise<Map<string, NpyArray>> {
   const file = await openNpz(source, options);
   try {
-    for (const reason of file.unreadable.values()) throw new FormatError(reason);
     return await readAll(file);
   } finally {
     await file.close();
@@ -127,18 +123,13 @@ async function openArrays(file: OpenFile, { maxInflatedBytes }: NpzOptions): Pro
       );
     }
   }
-  const opened = tensorFile<Opened, NpyArray>(file, tensors, async ({ header, bytes }, options, name) => {
+  const read = async ({ header, bytes }: Opened, options: ReadOptions, name: string) => {
     await bytes.verify();
     return readLayout(bytes, header.layout, options, (problem) => {
       throw new FormatError(`${file.path}: array "${name}" ${problem}`);
     });
-  });
-  const read = async (name: string, options = {}): Promise<NpyArray> => {
-    const reason = unreadable.get(name);
-    if (reason !== undefined) throw new FormatError(reason);
-    return opened.read(name, options);
   };
-  return { ...opened, read: read as NpzFile['read'], unreadable };
+  return tensorFile<Opened, NpyArray>(file, tensors, read, unreadable);
 }
 
 async function openArray(file: OpenFile, entry: ZipEntry, name: string, fail: Fail): Promise<Opened> {

@@ -50,7 +50,7 @@ const what = 'safetensors file';
  * Opens a file and checks its header; tensors are read one at a time, when they are asked for.
  *
  * @param source - a path, or the bytes of a file.
- * @throws FormatError if the file is missing, cut short, or its header is wrong or names another dtype.
+ * @throws FormatError if the file is missing, cut short, or its header is wrong.
  */
 export async function openSafetensors(source: FileSource): Promise<SafetensorsFile> {
   const file = await openFile(source, what);
@@ -70,6 +70,7 @@ export async function openSafetensors(source: FileSource): Promise<SafetensorsFi
         throw new FormatError(`${file.path}: tensor "${name}" ${problem}`);
       });
     },
+    header.unreadable,
   );
   return { ...tensors, metadata: header.metadata };
 }
@@ -77,7 +78,7 @@ export async function openSafetensors(source: FileSource): Promise<SafetensorsFi
 /**
  * Reads every tensor of a file, in the order of its header. F16 and BF16 are widened to Float32Array.
  *
- * @throws FormatError as `openSafetensors` does.
+ * @throws FormatError as `openSafetensors` does, or if a tensor is of a dtype that is not read.
  */
 export async function readSafetensors(source: FileSource): Promise<Map<string, SafetensorsTensor>> {
   const file = await openSafetensors(source);

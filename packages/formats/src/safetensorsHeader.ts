@@ -20,6 +20,8 @@ export type SafetensorsHeaderEntry = {
 /** What stands before the data. */
 export type SafetensorsHeader = {
   tensors: Map<string, SafetensorsHeaderEntry>;
+  /** Why tensors are left out of `tensors` that are sound, but of a dtype that is not read. */
+  unreadable: Map<string, string>;
   metadata: Record<string, string>;
   /** Offset of the data in the file, in bytes. */
   dataStart: number;
@@ -27,6 +29,19 @@ export type SafetensorsHeader = {
 
 /** Longest header the format allows, in bytes. */
 const maxHeaderBytes = 100_000_000;
+
+/** Bits of an element of the format's dtypes that are not read. What comes later is taken at its word. */
+const unreadBits: Readonly<Record<string, number | undefined>> = {
+  F4: 4,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  C64: 64,
+};
 
 /** Levels of a header: the object of all tensors, that of each, and its lists. */
 const maxDepth = 3;
@@ -36,8 +51,8 @@ const maxParts = 2 ** 20;
 const maxDimensions = 64;
 
 /**
- * Reads and checks the header of a file: tensors must have known dtypes, sizes that agree with their shapes, and must
- * fill the data without gaps or overlaps.
+ * Reads and checks the header of a file: tensors must have sizes that agree with their shapes, and must fill the data
+ * without gaps or overlaps. Those of dtypes that are not read are listed apart.
  *
  * @throws FormatError naming the file, the tensor, what was found and what was expected.
  */
@@ -80,15 +95,23 @@ export async function parseHeader(path: string, file: Bytes): Promise<Safetensor
     fail('its __metadata__ must be an object whose values are all strings');
   }
   const tensors = new Map<string, SafetensorsHeaderEntry>();
+  const unreadable = new Map<string, string>();
+  const places: Place[] = [];
   for (const name of Object.keys(json)) {
     if (name === '__metadata__') continue;
-    tensors.set(
-      name,
-      checkEntry(json[name], (problem) => fail(`tensor "${shorten(name)}" ${problem}`)),
-    );
+    const entry = checkEntry(json[name], (problem) => fail(`tensor "${shorten(name)}" ${problem}`));
+    const { dtype, shape, offsets } = entry;
+    places.push({ name, offsets });
+    if (isDtype(dtype)) tensors.set(name, { dtype, shape, offsets });
+    else {
+      unreadable.set(
+        name,
+        `${path}: tensor "${shorten(name)}" is of dtype ${dtype}, which is not read; expected one of ${knownDtypes()}`,
+      );
+    }
   }
-  checkCoverage(tensors, file.size - dataStart, fail);
-  return { tensors, metadata: metadata as Record<string, string>, dataStart };
+  checkCoverage(places, file.size - dataStart, fail);
+  return { tensors, unreadable, metadata: metadata as Record<string, string>, dataStart };
 }
 
 /** Places tensors one behind the other, in the order given, and encodes their header. */
@@ -190,13 +213,15 @@ function checkKeys(json: string, fail: Fail): void {
   }
 }
 
-function checkEntry(entry: unknown, fail: Fail): SafetensorsHeaderEntry {
+type Place = { name: string; offsets: [number, number] };
+
+function checkEntry(entry: unknown, fail: Fail): { dtype: string; shape: number[]; offsets: [number, number] } {
   if (!isRecord(entry)) {
     return fail(`has the header entry ${describe(entry)}, expected an object with dtype, shape and data_offsets`);
   }
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (!isDtype(dtype)) {
-    return fail(`has dtype ${describe(dtype)}, expected one of ${knownDtypes()}; convert it first`);
+  if (typeof dtype !== 'string' || !/^[A-Z][A-Z0-9_]{0,30}$/.test(dtype)) {
+    return fail(`has dtype ${describe(dtype)}, expected one of ${knownDtypes()}`);
   }
   if (!isShape(shape)) {
     return fail(`has shape ${describe(shape)}, expected a list of integers >= 0`);
@@ -205,18 +230,20 @@ function checkEntry(entry: unknown, fail: Fail): SafetensorsHeaderEntry {
     return fail(`has data_offsets ${describe(offsets)}, expected [begin, end] with 0 <= begin <= end`);
   }
   const [begin, end] = offsets as [number, number];
-  const expected = elementTypes[dtype].bytes * elementCount(shape, fail);
+  const count = elementCount(shape, fail);
+  const bits = isDtype(dtype) ? 8 * elementTypes[dtype].bytes : unreadBits[dtype];
+  const expected = bits === undefined ? end - begin : Math.ceil((bits * count) / 8);
   if (end - begin !== expected) {
     return fail(`takes ${end - begin} bytes, but ${dtype} of shape [${shape}] takes ${expected}`);
   }
   return { dtype, shape, offsets: [begin, end] };
 }
 
-function checkCoverage(tensors: Map<string, SafetensorsHeaderEntry>, dataBytes: number, fail: Fail): void {
-  const byOffset = [...tensors].sort(([, a], [, b]) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1]);
+function checkCoverage(places: Place[], dataBytes: number, fail: Fail): void {
+  const byOffset = places.sort((a, b) => a.offsets[0] - b.offsets[0] || a.offsets[1] - b.offsets[1]);
   let end = 0;
   let before = '';
-  for (const [whole, { offsets }] of byOffset) {
+  for (const { name: whole, offsets } of byOffset) {
     const name = shorten(whole);
     if (offsets[0] < end) {
       fail(

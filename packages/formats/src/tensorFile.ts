@@ -14,10 +14,12 @@ export interface TensorFile<Entry extends { dtype: string }, Tensor> {
   readonly path: string;
   /** Names, dtypes and shapes, in the order of the file. */
   readonly tensors: ReadonlyMap<string, Entry>;
+  /** Why tensors are left out of `tensors` that are sound, but of types that are not read. */
+  readonly unreadable: ReadonlyMap<string, string>;
   /**
    * Reads one tensor, in C order.
    *
-   * @throws FormatError if there is none of that name, its bytes are broken, or the options do not suit it.
+   * @throws FormatError if there is none of that name, it is one of `unreadable`, its bytes are broken, or the options do not suit it.
    */
   read<As extends Conversion>(
     name: string,
@@ -40,8 +42,11 @@ export function tensorFile<Entry extends { dtype: string }, Tensor>(
     options: ReadOptions,
     name: string,
   ) => Promise<{ shape: readonly number[]; data: ElementArray }>,
+  unreadable: ReadonlyMap<string, string> = new Map(),
 ): TensorFile<Entry, Tensor> {
   const read = async (name: string, options: ReadOptions = {}): Promise<Tensor> => {
+    const reason = unreadable.get(name);
+    if (reason !== undefined) throw new FormatError(reason);
     const entry = tensors.get(name);
     if (entry === undefined) {
       const some = [...tensors.keys()].slice(0, 5).map((known) => `"${known}"`);
@@ -53,15 +58,17 @@ export function tensorFile<Entry extends { dtype: string }, Tensor>(
   return {
     path: file.path,
     tensors,
+    unreadable,
     read: read as TensorFile<Entry, Tensor>['read'],
     close: () => file.close(),
     [Symbol.asyncDispose]: () => file.close(),
   };
 }
 
-/** Every tensor of a file. */
+/** Every tensor of a file; fails if it has one that is not read. */
 export async function readAll<Tensor>(file: TensorFile<{ dtype: string }, Tensor>): Promise<Map<string, Tensor>> {
   const tensors = new Map<string, Tensor>();
+  for (const reason of file.unreadable.values()) throw new FormatError(`${reason}; open the file to read the others`);
   for (const name of file.tensors.keys()) tensors.set(name, await file.read(name));
   return tensors;
 }

@@ -251,7 +251,7 @@ safetensors('lying headers are named', async () => {
     [build(`{"a":${tensor('[1]', 0, '1e400')}}`, 4), /data_offsets \[0,Infinity\]/],
     [build(`{"a":${tensor('[9007199254740991,9007199254740991]', 0, 4)}}`, 4), /too many to count/],
     [build(`{"a":${tensor('[4294967296,4294967296,4294967296,4294967296]', 0, 0)}}`, 0), /too many to count/],
-    [build(`{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`, 0), /header entry \[…\]/],
+    [build(`{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`, 0), /its header is more than 3 levels deep at byte \d+/],
     [build(`{"a":${tensor('{}', 0, 4)}}`, 4), /has shape an object/],
     [build('"text"', 0), /header is "text"/],
     [build('{"__metadata__":{"a":"b"},"__metadata__":{}}', 0), /key "__metadata__" occurs twice/],

@@ -19,6 +19,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   openMetricsLog,
+  openSafetensors,
   readNpy,
   readSafetensors,
   readSafetensorsHeader,
@@ -29,6 +30,7 @@ import {
   writeNpy,
   writeSafetensors,
 } from '../src/index.ts';
+import { goldenPath } from './support.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'formats-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
@@ -215,7 +217,7 @@ safetensors('wrong headers are named', async () => {
     [{ a: f32(0, 8), b: f32(12, 16) }, 16, /bytes 8 to 12 of the data, before tensor "b", belong to no tensor/],
     [{ a: f32(0, 8, [3]) }, 8, /tensor "a" takes 8 bytes, but F32 of shape \[3\] takes 12/],
     [{ a: f32(8, 0, []) }, 8, /data_offsets \[8,0\]/],
-    [{ a: { ...f32(0, 8), dtype: 'F8_E4M3' } }, 8, /tensor "a" has dtype "F8_E4M3", expected one of F64, /],
+    [{ a: { ...f32(0, 8), dtype: 'F8_E4M3' } }, 8, /tensor "a" takes 8 bytes, but F8_E4M3 of shape \[2\] takes 2/],
     [{ a: { ...f32(0, 8), dtype: 'toString' } }, 8, /tensor "a" has dtype "toString"/],
     [{ a: { ...f32(0, 8), shape: [-2] } }, 8, /tensor "a" has shape \[-2\]/],
     [{ a: { ...f32(0, 8), shape: 2 } }, 8, /tensor "a" has shape 2/],
@@ -236,6 +238,30 @@ safetensors('wrong headers are named', async () => {
     /header of \d+ bytes, expected at most 100000000; is it in another format/,
   );
   assert.match(await messageOf(readSafetensors(file('missing'))), /cannot open safetensors file .*missing/);
+});
+
+safetensors('tensors of dtypes that are not read leave the others readable', async () => {
+  const opened = await openSafetensors(goldenPath('unread.safetensors'));
+  assert.equal([...opened.tensors.keys()], ['a']);
+  assert.equal([...(await opened.read('a')).data], [1, 2]);
+  assert.equal([...opened.unreadable.keys()].sort(), ['c', 'f8']);
+  assert.match(
+    await messageOf(opened.read('f8')),
+    /tensor "f8" is of dtype F8_E4M3, which is not read; expected one of/,
+  );
+  await opened.close();
+  assert.equal([...(await readSafetensorsHeader(goldenPath('unread.safetensors'))).unreadable.keys()].sort(), [
+    'c',
+    'f8',
+  ]);
+  assert.match(
+    await messageOf(readSafetensors(goldenPath('unread.safetensors'))),
+    /is of dtype .*open the file to read/,
+  );
+  const later = tamper('later.safetensors', { a: { dtype: 'F5_X', shape: [3], data_offsets: [0, 2] } }, 2);
+  const file = await openSafetensors(later);
+  assert.equal([file.tensors.size, file.unreadable.size], [0, 1]);
+  await file.close();
 });
 
 safetensors('a file cut anywhere is never accepted', async () => {

@@ -10,10 +10,22 @@ export class TorchStorage {
   readonly entry: string;
   readonly type: ElementType | undefined;
   readonly bytes: number;
-  constructor(entry: string, type: ElementType | undefined, bytes: number) {
+  /** What is said of tensors of it, where its elements are not read. */
+  readonly unread: string | undefined;
+  constructor(entry: string, type: ElementType | undefined, bytes: number, unread?: string) {
     this.entry = entry;
     this.type = type;
     this.bytes = bytes;
+    this.unread = unread;
+  }
+}
+
+/** A sound tensor of a kind that is not read. */
+export class UnreadableTensor {
+  /** What follows its name in an error: `is sparse; …`. */
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
   }
 }
 
@@ -38,9 +50,11 @@ export class TorchView {
 /** A storage class that a pickle names. */
 export class StorageClass extends PickleGlobal {
   readonly type: ElementType | undefined;
-  constructor(name: string, type: ElementType | undefined) {
+  readonly unread: string | undefined;
+  constructor(name: string, type: ElementType | undefined, unread?: string) {
     super(name);
     this.type = type;
+    this.unread = unread;
   }
 }
 
@@ -72,13 +86,27 @@ const dtypes: Record<string, ElementType | undefined> = {
   'torch.uint16': 'U16',
   'torch.uint8': 'U8',
   'torch.bool': 'BOOL',
-  // As values of a setting; tensors of these are not read.
-  'torch.complex32': undefined,
-  'torch.complex64': undefined,
-  'torch.complex128': undefined,
-  'torch.float8_e4m3fn': undefined,
-  'torch.float8_e5m2': undefined,
 };
+
+/** Dtypes whose tensors are not read; as values of a setting they stand as their names. */
+const unreadDtypes = /^torch\.(complex\d+|float[48]_\w+|u?int[1-7]|q(u?)int\w+|bits\w+)$/;
+const unreadStorages = /^torch\.(Complex(Float|Double)|QU?Int\w+)Storage$/;
+
+const unread = {
+  complex: 'is of complex numbers, which are not read; save torch.view_as_real of it',
+  quantized: 'is quantised, which is not read; save its dequantize()',
+};
+
+/** Functions that make tensors of other kinds. */
+const unreadTensors: Readonly<Record<string, string>> = {
+  'torch._utils._rebuild_sparse_tensor': 'is sparse, which is not read; save its to_dense()',
+  'torch._utils._rebuild_qtensor': unread.quantized,
+  'torch._utils._rebuild_nested_tensor': 'is nested, which is not read; save its unbind()',
+  'torch._utils._rebuild_meta_tensor_no_storage': 'has no elements, as it is on the meta device',
+};
+
+/** Names that say how sparse and quantised tensors are kept. */
+const kinds = /^torch\.(per_(tensor|channel)_\w+|strided|sparse_\w+)$/;
 
 /** Dimensions that a tensor may have; PyTorch's limit. */
 const maxDimensions = 64;
@@ -124,7 +152,7 @@ export function torchGlobals(pickleBytes: number, fail: Fail): Pick<PickleHost, 
       : fail(`it makes a device of ${describe(kind)}`);
   };
   const parameter = ([data]: readonly unknown[]): unknown =>
-    data instanceof TorchView ? data : fail(`it makes a parameter of ${describe(data)}`);
+    isTensor(data) ? data : fail(`it makes a parameter of ${describe(data)}`);
   const functions: Record<string, ((args: readonly unknown[]) => unknown) | undefined> = {
     'collections.OrderedDict': dictionary,
     'torch.Size': ([sizes]) => (isShape(sizes) ? sizes : fail(`it makes a shape of ${describe(sizes)}`)),
@@ -134,6 +162,7 @@ export function torchGlobals(pickleBytes: number, fail: Fail): Pick<PickleHost, 
     'torch._utils._rebuild_tensor_v3': (args) => rebuild(args, args[6], args[7], fail),
     'torch._utils._rebuild_parameter': parameter,
     'torch._utils._rebuild_parameter_with_state': parameter,
+    'torch.serialization._get_layout': ([name]) => name,
     // A tensor with attributes of its own, which are dropped.
     'torch._tensor._rebuild_from_type_v2': ([rebuilder, type, args]) => {
       const known = type instanceof PickleGlobal && tensorClasses.includes(type.name);
@@ -141,19 +170,22 @@ export function torchGlobals(pickleBytes: number, fail: Fail): Pick<PickleHost, 
         return fail('it makes a tensor of a class other than Tensor and Parameter');
       }
       const made = rebuilder.call(args);
-      return made instanceof TorchView ? made : fail(`it makes a tensor of ${describe(made)}`);
+      return isTensor(made) ? made : fail(`it makes a tensor of ${describe(made)}`);
     },
   };
   const global = (name: string): unknown => {
-    if (Object.hasOwn(dtypes, name)) return name;
+    if (Object.hasOwn(dtypes, name) || unreadDtypes.test(name) || kinds.test(name)) return name;
     if (Object.hasOwn(storages, name)) return new StorageClass(name, storages[name]);
+    if (unreadStorages.test(name)) {
+      return new StorageClass(name, undefined, name.includes('Complex') ? unread.complex : unread.quantized);
+    }
+    if (Object.hasOwn(unreadTensors, name)) {
+      return new PickleGlobal(name, () => new UnreadableTensor(unreadTensors[name]));
+    }
     if (Object.hasOwn(functions, name)) return new PickleGlobal(name, functions[name]);
     if (tensorClasses.includes(name)) return new PickleGlobal(name);
     const found = python.find(name);
     if (found !== undefined) return typeof found === 'string' ? found : new PickleGlobal(name, found);
-    if (/^torch\.(Complex\w+Storage|complex\d+)$/.test(name)) {
-      fail(`it has complex numbers (${name}), which are not read; save torch.view_as_real of them`);
-    }
     return fail(
       `it asks for ${shorten(name)}, which is not on the list of what is read (dense tensors, dictionaries, lists, ` +
         'numbers, text); save model.state_dict() in place of objects with code',
@@ -164,10 +196,28 @@ export function torchGlobals(pickleBytes: number, fail: Fail): Pick<PickleHost, 
 
 const tensorClasses = ['torch.Tensor', 'torch.nn.parameter.Parameter', 'torch.nn.parameter.Buffer'];
 
+function isTensor(value: unknown): value is TorchView | UnreadableTensor {
+  return value instanceof TorchView || value instanceof UnreadableTensor;
+}
+
 /** Source: torch/_utils.py; the arguments are storage, offset, size, stride, requires_grad, backward_hooks. */
-function rebuild(args: readonly unknown[], dtype: unknown, metadata: unknown, fail: Fail): TorchView {
+function rebuild(
+  args: readonly unknown[],
+  dtype: unknown,
+  metadata: unknown,
+  fail: Fail,
+): TorchView | UnreadableTensor {
   const [storage, offset, shape, strides] = args;
   if (!(storage instanceof TorchStorage)) return fail(`it makes a tensor of ${describe(storage)}, expected a storage`);
+  if (storage.unread !== undefined) return new UnreadableTensor(storage.unread);
+  if (typeof dtype === 'string' && unreadDtypes.test(dtype)) {
+    return new UnreadableTensor(
+      dtype.startsWith('torch.complex') ? unread.complex : `is of dtype ${dtype}, which is not read; save its float()`,
+    );
+  }
+  if (metadata instanceof Map && [...metadata.values()].some(Boolean)) {
+    return new UnreadableTensor('has elements that are to be negated or conjugated; resolve that before saving');
+  }
   const type = typeof dtype === 'string' && Object.hasOwn(dtypes, dtype) ? dtypes[dtype] : storage.type;
   if (type === undefined || (dtype === undefined) !== (storage.type !== undefined)) {
     return fail(`it makes a tensor of dtype ${describe(dtype)}, which is not read`);
@@ -177,9 +227,6 @@ function rebuild(args: readonly unknown[], dtype: unknown, metadata: unknown, fa
   }
   if (typeof offset !== 'number' || !isShape([offset])) {
     return fail(`it makes a tensor that begins at element ${describe(offset)} of its storage`);
-  }
-  if (metadata instanceof Map && [...metadata.values()].some(Boolean)) {
-    fail('it makes a tensor whose elements are to be negated or conjugated; resolve that before saving');
   }
   const held = Math.floor(storage.bytes / elementTypes[type].bytes);
   const last = elementCount(shape, (problem) => fail(`a tensor ${problem}`)) === 0 ? -1 : reach({ shape, strides });

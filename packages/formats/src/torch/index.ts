@@ -15,7 +15,7 @@ import { nameTensors } from './names.ts';
 import { maxPickleBytes, unpickle } from './pickle.ts';
 import { checkTotal, identity } from './sharing.ts';
 
-export type { TorchView } from './globals.ts';
+export type { TorchView, UnreadableTensor } from './globals.ts';
 export type { PickledArray } from './numpy.ts';
 export type { PickledObject } from './pickle.ts';
 
@@ -27,8 +27,8 @@ export type TorchFile = TensorFile<TorchView, TorchTensor> & {
   /**
    * Everything in the file: Map for dictionaries (counters, default dictionaries and namespaces, too), Array for lists and
    * tuples, Set, number, bigint beyond 2^53, string (a dtype, device, type or path, too), boolean, null, Uint8Array,
-   * `{ real, imag }` for complex numbers, PickledArray for arrays of NumPy, TorchView for tensors, and PickledObject for
-   * what has no counterpart: states of random generators, ranges.
+   * `{ real, imag }` for complex numbers, PickledArray for arrays of NumPy, TorchView for tensors, UnreadableTensor for
+   * those that are not read, and PickledObject for what has no counterpart: states of random generators, ranges.
    */
   readonly content: unknown;
 };
@@ -76,7 +76,7 @@ async function openLimited(source: FileSource, options: TorchOptions): Promise<{
  * it: `'model.'` of a file that was saved as `{'model': model.state_dict(), 'optimizer': …}`. Tensors that are the same
  * view of the same storage, as tied weights are, share one array.
  *
- * @throws FormatError as `openTorch` does, if no tensor begins with the prefix, or if different views of the same storages
+ * @throws FormatError as `openTorch` does, if no tensor begins with the prefix, or one that is not read does, or if different views of the same storages
  * take more memory than `maxExpandedBytes` allows.
  */
 export async function loadTorchStateDict(
@@ -86,6 +86,9 @@ export async function loadTorchStateDict(
   const { file, allowed } = await openLimited(source, options);
   try {
     const names = [...file.tensors.keys()].filter((name) => name.startsWith(prefix));
+    for (const [name, reason] of file.unreadable) {
+      if (name.startsWith(prefix)) throw new FormatError(`${reason}; openTorch reads the others`);
+    }
     if (names.length === 0 && prefix !== '') {
       const groups = [...new Set([...file.tensors.keys()].map((name) => name.split('.')[0]))];
       throw new FormatError(
@@ -160,8 +163,8 @@ async function openCheckpoint(file: OpenFile, checksum: boolean, maxExpandedByte
       failTensor,
     );
   };
-  const tensors = nameTensors(content, pickle.length, fail);
-  return { ...tensorFile<TorchView, TorchTensor>(file, tensors, read), content };
+  const { tensors, unreadable } = nameTensors(content, file.path, pickle.length, fail);
+  return { ...tensorFile<TorchView, TorchTensor>(file, tensors, read, unreadable), content };
 }
 
 /** torch.save compresses nothing, so what is there is never larger than the file. */
@@ -180,6 +183,8 @@ function findStorage(id: unknown, folder: string, entries: Map<string, ZipEntry>
   const entry = entries.get(name);
   if (entry === undefined) return fail(`it asks for storage "${shorten(name)}", which is not in the archive`);
   const bytes = count * (type.type === undefined ? 1 : elementTypes[type.type].bytes);
+  // How others are packed is not known here; their tensors are not read.
+  if (type.unread !== undefined) return new TorchStorage(name, undefined, entry.size, type.unread);
   if (entry.size !== bytes) {
     fail(`storage "${shorten(name)}" has ${entry.size} bytes, but ${count} elements of ${type.name} take ${bytes}`);
   }

@@ -154,6 +154,12 @@ save_file(every | {'scalar': torch.tensor(2.5), 'empty': torch.zeros(0, 3)}, her
 expected['all.safetensors'] = {f'x.{name}': torch_entry(tensor, name) for name, tensor in zip(torch_types, every.values())}
 expected['all.safetensors'] |= {'scalar': torch_entry(torch.tensor(2.5), 'F32'), 'empty': torch_entry(torch.zeros(0, 3), 'F32')}
 
+save_file(
+    {'a': torch.tensor([1.0, 2.0]), 'f8': torch.ones(3).to(torch.float8_e4m3fn), 'c': torch.ones(2, dtype=torch.complex64)},
+    here / 'unread.safetensors',
+)
+expected['unread.safetensors'] = {'a': torch_entry(torch.tensor([1.0, 2.0]), 'F32')}
+
 # --- PyTorch -------------------------------------------------------------------------------------------------------------
 
 
@@ -217,6 +223,25 @@ save('checkpoint.pt', checkpoint, [
 ])  # fmt: skip
 save('tensor.pt', torch.tensor([[1, -2]], dtype=torch.int16), [('', torch.tensor([[1, -2]]), 'I16')])
 
+kinds = {
+    'plain': torch.tensor([1.0, 2.0]),
+    'complex': torch.zeros(2, dtype=torch.complex64),
+    'conjugate': torch.zeros(2, dtype=torch.complex128).conj(),
+    'complex32': torch.zeros(2, dtype=torch.complex32),
+    'float8': torch.zeros(2).to(torch.float8_e4m3fn),
+    'coo': torch.eye(2).to_sparse(),
+    'csr': torch.eye(2).to_sparse_csr(),
+    'quantized': torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+    'channels': torch.quantize_per_channel(torch.ones(2, 2), torch.tensor([0.1, 0.2]), torch.tensor([0, 0]), 0, torch.quint8),
+    'meta': torch.ones(2, device='meta'),
+    'nested': torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    'parameter': torch.nn.Parameter(torch.zeros(2, dtype=torch.complex64)),
+    1: torch.ones(1),
+    '1': torch.ones(1),
+    'dtype': torch.float8_e5m2,
+}
+save('unread.pt', kinds, [('plain', kinds['plain'], 'F32')])
+
 objects = {
     'counter': collections.Counter('abca'),
     'complex': 1.5 - 2j,
@@ -263,7 +288,5 @@ expected['big-endian.pt'] = expected['module.pt']
 
 torch.save(state, here / 'bad-legacy.pt', _use_new_zipfile_serialization=False)
 torch.save(module, here / 'bad-module.pt')
-torch.save({'z': torch.zeros(2, dtype=torch.complex64)}, here / 'bad-complex.pt')
-torch.save({'s': torch.eye(2).to_sparse()}, here / 'bad-sparse.pt')
 
 (here / 'expected.json').write_text(json.dumps(expected, ensure_ascii=False, separators=(',', ':')) + '\n')
