@@ -1,5 +1,6 @@
 /** Bytes in a file, in memory or inside an archive, read a part at a time. */
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, open, stat as statOf } from 'node:fs/promises';
 import { FormatError } from './error.ts';
 import { allocate } from './memory.ts';
 
@@ -32,7 +33,10 @@ export async function openFile(source: FileSource, what: string): Promise<OpenFi
   if (typeof source !== 'string') return inMemory(source);
   let handle: FileHandle | undefined;
   try {
-    handle = await open(source, 'r');
+    // Opening a pipe waits for who writes to it, and opening a device can do things: seen to before, and once more after,
+    // since another file may have come to the name.
+    if (!(await statOf(source)).isFile()) throw new Error('it is not a regular file');
+    handle = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
     const stat = await handle.stat();
     if (!stat.isFile()) throw new Error('it is not a regular file');
     const opened = handle;

@@ -19,6 +19,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   openMetricsLog,
+  openNpy,
   openSafetensors,
   readNpy,
   readSafetensors,
@@ -238,6 +239,17 @@ safetensors('wrong headers are named', async () => {
     /header of \d+ bytes, expected at most 100000000; is it in another format/,
   );
   assert.match(await messageOf(readSafetensors(file('missing'))), /cannot open safetensors file .*missing/);
+});
+
+safetensors('a pipe that nobody writes to is refused, not waited for', async () => {
+  if (process.platform === 'win32') return;
+  execFileSync('mkfifo', [file('fifo')]);
+  // A thread that hangs in open() would keep the process alive: end it whatever comes.
+  const late = setTimeout(() => process.exit(1), 20_000);
+  assert.match(await messageOf(openNpy(file('fifo'))), /cannot open npy file .*fifo: it is not a regular file/);
+  assert.match(await messageOf(openSafetensors(file('fifo'))), /it is not a regular file/);
+  assert.match(await messageOf(openNpy(folder)), /it is not a regular file/);
+  clearTimeout(late);
 });
 
 safetensors('tensors of dtypes that are not read leave the others readable', async () => {
