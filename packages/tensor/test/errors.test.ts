@@ -226,7 +226,12 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'extents below zero': [() => t.tensor([1, 2], { shape: [-1, -2] }), 'tensor', '[-1, -2]'],
   'broken extents': [() => t.zeros([2, 1.5]), 'zeros', '[2, 1.5]'],
   'extents one by one': [() => (t.reshape as (...list: unknown[]) => unknown)(f32(2, 3), 3, 2), 'reshape', 'array'],
-  'axes one by one': [() => (t.permute as (...list: unknown[]) => unknown)(f32(2, 3), 1, 0), 'permute', 'array'],
+  'axes one by one': [
+    () => (t.permute as (...list: unknown[]) => unknown)(f32(2, 3), 1, 0),
+    'permute',
+    'array',
+    'write [1, 0]',
+  ],
   'an extent for a shape': [() => t.zeros(3 as never), 'zeros', '3', 'array'],
   'a negative extent of a matrix': [() => t.eye(-1), 'eye', '-1'],
   'NumPy’s name of a dtype': [() => t.zeros([2], { dtype: 'float32' as never }), 'zeros', 'float32', 'f32'],

@@ -71,7 +71,7 @@ export const reshape = viewOp<{ shape: Shape }>((x, { shape }) => {
 });
 
 export const permute = viewOp<{ axes: readonly number[] }>((x, { axes }) => {
-  checkIsArray('permute', axes);
+  checkIsArray('permute', axes, `write [${[...x.shape.keys()].reverse().join(', ')}]`);
   const list = axes.map((axis) => normaliseAxis(axis, x.rank, 'permute'));
   if (list.length !== x.rank || new Set(list).size !== x.rank) {
     throw new RangeError(`permute: axes [${axes}] must name each axis of ${formatShape(x.shape)} once`);
