@@ -4,6 +4,33 @@
  * clamps indices: what reads or writes where it should not shows, or crashes.
  */
 process.env.DAWNCHORUS_TEST_TOGGLES = 'disable_robustness';
+// What has no variants of its own has its test in ops.test.ts, which poisons memory, too.
+process.env.ONLY = [
+  ...[
+    'matmul',
+    'conv1d',
+    'conv1dWeightGradient',
+    'convTranspose1d',
+    'conv2d',
+    'conv2dWeightGradient',
+    'convTranspose2d',
+  ],
+  ...['attention', 'attentionBackward', 'crossEntropy', 'crossEntropyBackward', 'softmax', 'softmaxBackward'],
+  ...['logSoftmax', 'logSoftmaxBackward', 'layerNorm', 'layerNormBackward', 'groupNorm', 'groupNormBackward'],
+  ...[
+    'sum',
+    'mean',
+    'sumSquares',
+    'prod',
+    'max',
+    'argmax',
+    'nearestCode',
+    'weightNorm',
+    'weightNormBackward',
+    'gradientNorm',
+    'adamw',
+  ],
+].join();
 const { device } = await import('./device.ts');
 const { poisonMemory } = await import('./poison.ts');
 

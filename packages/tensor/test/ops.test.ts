@@ -8,9 +8,12 @@ import { type Draw, inHalf, type OpCase, runCase } from './cases/case.ts';
 import { opCases } from './cases/index.ts';
 import { assertMatches } from './compare.ts';
 import { hasHalf, unlessHalf } from './device.ts';
+import { poisonMemory } from './poison.ts';
 
 /** ONLY=sum,mean runs these operations alone. */
 const only = process.env.ONLY?.split(',');
+
+poisonMemory();
 
 async function check<N extends OpName>(
   name: N,
