@@ -1,5 +1,9 @@
 import { defineKernel, gridStart } from '../contract.ts';
 import {
+  attentionMatrix,
+  attentionMatrixKeys,
+  attentionMatrixParts,
+  attentionMatrixQueries,
   attentionParams,
   attentionScores,
   attentionSoftmax,
@@ -185,4 +189,48 @@ export const tiledKeys = defineKernel({
   },
   parameters,
   constants: { ...constants, ...tiles, read: readers('qkvg', true), write: writers(['dk', 'dv'], true) },
+});
+
+const byMatrixUnits = (own: string) => source([attentionMatrixParts, own].join('\n'));
+
+const directives = [
+  'enable f16;',
+  'enable subgroups;',
+  'enable chromium_experimental_subgroup_matrix;',
+  // Which subgroup a thread is of follows from its number, which the compiler cannot know.
+  'diagnostic(off, chromium.subgroup_matrix_uniformity);',
+];
+
+const units = {
+  UNIT: 'const UNIT_M = 16u; const UNIT_N = 16u; const UNIT_K = 16u;',
+  SUBGROUP: 'const SUBGROUP = 32u;',
+  ROWS: 'const ROWS = 32u;',
+  COLUMNS: 'const COLUMNS = 32u;',
+};
+
+/** As `tiled`, of halves, by matrix units and subgroups that must all be of one size. Grid: (queries / ROWS, 1, pairs). */
+export const matrix = defineKernel({
+  ...tiled,
+  name: 'attention_matrix',
+  source: byMatrixUnits(attentionMatrix),
+  directives,
+  constants: { ...constants, ...units, read: readers('qkv', true), write: writers(['out'], true) },
+});
+
+/** As `tiledQueries`, by matrix units. */
+export const matrixQueries = defineKernel({
+  ...tiledQueries,
+  name: 'attention_matrix_queries',
+  source: byMatrixUnits(attentionMatrixQueries),
+  directives,
+  constants: { ...constants, ...units, read: readers('qkvg', true), write: writers(['out'], true) },
+});
+
+/** As `tiledKeys`, by matrix units. */
+export const matrixKeys = defineKernel({
+  ...tiledKeys,
+  name: 'attention_matrix_keys',
+  source: byMatrixUnits(attentionMatrixKeys),
+  directives,
+  constants: { ...constants, ...units, read: readers('qkvg', true), write: writers(['dk', 'dv'], true) },
 });

@@ -17,7 +17,9 @@ export interface TunedClass {
   readonly milliseconds: Readonly<Record<string, number>>;
 }
 
+/** What `tune` does with what it finds. */
 export interface TuneOptions {
+  /** The one to tune; by default the one that tensors are made on. */
   readonly device?: Device;
   /** Whether winners are kept in the cache file, for later devices of this adapter and driver. Default: true. */
   readonly save?: boolean;

@@ -1,6 +1,8 @@
 import { attention as kernels } from '@dawnchorus/kernels';
+import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement } from '../dtype.ts';
+import type { Constants } from '../kernel/pipelines.ts';
 import type { Variant } from '../kernel/variants.ts';
 import type { Tensor } from '../tensor.ts';
 import type { AttentionAttributes } from './attention.ts';
@@ -15,65 +17,129 @@ import {
   parametersOf,
 } from './attention-operands.ts';
 
-/** Rows that stay in workgroup memory, and rows that pass through it at a time. The first tile that fits is taken. */
+/** Rows that stay in workgroup memory, and rows that pass through it at a time. */
 type Tile = readonly [rows: number, columns: number];
-const forwardTiles: readonly Tile[] = [
-  [64, 32],
-  [64, 16],
-  [32, 32],
-  [32, 16],
-  [16, 16],
-];
-const backwardTiles: readonly Tile[] = [
-  [32, 32],
-  [32, 16],
-  [16, 16],
-];
+
+/** How one of the variants divides an operation into workgroups. */
+interface Fused {
+  readonly name: string;
+  readonly kernels: Pick<typeof kernels, 'tiled' | 'tiledQueries' | 'tiledKeys'>;
+  /** The tile that this adapter has room for, and what the kernels must be told of it; undefined where there is none. */
+  plan(device: Device, q: Tensor, pass: 'forward' | 'backward'): { rows: number; constants: Constants } | undefined;
+}
+
+const rowsAndColumns = ([rows, columns]: Tile) => ({
+  ROWS: `const ROWS = ${rows}u;`,
+  COLUMNS: `const COLUMNS = ${columns}u;`,
+});
 
 const THREADS = 128;
 
-/** Bytes of workgroup memory: `held` tiles of rows, one that passes, and `matrices` of f32 between them. */
-function bytesOf([rows, columns]: Tile, { shape, dtype }: Tensor, held: number, matrices: number): number {
+/** Bytes of workgroup memory: tiles of rows that stay, one that passes, and `matrices` of f32 between them. */
+function tiledBytes([rows, columns]: Tile, { shape, dtype }: Tensor, pass: 'forward' | 'backward'): number {
   const chunks = Math.ceil(shape[3] / 4);
+  const [held, matrices] = pass === 'forward' ? [1, 1] : [2, 2];
   const elements = 4 * (held * rows * chunks + columns * (chunks | 1));
   return elements * bytesPerElement(dtype) + 4 * (matrices * columns * (rows + 1) + THREADS + rows);
 }
 
-function tileFor(device: Device, tiles: readonly Tile[], q: Tensor, held: number, matrices: number): Tile | undefined {
-  const limit = device.limits.maxComputeWorkgroupStorageSize;
-  return tiles.find((tile) => bytesOf(tile, q, held, matrices) <= limit);
-}
+/** Larger tiles read less of what passes; of these the first that fits. Backward, registers hold two sums. */
+const tiles: Readonly<Record<'forward' | 'backward', readonly Tile[]>> = {
+  forward: [
+    [64, 32],
+    [64, 16],
+    [32, 32],
+    [32, 16],
+    [16, 16],
+  ],
+  backward: [
+    [32, 32],
+    [32, 16],
+    [16, 16],
+  ],
+};
 
-const forwardTile = (device: Device, q: Tensor) => tileFor(device, forwardTiles, q, 1, 1);
-const backwardTile = (device: Device, q: Tensor) => tileFor(device, backwardTiles, q, 2, 2);
-
-/** Threads that sum fours of columns beside each other, in powers of two; the others take further rows. */
-function tileConstants([rows, columns]: Tile, size: number) {
-  const chunks = Math.ceil(size / 4);
-  const span = Math.max(THREADS / rows, Math.min(16, 2 ** Math.ceil(Math.log2(chunks))));
-  return {
-    ROWS: `const ROWS = ${rows}u;`,
-    COLUMNS: `const COLUMNS = ${columns}u;`,
-    SPAN: `const SPAN = ${span}u;`,
-  };
-}
-
-/** For GPUs: scores of a tile at a time, in workgroup memory and registers. See attention_tiled.wgsl. */
-export const tiled: Variant<AttentionAttributes> = {
+const byThreads: Fused = {
   name: 'tiled',
-  legal: (device, [q]) => forwardTile(device, q) !== undefined,
+  kernels,
+  plan(device, q, pass) {
+    const limit = device.limits.maxComputeWorkgroupStorageSize;
+    const tile = tiles[pass].find((each) => tiledBytes(each, q, pass) <= limit);
+    if (!tile) return undefined;
+    // Threads that sum fours of columns beside each other, in powers of two; the others take further rows.
+    const chunks = Math.ceil(q.shape[3] / 4);
+    const span = Math.max(THREADS / tile[0], Math.min(16, 2 ** Math.ceil(Math.log2(chunks))));
+    return { rows: tile[0], constants: { ...rowsAndColumns(tile), SPAN: `const SPAN = ${span}u;` } };
+  },
+};
+
+/** Rows of a subgroup, and what extents of matrix units must divide. */
+const FRAGMENT = 16;
+
+/** The largest product of halves, summed in f32, that fits the kernels. */
+function unitOf({ adapter }: Device): MatrixUnit | undefined {
+  const fits = ({ component, result, M, N, K }: MatrixUnit) =>
+    component === 'f16' && result === 'f32' && [M, N, K].every((extent) => FRAGMENT % extent === 0);
+  const size = ({ M, N, K }: MatrixUnit) => M * N * K;
+  return adapter.matrixUnits.filter(fits).sort((a, b) => size(b) - size(a))[0];
+}
+
+/** Bytes of workgroup memory: see `HALVES` and `SINGLES` of the kernels. */
+function matrixBytes([rows, columns]: Tile, size: number, pass: 'forward' | 'backward'): number {
+  const pitch = Math.ceil(size / 16) * 16 + 8;
+  const [held, weights, scores] = pass === 'forward' ? [1, 1, 1] : [2, 2, 2];
+  const halves = (held * rows + columns) * pitch + weights * rows * (columns + 8);
+  return 2 * halves + 4 * scores * rows * (columns + 4) + 8 * THREADS;
+}
+
+const byUnits: Fused = {
+  name: 'matrix',
+  kernels: { tiled: kernels.matrix, tiledQueries: kernels.matrixQueries, tiledKeys: kernels.matrixKeys },
+  plan(device, q, pass) {
+    const unit = unitOf(device);
+    const [least, most] = device.adapter.subgroupSizes ?? [0, 1];
+    // The kernels count on subgroups of one size, of which two threads share a row at most.
+    if (!unit || least !== most || least > 64 || q.dtype !== 'f16') return undefined;
+    const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
+    const candidates: readonly Tile[] = [
+      [64, 32],
+      [32, 32],
+    ];
+    const tile = candidates.find(
+      (each) =>
+        (pass === 'forward' || each[0] === 32) &&
+        (each[0] / FRAGMENT) * least <= maxComputeInvocationsPerWorkgroup &&
+        matrixBytes(each, q.shape[3], pass) <= maxComputeWorkgroupStorageSize,
+    );
+    if (!tile) return undefined;
+    const { M, N, K } = unit;
+    return {
+      rows: tile[0],
+      constants: {
+        ...rowsAndColumns(tile),
+        UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
+        SUBGROUP: `const SUBGROUP = ${least}u;`,
+      },
+    };
+  },
+};
+
+type Plan = NonNullable<ReturnType<Fused['plan']>>;
+
+const forward = ({ name, kernels: own, plan }: Fused): Variant<AttentionAttributes> => ({
+  name,
+  legal: (device, [q]) => plan(device, q, 'forward') !== undefined,
   run(device, inputs, [out, logSums], attributes) {
     const operands = operandsOf(inputs);
     const { q, k, v } = operands;
-    const size = q.shape[3];
-    const tile = forwardTile(device, q) as Tile;
-    const wide = liesInFours(size, [q, k, v]);
+    const { rows, constants } = plan(device, q, 'forward') as Plan;
+    const wide = liesInFours(q.shape[3], [q, k, v]);
     const { visible, steps } = optionalBuffers(device, operands);
     device.recorder.dispatch({
-      kernel: kernels.tiled,
+      kernel: own.tiled,
       constants: {
         ...constantsOf(operands, attributes),
-        ...tileConstants(tile, size),
+        ...constants,
         read: kernels.readers('qkv', wide),
         write: kernels.writers(['out'], wide),
       },
@@ -85,46 +151,49 @@ export const tiled: Variant<AttentionAttributes> = {
         logSums.storage.buffer,
       ],
       parameters: parametersOf(device, operands, attributes, { unit: wide ? 4 : 1 }),
-      grid: [Math.ceil(q.shape[2] / tile[0]), 1, pairsOf(q)],
+      grid: [Math.ceil(q.shape[2] / rows), 1, pairsOf(q)],
     });
   },
-};
+});
 
-/** For GPUs: a pass over tiles of queries for the gradient of q, one over tiles of keys for those of k and v. */
-export const tiledBackward: Variant<AttentionAttributes> = {
-  name: 'tiled',
-  legal: (device, [q]) => backwardTile(device, q) !== undefined,
+/** A pass over tiles of queries for the gradient of q, one over tiles of keys for those of k and v. */
+const backward = ({ name, kernels: own, plan }: Fused): Variant<AttentionAttributes> => ({
+  name,
+  legal: (device, [q]) => plan(device, q, 'backward') !== undefined,
   run(device, inputs, [dq, dk, dv], attributes) {
     const [, , , , , grad] = inputs;
     withStatistics(device, inputs, attributes, (statistics, operands) => {
       const { q, k, v } = operands;
-      const size = q.shape[3];
-      const tile = backwardTile(device, q) as Tile;
+      const { rows, constants } = plan(device, q, 'backward') as Plan;
       const g = byHeads(grad);
-      const wide = liesInFours(size, [q, k, v, g]);
+      const wide = liesInFours(q.shape[3], [q, k, v, g]);
       const { visible } = optionalBuffers(device, operands);
-      const constants = {
-        ...constantsOf(operands, attributes),
-        ...tileConstants(tile, size),
-        read: kernels.readers('qkvg', wide),
-      };
+      const all = { ...constantsOf(operands, attributes), ...constants, read: kernels.readers('qkvg', wide) };
       const read = [...[q, k, v, grad].map(({ storage }) => storage.buffer), visible, statistics.storage.buffer];
       const parameters = parametersOf(device, operands, attributes, { g, unit: wide ? 4 : 1 });
-      const groups = (time: number) => [Math.ceil(time / tile[0]), 1, pairsOf(q)] as const;
+      const groups = (time: number) => [Math.ceil(time / rows), 1, pairsOf(q)] as const;
       device.recorder.dispatch({
-        kernel: kernels.tiledQueries,
-        constants: { ...constants, write: kernels.writers(['out'], wide) },
+        kernel: own.tiledQueries,
+        constants: { ...all, write: kernels.writers(['out'], wide) },
         buffers: [...read, dq.storage.buffer],
         parameters,
         grid: groups(q.shape[2]),
       });
       device.recorder.dispatch({
-        kernel: kernels.tiledKeys,
-        constants: { ...constants, write: kernels.writers(['dk', 'dv'], wide) },
+        kernel: own.tiledKeys,
+        constants: { ...all, write: kernels.writers(['dk', 'dv'], wide) },
         buffers: [...read, dk.storage.buffer, dv.storage.buffer],
         parameters,
         grid: groups(k.shape[2]),
       });
     });
   },
-};
+});
+
+/** For GPUs: scores of a tile at a time, in workgroup memory and registers. See attention_tiled.wgsl. */
+export const tiled = forward(byThreads);
+export const tiledBackward = backward(byThreads);
+
+/** For GPUs with matrix units, of halves. Weights are halves before they are summed with; see attention_matrix.wgsl. */
+export const matrix = forward(byUnits);
+export const matrixBackward = backward(byUnits);

@@ -3,7 +3,7 @@ import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat, expectRank } from './arguments.ts';
 import { composed, composedBackward } from './attention-composed.ts';
-import { tiled, tiledBackward } from './attention-tiled.ts';
+import { matrix, matrixBackward, tiled, tiledBackward } from './attention-tiled.ts';
 import { kernelOp, type Stream } from './op.ts';
 
 /** The largest head that kernels hold in registers and workgroup memory. */
@@ -59,14 +59,23 @@ function check(name: string, [q, k, v, ...others]: readonly Tensor[], { dropout 
 const flopsOf = (products: number, q: Tensor, k: Tensor, causal: boolean) =>
   2 * products * q.size * k.shape[2] * (causal ? 0.5 : 1);
 
-/** Draws take the same time whatever they are named. */
-const relevant: Family<AttentionAttributes>['relevant'] = ['causal', 'dropout'];
-
-/** GPUs take `fused` wherever they can run it, CPU drivers what needs no barriers. */
-const prefer =
-  ({ name, legal }: Variant<AttentionAttributes>): Family<AttentionAttributes>['prefer'] =>
-  (device, ...problem) =>
-    !device.adapter.software && legal?.(device, ...problem) ? name : 'composed';
+/** GPUs take the first of the fused kernels that they can run, CPU drivers what needs no barriers. */
+function family(
+  name: string,
+  onCpu: Variant<AttentionAttributes>,
+  fused: readonly Variant<AttentionAttributes>[],
+): Family<AttentionAttributes> {
+  return {
+    name,
+    variants: [onCpu, ...fused],
+    // Draws take the same time whatever they are named.
+    relevant: ['causal', 'dropout'],
+    prefer(device, ...problem) {
+      const able = device.adapter.software ? undefined : fused.find(({ legal }) => legal?.(device, ...problem) ?? true);
+      return (able ?? onCpu).name;
+    },
+  };
+}
 
 /**
  * softmax(scale q k^T) v. Inputs: q [batch, heads, queries, headSize], k and v [batch, heads, keys, headSize], with any
@@ -86,12 +95,7 @@ const attention = kernelOp<AttentionAttributes>({
     ];
   },
   flops: ([q, k], _, { causal }) => flopsOf(2, q, k, causal),
-  ...runVariants<AttentionAttributes>({
-    name: 'attention',
-    relevant,
-    variants: [composed, tiled],
-    prefer: prefer(tiled),
-  }),
+  ...runVariants(family('attention', composed, [matrix, tiled])),
 });
 
 /**
@@ -121,12 +125,7 @@ const attentionBackward = kernelOp<AttentionAttributes>({
   },
   // The scores once more, and four products of their size.
   flops: ([q, k], _, { causal }) => flopsOf(5, q, k, causal),
-  ...runVariants<AttentionAttributes>({
-    name: 'attentionBackward',
-    relevant,
-    variants: [composedBackward, tiledBackward],
-    prefer: prefer(tiledBackward),
-  }),
+  ...runVariants(family('attentionBackward', composedBackward, [matrixBackward, tiledBackward])),
 });
 
 export const differentiableAttention = { attention, attentionBackward };
