@@ -1,6 +1,5 @@
 /** Bytes in a file, in memory or inside an archive, read a part at a time. */
-import { constants } from 'node:fs';
-import { type FileHandle, open, stat as statOf } from 'node:fs/promises';
+import { openPath } from '#files';
 import { FormatError } from './error.ts';
 import { allocate } from './memory.ts';
 
@@ -22,34 +21,12 @@ export interface OpenFile extends Bytes {
   close(): Promise<void>;
 }
 
-/** Largest piece of a file in memory at once. */
-const chunkBytes = 1 << 20;
-
 /**
  * @param what - the kind of file, for messages.
- * @throws FormatError if there is no such file, it may not be read, or it is not a regular one.
+ * @throws FormatError if there is no such file, it may not be read, or it is not a regular one; in a browser for any path.
  */
 export async function openFile(source: FileSource, what: string): Promise<OpenFile> {
-  if (typeof source !== 'string') return inMemory(source);
-  let handle: FileHandle | undefined;
-  try {
-    // Opening a pipe waits for who writes to it, and opening a device can do things: seen to before, and once more after,
-    // since another file may have come to the name.
-    if (!(await statOf(source)).isFile()) throw new Error('it is not a regular file');
-    handle = await open(source, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
-    const stat = await handle.stat();
-    if (!stat.isFile()) throw new Error('it is not a regular file');
-    const opened = handle;
-    return {
-      path: source,
-      size: stat.size,
-      chunks: (begin, end) => fileChunks(opened, source, begin, end),
-      close: () => opened.close(),
-    };
-  } catch (cause) {
-    await handle?.close();
-    throw new FormatError(`cannot open ${what} ${source}: ${(cause as Error).message}`, { cause });
-  }
+  return typeof source === 'string' ? openPath(source, what) : inMemory(source);
 }
 
 /** Opens a file for as long as `use` takes. */
@@ -89,27 +66,4 @@ function inMemory(data: Uint8Array): OpenFile {
     },
     close: async () => {},
   };
-}
-
-async function* fileChunks(
-  handle: FileHandle,
-  path: string,
-  begin: number,
-  end: number,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  const buffer = allocate(Math.min(chunkBytes, end - begin));
-  for (let at = begin; at < end; ) {
-    const wanted = Math.min(buffer.length, end - at);
-    let bytesRead: number;
-    try {
-      ({ bytesRead } = await handle.read(buffer, 0, wanted, at));
-    } catch (cause) {
-      throw new FormatError(`cannot read ${path}: ${(cause as Error).message}`, { cause });
-    }
-    if (bytesRead === 0) {
-      throw new FormatError(`${path} ended at byte ${at} while it was read; does something else write to it?`);
-    }
-    yield buffer.subarray(0, bytesRead);
-    at += bytesRead;
-  }
 }

@@ -3,7 +3,7 @@
  *
  * @module @dawnchorus/formats
  */
-export * from './atomic.ts';
+export * from '#atomic';
 export type { FileSource } from './bytes.ts';
 export type {
   Conversion,

@@ -2,7 +2,7 @@
  * One array in a file, as NumPy's save and load lay it out.
  * Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
  */
-import { writeAtomically } from './atomic.ts';
+import { writeAtomically } from '#atomic';
 import { type FileSource, type OpenFile, openFile } from './bytes.ts';
 import { type Conversion, type ElementArray, type ElementArrays, elementCount, isShape } from './elements.ts';
 import { encode, problemWith, type Writable } from './encode.ts';

@@ -2,7 +2,7 @@
  * Several named arrays in a zip archive of npy files, as NumPy's savez and savez_compressed write them.
  * Source: https://numpy.org/doc/stable/reference/generated/numpy.savez.html
  */
-import { writeAtomically } from './atomic.ts';
+import { writeAtomically } from '#atomic';
 import { type FileSource, type OpenFile, openFile } from './bytes.ts';
 import { type Fail, FormatError, UnsupportedArray } from './error.ts';
 import { type ReadOptions, readLayout } from './layout.ts';

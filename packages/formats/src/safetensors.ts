@@ -2,7 +2,7 @@
  * Named tensors in one file, as Hugging Face's safetensors lays them out: a header of names, dtypes and shapes, then
  * the raw little-endian data. Source: https://huggingface.co/docs/safetensors
  */
-import { writeAtomically } from './atomic.ts';
+import { writeAtomically } from '#atomic';
 import { type FileSource, openFile, withFile } from './bytes.ts';
 import { type ElementArray, type ElementArrays, elementCount, elementTypes, isShape } from './elements.ts';
 import { encode, problemWith, type Writable } from './encode.ts';

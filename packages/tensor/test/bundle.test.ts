@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { test } from 'uvu';
@@ -29,7 +30,39 @@ test('so does the autograd package', async () => {
   assert.match(await bundle('../../autograd/src/index.ts'), /valueAndGrad/);
 });
 
-for (const name of ['tensor', 'autograd']) {
+test('the formats package reads files from bytes there', async () => {
+  const text = await bundle('../../formats/src/index.ts');
+  assert.not.match(text, /from ?"node:|\bBuffer\.|\bprocess\./);
+  const formats = await import(`data:text/javascript,${encodeURIComponent(text)}`);
+  const golden = (file: string) => new Uint8Array(readFileSync(entry(`../../formats/test/golden/${file}`)));
+  assert.is((await formats.readNpz(golden('compressed.npz'))).get('zeros').data.length, 3000);
+  assert.equal([...(await formats.readNpy(golden('u1.npy'))).shape], [2, 3]);
+  assert.is((await formats.readSafetensors(golden('all.safetensors'))).get('scalar').data[0], 2.5);
+  assert.is((await formats.loadTorchStateDict(golden('module.pt'))).get('0.weight').data.length, 6);
+  for (const use of [() => formats.readNpy('a.npy'), () => formats.writeNpy('a.npy', Float32Array.of(1), [1])]) {
+    const problem = await use().then(() => 'none', String);
+    assert.match(problem, /FormatError: cannot (open|write) .*a\.npy: a browser has no paths/);
+  }
+  const damaged = golden('compressed.npz').subarray(0, -1);
+  assert.match(await formats.readNpz(damaged).then(() => 'none', String), /FormatError/);
+});
+
+test('the dsp package decodes audio from bytes there', async () => {
+  const text = await bundle('../../dsp/src/index.ts');
+  assert.not.match(text, /from ?"node:/);
+  // The decoders' packages look for what every browser has.
+  Object.assign(globalThis, { Worker: class {} });
+  const dsp = await import(`data:text/javascript,${encodeURIComponent(text)}`);
+  const wav = dsp.encodeWav(
+    Float32Array.from({ length: 100 }, (_, i) => i / 200),
+    8000,
+  );
+  const { samples, sampleRate } = await dsp.decodeAudio(dsp.memorySource(wav, 'a.wav'));
+  assert.equal([samples.length, sampleRate], [100, 8000]);
+  assert.match(await dsp.readAudio('a.wav').then(() => 'none', String), /AudioError: a\.wav: a browser has no paths/);
+});
+
+for (const name of ['tensor', 'autograd', 'formats', 'dsp']) {
   test(`vite builds ${name} as a library, with no shim for anything of Node's`, async () => {
     const built = await viteBuild({
       configFile: false,
@@ -44,8 +77,10 @@ for (const name of ['tensor', 'autograd']) {
     const modules = chunks.flatMap(({ moduleIds }) => moduleIds ?? []);
     assert.ok(name !== 'tensor' || modules.some((id) => id.endsWith('dawn.browser.ts')));
     // Vite puts __vite-browser-external in the place of Node's own modules.
+    // The decoders of dsp are packages, which look for web workers of their own.
+    const foreign = name === 'dsp' ? /browser-external|^node:/ : /browser-external|^node:|node_modules/;
     assert.equal(
-      modules.filter((id) => /browser-external|^node:|node_modules/.test(id)),
+      modules.filter((id) => foreign.test(id)),
       [],
     );
   });

@@ -14,7 +14,7 @@ import {
   type Tensor,
   trace,
 } from '@dawnchorus/tensor';
-import { writeAtomically } from '../atomic.ts';
+import { writeAtomically } from '#atomic';
 import { type Lowering, OnnxBuilder, type OnnxTensor } from './builder.ts';
 import { lowerings } from './lowerings/index.ts';
 import { bytesPerElement, checkBytes, encodeModel, type OnnxModel, type OnnxPort } from './model.ts';

@@ -1,5 +1,5 @@
 /** The checksum of zip entries: CRC-32 of IEEE 802.3. */
-import * as zlib from 'node:zlib';
+import { nativeCrc32 } from '#zlib';
 
 const tables = makeTables();
 
@@ -19,8 +19,8 @@ function makeTables(): Int32Array[] {
 export function crc32(bytes: Uint8Array, crc = 0): number {
   // Of no bytes Node's own is 0 whatever came before.
   if (bytes.length === 0) return crc;
-  // Six times as fast, but only in Node from 20.15 and 22.2 on.
-  return zlib.crc32?.(bytes, crc) ?? portableCrc32(bytes, crc);
+  // Six times as fast, where there is one.
+  return nativeCrc32?.(bytes, crc) ?? portableCrc32(bytes, crc);
 }
 
 /** The same without Node's own, four bytes at a time. */

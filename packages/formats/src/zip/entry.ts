@@ -1,9 +1,9 @@
 /** What is in an entry of a zip archive. */
+import { inflate } from '#zlib';
 import { type Bytes, readBytes } from '../bytes.ts';
 import { type Fail, shorten } from '../error.ts';
 import { crc32 } from './crc32.ts';
 import type { ZipEntry } from './directory.ts';
-import { inflate } from './inflate.ts';
 
 export interface EntryBytes extends Bytes {
   /** Reads all of the entry once and throws it away: fails if it is not of the declared size and checksum. */

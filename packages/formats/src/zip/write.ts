@@ -1,5 +1,5 @@
 /** Zip archives written from one end to the other, as NumPy writes them. */
-import { createDeflateRaw } from 'node:zlib';
+import { deflateAll } from '#zlib';
 import { crc32 } from './crc32.ts';
 
 export type ZipSource = { name: string; bytes: number; chunks: Iterable<Uint8Array> };
@@ -10,9 +10,6 @@ const most16 = 0xffff;
 
 /** 1 January 1980, the first date that zip can write, so that the same arrays give the same file. */
 const date = 0x21;
-
-/** Bytes deflated at once; zlib takes less than 4 GiB. */
-const pieceBytes = 1 << 24;
 
 /** Version 4.5 of the format has zip64 records. */
 const version = 45;
@@ -55,23 +52,6 @@ export async function* writeZip(
 }
 
 type Entry = { name: Uint8Array; crc: number; size: number; storedSize: number; offset: number; compress: boolean };
-
-async function deflateAll(chunks: Uint8Array[]): Promise<Uint8Array[]> {
-  const deflater = createDeflateRaw();
-  const feed = async (): Promise<void> => {
-    for (const chunk of chunks) {
-      for (let at = 0; at < chunk.length; at += pieceBytes) {
-        const piece = chunk.subarray(at, at + pieceBytes);
-        await new Promise<void>((done, failed) => deflater.write(piece, (error) => (error ? failed(error) : done())));
-      }
-    }
-    deflater.end();
-  };
-  feed().catch((error) => deflater.destroy(error));
-  const deflated: Uint8Array[] = [];
-  for await (const piece of deflater) deflated.push(piece);
-  return deflated;
-}
 
 /** Always with sizes of 64 bits, as NumPy writes it. */
 function localHeader({ name, crc, size, storedSize, compress }: Entry): Uint8Array {
@@ -171,5 +151,11 @@ function fields(...list: (readonly [value: number, bytes: number])[]): Uint8Arra
 }
 
 function join(...parts: Uint8Array[]): Uint8Array {
-  return new Uint8Array(Buffer.concat(parts));
+  const result = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    result.set(part, at);
+    at += part.length;
+  }
+  return result;
 }
