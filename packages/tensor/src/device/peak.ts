@@ -74,9 +74,9 @@ export async function measurePeak(
     }
   }
 
-  async function matrixRate({ M, N, K }: MatrixUnit): Promise<number> {
+  /** `out` is a buffer that has served its turn: there may be no room for another. */
+  async function matrixRate({ M, N, K }: MatrixUnit, out: PooledBuffer): Promise<number> {
     const lanes = adapter.subgroupSizes?.[1] ?? 32;
-    const out = bufferOf(256, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC);
     const constants = {
       Component: 'alias Component = f16;',
       Sum: 'alias Sum = f32;',
@@ -105,7 +105,7 @@ export async function measurePeak(
     const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
     const most = Math.min(COPIED_BYTES[kind], maxBufferSize, maxStorageBufferBindingSize);
     const size = Math.floor(Math.max(LEAST_COPIED, pool.room(2 * most) / 2) / 16);
-    const [from, to] = [bufferOf(16 * size), bufferOf(16 * size)];
+    const [from, to] = [bufferOf(16 * size, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC), bufferOf(16 * size)];
     const copy = await time(kernels.peakBandwidth as Kernel, { size }, [from, to], linearGrid(Math.ceil(size / 1024)));
     const threads = THREADS[kind];
     const arithmetic = await longEnough(64, (iterations) =>
@@ -115,7 +115,7 @@ export async function measurePeak(
     return {
       bytesPerSecond: (2 * 16 * size) / Math.max(copy, 1e-9),
       flopsPerSecond: threads * 128 * 2 * arithmetic,
-      matrixFlopsPerSecond: unit && (await matrixRate(unit)),
+      matrixFlopsPerSecond: unit && (await matrixRate(unit, from)),
     };
   } finally {
     for (const buffer of made) buffer.destroy();
