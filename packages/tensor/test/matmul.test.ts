@@ -5,8 +5,11 @@ import { matmulFamily } from '../src/ops/matmul-variants.ts';
 import { arrayOf, type Presentation, present, presentations, randomFrom, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
 import { device, floats, hasHalf, unlessHalf } from './device.ts';
+import { poisonMemory } from './poison.ts';
 import type { NDArray } from './reference/array.ts';
 import { matmul as reference } from './reference/products.ts';
+
+poisonMemory();
 
 const tolerance = { relative: 1e-6 };
 
@@ -107,13 +110,10 @@ test('more products in a batch than a grid is deep', async () => {
 const variantSizes = [
   [65, 33, 129],
   [64, 128, 64],
-  [5, 17, 3],
   [132, 20, 136],
   [20, 2000, 36],
-  [1, 1, 1],
   [130, 47, 66],
   [7, 1030, 9],
-  [128, 16, 256],
   [1, 0, 5],
 ];
 
