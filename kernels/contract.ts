@@ -15,10 +15,12 @@ export type ParameterType = 'u32' | 'f32' | 'u32x8';
  */
 export const gridStart = { groupX: 'u32', groupY: 'u32', groupZ: 'u32' } as const;
 
+/** A value for each field of `Params` but those that the recorder fills in. */
 export type ParameterValues<P extends Record<string, ParameterType>> = {
   [K in Exclude<keyof P, keyof typeof gridStart>]: P[K] extends 'u32x8' ? readonly number[] : number;
 };
 
+/** A WGSL file and what its host must know of it; made by `defineKernel`. */
 export interface Kernel<P extends Record<string, ParameterType> = Record<string, ParameterType>> {
   readonly name: string;
   /** The text of the .wgsl file. */
@@ -50,6 +52,7 @@ export interface RowReduction {
   readonly subgroup?: string;
 }
 
+/** A function in WGSL that a graph compiler may put another in place of. */
 export interface Hook {
   /** What is read or written through it. */
   readonly binding?: string;
@@ -90,6 +93,7 @@ export const fetchAgain: Hook = { text: 'fn fetchAgain(at: u32) -> Scalar { retu
  */
 export const prepareFetch: Hook = { text: 'fn prepareFetch(at: u32) {}' };
 
+/** A kernel as it was given, with the types of its parameters kept, so that a dispatch of it is checked. */
 export function defineKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {
   return kernel;
 }

@@ -1,3 +1,8 @@
+/**
+ * Kernels in WGSL by family, each with its host's contract, and `defineKernel` for kernels of your own.
+ *
+ * @module @dawnchorus/kernels
+ */
 export * as attention from './attention/index.ts';
 export * from './contract.ts';
 export * as conv from './conv/index.ts';

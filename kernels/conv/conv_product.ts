@@ -115,6 +115,7 @@ export const convMatrix = defineKernel({
   constants: { TRANSPOSED: 'const TRANSPOSED = false;', ...units, ...elements },
 });
 
+/** The same for the transposed convolution, and for the gradient of what a convolution takes. */
 export const convMatrixTranspose = defineKernel({
   name: 'conv_matrix_transpose',
   source: `${matrixSource}${convGather}`,
@@ -123,6 +124,7 @@ export const convMatrixTranspose = defineKernel({
   constants: { TRANSPOSED: 'const TRANSPOSED = true;', ...units, ...elements },
 });
 
+/** The gradient of a convolution's weight, by matrix units. */
 export const convMatrixWeightGradient = defineKernel({
   name: 'conv_matrix_weight_gradient',
   source: `${matrixWeightGradientSource}${convGatherWeightGradient}`,

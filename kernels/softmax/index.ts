@@ -24,6 +24,7 @@ export const softmax = defineKernel({
   rows: rowSoftmax,
 });
 
+/** The gradient of what softmax takes, of its result and the result's gradient. */
 export const softmaxBackward = defineKernel({
   name: 'softmax_backward',
   source: backwardSource,

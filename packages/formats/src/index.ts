@@ -16,6 +16,7 @@ export type { Writable } from './encode.ts';
 export { FormatError } from './error.ts';
 export type { ReadOptions } from './layout.ts';
 export * from './npy.ts';
+export { npyTypes } from './npyHeader.ts';
 export * from './npz.ts';
 export * from './onnx/index.ts';
 export * from './safetensors.ts';

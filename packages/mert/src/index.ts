@@ -6,16 +6,26 @@
 export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';
-export { loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
-export { Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
+export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
+export type { Encoder, EncoderLayer, FeedForward, PositionalConvolution } from './model/encoder.ts';
+export type { ConvLayer, FeatureExtractor } from './model/extractor.ts';
+export { type CqtModel, Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
 export { type MaskingOptions, maskBatch } from './model/masking.ts';
 export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model/mixture.ts';
-export { type Batch, type ObjectiveOutput, objective } from './model/objective.ts';
+export { type Batch, type LossWeights, type ObjectiveOutput, objective } from './model/objective.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
-export { Student, type StudentOutput } from './model/student.ts';
-export { Autoencoder } from './rvq/autoencoder.ts';
-export { emptyQuantizer, kMeans, ResidualQuantizer, startQuantizer } from './rvq/quantizer.ts';
-export { RvqTeacher, trainTeacher } from './rvq/teacher.ts';
+export { type FeatureProjection, Student, type StudentOutput } from './model/student.ts';
+export type { HostRandom } from './random.ts';
+export { Autoencoder, type Upsample } from './rvq/autoencoder.ts';
+export {
+  type Codebook,
+  emptyQuantizer,
+  kMeans,
+  ResidualQuantizer,
+  startQuantizer,
+  type UpdateOptions,
+} from './rvq/quantizer.ts';
+export { RvqTeacher, type TeacherStep, type TeacherTraining, trainTeacher } from './rvq/teacher.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
 export { saveTensors } from './training/state.ts';
 export {
@@ -23,9 +33,12 @@ export {
   cqtSettings,
   createTrainer,
   disposeTrainer,
+  type Evaluation,
   evaluateStep,
   learn,
   readMetrics,
+  type StepMetrics,
+  type TargetStatistics,
   type Teachers,
   type Trainer,
   trainStep,

@@ -45,3 +45,4 @@ export {
 } from './shape.ts';
 export type * from './shape-types.ts';
 export { assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';
+export type * from './types.ts';

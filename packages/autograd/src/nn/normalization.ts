@@ -162,7 +162,7 @@ export interface BatchNormLayerOptions {
 }
 
 /** batchNorm with its parameters, and its running statistics as buffers. */
-abstract class BatchNorm extends Module {
+export abstract class BatchNorm extends Module {
   static override readonly buffers = ['runningMean', 'runningVar', 'numBatchesTracked'];
   weight: Tensor | undefined;
   bias: Tensor | undefined;

@@ -26,7 +26,8 @@ export interface AdamWOptions {
   shardBytes?: number;
 }
 
-interface Moments {
+/** The running means that AdamW keeps of a gradient and of its square. */
+export interface Moments {
   readonly first: Tensor;
   readonly second: Tensor;
 }

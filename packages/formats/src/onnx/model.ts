@@ -16,6 +16,7 @@ export const bytesPerElement: Record<OnnxDType, number> = { f32: 4, i32: 4, i64:
 /** A number is an integer attribute; `{ float }` one of 32-bit floats. */
 export type OnnxAttribute = number | { readonly float: number } | string | readonly number[];
 
+/** A node of an ONNX graph. */
 export interface OnnxNode {
   readonly name: string;
   /** Of the default domain. */

@@ -13,6 +13,7 @@ export function namedForHuggingFace(parameters: ReadonlyMap<string, Tensor>): Ma
   return new Map([...parameters].map(([name, parameter]) => [huggingFaceName(name), parameter]));
 }
 
+/** What parameters are called in a file, and which of them may be missing. */
 export interface LoadOptions {
   /** Named in errors. */
   path: string;

@@ -10,7 +10,7 @@ import { drawUniform } from '../random.ts';
 const weightStd = (fanIn: number) => Math.max(0.02, 0.5 / Math.sqrt(fanIn));
 
 /** A wide convolution over time whose output is added to its input: the transformer's only notion of position. */
-class PositionalConvolution extends nn.Module {
+export class PositionalConvolution extends nn.Module {
   conv: nn.WeightNormConv1d;
 
   constructor(config: ModelConfig, keys: nn.KeySequence) {
@@ -32,7 +32,8 @@ class PositionalConvolution extends nn.Module {
   }
 }
 
-class FeedForward extends nn.Module {
+/** Two linear layers with GELU between, the same at every frame. */
+export class FeedForward extends nn.Module {
   intermediateDense: nn.Linear;
   outputDense: nn.Linear;
   readonly activationDropout: nn.Dropout;
@@ -48,6 +49,7 @@ class FeedForward extends nn.Module {
     this.activationDropout = new nn.Dropout(config.activationDropout);
   }
 
+  /** [batch, frames, dim] -> the same. */
   forward(x: Tensor, keys?: nn.KeySequence): Tensor {
     const inner = this.activationDropout.forward(this.intermediateDense.forward(x).gelu(), keys);
     return this.outputDense.forward(inner);
@@ -55,7 +57,7 @@ class FeedForward extends nn.Module {
 }
 
 /** A transformer layer; layer norm stands before each block (pre-LN) or after it (post-LN). */
-class EncoderLayer extends nn.Module {
+export class EncoderLayer extends nn.Module {
   attention: nn.MultiHeadAttention;
   layerNorm: nn.LayerNorm;
   feedForward: FeedForward;
@@ -77,6 +79,7 @@ class EncoderLayer extends nn.Module {
     this.preNorm = config.doStableLayerNorm;
   }
 
+  /** [batch, frames, dim] -> the same. */
   forward(x: Tensor, keys?: nn.KeySequence): Tensor {
     const attend = (y: Tensor) => this.dropout.forward(this.attention.forward(y, { keys }), keys);
     const feed = (y: Tensor) => this.dropout.forward(this.feedForward.forward(y, keys), keys);

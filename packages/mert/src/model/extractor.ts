@@ -3,7 +3,7 @@ import { type Tensor, transpose } from '@dawnchorus/tensor';
 import type { ModelConfig } from '../config/index.ts';
 
 /** One convolution of the feature extractor with its norm, then GELU. */
-class ConvLayer extends nn.Module {
+export class ConvLayer extends nn.Module {
   conv: nn.Conv1d;
   layerNorm: nn.GroupNorm | nn.LayerNorm | undefined;
 
@@ -25,6 +25,7 @@ class ConvLayer extends nn.Module {
     else if (index === 0) this.layerNorm = new nn.GroupNorm(outChannels, outChannels, { eps: config.layerNormEps });
   }
 
+  /** [batch, channels, samples] -> [batch, channels, fewer samples]. */
   forward(x: Tensor): Tensor {
     const y = this.conv.forward(x);
     if (this.layerNorm instanceof nn.LayerNorm) {
@@ -43,6 +44,7 @@ export class FeatureExtractor extends nn.Module {
     this.convLayers = config.convDim.map((_, i) => new ConvLayer(config, i, keys));
   }
 
+  /** [batch, samples] -> [batch, channels, frames]. */
   forward(waveform: Tensor): Tensor {
     const [batch, samples] = waveform.shape;
     return this.convLayers.reduce((x, layer) => layer.forward(x), waveform.reshape([batch, 1, samples]));

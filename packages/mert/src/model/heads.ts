@@ -12,7 +12,8 @@ import {
   transpose,
 } from '@dawnchorus/tensor';
 
-class CqtModel extends nn.Module {
+/** The head that predicts the constant-Q spectrum. */
+export class CqtModel extends nn.Module {
   fc: nn.Linear;
 
   constructor(hiddenSize: number, bins: number, keys: nn.KeySequence) {

@@ -17,6 +17,7 @@ export interface Batch {
   cqt: Tensor;
 }
 
+/** Weights in the whole loss, in which that of the codes has 1. */
 export interface LossWeights {
   cqtWeight: number;
   featurePenaltyWeight: number;

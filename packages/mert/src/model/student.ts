@@ -4,7 +4,8 @@ import type { ModelConfig } from '../config/index.ts';
 import { Encoder } from './encoder.ts';
 import { FeatureExtractor } from './extractor.ts';
 
-class FeatureProjection extends nn.Module {
+/** From the features of the waveform to the width of the transformer. */
+export class FeatureProjection extends nn.Module {
   layerNorm: nn.LayerNorm;
   projection: nn.Linear;
 

@@ -11,7 +11,7 @@ function geometry(stride: number): { stride: number; padding: number; kernel: nu
 }
 
 /** The transpose of a strided convolution: steps [batch, channels, n] -> [batch, outChannels, n * stride]. */
-class Upsample extends nn.Module {
+export class Upsample extends nn.Module {
   /** [inChannels, outChannels, kernel] */
   weight: Tensor;
   bias: Tensor;
@@ -27,6 +27,7 @@ class Upsample extends nn.Module {
     this.padding = padding;
   }
 
+  /** [batch, channels, frames] -> [batch, fewer channels, frames * stride]. */
   forward(x: Tensor): Tensor {
     return convTranspose1d(x, this.weight, { stride: this.stride, padding: this.padding, bias: this.bias });
   }

@@ -27,6 +27,7 @@ export interface Codebook {
   clusterSize: Tensor;
 }
 
+/** How codebooks follow what they quantise. */
 export interface UpdateOptions {
   decay: number;
   /** Entries with a smaller running count are drawn anew. */

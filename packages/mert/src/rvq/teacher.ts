@@ -80,6 +80,7 @@ export function emptyTeacher(config: RvqConfig, seed: number): RvqTeacher {
   return new RvqTeacher(autoencoder, emptyQuantizer(config.numCodebooks, config.codebookSize, config.dimension));
 }
 
+/** How a step of the teacher's training went. */
 export interface TeacherStep {
   step: number;
   loss: number;
@@ -98,11 +99,13 @@ export function perplexity(codes: ArrayLike<number>, size: number): number {
   return Math.exp(entropy);
 }
 
+/** How the acoustic teacher is trained. */
 export interface TeacherTraining {
   config: RvqConfig;
   seed: number;
   /** Clips of one step, clean, all `cropSeconds` long; `count` of them from number `first` on. */
   readClips(first: number, count: number): Promise<Float32Array[]>;
+  /** Told of each step when it is done. */
   onStep?(step: TeacherStep): void;
   /** Asked before each step; true ends the training without a teacher. */
   stopped?(): boolean;

@@ -26,6 +26,7 @@ export interface DeviceStatistics {
   leakedTensors: number;
 }
 
+/** What a device is opened with, but for the choice of its adapter. */
 export interface DeviceOptions {
   /** Bytes that tensors and the pool may hold together. */
   readonly memoryLimit?: number;

@@ -9,7 +9,8 @@ import { cast, mul } from './elementwise.ts';
 import { concat } from './indexing.ts';
 import { sliceAxis } from './views.ts';
 
-interface ScanOptions {
+/** Along which axis a scan runs. */
+export interface ScanOptions {
   dim: number;
   /** From the end of the axis to its start. */
   reverse?: boolean;

@@ -10,7 +10,8 @@ import { max } from './reductions.ts';
 import { select } from './slicing.ts';
 import { reshape, sliceAxis, unsqueeze } from './views.ts';
 
-interface SortOptions {
+/** Along which axis is sorted, and in which order. */
+export interface SortOptions {
   /** The last axis by default. */
   dim?: number;
   descending?: boolean;

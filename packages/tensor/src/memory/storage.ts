@@ -19,6 +19,7 @@ export class Storage {
     return this.#references;
   }
 
+  /** One more tensor has it. */
   retain(): void {
     this.#references++;
   }
@@ -29,6 +30,7 @@ export class Storage {
     if (!this.device.closed) this.release();
   }
 
+  /** One fewer has it; the last gives its buffer back. */
   release(): void {
     if (--this.#references === 0 && !isVirtual(this.buffer)) this.device.pool.release(this.buffer);
   }

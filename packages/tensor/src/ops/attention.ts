@@ -9,6 +9,7 @@ import { kernelOp, type Stream } from './op.ts';
 /** The largest head that kernels hold in registers and workgroup memory. */
 const LARGEST_HEAD = 128;
 
+/** Attributes of `attention`. */
 export interface AttentionAttributes extends Stream {
   /** What scores are multiplied by. */
   scale: number;

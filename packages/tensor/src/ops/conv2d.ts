@@ -8,6 +8,7 @@ import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 import { checkWindow, type Pair, stepsOver, type WindowAttributes, windowParameters, windowSteps } from './window.ts';
 
+/** Attributes of convolutions over two axes. */
 export interface Conv2dAttributes extends WindowAttributes {
   readonly groups: number;
 }

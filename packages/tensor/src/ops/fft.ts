@@ -119,7 +119,8 @@ export function rfftTables(device: Device, length: number): Tensor[] {
   return [cachedTable(device, key, () => unitRoots(length, -1, half + 1)), ...fftTables(device, half)];
 }
 
-interface FftRun {
+/** What `recordFft` records. */
+export interface FftRun {
   /** Complex numbers in a row. */
   length: number;
   rows: number;
@@ -261,7 +262,8 @@ function checkPairs(name: string, x: Tensor): void {
 
 const flopsOf = (length: number, size: number) => Math.round(5 * size * Math.log2(Math.max(2, length)));
 
-interface FftAttributes {
+/** Attributes of `fft` and `ifft`. */
+export interface FftAttributes {
   /** Exponents with a plus. */
   inverse: boolean;
   scale: number;
@@ -285,7 +287,8 @@ const fft = kernelOp<FftAttributes>({
   },
 });
 
-interface RealFftAttributes {
+/** Attributes of `rfft` and `irfft`. */
+export interface RealFftAttributes {
   scale: number;
   /** What frequencies between zero and half the sampling rate count, which stand for two. */
   interior: number;

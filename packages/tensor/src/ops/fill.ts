@@ -29,7 +29,8 @@ export const full = kernelOp<{ shape: readonly number[]; value: number; dtype: D
   },
 });
 
-interface ArangeAttributes {
+/** Attributes of `arange`. */
+export interface ArangeAttributes {
   start: number;
   step: number;
   count: number;

@@ -115,7 +115,8 @@ export function convTranspose1d(
   return bias ? add(out, reshape(bias, [-1, 1])) : out;
 }
 
-interface DrawOptions extends RandomKey {
+/** How random numbers are drawn, and of what dtype. */
+export interface DrawOptions extends RandomKey {
   /** f32 by default; f16 gives the same draws, rounded. */
   dtype?: 'f32' | 'f16';
   device?: Device;

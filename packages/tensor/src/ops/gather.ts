@@ -11,7 +11,8 @@ import { fillBuffer } from './fill.ts';
 import { kernelOp } from './op.ts';
 import { sortThree } from './sort.ts';
 
-interface AxisAttribute {
+/** The axis along which an operation works. */
+export interface AxisAttribute {
   /** Non-negative; the caller has normalised it. */
   axis: number;
 }

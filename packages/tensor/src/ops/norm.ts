@@ -208,7 +208,8 @@ function sumColumns(
   }
 }
 
-interface GroupNormAttributes {
+/** Attributes of `groupNorm`. */
+export interface GroupNormAttributes {
   groups: number;
   eps: number;
 }

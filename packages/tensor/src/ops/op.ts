@@ -67,6 +67,7 @@ export function streamWords({ seed, stream }: Stream): [number, number, number, 
 /** An operation that only looks at the same storage in another way. */
 export interface ViewOp<A> {
   readonly kind: 'view';
+  /** Where the elements of the result lie in the storage of the input; throws where there is no such view. */
   view(input: Tensor, attributes: A): { shape: Shape; strides: readonly number[]; offset: number };
 }
 

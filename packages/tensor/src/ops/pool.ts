@@ -7,6 +7,7 @@ import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 import { checkWindow, type Pair, stepsOver, type WindowAttributes, windowParameters } from './window.ts';
 
+/** Attributes of pools. */
 export interface PoolAttributes extends WindowAttributes {
   readonly kernel: Pair;
 }

@@ -71,7 +71,8 @@ export function drawUniform(device: Device, out: Tensor, key: Stream): void {
   runPhilox(device, undefined, undefined, out, key, 0, 2, -1, 1);
 }
 
-interface DrawAttributes extends Stream {
+/** Attributes of random draws. */
+export interface DrawAttributes extends Stream {
   shape: readonly number[];
   /** f32 by default; halves are the same draws, rounded. */
   dtype?: 'f32' | 'f16';

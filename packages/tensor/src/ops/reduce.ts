@@ -8,7 +8,7 @@ import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
 /** Axes are sorted, distinct and non-negative; the caller has normalised them. */
-interface ReduceAttributes {
+export interface ReduceAttributes {
   axes: readonly number[];
   keepdim: boolean;
 }

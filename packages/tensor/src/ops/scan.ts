@@ -8,7 +8,8 @@ import { commonDtype, expectFloat } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp } from './op.ts';
 
-interface ScanAttributes {
+/** Attributes of scans. */
+export interface ScanAttributes {
   /** Non-negative; the caller has normalised it. */
   axis: number;
   /** From the end of the axis to its start. */

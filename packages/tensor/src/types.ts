@@ -1,0 +1,24 @@
+/** Types of arguments and results that nobody needs to write, so that the reference has a page for each. */
+export type { MatrixUnit } from './device/adapters.ts';
+export type { DeviceOptions } from './device/device.ts';
+export type { ScanOptions } from './functions/scans.ts';
+export type { SortOptions } from './functions/sorting.ts';
+export type { NumbersListener } from './graph/tracing.ts';
+export type { VerifyMode } from './graph/verify.ts';
+export type { Choices, Family, Problem, Variant } from './kernel/variants.ts';
+export type { PooledBuffer } from './memory/pool.ts';
+export type { Storage } from './memory/storage.ts';
+export type { AttentionAttributes } from './ops/attention.ts';
+export type { Conv2dAttributes } from './ops/conv2d.ts';
+export type { FftAttributes, FftRun, RealFftAttributes } from './ops/fft.ts';
+export type { ArangeAttributes } from './ops/fill.ts';
+export type { DrawOptions } from './ops/functions.ts';
+export type { AxisAttribute } from './ops/gather.ts';
+export type { GroupNormAttributes } from './ops/norm.ts';
+export type { Stream, ViewOp } from './ops/op.ts';
+export type { PoolAttributes } from './ops/pool.ts';
+export type { DrawAttributes } from './ops/random.ts';
+export type { ReduceAttributes } from './ops/reduce.ts';
+export type { ScanAttributes } from './ops/scan.ts';
+export type { Pair, WindowAttributes } from './ops/window.ts';
+export type { CreationOptions } from './tensor.ts';
