@@ -11,7 +11,8 @@ struct Params {
   // Pairs of batch and head, all of them; and the first one that a buffer of weights holds.
   pairs: u32,
   first: u32,
-  // CHUNKS, where no compiler should unroll what is long.
+  // SIZE and CHUNKS where no compiler should unroll what is long: it makes CPU drivers slow.
+  size: u32,
   chunks: u32,
   scale: f32,
   dropped: f32,

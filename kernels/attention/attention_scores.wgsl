@@ -13,33 +13,59 @@
 @group(0) @binding(7) var<storage, read_write> weights: array<f32>;
 @group(0) @binding(8) var<storage, read_write> slopes: array<f32>;
 
-// One row of the block: the scores of eight keys, and what the gradient of the output says of them.
-fn store(pair: u32, row: u32, key: u32, marks: vec2<u32>, s0: vec4<f32>, s1: vec4<f32>, d0: vec4<f32>, d1: vec4<f32>) {
-  if (row >= params.queries) { return; }
+fn putWeights(at: u32, key: u32, x: vec4<f32>) {
+  weights[at] = x.x;
+  if (key + 1u < params.keys) { weights[at + 1u] = x.y; }
+  if (key + 2u < params.keys) { weights[at + 2u] = x.z; }
+  if (key + 3u < params.keys) { weights[at + 3u] = x.w; }
+}
+
+fn putSlopes(at: u32, key: u32, x: vec4<f32>) {
+  slopes[at] = x.x;
+  if (key + 1u < params.keys) { slopes[at + 1u] = x.y; }
+  if (key + 2u < params.keys) { slopes[at + 2u] = x.z; }
+  if (key + 3u < params.keys) { slopes[at + 3u] = x.w; }
+}
+
+// Four scores of a row: the products, and what the gradient of the output says of them.
+fn storeFour(pair: u32, row: u32, key: u32, seen: vec4<bool>, step: u32, products: vec4<f32>, gains: vec4<f32>) {
+  if (key >= params.keys) { return; }
   let at = ((pair - params.first) * params.queries + row) * params.keys + key;
+  let scores = products * params.scale;
+  let later = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) > vec4<u32>(row);
   if (!GRADIENT) {
-    for (var j = 0u; j < min(8u, params.keys - key); j++) {
-      let score = select(s1[j & 3u], s0[j & 3u], j < 4u) * params.scale;
-      weights[at + j] = select(select(HIDDEN, score, ((marks.x >> j) & 1u) == 1u), LOWEST, CAUSAL && key + j > row);
-    }
+    var x = select(vec4<f32>(HIDDEN), scores, seen);
+    if (CAUSAL) { x = select(x, vec4<f32>(LOWEST), later); }
+    putWeights(at, key, x);
     return;
   }
   let own = 2u * (pair * params.queries + row);
   let logSum = bitcast<f32>(statistics[own]);
   let delta = bitcast<f32>(statistics[own + 1u]);
-  let start = firstDraw(pair, row);
-  let stream = drawStream(marks.y);
-  for (var j = 0u; j < min(8u, params.keys - key); j++) {
-    let isVisible = ((marks.x >> j) & 1u) == 1u;
-    let score = select(s1[j & 3u], s0[j & 3u], j < 4u) * params.scale;
-    var weight = 0.0;
-    if (meets(row, key + j)) { weight = weightOf(score, logSum, row, isVisible); }
-    var keep = 1.0;
-    if (DROPS) { keep = keepOf(start, key + j, stream); }
-    let slope = select(d1[j & 3u], d0[j & 3u], j < 4u) * keep - delta;
-    weights[at + j] = weight * keep;
-    slopes[at + j] = select(0.0, weight * slope * params.scale, isVisible);
+  let shifted = scores - logSum;
+  let isNumber = (bitcast<vec4<u32>>(shifted) & vec4<u32>(0x7fffffffu)) <= vec4<u32>(0x7f800000u);
+  var x = select(vec4<f32>(), select(shifted, exp(shifted), isNumber), seen);
+  if (logSum < -1e38) { x = vec4<f32>(weightOf(0.0, logSum, row, false)); }
+  if (CAUSAL) { x = select(x, vec4<f32>(), later); }
+  var keep = vec4<f32>(1.0);
+  if (DROPS) {
+    let start = firstDraw(pair, row);
+    let stream = drawStream(step);
+    keep.x = keepOf(start, key, stream);
+    keep.y = keepOf(start, key + 1u, stream);
+    keep.z = keepOf(start, key + 2u, stream);
+    keep.w = keepOf(start, key + 3u, stream);
   }
+  putWeights(at, key, x * keep);
+  putSlopes(at, key, select(vec4<f32>(), x * (gains * keep - delta) * params.scale, seen));
+}
+
+// One row of the block.
+fn store(pair: u32, row: u32, key: u32, marks: vec2<u32>, s0: vec4<f32>, s1: vec4<f32>, d0: vec4<f32>, d1: vec4<f32>) {
+  if (row >= params.queries) { return; }
+  let bits = vec4<u32>(1u, 2u, 4u, 8u);
+  storeFour(pair, row, key, (vec4<u32>(marks.x) & bits) != vec4<u32>(), marks.y, s0, d0);
+  storeFour(pair, row, key + 4u, (vec4<u32>(marks.x >> 4u) & bits) != vec4<u32>(), marks.y, s1, d1);
 }
 
 @compute @workgroup_size(8, 8)
@@ -85,7 +111,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   var sr6 = vec4<f32>();
   var sl7 = vec4<f32>();
   var sr7 = vec4<f32>();
-  for (var d = 0u; d < SIZE; d++) {
+  for (var d = 0u; d < params.size; d++) {
     let bl = vec4<f32>(f32(k[left.x]), f32(k[left.y]), f32(k[left.z]), f32(k[left.w]));
     let br = vec4<f32>(f32(k[right.x]), f32(k[right.y]), f32(k[right.z]), f32(k[right.w]));
     let at = vec4<f32>(f32(q[top.x]), f32(q[top.y]), f32(q[top.z]), f32(q[top.w]));
@@ -132,7 +158,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     bottom = headOf(pair, params.gOffset, params.gBatch, params.gHead) + r1 * params.gRow;
     left = headOf(pair, params.vOffset, params.vBatch, params.vHead) + k0 * params.vRow;
     right = headOf(pair, params.vOffset, params.vBatch, params.vHead) + k1 * params.vRow;
-    for (var d = 0u; d < SIZE; d++) {
+    for (var d = 0u; d < params.size; d++) {
       let bl = vec4<f32>(f32(v[left.x]), f32(v[left.y]), f32(v[left.z]), f32(v[left.w]));
       let br = vec4<f32>(f32(v[right.x]), f32(v[right.y]), f32(v[right.z]), f32(v[right.w]));
       let at = vec4<f32>(f32(g[top.x]), f32(g[top.y]), f32(g[top.z]), f32(g[top.w]));

@@ -17,7 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let yRow = headOf(pair, params.qOffset, params.qBatch, params.qHead) + row * params.qRow;
   let gRow = headOf(pair, params.gOffset, params.gBatch, params.gHead) + row * params.gRow;
   var sum = vec4<f32>();
-  for (var c = 0u; c < CHUNKS; c++) { sum += readY(yRow, c) * readG(gRow, c); }
+  for (var c = 0u; c < params.chunks; c++) { sum += readY(yRow, c) * readG(gRow, c); }
   statistics[2u * at] = bitcast<u32>(logSums[params.kOffset + at]);
   statistics[2u * at + 1u] = bitcast<u32>((sum.x + sum.y) + (sum.z + sum.w));
 }

@@ -7,14 +7,20 @@
 @group(0) @binding(3) var<storage, read> reciprocals: array<f32>;
 @group(0) @binding(4) var<storage, read_write> out: array<Element>;
 
+fn storeFour(at: u32, column: u32, x: vec4<f32>) {
+  if (column < SIZE) { out[at] = Element(x.x); }
+  if (column + 1u < SIZE) { out[at + 1u] = Element(x.y); }
+  if (column + 2u < SIZE) { out[at + 2u] = Element(x.z); }
+  if (column + 3u < SIZE) { out[at + 3u] = Element(x.w); }
+}
+
 fn store(pair: u32, row: u32, rows: u32, column: u32, left: vec4<f32>, right: vec4<f32>) {
   if (row >= rows) { return; }
   var factor = 1.0;
   if (FORWARD) { factor = reciprocals[(pair - params.first) * rows + row]; }
   let at = outputRow(pair, rows, row) + column;
-  for (var j = 0u; j < min(8u, SIZE - column); j++) {
-    out[at + j] = Element(select(right[j & 3u], left[j & 3u], j < 4u) * factor);
-  }
+  storeFour(at, column, left * factor);
+  storeFour(at + 4u, column + 4u, right * factor);
 }
 
 @compute @workgroup_size(8, 8)

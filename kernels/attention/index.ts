@@ -31,6 +31,7 @@ const parameters = {
   keys: 'u32',
   pairs: 'u32',
   first: 'u32',
+  size: 'u32',
   chunks: 'u32',
   scale: 'f32',
   dropped: 'f32',

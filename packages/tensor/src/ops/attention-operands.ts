@@ -88,6 +88,7 @@ export function parametersOf(
     keys: k.shape[2],
     pairs: pairsOf(q),
     first,
+    size: q.shape[3],
     chunks: Math.ceil(q.shape[3] / 4),
     scale,
     dropped: dropout,
