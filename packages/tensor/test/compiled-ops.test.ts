@@ -35,6 +35,7 @@ function testCompiled<N extends OpName>(name: N, half: boolean): void {
   const op = opCases[name] as unknown as OpCase<AttributesOf<N>>;
   if (half && op.half === false) return;
   const run = half && !hasHalf ? test.skip : test;
+  const tolerance = (half ? (op.half || undefined)?.tolerance : undefined) ?? op.tolerance;
   run(`${name}, compiled, agrees with its reference${half ? ` in f16${unlessHalf}` : ''}`, async () => {
     let runs = 0;
     const property = fc.asyncProperty(op.draws, fc.nat(), async (draw, seed) => {
@@ -58,7 +59,7 @@ function testCompiled<N extends OpName>(name: N, half: boolean): void {
       const outputs = compiled(tensors, anchor);
       const expected = op.reference(values, attributes);
       assert.is(outputs.length, expected.length, `${what}: outputs`);
-      for (let i = 0; i < outputs.length; i++) await assertMatches(what, outputs[i], expected[i], op.tolerance);
+      for (let i = 0; i < outputs.length; i++) await assertMatches(what, outputs[i], expected[i], tolerance);
       if (!inPlace) {
         const eager = scope(() => body(tensors));
         for (let i = 0; i < outputs.length; i++) {

@@ -54,7 +54,7 @@ function testHalf<N extends OpName>(name: N, op: OpCase<AttributesOf<N>>): void 
         op.presented === false ? 'dense' : presentations[(turn + i) % presentations.length];
       halves += held.inputs.filter(({ dtype }) => dtype === 'f16').length;
       halves += (held.attributes as { dtype?: unknown }).dtype === 'f16' ? 1 : 0;
-      await check(name, op, held, kinds, turn);
+      await check(name, { ...op, tolerance: half?.tolerance ?? op.tolerance }, held, kinds, turn);
     });
     await fc.assert(property, runs);
     assert.ok(halves > 0, `${name}: no draw had f16 in it; does the case say \`half: false\`?`);

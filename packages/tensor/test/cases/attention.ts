@@ -47,15 +47,16 @@ export function attentionDraw(random: Random, { largest = 40_000 } = {}): Draw<r
   };
 }
 
-/** Where matrix units may be at work, weights and gradients of scores are halves before they are summed with. */
-const tolerance = device.adapter.matrixUnits.length > 0 ? { relative: 6e-4, absolute: 2e-6 } : { relative: 2e-6 };
+const tolerance = { relative: 2e-6 };
+/** Where matrix units may be at work on halves, weights and gradients of scores are halves before they are summed with. */
+const half = { tolerance: device.adapter.matrixUnits.length > 0 ? { relative: 6e-4, absolute: 2e-6 } : tolerance };
 
 export const attentionCases: OpCases<'attention' | 'attentionBackward'> = {
   attention: {
     draws: drawn({ maxRank: 0 }, (_, random) => attentionDraw(random)),
     reference: (inputs, attributes) => reference.attention(inputs, attributes),
     tolerance,
-    half: { together: 'all' },
+    half: { ...half, together: 'all' },
   },
   attentionBackward: {
     draws: drawn({ maxRank: 0 }, (_, random) => {
@@ -70,6 +71,6 @@ export const attentionCases: OpCases<'attention' | 'attentionBackward'> = {
     }),
     reference: (inputs, attributes) => reference.attentionBackward(inputs, attributes),
     tolerance,
-    half: { keep: [4], together: 'all' },
+    half: { ...half, keep: [4], together: 'all' },
   },
 };

@@ -14,6 +14,8 @@ export interface HalfOptions {
   keep?: readonly number[];
   /** Inputs that must have one dtype, by their numbers; by default each may be f16 or f32 by itself. 'all' for all. */
   together?: readonly (readonly number[])[] | 'all';
+  /** In place of the case's own, where halves are rounded on the way. */
+  tolerance?: Tolerance;
 }
 
 /** How one operation is tested: what goes in, what should come out, and how closely. */
