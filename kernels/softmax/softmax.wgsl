@@ -57,7 +57,8 @@ fn main(
         var x = 0.0;
         if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(start + first + e); }
         let shift = x - all.x;
-        if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, exp(shift) / all.y); }
+        let power = select(exp(shift), shift, isNotANumber(shift));
+        if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, power / all.y); }
       }
     }
   }
