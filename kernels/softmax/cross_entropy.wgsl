@@ -66,7 +66,10 @@ fn main(
   }
   let all = rowReduce(thread, seen);
   if (thread % LANES != 0u || !isRow) { return; }
-  let logSum = select(log(all.y), all.y, isNotANumber(all.y));
+  // Infinity less infinity is no number, and spoils the row.
+  let infinite = bitcast<u32>(all.x) == 0x7f800000u;
+  let total = select(all.y, bitcast<f32>(bitcast<u32>(all.x) | 0x00400000u), infinite);
+  let logSum = select(log(total), total, isNotANumber(total));
   var loss = 0.0;
   if (label != bitcast<i32>(params.ignored)) {
     if (label < 0 || u32(label) >= params.length) {

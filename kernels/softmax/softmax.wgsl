@@ -48,7 +48,10 @@ fn main(
     }
   }
   let all = rowReduce(thread, seen);
-  let logSum = select(log(all.y), all.y, isNotANumber(all.y));
+  // Infinity less infinity is no number, and spoils the row.
+  let infinite = bitcast<u32>(all.x) == 0x7f800000u;
+  let total = select(all.y, bitcast<f32>(bitcast<u32>(all.x) | 0x00400000u), infinite);
+  let logSum = select(log(total), total, isNotANumber(total));
   for (var block = 0u; block < blocks; block++) {
     let first = ELEMENTS * (thread % LANES) + block * stride;
     if (first < length) { prepare(start + first); }
@@ -58,7 +61,7 @@ fn main(
         if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(start + first + e); }
         let shift = x - all.x;
         let power = select(exp(shift), shift, isNotANumber(shift));
-        if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, power / all.y); }
+        if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, power / total); }
       }
     }
   }
