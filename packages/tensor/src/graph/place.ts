@@ -14,8 +14,9 @@ export function placeIntervals(intervals: readonly { first: number; last: number
   for (const i of order) {
     const { first, last, size } = intervals[i];
     let best = -1;
-    // Sizes fall from buffer to buffer, so the last one that is free is the smallest.
-    for (let buffer = sizes.length - 1; buffer >= 0 && best < 0; buffer--) {
+    // Sizes fall from buffer to buffer, so the last one that is free is the smallest; of equal ones the first, which is the
+    // fullest, leaves long gaps in the others.
+    for (let buffer = sizes.length - 1; buffer >= 0 && (best < 0 || sizes[buffer] === sizes[best]); buffer--) {
       if (tenants[buffer].every((j) => intervals[j].last < first || intervals[j].first > last)) best = buffer;
     }
     if (best < 0) {
