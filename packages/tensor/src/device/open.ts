@@ -1,4 +1,4 @@
-import { knownVariants } from '../kernel/known.ts';
+import { loadMeasured } from '#measured';
 import type { Choices } from '../kernel/variants.ts';
 import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
 import { Device, setDefaultDevice } from './device.ts';
@@ -85,7 +85,7 @@ export async function openDevice(options: OpenDeviceOptions = {}): Promise<Devic
   const choices: Choices =
     kernels === 'default'
       ? { pinned: {}, measured: new Map() }
-      : { pinned: kernels, measured: knownVariants(description) };
+      : { pinned: kernels, measured: loadMeasured(description) };
   const device = new Device(gpu, description, { memoryLimit, debug, choices });
   setDefaultDevice(device);
   (options.log ?? ((line: string) => console.error(line)))(adapterLine(description));
