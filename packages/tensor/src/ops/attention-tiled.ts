@@ -1,5 +1,4 @@
 import { attention as kernels } from '@dawnchorus/kernels';
-import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement } from '../dtype.ts';
 import type { Constants } from '../kernel/pipelines.ts';
@@ -16,6 +15,7 @@ import {
   pairsOf,
   parametersOf,
 } from './attention-operands.ts';
+import { halfUnit } from './matmul-variants.ts';
 
 /** Rows that stay in workgroup memory, and rows that pass through it at a time. */
 type Tile = readonly [rows: number, columns: number];
@@ -76,14 +76,6 @@ const byThreads: Fused = {
 /** Rows of a subgroup, and what extents of matrix units must divide. */
 const FRAGMENT = 16;
 
-/** The largest product of halves, summed in f32, that fits the kernels. */
-function unitOf({ adapter }: Device): MatrixUnit | undefined {
-  const fits = ({ component, result, M, N, K }: MatrixUnit) =>
-    component === 'f16' && result === 'f32' && [M, N, K].every((extent) => FRAGMENT % extent === 0);
-  const size = ({ M, N, K }: MatrixUnit) => M * N * K;
-  return adapter.matrixUnits.filter(fits).sort((a, b) => size(b) - size(a))[0];
-}
-
 /** Bytes of workgroup memory: see `HALVES` and `SINGLES` of the kernels. */
 function matrixBytes([rows, columns]: Tile, size: number, pass: 'forward' | 'backward'): number {
   const pitch = Math.ceil(size / 16) * 16 + 8;
@@ -96,10 +88,11 @@ const byUnits: Fused = {
   name: 'matrix',
   kernels: { tiled: kernels.matrix, tiledQueries: kernels.matrixQueries, tiledKeys: kernels.matrixKeys },
   plan(device, q, pass) {
-    const unit = unitOf(device);
-    const [least, most] = device.adapter.subgroupSizes ?? [0, 1];
-    // The kernels count on subgroups of one size, of which two threads share a row at most.
-    if (!unit || least !== most || least > 64 || q.dtype !== 'f16') return undefined;
+    // Its extents divide half of what it is asked for.
+    const unit = halfUnit(device, 2 * FRAGMENT);
+    const [least] = device.adapter.subgroupSizes ?? [0];
+    // Two threads of a subgroup share a row at most.
+    if (!unit || least > 64 || q.dtype !== 'f16') return undefined;
     const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
     const candidates: readonly Tile[] = [
       [64, 32],
