@@ -41,11 +41,13 @@ async function benchKernels(device: Device, wanted: readonly Case[], options: Op
   const cases = casesFor(device, wanted, { large, log });
   const peak = await device.peak();
   log(`ceilings, measured: ${peakText(peak)}`);
-  // Peers can only be timed by the wall clock, and only like compares with like.
-  const timing = !peers && device.features.has('timestamp-query') ? 'gpu' : 'wall';
+  // Only like compares with like, and not every peer can be timed on the GPU.
+  const hasTimestamps = device.features.has('timestamp-query');
+  const timing = options.timing ?? (!peers && hasTimestamps ? 'gpu' : 'wall');
+  if (timing === 'gpu' && !hasTimestamps) throw new UsageError('bench: --timing gpu: this adapter has no timestamps');
   const names = { gpu: "the GPU's timestamps, chains by the wall clock", wall: 'the wall clock, with the wait' };
   log(`timed by ${names[timing]}; milliseconds: the median, and the least to the most`);
-  const engines = [dawnchorusEngine(device, timing), ...(peers ? await openPeers(device, log) : [])];
+  const engines = [dawnchorusEngine(device, timing), ...(peers ? await openPeers(device, timing, log) : [])];
   const entries: PageEntry[] = [];
   if (json) writeFileSync(json, '');
   try {

@@ -1,5 +1,6 @@
 import { closeSync, existsSync, openSync, unlinkSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import type { Timing } from './engines/engine.ts';
 import { type Case, keyOf } from './work.ts';
 
 /** A mistake of whoever typed the command: told without a stack. */
@@ -18,6 +19,8 @@ export interface Options {
   /** Part of an adapter's name, or `software`. */
   adapter?: string;
   peers: boolean;
+  /** By the GPU's timestamps or by the wall clock; the GPU's where it has them, unless peers run, which all can be asked by the wall. */
+  timing?: Timing;
   save: boolean;
   /** Whether a software adapter gets the models' large shapes, too. */
   large: boolean;
@@ -38,6 +41,7 @@ npm run bench -- tune             times every kernel variant on the cases' shape
   --filter WORDS   only cases whose name has one of the words (separated by commas or spaces): matmul_512, mert95m, _f16
   --adapter NAME   the adapter with this in its name, or: software
   --peers          other engines beside ours: TensorFlow.js and jax-js on the same adapter, PyTorch
+  --timing CLOCK   gpu: timestamps, without what the host does (of the peers PyTorch on CUDA has them); wall: with the wait
   --json FILE      one line of JSON for each case, pass and engine
   --html FILE      a page with bars and a roofline
   --save           also writes bench/results/<what>-<adapter>.json, with machine, driver, versions and date
@@ -56,6 +60,7 @@ const owners: Readonly<Record<string, readonly Command[]>> = {
   json: ['kernels', 'step'],
   html: ['kernels'],
   peers: ['kernels', 'step'],
+  timing: ['kernels'],
   large: ['kernels', 'tune'],
   config: ['step', 'tune'],
   batch: ['step', 'tune'],
@@ -72,6 +77,11 @@ function wholeNumber(name: string, text: string | undefined): number | undefined
     throw new UsageError(`bench: --${name} is ${text || 'empty'}; expected a whole number from 1`);
   }
   return value;
+}
+
+function timingOf(text: string | undefined): Timing | undefined {
+  if (text === undefined || text === 'gpu' || text === 'wall') return text;
+  throw new UsageError(`bench: --timing is ${text || 'empty'}; expected gpu or wall`);
 }
 
 /** @throws UsageError that says which option is wrong and which there are. */
@@ -108,6 +118,7 @@ export function parseOptions(words: readonly string[]): Options {
     json: values.json,
     html: values.html,
     adapter: values.adapter,
+    timing: timingOf(values.timing),
     peers: values.peers ?? values.compare ?? false,
     save: values.save ?? false,
     large: values.large ?? false,
@@ -129,6 +140,7 @@ function parse(words: readonly string[]) {
       html: { type: 'string' },
       adapter: { type: 'string' },
       peers: { type: 'boolean' },
+      timing: { type: 'string' },
       save: { type: 'boolean' },
       large: { type: 'boolean' },
       config: { type: 'string' },

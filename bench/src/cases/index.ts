@@ -11,7 +11,7 @@ const positional = { batch: 1, inChannels: 768, outChannels: 768, length: 200, k
 
 const inBoth = (dtype: Precision): Case[] => [
   matmulCase({ name: 'matmul_512', m: 512, k: 512, n: 512, dtype }),
-  matmulCase({ name: 'matmul_1024', m: 1024, k: 1024, n: 1024, dtype }),
+  ...[1024, 2048, 4096].map((size) => matmulCase({ name: `matmul_${size}`, m: size, k: size, n: size, dtype })),
   convCase('conv1d', conv, dtype),
   convCase('posconv', positional, dtype),
   attentionCase('attention', [4, 8, 256, 64], dtype),
@@ -36,6 +36,8 @@ export const allCases: readonly Case[] = [...kernelCases, ...mertCases];
 /** What a software adapter does in a second or so. */
 const SOFTWARE_FLOPS = 2.5e9;
 
-/** Shapes of the models that hardware gets, and a software adapter only if asked: larger batches, halves, long products. */
+/** What hardware gets, and a software adapter only if asked: the models' larger batches and halves, long products. */
 export const isLarge = ({ group, name, dtype, flops }: Case) =>
-  group !== 'kernels' && (!name.endsWith('_b1') || dtype === 'f16' || flops > SOFTWARE_FLOPS);
+  group === 'kernels'
+    ? /matmul_(2048|4096)/.test(name)
+    : !name.endsWith('_b1') || dtype === 'f16' || flops > SOFTWARE_FLOPS;

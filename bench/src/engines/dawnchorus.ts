@@ -16,7 +16,7 @@ import {
   tensor,
 } from '@dawnchorus/tensor';
 import type { Operation, Work } from '../work.ts';
-import { type Engine, wallTime } from './engine.ts';
+import { type Engine, type Timing, wallTime } from './engine.ts';
 
 type Run = (...inputs: Tensor[]) => Tensor;
 
@@ -47,7 +47,7 @@ function operationOf(device: Device, work: Work): { run: Run; dispose?: () => vo
  * This engine, compiled. `timing`: by the GPU's timestamps, which leave out what the host does, or by the wall clock. A
  * chain of small operations costs the host, so it is always timed by the wall.
  */
-export function dawnchorusEngine(device: Device, timing: 'gpu' | 'wall'): Engine {
+export function dawnchorusEngine(device: Device, timing: Timing): Engine {
   return {
     name: 'dawnchorus',
     adapter: device.adapter.name,

@@ -3,6 +3,9 @@ import type { Pass, Work } from '../work.ts';
 export const engineNames = ['dawnchorus', 'tfjs-webgpu', 'jax-js-webgpu', 'torch'] as const;
 export type EngineName = (typeof engineNames)[number];
 
+/** `gpu`: timestamps around the kernels; `wall`: the host's clock, with the call and the wait. */
+export type Timing = 'gpu' | 'wall';
+
 /** A piece of work with its inputs on the device. */
 export interface Prepared {
   /** Does it once, with its wait: milliseconds. */

@@ -1,12 +1,17 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pass, Values, Work } from '../work.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, Timing } from './engine.ts';
+import { MissingPeer } from './install.ts';
 import { scratchFolder, startScript } from './python.ts';
 
-/** PyTorch in a Python of its own. */
-export async function torchEngine(): Promise<Engine> {
-  const { hello, ask, close } = await startScript<{ adapter: string }>('torch_peer.py');
+/** PyTorch in a Python of its own. @throws MissingPeer without one, and for `gpu` without CUDA, which has timestamps. */
+export async function torchEngine(timing: Timing): Promise<Engine> {
+  const { hello, ask, close } = await startScript<{ adapter: string; cuda: boolean }>('torch_peer.py');
+  if (timing === 'gpu' && !hello.cuda) {
+    close();
+    throw new MissingPeer('it has no CUDA here, and with it no timestamps; --timing wall times it');
+  }
   const folder = scratchFolder();
   const place = ({ data, shape, dtype }: Values, name: string) => {
     const file = join(folder.path, name);
@@ -29,7 +34,7 @@ export async function torchEngine(): Promise<Engine> {
       const results = pass === 'gradient' ? 1 + differentiated.length : 1;
       const files = Array.from({ length: results }, (_, i) => join(folder.path, `result-${i}`));
       return {
-        run: async () => (await ask<{ milliseconds: number }>({ do: 'run' })).milliseconds,
+        run: async () => (await ask<{ milliseconds: number }>({ do: 'run', timing })).milliseconds,
         async read() {
           await ask({ do: 'read', files });
           return files.map((file) => new Float32Array(new Uint8Array(readFileSync(file)).buffer));

@@ -1,4 +1,5 @@
 import { type Kernel, rows } from '@dawnchorus/kernels';
+import { unrollLoops } from './unroll.ts';
 
 export interface Pipeline {
   readonly gpu: GPUComputePipeline;
@@ -27,7 +28,7 @@ function rowFunctions({ rows: own }: Kernel, constants: Constants): { text: stri
 
 /**
  * The source as Dawn compiles it: constants first, then any shared functions, then the file. `enable f16;` comes before
- * all of it where a constant makes something f16; kernels themselves never name the type.
+ * all of it where a constant makes something f16; kernels themselves never name the type. Marked loops are written out.
  */
 export function assembleSource(kernel: Kernel, constants: Constants, library = ''): string {
   const lines = Object.keys(kernel.constants).map((name) => {
@@ -43,7 +44,7 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
     ...(joining.subgroups ? ['enable subgroups;'] : []),
     ...(kernel.directives ?? []),
   ]);
-  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${joining.text}${library}\n${kernel.source}`;
+  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${joining.text}${library}\n${unrollLoops(kernel.source, front)}`;
 }
 
 interface Kept extends Pipeline {
