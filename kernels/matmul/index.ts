@@ -4,6 +4,7 @@ import {
   matmulRegister as registerSource,
   matmulSumSplits as sumSplitsSource,
   matmulTiled as tiledSource,
+  tileProduct,
 } from '../generated/wgsl.ts';
 
 const bindings = { a: 'read', b: 'read', out: 'readWrite' } as const;
@@ -55,18 +56,32 @@ export function fourByVector(name: 'A' | 'B'): string {
   return `fn fourOf${name}(at: u32, step: u32, valid: u32) -> vec4<f32> { return vec4<f32>(${name.toLowerCase()}[at / 4u]); }`;
 }
 
+/** How a product is cut into tiles: a workgroup's outputs, a thread's, and k at a time. */
+export interface Tiling {
+  readonly m: number;
+  readonly n: number;
+  readonly rows: number;
+  readonly columns: number;
+  readonly step: number;
+  /** Of the step, what is written out in one turn of the loop. */
+  readonly turn?: number;
+}
+
+export const tileConstants = ({ m, n, rows, columns, step, turn = 2 }: Tiling) =>
+  `const TILE_M = ${m}u; const TILE_N = ${n}u; const ROWS = ${rows}u; const COLUMNS = ${columns}u; ` +
+  `const STEP = ${step}u; const TURN = ${turn}u;`;
+
 /**
- * Tiles of TILE_M x TILE_N through workgroup memory, 8 x 8 outputs a thread. Grid: (n / TILE_N, m / TILE_M, batches x
+ * Tiles through workgroup memory, 8 x 8 outputs a thread. Grid: (n / TILE_N, m / TILE_M, batches x
  * splits); `chunk` is what a split sums of k, and the output then has the splits as its first axis.
  */
 export const matmulTiled = defineKernel({
   name: 'matmul_tiled',
-  source: tiledSource,
+  source: `${tileProduct}\n${tiledSource}`,
   bindings,
   parameters: { ...operands, chunk: 'u32', batches: 'u32', ...gridStart },
   constants: {
-    TILE_M: 'const TILE_M = 64u;',
-    TILE_N: 'const TILE_N = 64u;',
+    TILE: tileConstants({ m: 64, n: 64, rows: 8, columns: 8, step: 16 }),
     A_ALONG_K: 'const A_ALONG_K = true;',
     B_ALONG_K: 'const B_ALONG_K = false;',
     AElement: 'alias AElement = f32;',

@@ -1,4 +1,5 @@
 import { matmul as kernels } from '@dawnchorus/kernels';
+
 import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
@@ -8,6 +9,7 @@ import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
 
+type Tiling = kernels.Tiling;
 type None = Record<never, never>;
 
 /** The batch axes as the kernels walk them: two at most. */
@@ -119,36 +121,42 @@ function operandConstants(product: Product): Record<string, string> {
   return constants;
 }
 
-const tiledConstants = (product: Product, tile: number, outElement: string) => ({
+const tiledConstants = (product: Product, tiling: Tiling, outElement: string) => ({
   ...operandConstants(product),
-  TILE_M: `const TILE_M = ${tile}u;`,
-  TILE_N: `const TILE_N = ${tile}u;`,
+  TILE: kernels.tileConstants(tiling),
   OutElement: `alias OutElement = ${outElement};`,
 });
 
 const STEP = 16;
 
-/** Tiles of `tile` x `tile` outputs through workgroup memory. */
-function tiled(tile: number): Variant<None> {
+/** Tiles through workgroup memory. */
+export function tiled(name: string, tiling: Tiling): Variant<None> {
+  const { m, n, rows, columns, step } = tiling;
+  const threads = (m / rows) * (n / columns);
+  const bytes = 16 * step * (m / 4 + n / 4 + 2);
   return {
-    name: `tiled${tile}`,
-    legal: ({ limits }) => limits.maxComputeInvocationsPerWorkgroup >= (tile / 8) ** 2,
+    name,
+    legal: ({ limits }) =>
+      limits.maxComputeInvocationsPerWorkgroup >= threads && limits.maxComputeWorkgroupStorageSize >= bytes,
     run(device, inputs, [out]) {
       withProduct(device, inputs, out, (product) => {
         const { a, b, count, parameters } = product;
         device.recorder.dispatch({
           kernel: kernels.matmulTiled,
-          constants: tiledConstants(product, tile, wgslType[out.dtype]),
+          constants: tiledConstants(product, tiling, wgslType[out.dtype]),
           buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
           parameters: { ...parameters, chunk: parameters.k, batches: count },
-          grid: [Math.ceil(parameters.n / tile), Math.ceil(parameters.m / tile), count],
+          grid: [Math.ceil(parameters.n / n), Math.ceil(parameters.m / m), count],
         });
       });
     },
   };
 }
 
-const [tiled64, tiled128] = [tiled(64), tiled(128)];
+const small: Tiling = { m: 64, n: 64, rows: 8, columns: 8, step: 16 };
+const tiled64 = tiled('tiled64', small);
+const tiled128 = tiled('tiled128', { m: 128, n: 128, rows: 8, columns: 8, step: 16 });
+const tiled256 = tiled('tiled256', { m: 256, n: 128, rows: 16, columns: 8, step: 16 });
 
 /** Workgroups that keep a large GPU busy. */
 const WORKGROUPS_WANTED = 256;
@@ -181,7 +189,7 @@ const split: Variant<None> = {
       try {
         device.recorder.dispatch({
           kernel: kernels.matmulTiled,
-          constants: tiledConstants(product, 64, 'f32'),
+          constants: tiledConstants(product, small, 'f32'),
           buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
           parameters: { ...parameters, chunk, batches: count },
           grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count * splits],
@@ -259,7 +267,7 @@ const matrix128 = matrix('matrix128', 128, 32, 1);
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, tiled64, tiled128, split, matrix64, matrix128, matrix('matrixSplit', 64, 16, 2)],
+  variants: [register, tiled64, tiled128, tiled256, split, matrix64, matrix128, matrix('matrixSplit', 64, 16, 2)],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return 'register';
@@ -267,11 +275,11 @@ export const matmulFamily: Family<None> = {
     const many = tilesOf(out, 128) >= WORKGROUPS_WANTED / 2;
     if (many && can(matrix128)) return 'matrix128';
     if (can(matrix64) && tilesOf(out, 64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
-    if (many && can(tiled128) && (tiled(128).legal?.(device, [a, b], [out], {}) ?? true)) return 'tiled128';
+    if (many && can(tiled128)) return 'tiled128';
     if (tilesOf(out, 64) < WORKGROUPS_WANTED / 4 && splitsOf(a, out).splits > 1) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
-    const small = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
-    return small ? 'register' : 'tiled64';
+    const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
+    return isSmall ? 'register' : 'tiled64';
   },
 };
