@@ -1,5 +1,6 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
+  matrixProduct,
   matmulMatrix as matrixSource,
   matmulRegister as registerSource,
   matmulSumSplits as sumSplitsSource,
@@ -93,20 +94,48 @@ export const matmulTiled = defineKernel({
   hooks: { emit, prepare },
 });
 
-/** `fn loadLeft(at)` or `fn loadRight(at)`: a fragment of a tile, whose rows are rows of it or columns. */
-export function fragmentLoader(which: 'Left' | 'Right', rowMajor: boolean): string {
-  const tile = which === 'Left' ? 'a' : 'b';
-  const order = rowMajor ? 'row_major' : 'col_major';
-  return `fn load${which}(at: u32) -> ${which} { return subgroupMatrixLoad<${which}, ${order}>(&${tile}Tile, at, ${tile.toUpperCase()}_STRIDE); }`;
+/** `fn eightOfA(at, step, valid) -> Eight`: as fourOfA, of eight. */
+export function eightByElements(name: 'A' | 'B'): string {
+  const array = name.toLowerCase();
+  const four = (first: number) =>
+    [0, 1, 2, 3].map((i) => `f32(${array}[at + min(${first + i}u, valid - 1u) * step])`).join(', ');
+  const places = (first: number) => [0, 1, 2, 3].map((i) => `${first + i}u`).join(', ');
+  const masked = (first: number) =>
+    `select(vec4<f32>(), vec4<f32>(${four(first)}), vec4<u32>(${places(first)}) < vec4<u32>(valid))`;
+  return `fn eightOf${name}(at: u32, step: u32, valid: u32) -> Eight {\n  return eightOf(${masked(0)}, ${masked(4)});\n}`;
 }
 
+/** The same where eight neighbours are always there together, at a multiple of eight, and the array is one of vectors. */
+export function eightByVector(name: 'A' | 'B'): string {
+  return `fn eightOf${name}(at: u32, step: u32, valid: u32) -> Eight { return Eight(${name.toLowerCase()}[at / 8u], vec4<u32>()); }`;
+}
+
+/** `fn loadLeft(at)` or `fn loadRight(at)`: a fragment of a tile, whose rows are rows of it or columns. */
+export function fragmentLoader(which: 'Left' | 'Right', rowMajor: boolean): string {
+  const order = rowMajor ? 'row_major' : 'col_major';
+  const stride = which === 'Left' ? 'A_STRIDE' : 'B_STRIDE';
+  return `fn load${which}(at: u32) -> ${which} { return subgroupMatrixLoad<${which}, ${order}>(&tiles, at, ${stride}); }`;
+}
+
+/** How a product is cut into tiles for matrix units: a workgroup's outputs, a subgroup's part of them, and k at a time. */
+export interface MatrixTiling {
+  readonly m: number;
+  readonly n: number;
+  readonly partM: number;
+  readonly partN: number;
+  readonly step: number;
+}
+
+export const matrixTileConstants = ({ m, n, partM, partN, step }: MatrixTiling) =>
+  `const TILE_M = ${m}u; const TILE_N = ${n}u; const PART_M = ${partM}u; const PART_N = ${partN}u; const STEP = ${step}u;`;
+
 /**
- * Tiles of TILE_M x TILE_N by matrix units, by four subgroups, which must all be of one size. Grid: (n / TILE_N, m / TILE_M,
+ * Tiles by matrix units, by subgroups that must all be of one size. Grid: (n / TILE_N, m / TILE_M,
  * batches x splits).
  */
 export const matmulMatrix = defineKernel({
   name: 'matmul_matrix',
-  source: matrixSource,
+  source: `${matrixProduct}\n${matrixSource}`,
   directives: [
     'enable f16;',
     'enable subgroups;',
@@ -119,14 +148,14 @@ export const matmulMatrix = defineKernel({
   constants: {
     UNIT: 'const UNIT_M = 16u; const UNIT_N = 16u; const UNIT_K = 16u;',
     SUBGROUP: 'const SUBGROUP = 32u;',
-    TILE: 'const TILE_M = 64u; const TILE_N = 64u; const STEP = 32u;',
+    TILE: matrixTileConstants({ m: 64, n: 64, partM: 32, partN: 32, step: 32 }),
     PARTS: 'const PARTS = 1u;',
     A_ALONG_K: 'const A_ALONG_K = true;',
     B_ALONG_K: 'const B_ALONG_K = false;',
     AElement: 'alias AElement = f32;',
     BElement: 'alias BElement = f32;',
-    fourOfA: fourByElements('A'),
-    fourOfB: fourByElements('B'),
+    eightOfA: eightByElements('A'),
+    eightOfB: eightByElements('B'),
     loadLeft: fragmentLoader('Left', true),
     loadRight: fragmentLoader('Right', true),
     OutElement: 'alias OutElement = f32;',

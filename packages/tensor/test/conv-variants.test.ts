@@ -185,7 +185,7 @@ for (const kind of kinds) {
     for (const variant of familyOf(name).variants) {
       if (variant.name === 'window' && axes === 2) continue;
       const byUnits = variant.name === 'matrix';
-      const lacking = byUnits && !halfUnit(device, 64);
+      const lacking = byUnits && !halfUnit(device, 32);
       (lacking ? test.skip : test)(
         `${name} by ${variant.name}${lacking ? ' (skipped: no matrix units)' : ''}`,
         async () => {

@@ -89,7 +89,7 @@ const byUnits: Fused = {
   kernels: { tiled: kernels.matrix, tiledQueries: kernels.matrixQueries, tiledKeys: kernels.matrixKeys },
   plan(device, q, pass) {
     // Its extents divide half of what it is asked for.
-    const unit = halfUnit(device, 2 * FRAGMENT);
+    const unit = halfUnit(device, FRAGMENT);
     const [least] = device.adapter.subgroupSizes ?? [0];
     // Two threads of a subgroup share a row at most.
     if (!unit || least > 64 || q.dtype !== 'f16') return undefined;

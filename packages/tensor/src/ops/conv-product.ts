@@ -25,7 +25,7 @@ const unitConstants = (device: Device, { M, N, K }: MatrixUnit) => ({
 /** The unit that products of these operands may use, where there is one. */
 export function unitFor(device: Device, operands: readonly Tensor[]): MatrixUnit | undefined {
   if (operands.some(({ dtype }) => dtype !== 'f16')) return undefined;
-  const unit = halfUnit(device, TILE);
+  const unit = halfUnit(device, TILE / 2);
   const subgroup = device.adapter.subgroupSizes?.[0] ?? 0;
   if (!unit || subgroup % 8 !== 0) return undefined;
   const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;

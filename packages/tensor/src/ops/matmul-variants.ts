@@ -94,35 +94,39 @@ const register: Variant<None> = {
   },
 };
 
-/** How an operand lies in memory, to a kernel that reads it by fours along one of its axes. */
-function layoutOf({ a, b, parameters }: Product, which: 'A' | 'B'): { alongK: boolean; vector: boolean } {
+/** How an operand lies in memory, to a kernel that reads it by `wide` along one of its axes. */
+function layoutOf({ a, b, parameters }: Product, which: 'A' | 'B', wide: number): { alongK: boolean; vector: boolean } {
   const { m, n, k, aRow, aColumn, bRow, bColumn, aOffset, bOffset } = parameters;
   const [alongOther, alongK, other, offset] = which === 'A' ? [aRow, aColumn, m, aOffset] : [bColumn, bRow, n, bOffset];
   const batches =
     which === 'A' ? [parameters.aBatchOuter, parameters.aBatchInner] : [parameters.bBatchOuter, parameters.bBatchInner];
   const isAlongK = alongK === 1 || alongOther !== 1;
   const [step, extent, jump] = isAlongK ? [alongK, k, alongOther] : [alongOther, other, alongK];
-  const aligned = [extent, jump, offset, ...batches].every((value) => value % 4 === 0);
+  const aligned = [extent, jump, offset, ...batches].every((value) => value % wide === 0);
   // A buffer is bound whole, and is a multiple of 16 bytes long.
   const { size } = (which === 'A' ? a : b).storage.buffer;
   return { alongK: isAlongK, vector: step === 1 && aligned && size % 16 === 0 };
 }
 
-/** How a tile kernel reads its operands. */
-function operandConstants(product: Product): Record<string, string> {
+/** How a tile kernel reads its operands, four neighbours at a time, or eight halves. */
+function operandConstants(product: Product, wide: 4 | 8): Record<string, string> {
   const constants: Record<string, string> = {};
   for (const name of ['A', 'B'] as const) {
-    const { alongK, vector } = layoutOf(product, name);
-    const element = wgslType[(name === 'A' ? product.a : product.b).dtype];
-    constants[`${name}_ALONG_K`] = `const ${name}_ALONG_K = ${alongK};`;
-    constants[`${name}Element`] = `alias ${name}Element = ${vector ? `vec4<${element}>` : element};`;
-    constants[`fourOf${name}`] = vector ? kernels.fourByVector(name) : kernels.fourByElements(name);
+    const { dtype } = name === 'A' ? product.a : product.b;
+    const layout = layoutOf(product, name, wide);
+    const vector = layout.vector && (wide === 4 || dtype === 'f16');
+    const element = wgslType[dtype];
+    const wideElement = wide === 4 ? `vec4<${element}>` : 'vec4<u32>';
+    constants[`${name}_ALONG_K`] = `const ${name}_ALONG_K = ${layout.alongK};`;
+    constants[`${name}Element`] = `alias ${name}Element = ${vector ? wideElement : element};`;
+    if (wide === 4) constants[`fourOf${name}`] = vector ? kernels.fourByVector(name) : kernels.fourByElements(name);
+    else constants[`eightOf${name}`] = vector ? kernels.eightByVector(name) : kernels.eightByElements(name);
   }
   return constants;
 }
 
 const tiledConstants = (product: Product, tiling: Tiling, outElement: string) => ({
-  ...operandConstants(product),
+  ...operandConstants(product, 4),
   TILE: kernels.tileConstants(tiling),
   OutElement: `alias OutElement = ${outElement};`,
 });
@@ -208,66 +212,77 @@ const split: Variant<None> = {
   },
 };
 
-/** The product that this adapter's matrix units do in f16 with sums in f32; undefined where there is none for `tile`. */
-export function halfUnit({ adapter }: Device, tile: number): MatrixUnit | undefined {
+/** The product that this adapter's matrix units do in f16 with sums in f32; undefined where there is none for `part`. */
+export function halfUnit({ adapter }: Device, part: number): MatrixUnit | undefined {
   const [least, most] = adapter.subgroupSizes ?? [0, 1];
-  // The kernel counts on subgroups of one size.
+  // The kernels count on subgroups of one size.
   if (least !== most) return undefined;
   return adapter.matrixUnits
     .filter(({ component, result, M, N, K }) => {
-      const quarter = tile / 2;
-      return component === 'f16' && result === 'f32' && quarter % M === 0 && quarter % N === 0 && 16 % K === 0;
+      return component === 'f16' && result === 'f32' && part % M === 0 && part % N === 0 && 16 % K === 0;
     })
     .reduce<MatrixUnit | undefined>((a, b) => (a && a.M * a.N * a.K >= b.M * b.N * b.K ? a : b), undefined);
 }
 
-/** Tiles of `tile` x `tile` outputs by matrix units. `parts`: halves that an f32 operand is split into. */
-function matrix(name: string, tile: number, step: number, parts: 1 | 2): Variant<None> {
+/** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
+export function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
+  const { m, n, partM, partN, step } = tiling;
+  const part = Math.min(partM, partN);
+  const subgroups = (m / partM) * (n / partN);
   return {
     name,
     onlyPinned: parts === 2,
     legal(device, [a, b]) {
-      const unit = halfUnit(device, tile);
+      const unit = halfUnit(device, part);
       const halves = a.dtype === 'f16' && b.dtype === 'f16';
       if (!unit || (parts === 1 && !halves)) return false;
-      const padded = Math.max(tile * (step + 8), step * (tile + 8));
-      const bytes = 2 * 2 * 2 * parts * padded + 4 * 4 * unit.M * unit.N;
+      // Whichever way the operands lie.
+      const vectors = (extent: number) => Math.max(extent * (step / 8 + 1), step * (extent / 8 + 1));
+      const bytes = 16 * Math.max(parts * (vectors(m) + vectors(n)), subgroups * unit.M * (unit.N / 4 + 1));
       const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
-      const subgroup = device.adapter.subgroupSizes?.[0] ?? 0;
-      return bytes <= maxComputeWorkgroupStorageSize && 4 * subgroup <= maxComputeInvocationsPerWorkgroup;
+      const threads = subgroups * (device.adapter.subgroupSizes?.[0] ?? 0);
+      const fetched = (extent: number) => (extent * step) / 8 / threads;
+      return (
+        bytes <= maxComputeWorkgroupStorageSize &&
+        threads <= maxComputeInvocationsPerWorkgroup &&
+        Number.isInteger(fetched(m)) &&
+        Number.isInteger(fetched(n))
+      );
     },
     run(device, inputs, [out]) {
       withProduct(device, inputs, out, (product) => {
         const { a, b, count, parameters } = product;
-        const { M, N, K } = halfUnit(device, tile) as MatrixUnit;
+        const { M, N, K } = halfUnit(device, part) as MatrixUnit;
         device.recorder.dispatch({
           kernel: kernels.matmulMatrix,
           constants: {
-            ...operandConstants(product),
+            ...operandConstants(product, 8),
             UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
             SUBGROUP: `const SUBGROUP = ${device.adapter.subgroupSizes?.[0]}u;`,
-            TILE: `const TILE_M = ${tile}u; const TILE_N = ${tile}u; const STEP = ${step}u;`,
-            loadLeft: kernels.fragmentLoader('Left', layoutOf(product, 'A').alongK),
-            loadRight: kernels.fragmentLoader('Right', !layoutOf(product, 'B').alongK),
+            TILE: kernels.matrixTileConstants(tiling),
+            loadLeft: kernels.fragmentLoader('Left', layoutOf(product, 'A', 8).alongK),
+            loadRight: kernels.fragmentLoader('Right', !layoutOf(product, 'B', 8).alongK),
             PARTS: `const PARTS = ${parts}u;`,
             OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
           },
           buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
           parameters: { ...parameters, chunk: parameters.k, batches: count },
-          grid: [Math.ceil(parameters.n / tile), Math.ceil(parameters.m / tile), count],
+          grid: [Math.ceil(parameters.n / n), Math.ceil(parameters.m / m), count],
         });
       });
     },
   };
 }
 
-const matrix64 = matrix('matrix64', 64, 32, 1);
-const matrix128 = matrix('matrix128', 128, 32, 1);
+const matrix64 = matrix('matrix64', { m: 64, n: 64, partM: 32, partN: 32, step: 32 }, 1);
+const matrix128 = matrix('matrix128', { m: 128, n: 128, partM: 64, partN: 64, step: 32 }, 1);
+const matrix256 = matrix('matrix256', { m: 256, n: 128, partM: 64, partN: 64, step: 32 }, 1);
+const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, step: 16 }, 2);
 
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, tiled64, tiled128, tiled256, split, matrix64, matrix128, matrix('matrixSplit', 64, 16, 2)],
+  variants: [register, tiled64, tiled128, tiled256, split, matrix64, matrix128, matrix256, matrixSplit],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return 'register';
