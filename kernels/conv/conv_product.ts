@@ -1,16 +1,21 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
-  convGather,
   convGatherWeightGradient,
-  convMatrix as matrixSource,
-  convMatrixWeightGradient as matrixWeightGradientSource,
+  matrixProduct,
+  convProduct as productSource,
   convThinWeightGradient as thinSource,
-  convTiled as tiledSource,
-  convTiledWeightGradient as tiledWeightGradientSource,
+  tileProduct,
+  convProductWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
+import {
+  fourByElements,
+  fragmentLoader,
+  matrixDirectives,
+  matrixTileConstants,
+  tileConstants,
+} from '../matmul/index.ts';
 
 const sizes = {
-  batch: 'u32',
   inPerGroup: 'u32',
   inHeight: 'u32',
   inWidth: 'u32',
@@ -28,12 +33,13 @@ const sizes = {
 } as const;
 
 const product = {
-  bindings: { x: 'read', weight: 'read', out: 'readWrite' },
+  bindings: { a: 'read', b: 'read', out: 'readWrite' },
   parameters: {
     ...sizes,
     tapStepY: 'u32',
     tapStepX: 'u32',
     groups: 'u32',
+    phases: 'u32',
     xOffset: 'u32',
     weightOffset: 'u32',
     ...gridStart,
@@ -41,94 +47,133 @@ const product = {
   hooks: { emit, prepare },
 } as const;
 
-const elements = {
-  XElement: 'alias XElement = f32;',
-  WeightElement: 'alias WeightElement = f32;',
+const weightGradient = {
+  bindings: { a: 'read', b: 'read', out: 'readWrite' },
+  parameters: {
+    batch: 'u32',
+    ...sizes,
+    groups: 'u32',
+    clips: 'u32',
+    chunk: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+    ...gridStart,
+  },
+} as const;
+
+const operands = {
+  FLAT: 'const FLAT = true;',
+  AElement: 'alias AElement = f32;',
+  BElement: 'alias BElement = f32;',
+  fourOfA: fourByElements('A'),
   OutElement: 'alias OutElement = f32;',
 };
 
-/** A convolution over one axis or two. Grid: (batch * outHeight * outWidth / 64, outPerGroup / 64, groups). */
+const tiles = { TILE: tileConstants({ m: 64, n: 64, rows: 8, columns: 8, step: 16 }) };
+
+const units = {
+  UNIT: 'const UNIT_M = 16u; const UNIT_N = 16u; const UNIT_K = 16u;',
+  SUBGROUP: 'const SUBGROUP = 32u;',
+  TILE: matrixTileConstants({ m: 64, n: 64, partM: 32, partN: 32, step: 32 }),
+  PARTS: 'const PARTS = 1u;',
+};
+
+/** Which way neighbours of the weight and of the input lie: along q, or along channels and places. */
+const alongK = (a: boolean, b: boolean) => ({
+  A_ALONG_K: `const A_ALONG_K = ${a};`,
+  B_ALONG_K: `const B_ALONG_K = ${b};`,
+});
+
+const loaders = (a: boolean, b: boolean) => ({
+  loadLeft: fragmentLoader('Left', a),
+  loadRight: fragmentLoader('Right', !b),
+});
+
+const transposed = (value: boolean) => ({ TRANSPOSED: `const TRANSPOSED = ${value};` });
+
+const byTiles = (source: string) => `${tileProduct}
+${source}
+fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32> { return fourA(row, k, 0u, end); }
+fn fetchB(column: Column, k: u32, end: u32) -> vec4<f32> { return fourB(column, k, 0u, end); }
+`;
+
+const byUnits = (source: string) => `${matrixProduct}
+${source}
+fn fetchA(row: Row, k: u32, end: u32) -> Eight { return eightOf(fourA(row, k, 0u, end), fourA(row, k, 4u, end)); }
+fn fetchB(column: Column, k: u32, end: u32) -> Eight { return eightOf(fourB(column, k, 0u, end), fourB(column, k, 4u, end)); }
+`;
+
+/** A convolution over one axis or two. Grid: (places of a clip / TILE_N, outPerGroup / TILE_M, groups * batch). */
 export const convTiled = defineKernel({
   name: 'conv_tiled',
-  source: `${tiledSource}${convGather}`,
+  source: byTiles(productSource),
   ...product,
-  constants: { TRANSPOSED: 'const TRANSPOSED = false;', ...elements },
+  constants: { ...transposed(false), ...operands, ...tiles, ...alongK(true, false) },
 });
 
 /**
- * Its transpose. Grid: (batch * ceil(outHeight / strideY) * ceil(outWidth / strideX) / 64, outPerGroup / 64, groups *
- * strideY * strideX).
+ * Its transpose. Grid: (ceil(outHeight / strideY) * ceil(outWidth / strideX) / TILE_N, outPerGroup / TILE_M, groups *
+ * strideY * strideX * batch).
  */
 export const convTiledTranspose = defineKernel({
   name: 'conv_tiled_transpose',
-  source: `${tiledSource}${convGather}`,
+  source: byTiles(productSource),
   ...product,
-  constants: { TRANSPOSED: 'const TRANSPOSED = true;', ...elements },
+  constants: { ...transposed(true), ...operands, ...tiles, ...alongK(false, false) },
 });
 
-const weightGradient = {
-  bindings: { x: 'read', grad: 'read', out: 'readWrite' },
-  parameters: { ...sizes, groups: 'u32', chunk: 'u32', xOffset: 'u32', gradOffset: 'u32', ...gridStart },
-} as const;
-
-const gradientElements = {
-  XElement: 'alias XElement = f32;',
-  GradElement: 'alias GradElement = f32;',
-  OutElement: 'alias OutElement = f32;',
-};
-
-/** Grid: (inPerGroup * kernelHeight * kernelWidth / 64, outPerGroup / 64, splits * groups). */
+/** Grid: (inPerGroup * kernelHeight * kernelWidth / TILE_N, outPerGroup / TILE_M, splits * groups). */
 export const convTiledWeightGradient = defineKernel({
   name: 'conv_tiled_weight_gradient',
-  source: `${tiledWeightGradientSource}${convGatherWeightGradient}`,
+  source: byTiles(weightGradientSource),
   ...weightGradient,
-  constants: gradientElements,
+  constants: { ...operands, ...tiles, ...alongK(true, true) },
 });
 
 /** For inPerGroup * kernelHeight * kernelWidth of 16 at most. Grid: (1, outPerGroup / 64, splits * groups). */
 export const convThinWeightGradient = defineKernel({
   name: 'conv_thin_weight_gradient',
   source: `${thinSource}${convGatherWeightGradient}`,
-  ...weightGradient,
-  constants: gradientElements,
+  bindings: { x: 'read', grad: 'read', out: 'readWrite' },
+  parameters: {
+    batch: 'u32',
+    ...sizes,
+    groups: 'u32',
+    chunk: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+    ...gridStart,
+  },
+  constants: {
+    XElement: 'alias XElement = f32;',
+    GradElement: 'alias GradElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
 });
 
-const directives = [
-  'enable f16;',
-  'enable subgroups;',
-  'enable chromium_experimental_subgroup_matrix;',
-  // Which subgroup a thread is of follows from its number, which the compiler cannot know.
-  'diagnostic(off, chromium.subgroup_matrix_uniformity);',
-];
-
-const units = {
-  UNIT: 'const UNIT_M = 16u; const UNIT_N = 16u; const UNIT_K = 16u;',
-  SUBGROUP: 'const SUBGROUP = 32u;',
-};
-
-/** By matrix units, by four subgroups, which must all be of one size. Grids as those of convTiled. */
+/** By matrix units, by subgroups that must all be of one size. Grids as those of convTiled. */
 export const convMatrix = defineKernel({
   name: 'conv_matrix',
-  source: `${matrixSource}${convGather}`,
-  directives,
+  source: byUnits(productSource),
+  directives: matrixDirectives,
   ...product,
-  constants: { TRANSPOSED: 'const TRANSPOSED = false;', ...units, ...elements },
+  constants: { ...transposed(false), ...operands, ...units, ...alongK(true, false), ...loaders(true, false) },
 });
 
 /** The same for the transposed convolution, and for the gradient of what a convolution takes. */
 export const convMatrixTranspose = defineKernel({
   name: 'conv_matrix_transpose',
-  source: `${matrixSource}${convGather}`,
-  directives,
+  source: byUnits(productSource),
+  directives: matrixDirectives,
   ...product,
-  constants: { TRANSPOSED: 'const TRANSPOSED = true;', ...units, ...elements },
+  constants: { ...transposed(true), ...operands, ...units, ...alongK(false, false), ...loaders(false, false) },
 });
 
 /** The gradient of a convolution's weight, by matrix units. */
 export const convMatrixWeightGradient = defineKernel({
   name: 'conv_matrix_weight_gradient',
-  source: `${matrixWeightGradientSource}${convGatherWeightGradient}`,
-  directives,
+  source: byUnits(weightGradientSource),
+  directives: matrixDirectives,
   ...weightGradient,
-  constants: { ...units, ...gradientElements },
+  constants: { ...operands, ...units, ...alongK(true, true), ...loaders(true, true) },
 });

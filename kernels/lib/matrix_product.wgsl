@@ -94,13 +94,17 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
   let ofB = B_TILE + partColumn / UNIT_N * B_FRAGMENT;
   var a: array<Eight, A_FETCHES>;
   var b: array<Eight, B_FETCHES>;
+  var rows: array<Row, A_FETCHES>;
+  var columns: array<Column, B_FETCHES>;
   for (var i = 0u; i < A_FETCHES; i++) { // unroll
     let place = placeInA(i * THREADS + lane);
-    a[i] = fetchA(tile, place.x, start + place.y, end);
+    rows[i] = rowOf(tile, place.x);
+    a[i] = fetchA(rows[i], start + place.y, end);
   }
   for (var i = 0u; i < B_FETCHES; i++) { // unroll
     let place = placeInB(i * THREADS + lane);
-    b[i] = fetchB(tile, place.x, start + place.y, end);
+    columns[i] = columnOf(tile, place.x);
+    b[i] = fetchB(columns[i], start + place.y, end);
   }
   for (var k0 = start; k0 < end; k0 += STEP) {
     workgroupBarrier();
@@ -113,12 +117,10 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
     workgroupBarrier();
     // Past the end these are zeros that nobody multiplies.
     for (var i = 0u; i < A_FETCHES; i++) { // unroll
-      let place = placeInA(i * THREADS + lane);
-      a[i] = fetchA(tile, place.x, k0 + STEP + place.y, end);
+      a[i] = fetchA(rows[i], k0 + STEP + placeInA(i * THREADS + lane).y, end);
     }
     for (var i = 0u; i < B_FETCHES; i++) { // unroll
-      let place = placeInB(i * THREADS + lane);
-      b[i] = fetchB(tile, place.x, k0 + STEP + place.y, end);
+      b[i] = fetchB(columns[i], k0 + STEP + placeInB(i * THREADS + lane).y, end);
     }
     let units = (min(STEP, end - k0) + UNIT_K - 1u) / UNIT_K;
     for (var unit = 0u; unit < units; unit++) {

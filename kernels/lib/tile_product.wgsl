@@ -5,8 +5,10 @@
 // In front: TILE_M, TILE_N, ROWS, COLUMNS, STEP, TURN; A_ALONG_K and B_ALONG_K, whether neighbours of an operand lie along k
 // or else along its rows (of B its columns). Behind, the kernel says what is multiplied and what becomes of it:
 //   struct Tile                                          what is known of the workgroup's tile
-//   fn fetchA(tile: Tile, row: u32, k: u32, end: u32)    four neighbours of the tile's row from k on, zeros from `end` on;
-//   fn fetchB(tile: Tile, column: u32, k: u32, end: u32) beyond the operand's rows or columns anything
+//   fn rowOf(tile: Tile, row: u32) -> Row                what is known of a row of the tile, once for all k
+//   fn columnOf(tile: Tile, column: u32) -> Column
+//   fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32>   four neighbours from k on, zeros from `end` on; beyond the
+//   fn fetchB(column: Column, k: u32, end: u32)          operand's rows or columns anything
 //   fn keep(tile: Tile, row: u32, column: u32, sum: f32) stores a sum
 //
 // The loop over a step's k ends where the compiler cannot know, and makes TURN of them a turn: NVIDIA's moves the reads of a
@@ -74,13 +76,17 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
   let y = lane / THREADS_X;
   var a: array<vec4<f32>, A_FETCHES>;
   var b: array<vec4<f32>, B_FETCHES>;
+  var rows: array<Row, A_FETCHES>;
+  var columns: array<Column, B_FETCHES>;
   for (var i = 0u; i < A_FETCHES; i++) { // unroll
     let place = placeInA(i * THREADS + lane);
-    a[i] = fetchA(tile, place.x, start + place.y, end);
+    rows[i] = rowOf(tile, place.x);
+    a[i] = fetchA(rows[i], start + place.y, end);
   }
   for (var i = 0u; i < B_FETCHES; i++) { // unroll
     let place = placeInB(i * THREADS + lane);
-    b[i] = fetchB(tile, place.x, start + place.y, end);
+    columns[i] = columnOf(tile, place.x);
+    b[i] = fetchB(columns[i], start + place.y, end);
   }
   for (var k0 = start; k0 < end; k0 += STEP) {
     workgroupBarrier();
@@ -93,12 +99,10 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
     workgroupBarrier();
     // Past the end these are zeros that nobody multiplies.
     for (var i = 0u; i < A_FETCHES; i++) { // unroll
-      let place = placeInA(i * THREADS + lane);
-      a[i] = fetchA(tile, place.x, k0 + STEP + place.y, end);
+      a[i] = fetchA(rows[i], k0 + STEP + placeInA(i * THREADS + lane).y, end);
     }
     for (var i = 0u; i < B_FETCHES; i++) { // unroll
-      let place = placeInB(i * THREADS + lane);
-      b[i] = fetchB(tile, place.x, k0 + STEP + place.y, end);
+      b[i] = fetchB(columns[i], k0 + STEP + placeInB(i * THREADS + lane).y, end);
     }
     let steps = min(STEP, end - k0);
     for (var step = 0u; step < steps; step += TURN) {

@@ -129,6 +129,15 @@ export interface MatrixTiling {
 export const matrixTileConstants = ({ m, n, partM, partN, step }: MatrixTiling) =>
   `const TILE_M = ${m}u; const TILE_N = ${n}u; const PART_M = ${partM}u; const PART_N = ${partN}u; const STEP = ${step}u;`;
 
+/** What kernels that use matrix units ask for. */
+export const matrixDirectives = [
+  'enable f16;',
+  'enable subgroups;',
+  'enable chromium_experimental_subgroup_matrix;',
+  // Which subgroup a thread is of follows from its number, which the compiler cannot know.
+  'diagnostic(off, chromium.subgroup_matrix_uniformity);',
+];
+
 /**
  * Tiles by matrix units, by subgroups that must all be of one size. Grid: (n / TILE_N, m / TILE_M,
  * batches x splits).
@@ -136,13 +145,7 @@ export const matrixTileConstants = ({ m, n, partM, partN, step }: MatrixTiling) 
 export const matmulMatrix = defineKernel({
   name: 'matmul_matrix',
   source: `${matrixProduct}\n${matrixSource}`,
-  directives: [
-    'enable f16;',
-    'enable subgroups;',
-    'enable chromium_experimental_subgroup_matrix;',
-    // Which subgroup a thread is of follows from its number, which the compiler cannot know.
-    'diagnostic(off, chromium.subgroup_matrix_uniformity);',
-  ],
+  directives: matrixDirectives,
   bindings,
   parameters: { ...operands, chunk: 'u32', batches: 'u32', ...gridStart },
   constants: {

@@ -36,23 +36,33 @@ struct Tile {
   outBase: u32,
 }
 
-fn fetchA(tile: Tile, row: u32, k: u32, end: u32) -> Eight {
-  if (k >= end) { return Eight(); }
-  // Rows beyond the last are the last again.
-  if (A_ALONG_K) {
-    return eightOfA(tile.aBase + min(tile.row + row, params.m - 1u) * params.aRow + k * params.aColumn, params.aColumn, min(8u, end - k));
-  }
-  let first = min(tile.row + row, (params.m - 1u) / 8u * 8u);
-  return eightOfA(tile.aBase + first * params.aRow + k * params.aColumn, params.aRow, min(8u, params.m - first));
+// Where the first of 8 neighbours lies, but for k; beyond the last row the last. `valid`: how many there are along rows.
+struct Row {
+  at: u32,
+  valid: u32,
+}
+alias Column = Row;
+
+fn rowOf(tile: Tile, row: u32) -> Row {
+  let first = min(tile.row + row, select((params.m - 1u) / 8u * 8u, params.m - 1u, A_ALONG_K));
+  return Row(tile.aBase + first * params.aRow, min(8u, params.m - first));
 }
 
-fn fetchB(tile: Tile, column: u32, k: u32, end: u32) -> Eight {
+fn columnOf(tile: Tile, column: u32) -> Column {
+  let first = min(tile.column + column, select((params.n - 1u) / 8u * 8u, params.n - 1u, B_ALONG_K));
+  return Row(tile.bBase + first * params.bColumn, min(8u, params.n - first));
+}
+
+fn fetchA(row: Row, k: u32, end: u32) -> Eight {
   if (k >= end) { return Eight(); }
-  if (B_ALONG_K) {
-    return eightOfB(tile.bBase + min(tile.column + column, params.n - 1u) * params.bColumn + k * params.bRow, params.bRow, min(8u, end - k));
-  }
-  let first = min(tile.column + column, (params.n - 1u) / 8u * 8u);
-  return eightOfB(tile.bBase + first * params.bColumn + k * params.bRow, params.bColumn, min(8u, params.n - first));
+  if (A_ALONG_K) { return eightOfA(row.at + k * params.aColumn, params.aColumn, min(8u, end - k)); }
+  return eightOfA(row.at + k * params.aColumn, params.aRow, row.valid);
+}
+
+fn fetchB(column: Column, k: u32, end: u32) -> Eight {
+  if (k >= end) { return Eight(); }
+  if (B_ALONG_K) { return eightOfB(column.at + k * params.bRow, params.bRow, min(8u, end - k)); }
+  return eightOfB(column.at + k * params.bRow, params.bColumn, column.valid);
 }
 
 fn keep(tile: Tile, row: u32, column: u32, sum: f32) {

@@ -37,23 +37,33 @@ struct Tile {
   outBase: u32,
 }
 
-fn fetchA(tile: Tile, row: u32, k: u32, end: u32) -> vec4<f32> {
-  if (k >= end) { return vec4<f32>(); }
-  // Rows beyond the last are the last again.
-  if (A_ALONG_K) {
-    return fourOfA(tile.aBase + min(tile.row + row, params.m - 1u) * params.aRow + k * params.aColumn, params.aColumn, min(4u, end - k));
-  }
-  let first = min(tile.row + row, (params.m - 1u) / 4u * 4u);
-  return fourOfA(tile.aBase + first * params.aRow + k * params.aColumn, params.aRow, min(4u, params.m - first));
+// Where the first of 4 neighbours lies, but for k; beyond the last row the last. `valid`: how many there are along rows.
+struct Row {
+  at: u32,
+  valid: u32,
+}
+alias Column = Row;
+
+fn rowOf(tile: Tile, row: u32) -> Row {
+  let first = min(tile.row + row, select((params.m - 1u) / 4u * 4u, params.m - 1u, A_ALONG_K));
+  return Row(tile.aBase + first * params.aRow, min(4u, params.m - first));
 }
 
-fn fetchB(tile: Tile, column: u32, k: u32, end: u32) -> vec4<f32> {
+fn columnOf(tile: Tile, column: u32) -> Column {
+  let first = min(tile.column + column, select((params.n - 1u) / 4u * 4u, params.n - 1u, B_ALONG_K));
+  return Row(tile.bBase + first * params.bColumn, min(4u, params.n - first));
+}
+
+fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32> {
   if (k >= end) { return vec4<f32>(); }
-  if (B_ALONG_K) {
-    return fourOfB(tile.bBase + min(tile.column + column, params.n - 1u) * params.bColumn + k * params.bRow, params.bRow, min(4u, end - k));
-  }
-  let first = min(tile.column + column, (params.n - 1u) / 4u * 4u);
-  return fourOfB(tile.bBase + first * params.bColumn + k * params.bRow, params.bColumn, min(4u, params.n - first));
+  if (A_ALONG_K) { return fourOfA(row.at + k * params.aColumn, params.aColumn, min(4u, end - k)); }
+  return fourOfA(row.at + k * params.aColumn, params.aRow, row.valid);
+}
+
+fn fetchB(column: Column, k: u32, end: u32) -> vec4<f32> {
+  if (k >= end) { return vec4<f32>(); }
+  if (B_ALONG_K) { return fourOfB(column.at + k * params.bRow, params.bRow, min(4u, end - k)); }
+  return fourOfB(column.at + k * params.bRow, params.bColumn, column.valid);
 }
 
 fn keep(tile: Tile, row: u32, column: u32, sum: f32) {

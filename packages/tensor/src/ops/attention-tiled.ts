@@ -15,7 +15,7 @@ import {
   pairsOf,
   parametersOf,
 } from './attention-operands.ts';
-import { halfUnit } from './matmul-variants.ts';
+import { halfUnit } from './matmul-tiles.ts';
 
 /** Rows that stay in workgroup memory, and rows that pass through it at a time. */
 type Tile = readonly [rows: number, columns: number];

@@ -1,9 +1,17 @@
-import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
 import { type AnyConvAttributes, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
-import { isThin, productChunk, recordProduct, recordWeightGradient, unitFor, weightTiles } from './conv-product.ts';
+import {
+  type ConvTiling,
+  fits,
+  isThin,
+  recordProduct,
+  recordThinWeightGradient,
+  recordWeightGradient,
+  sharesOf,
+  thinChunk,
+} from './conv-product.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
@@ -17,10 +25,22 @@ const LONG_KERNEL = 32;
 /** The part of a window kernel's work that must be of use for it to beat `register` on a CPU driver. */
 const WINDOW_SHARE = 0.7;
 
-/**
- * Weight gradients sum over `total` places. Where that is more than a `chunk`, each chunk is summed by itself, and the
- * partial sums are added, always in the same order.
- */
+/** Weight gradients are summed in parts by `dispatch`, and the partial sums added, always in the same order. */
+function inParts(device: Device, out: Tensor, splits: number, dispatch: (partial: Tensor) => void): void {
+  if (splits === 1) {
+    dispatch(out);
+    return;
+  }
+  const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
+  try {
+    dispatch(partial);
+    sumMiddle(device, partial, [1, splits, out.size], out);
+  } finally {
+    partial.dispose();
+  }
+}
+
+/** The same where each part is a `chunk` of `total` places. */
 export function inSplits(
   device: Device,
   out: Tensor,
@@ -29,17 +49,7 @@ export function inSplits(
   dispatch: (partial: Tensor, chunk: number, splits: number) => void,
 ): void {
   const splits = Math.ceil(total / chunk);
-  if (splits === 1) {
-    dispatch(out, total, 1);
-    return;
-  }
-  const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial weight gradient', false);
-  try {
-    dispatch(partial, chunk, splits);
-    sumMiddle(device, partial, [1, splits, out.size], out);
-  } finally {
-    partial.dispose();
-  }
+  inParts(device, out, splits, (partial) => dispatch(partial, splits === 1 ? total : chunk, splits));
 }
 
 const THREADS_WANTED = 2048;
@@ -49,54 +59,80 @@ const SHORTEST_CHUNK = 256;
 export const registerChunk = (total: number, threads: number): number =>
   Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
 
+const tiling64: ConvTiling = { units: false, tiling: { m: 64, n: 64, rows: 8, columns: 8, step: 16 } };
+const tiling128: ConvTiling = { units: false, tiling: { m: 128, n: 128, rows: 8, columns: 8, step: 16 } };
+const units64: ConvTiling = { units: true, tiling: { m: 64, n: 64, partM: 32, partN: 32, step: 32 } };
+const units128: ConvTiling = { units: true, tiling: { m: 128, n: 128, partM: 64, partN: 64, step: 32 } };
+
 function runProduct(
   device: Device,
   kind: Kind,
   operands: readonly Tensor[],
   out: Tensor,
   geometry: Geometry,
-  unit?: MatrixUnit,
+  tiling: ConvTiling,
 ): void {
   if (kind !== 'weightGradient') {
-    recordProduct(device, operands, out, geometry, kind === 'transpose', unit);
+    recordProduct(device, operands, out, geometry, kind === 'transpose', tiling);
     return;
   }
-  const total = geometry.batch * geometry.outSize[0] * geometry.outSize[1];
-  inSplits(device, out, total, productChunk(total, weightTiles(geometry)), (partial, chunk, splits) =>
-    recordWeightGradient(device, operands, partial, geometry, chunk, splits, unit),
+  if (isThin(geometry) && !tiling.units) {
+    const total = geometry.batch * geometry.outSize[0] * geometry.outSize[1];
+    inSplits(device, out, total, thinChunk(total, geometry), (partial, chunk, splits) =>
+      recordThinWeightGradient(device, operands, partial, geometry, chunk, splits),
+    );
+    return;
+  }
+  const share = sharesOf(geometry, tiling);
+  inParts(device, out, share.splits, (partial) =>
+    recordWeightGradient(device, operands, partial, geometry, share, tiling),
   );
+}
+
+/** Tiles of 128 that keep a large GPU busy. */
+const LARGE_TILES_WANTED = 132;
+
+/** How many tiles of 128 there are; parts of weight gradients are as many as one likes. */
+function tilesOf({ batch, groups, inPerGroup, outPerGroup, inSize, outSize, kernel }: Geometry, kind: Kind): number {
+  const cells = (rows: number, columns: number) => Math.ceil(rows / 128) * Math.ceil(columns / 128);
+  if (kind === 'weightGradient') return inPerGroup * kernel[0] * kernel[1] > 64 ? Infinity : 0;
+  if (kind === 'transpose') return batch * groups * cells(inPerGroup, inSize[0] * inSize[1]);
+  return batch * groups * cells(outPerGroup, outSize[0] * outSize[1]);
 }
 
 /**
  * The ways to compute a convolution, its transpose or its weight's gradient, over one axis or two. `register` needs no
- * workgroup memory and suits CPU drivers; `tiled` and `matrix` are for GPUs.
+ * workgroup memory and suits CPU drivers; tiles, by threads or by matrix units, are for GPUs.
  */
 function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, register: Variant<A>['run']): Family<A> {
   const geometry = (inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A) =>
     geometryOf(rolesOf(kind, inputs, outputs), attributes);
   const recorded =
-    (record: typeof runProduct): Variant<A>['run'] =>
+    (
+      record: (device: Device, kind: Kind, operands: readonly Tensor[], out: Tensor, geometry: Geometry) => void,
+    ): Variant<A>['run'] =>
     (device, inputs, outputs, attributes) =>
       withDense(device, inputs, (dense) =>
         record(device, kind, dense, outputs[0], geometry(inputs, outputs, attributes)),
       );
+  const byTiles = (label: string, tiling: ConvTiling): Variant<A> => ({
+    name: label,
+    legal: (device, inputs) => fits(device, inputs, tiling),
+    run: recorded((device, own, dense, out, sizes) => runProduct(device, own, dense, out, sizes, tiling)),
+  });
   return {
     name,
     variants: [
       { name: 'register', run: register },
-      { name: 'tiled', run: recorded(runProduct) },
+      byTiles('tiled64', tiling64),
+      byTiles('tiled128', tiling128),
       {
         name: 'window',
         legal: (_, inputs, outputs, attributes) => slides(geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordWindow(device, dense, out, sizes, own)),
       },
-      {
-        name: 'matrix',
-        legal: (device, inputs) => unitFor(device, inputs) !== undefined,
-        run: recorded((device, own, dense, out, sizes) =>
-          runProduct(device, own, dense, out, sizes, unitFor(device, dense)),
-        ),
-      },
+      byTiles('matrix64', units64),
+      byTiles('matrix128', units128),
     ],
     relevant: ['stride', 'padding', 'dilation', 'groups'],
     prefer(device, inputs, outputs, attributes) {
@@ -106,9 +142,12 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       if (device.adapter.software) return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;
       if (channels < FEWEST_CHANNELS) return 'register';
-      if (kind === 'weightGradient' && isThin(sizes)) return 'tiled';
-      if (unitFor(device, inputs)) return 'matrix';
-      return long ? 'window' : 'tiled';
+      if (kind === 'weightGradient' && isThin(sizes)) return 'tiled64';
+      // Of a larger tile more is cut off at the edges, and there are fewer of them.
+      const large = channels > 64 && tilesOf(sizes, kind) >= LARGE_TILES_WANTED;
+      if (fits(device, inputs, units64)) return large && fits(device, inputs, units128) ? 'matrix128' : 'matrix64';
+      if (long) return 'window';
+      return large && fits(device, inputs, tiling128) ? 'tiled128' : 'tiled64';
     },
   };
 }

@@ -1,43 +1,52 @@
-import { conv as kernels } from '@dawnchorus/kernels';
+import { conv as kernels, matmul as products } from '@dawnchorus/kernels';
 import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Geometry } from './conv-geometry.ts';
-import { halfUnit } from './matmul-variants.ts';
+import { matrixFits, tileFits, unitConstants } from './matmul-tiles.ts';
 import { windowParameters } from './window.ts';
 
-const TILE = 64;
-const THIN = 16;
-/** Workgroups that keep the largest GPUs busy: eight for each of some 130 cores. */
-const WORKGROUPS_WANTED = 1024;
+/** Workgroups that keep the largest GPUs busy. */
+const WORKGROUPS_WANTED = 528;
 /** Places that a split of a weight gradient sums at least: fewer cost more in the second pass than they save. */
 const SHORTEST_CHUNK = 256;
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
-/** What matrix units a kernel counts on. */
-const unitConstants = (device: Device, { M, N, K }: MatrixUnit) => ({
-  UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
-  SUBGROUP: `const SUBGROUP = ${device.adapter.subgroupSizes?.[0]}u;`,
-});
+/** How a convolution is cut into tiles, by threads or by matrix units. */
+export type ConvTiling =
+  | { readonly units: false; readonly tiling: products.Tiling }
+  | { readonly units: true; readonly tiling: products.MatrixTiling };
 
-/** The unit that products of these operands may use, where there is one. */
-export function unitFor(device: Device, operands: readonly Tensor[]): MatrixUnit | undefined {
-  if (operands.some(({ dtype }) => dtype !== 'f16')) return undefined;
-  const unit = halfUnit(device, TILE / 2);
-  const subgroup = device.adapter.subgroupSizes?.[0] ?? 0;
-  if (!unit || subgroup % 8 !== 0) return undefined;
-  const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
-  const bytes = 2 * 2 * TILE * (TILE / 2 + 8) + TILE * 16 + 4 * 4 * unit.M * unit.N;
-  return bytes <= maxComputeWorkgroupStorageSize && 4 * subgroup <= maxComputeInvocationsPerWorkgroup
-    ? unit
-    : undefined;
+/** Whether the adapter can make these tiles of these operands. */
+export function fits(device: Device, operands: readonly Tensor[], tiling: ConvTiling): boolean {
+  if (!tiling.units) return tileFits(device, tiling.tiling);
+  return operands.every(({ dtype }) => dtype === 'f16') && matrixFits(device, tiling.tiling, 1) !== undefined;
+}
+
+function tileConstants(device: Device, { units, tiling }: ConvTiling) {
+  if (!units) return { TILE: products.tileConstants(tiling) };
+  return {
+    ...unitConstants(device, matrixFits(device, tiling, 1) as MatrixUnit),
+    TILE: products.matrixTileConstants(tiling),
+    PARTS: 'const PARTS = 1u;',
+  };
+}
+
+/** The first operand's neighbours, along q or a distance apart, are read by fours: as vectors where they lie together. */
+function firstOperand(a: Tensor, extents: readonly number[], together: boolean) {
+  const element = wgslType[a.dtype];
+  const vector =
+    together && [a.offset, ...extents].every((value) => value % 4 === 0) && a.storage.buffer.size % 16 === 0;
+  return {
+    AElement: `alias AElement = ${vector ? `vec4<${element}>` : element};`,
+    fourOfA: vector ? products.fourByVector('A') : products.fourByElements('A'),
+  };
 }
 
 /**
- * A convolution, or by phases of its stride its transpose, as a product of matrices by tiles; by matrix units where one is
- * given. Operands are dense.
+ * A convolution, or by phases of its stride its transpose, as a product of matrices by tiles. Operands are dense.
  */
 export function recordProduct(
   device: Device,
@@ -45,32 +54,31 @@ export function recordProduct(
   out: Tensor,
   g: Geometry,
   transposed: boolean,
-  unit?: MatrixUnit,
+  tiling: ConvTiling,
 ): void {
   const { batch, groups, stride, dilation } = g;
   const [inPerGroup, outPerGroup] = transposed ? [g.outPerGroup, g.inPerGroup] : [g.inPerGroup, g.outPerGroup];
   const [inSize, outSize] = transposed ? [g.outSize, g.inSize] : [g.inSize, g.outSize];
   const phases = transposed ? stride[0] * stride[1] : 1;
-  const outputs = transposed ? Math.ceil(outSize[0] / stride[0]) * Math.ceil(outSize[1] / stride[1]) : out.size;
-  const places = transposed ? batch * outputs : out.size / (groups * outPerGroup);
+  const places = transposed
+    ? Math.ceil(outSize[0] / stride[0]) * Math.ceil(outSize[1] / stride[1])
+    : outSize[0] * outSize[1];
+  const depth = inPerGroup * g.kernel[0] * g.kernel[1];
+  const byUnits = transposed ? kernels.convMatrixTranspose : kernels.convMatrix;
+  const byTiles = transposed ? kernels.convTiledTranspose : kernels.convTiled;
+  const { constants } = tiling.units ? byUnits : byTiles;
   device.recorder.dispatch({
-    kernel: unit
-      ? transposed
-        ? kernels.convMatrixTranspose
-        : kernels.convMatrix
-      : transposed
-        ? kernels.convTiledTranspose
-        : kernels.convTiled,
+    kernel: tiling.units ? byUnits : byTiles,
     constants: {
-      ...(unit && unitConstants(device, unit)),
-      TRANSPOSED: `const TRANSPOSED = ${transposed};`,
-      XElement: `alias XElement = ${wgslType[source.dtype]};`,
-      WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
+      ...constants,
+      ...tileConstants(device, tiling),
+      ...firstOperand(weight, [depth], !transposed),
+      FLAT: `const FLAT = ${inSize[0] === 1 && outSize[0] === 1 && g.kernel[0] === 1};`,
+      BElement: `alias BElement = ${wgslType[source.dtype]};`,
       OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
     },
-    buffers: [source.storage.buffer, weight.storage.buffer, out.storage.buffer],
+    buffers: [weight.storage.buffer, source.storage.buffer, out.storage.buffer],
     parameters: {
-      batch,
       inPerGroup,
       inHeight: inSize[0],
       inWidth: inSize[1],
@@ -81,24 +89,44 @@ export function recordProduct(
       tapStepY: stride[0] / gcd(stride[0], dilation[0]),
       tapStepX: stride[1] / gcd(stride[1], dilation[1]),
       groups,
+      phases,
       xOffset: source.offset,
       weightOffset: weight.offset,
     },
-    grid: [Math.ceil(places / TILE), Math.ceil(outPerGroup / TILE), groups * phases],
+    grid: [Math.ceil(places / tiling.tiling.n), Math.ceil(outPerGroup / tiling.tiling.m), groups * phases * batch],
   });
 }
+
+const THIN = 16;
 
 /** Whether a weight has so few columns that most of a tile of them would be empty. */
 export const isThin = ({ inPerGroup, kernel }: Geometry): boolean => inPerGroup * kernel[0] * kernel[1] <= THIN;
 
-/** How many places of `total` each split sums, where one alone takes so many workgroups. */
-export function productChunk(total: number, workgroups: number): number {
-  return Math.max(SHORTEST_CHUNK, Math.ceil((total * workgroups) / WORKGROUPS_WANTED / 16) * 16);
+/** A part of what a weight gradient sums: so many clips, and of each so many places. */
+export interface Share {
+  readonly clips: number;
+  readonly chunk: number;
+  /** How many such parts there are. */
+  readonly splits: number;
 }
 
-/** Workgroups of one split of a weight gradient. */
-export const weightTiles = ({ groups, outPerGroup, inPerGroup, kernel }: Geometry): number =>
-  groups * Math.ceil(outPerGroup / TILE) * Math.ceil((inPerGroup * kernel[0] * kernel[1]) / TILE);
+/** How a weight gradient is split, that there are workgroups enough: by clips, and where these are too few by places, too. */
+export function sharesOf(
+  { batch, outSize, groups, outPerGroup, inPerGroup, kernel }: Geometry,
+  { tiling }: ConvTiling,
+): Share {
+  const plane = outSize[0] * outSize[1];
+  const depth = inPerGroup * kernel[0] * kernel[1];
+  const tiles = groups * Math.ceil(outPerGroup / tiling.m) * Math.ceil(depth / tiling.n);
+  const wanted = Math.max(
+    1,
+    Math.min(Math.ceil(WORKGROUPS_WANTED / tiles), Math.floor((batch * plane) / SHORTEST_CHUNK)),
+  );
+  const clips = Math.ceil(batch / Math.min(batch, wanted));
+  const parts = Math.max(1, Math.min(Math.ceil(wanted / batch), Math.floor(plane / SHORTEST_CHUNK)));
+  const chunk = Math.ceil(Math.ceil(plane / parts) / 16) * 16;
+  return { clips, chunk, splits: Math.ceil(batch / clips) * Math.ceil(plane / chunk) };
+}
 
 /** The sums of a weight gradient's splits, [splits, ...weight]. Operands are dense. */
 export function recordWeightGradient(
@@ -106,41 +134,65 @@ export function recordWeightGradient(
   [x, grad]: readonly Tensor[],
   partial: Tensor,
   g: Geometry,
+  { clips, chunk, splits }: Share,
+  tiling: ConvTiling,
+): void {
+  const { m, n } = tiling.tiling;
+  const kernel = tiling.units ? kernels.convMatrixWeightGradient : kernels.convTiledWeightGradient;
+  device.recorder.dispatch({
+    kernel,
+    constants: {
+      ...kernel.constants,
+      ...tileConstants(device, tiling),
+      ...firstOperand(grad, [g.outSize[0] * g.outSize[1], chunk], true),
+      FLAT: `const FLAT = ${g.inSize[0] === 1 && g.outSize[0] === 1 && g.kernel[0] === 1};`,
+      BElement: `alias BElement = ${wgslType[x.dtype]};`,
+      OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
+    },
+    buffers: [grad.storage.buffer, x.storage.buffer, partial.storage.buffer],
+    parameters: { ...gradientParameters(g, x, grad), clips, chunk },
+    grid: [Math.ceil((g.inPerGroup * g.kernel[0] * g.kernel[1]) / n), Math.ceil(g.outPerGroup / m), splits * g.groups],
+  });
+}
+
+const gradientParameters = (g: Geometry, x: Tensor, grad: Tensor) => ({
+  batch: g.batch,
+  inPerGroup: g.inPerGroup,
+  inHeight: g.inSize[0],
+  inWidth: g.inSize[1],
+  outPerGroup: g.outPerGroup,
+  outHeight: g.outSize[0],
+  outWidth: g.outSize[1],
+  ...windowParameters(g.kernel, g),
+  groups: g.groups,
+  xOffset: x.offset,
+  gradOffset: grad.offset,
+});
+
+/** The part of a thin weight's gradient that each split sums, of `batch` times `outSize` places in one row. */
+export function thinChunk(total: number, { groups, outPerGroup }: Geometry): number {
+  const workgroups = groups * Math.ceil(outPerGroup / 64);
+  return Math.max(SHORTEST_CHUNK, Math.ceil((total * workgroups) / (2 * WORKGROUPS_WANTED) / 16) * 16);
+}
+
+/** The same for a thin weight, where a split sums `chunk` of all places. */
+export function recordThinWeightGradient(
+  device: Device,
+  [x, grad]: readonly Tensor[],
+  partial: Tensor,
+  g: Geometry,
   chunk: number,
   splits: number,
-  unit?: MatrixUnit,
 ): void {
   device.recorder.dispatch({
-    kernel: unit
-      ? kernels.convMatrixWeightGradient
-      : isThin(g)
-        ? kernels.convThinWeightGradient
-        : kernels.convTiledWeightGradient,
+    kernel: kernels.convThinWeightGradient,
     constants: {
-      ...(unit && unitConstants(device, unit)),
       XElement: `alias XElement = ${wgslType[x.dtype]};`,
       GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
       OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
     },
     buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-    parameters: {
-      batch: g.batch,
-      inPerGroup: g.inPerGroup,
-      inHeight: g.inSize[0],
-      inWidth: g.inSize[1],
-      outPerGroup: g.outPerGroup,
-      outHeight: g.outSize[0],
-      outWidth: g.outSize[1],
-      ...windowParameters(g.kernel, g),
-      groups: g.groups,
-      chunk,
-      xOffset: x.offset,
-      gradOffset: grad.offset,
-    },
-    grid: [
-      Math.ceil((g.inPerGroup * g.kernel[0] * g.kernel[1]) / TILE),
-      Math.ceil(g.outPerGroup / TILE),
-      splits * g.groups,
-    ],
+    parameters: { ...gradientParameters(g, x, grad), chunk },
+    grid: [1, Math.ceil(g.outPerGroup / 64), splits * g.groups],
   });
 }

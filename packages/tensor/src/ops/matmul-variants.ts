@@ -8,6 +8,7 @@ import type { Family, Variant } from '../kernel/variants.ts';
 import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
+import { matrixFits, tileFits, unitConstants } from './matmul-tiles.ts';
 
 type Tiling = kernels.Tiling;
 type None = Record<never, never>;
@@ -135,13 +136,10 @@ const STEP = 16;
 
 /** Tiles through workgroup memory. */
 export function tiled(name: string, tiling: Tiling): Variant<None> {
-  const { m, n, rows, columns, step } = tiling;
-  const threads = (m / rows) * (n / columns);
-  const bytes = 16 * step * (m / 4 + n / 4 + 2);
+  const { m, n } = tiling;
   return {
     name,
-    legal: ({ limits }) =>
-      limits.maxComputeInvocationsPerWorkgroup >= threads && limits.maxComputeWorkgroupStorageSize >= bytes,
+    legal: (device) => tileFits(device, tiling),
     run(device, inputs, [out]) {
       withProduct(device, inputs, out, (product) => {
         const { a, b, count, parameters } = product;
@@ -212,53 +210,24 @@ const split: Variant<None> = {
   },
 };
 
-/** The product that this adapter's matrix units do in f16 with sums in f32; undefined where there is none for `part`. */
-export function halfUnit({ adapter }: Device, part: number): MatrixUnit | undefined {
-  const [least, most] = adapter.subgroupSizes ?? [0, 1];
-  // The kernels count on subgroups of one size.
-  if (least !== most) return undefined;
-  return adapter.matrixUnits
-    .filter(({ component, result, M, N, K }) => {
-      return component === 'f16' && result === 'f32' && part % M === 0 && part % N === 0 && 16 % K === 0;
-    })
-    .reduce<MatrixUnit | undefined>((a, b) => (a && a.M * a.N * a.K >= b.M * b.N * b.K ? a : b), undefined);
-}
-
 /** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
 export function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
-  const { m, n, partM, partN, step } = tiling;
-  const part = Math.min(partM, partN);
-  const subgroups = (m / partM) * (n / partN);
+  const { m, n } = tiling;
   return {
     name,
     onlyPinned: parts === 2,
     legal(device, [a, b]) {
-      const unit = halfUnit(device, part);
       const halves = a.dtype === 'f16' && b.dtype === 'f16';
-      if (!unit || (parts === 1 && !halves)) return false;
-      // Whichever way the operands lie.
-      const vectors = (extent: number) => Math.max(extent * (step / 8 + 1), step * (extent / 8 + 1));
-      const bytes = 16 * Math.max(parts * (vectors(m) + vectors(n)), subgroups * unit.M * (unit.N / 4 + 1));
-      const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
-      const threads = subgroups * (device.adapter.subgroupSizes?.[0] ?? 0);
-      const fetched = (extent: number) => (extent * step) / 8 / threads;
-      return (
-        bytes <= maxComputeWorkgroupStorageSize &&
-        threads <= maxComputeInvocationsPerWorkgroup &&
-        Number.isInteger(fetched(m)) &&
-        Number.isInteger(fetched(n))
-      );
+      return (parts === 2 || halves) && matrixFits(device, tiling, parts) !== undefined;
     },
     run(device, inputs, [out]) {
       withProduct(device, inputs, out, (product) => {
         const { a, b, count, parameters } = product;
-        const { M, N, K } = halfUnit(device, part) as MatrixUnit;
         device.recorder.dispatch({
           kernel: kernels.matmulMatrix,
           constants: {
             ...operandConstants(product, 8),
-            UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
-            SUBGROUP: `const SUBGROUP = ${device.adapter.subgroupSizes?.[0]}u;`,
+            ...unitConstants(device, matrixFits(device, tiling, parts) as MatrixUnit),
             TILE: kernels.matrixTileConstants(tiling),
             loadLeft: kernels.fragmentLoader('Left', layoutOf(product, 'A', 8).alongK),
             loadRight: kernels.fragmentLoader('Right', !layoutOf(product, 'B', 8).alongK),

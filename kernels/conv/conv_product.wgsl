@@ -1,0 +1,197 @@
+// out[b, o, s, t] = sum over c, j, k of x[b, c, s strideY + j dilationY - paddingY, t strideX + k dilationX - paddingX]
+// weight[o, c, j, k], in groups, or its transpose, for hardware adapters: an implicit product of matrices, weight [o, q] x
+// input [q, n], where q counts (c, j, k) and n the places (s, t) of a clip; the input is gathered on the way. In front of it
+// tile_product.wgsl or matrix_product.wgsl makes the product.
+//
+// The transpose goes by phases of the stride: outputs at h = phase + u stride meet the same taps j, namely those for which
+// phase + padding - j dilation is a multiple of the stride, at y[u + (phase + padding - j dilation) / stride]. Each phase is
+// a product of its own in which no tap is wasted. x is then the gradient, `in` its sizes and channels.
+//
+// In front: TRANSPOSED; FLAT, whether planes have one row alone; AElement, BElement and OutElement, the types in memory;
+// fourOfA, as for matmul_tiled.
+struct Params {
+  inPerGroup: u32,
+  inHeight: u32,
+  inWidth: u32,
+  outPerGroup: u32,
+  outHeight: u32,
+  outWidth: u32,
+  kernelHeight: u32,
+  kernelWidth: u32,
+  strideY: u32,
+  strideX: u32,
+  paddingY: u32,
+  paddingX: u32,
+  dilationY: u32,
+  dilationX: u32,
+  tapStepY: u32,
+  tapStepX: u32,
+  groups: u32,
+  phases: u32,
+  xOffset: u32,
+  weightOffset: u32,
+  groupX: u32,
+  groupY: u32,
+  groupZ: u32,
+}
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<AElement>;
+@group(0) @binding(2) var<storage, read> b: array<BElement>;
+@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
+
+// Taps along one axis: the first, how far apart, how many; the phase of the outputs, and how many there are.
+struct Axis {
+  first: u32,
+  step: u32,
+  taps: u32,
+  phase: u32,
+  outputs: u32,
+}
+
+fn axisOf(phase: u32, stride: u32, padding: u32, dilation: u32, kernel: u32, tapStep: u32, extent: u32) -> Axis {
+  if (!TRANSPOSED) { return Axis(0u, 1u, kernel, 0u, extent); }
+  var first = 0u;
+  loop {
+    if (first >= tapStep || (i32(phase + padding) - i32(first * dilation)) % i32(stride) == 0) { break; }
+    first++;
+  }
+  let outputs = (max(extent, phase) - phase + stride - 1u) / stride;
+  if (first >= min(tapStep, kernel)) { return Axis(0u, 1u, 0u, phase, outputs); }
+  return Axis(first, tapStep, (kernel - 1u - first) / tapStep + 1u, phase, outputs);
+}
+
+// How far from where an output's window begins a tap reads.
+fn shiftOf(tap: u32, axis: Axis, stride: u32, padding: u32, dilation: u32) -> u32 {
+  if (TRANSPOSED) { return bitcast<u32>((i32(axis.phase + padding) - i32(tap * dilation)) / i32(stride)); }
+  return tap * dilation - padding;
+}
+
+struct Tile {
+  // The first channel and the first place.
+  row: u32,
+  column: u32,
+  // Where the group's weights, the clip's inputs and its outputs begin.
+  weights: u32,
+  inputs: u32,
+  outputs: u32,
+  y: Axis,
+  x: Axis,
+}
+
+struct Row {
+  at: u32,
+  // Channels from it on.
+  valid: u32,
+  y: Axis,
+  x: Axis,
+}
+
+struct Column {
+  first: u32,
+  inputs: u32,
+  y: Axis,
+  x: Axis,
+}
+
+fn rowOf(tile: Tile, row: u32) -> Row {
+  let taps = params.kernelHeight * params.kernelWidth;
+  let first = min(tile.row + row, params.outPerGroup - 1u);
+  return Row(tile.weights + first * select(params.inPerGroup * taps, taps, TRANSPOSED), params.outPerGroup - first, tile.y, tile.x);
+}
+
+fn columnOf(tile: Tile, column: u32) -> Column {
+  return Column(tile.column + column, tile.inputs, tile.y, tile.x);
+}
+
+// Weights lie next to each other along q, in the transpose rather along the channels: `first` to `first` + 3 of these
+// neighbours.
+fn fourA(row: Row, q: u32, first: u32, end: u32) -> vec4<f32> {
+  if (!TRANSPOSED) {
+    if (q + first >= end) { return vec4<f32>(); }
+    return fourOfA(row.at + q + first, 1u, min(4u, end - q - first));
+  }
+  if (q >= end) { return vec4<f32>(); }
+  let taps = row.y.taps * row.x.taps;
+  let all = params.kernelHeight * params.kernelWidth;
+  let tap = q % taps;
+  let j = row.y.first + tap / row.x.taps * row.y.step;
+  let k = row.x.first + tap % row.x.taps * row.x.step;
+  let at = row.at + q / taps * params.outPerGroup * all + j * params.kernelWidth + k;
+  // Beyond the last channel the last again.
+  let own = min(first, row.valid - 1u);
+  return fourOfA(at + own * all, all, min(4u, row.valid - own));
+}
+
+// Positions before the start wrap around to huge numbers, which the test refuses.
+fn loadInput(plane: u32, row: u32, column: u32) -> f32 {
+  let inside = row < params.inHeight && column < params.inWidth;
+  return select(0.0, f32(b[select(0u, plane + row * params.inWidth + column, inside)]), inside);
+}
+
+fn fourB(column: Column, q: u32, first: u32, end: u32) -> vec4<f32> {
+  if (q >= end) { return vec4<f32>(); }
+  let taps = column.y.taps * column.x.taps;
+  let tap = q % taps;
+  let k = column.x.first + select(tap % column.x.taps, tap, FLAT) * column.x.step;
+  let shiftX = shiftOf(k, column.x, params.strideX, params.paddingX, params.dilationX);
+  let plane = column.inputs + q / taps * params.inHeight * params.inWidth;
+  let places = column.first + first + vec4<u32>(0u, 1u, 2u, 3u);
+  let stride = select(vec2<u32>(params.strideX, params.strideY), vec2<u32>(1u), TRANSPOSED);
+  if (FLAT) {
+    let t = places * stride.x + shiftX;
+    return vec4<f32>(
+      loadInput(plane, 0u, t.x),
+      loadInput(plane, 0u, t.y),
+      loadInput(plane, 0u, t.z),
+      loadInput(plane, 0u, t.w),
+    );
+  }
+  let j = column.y.first + tap / column.x.taps * column.y.step;
+  let s = places / column.x.outputs * stride.y + shiftOf(j, column.y, params.strideY, params.paddingY, params.dilationY);
+  let t = places % column.x.outputs * stride.x + shiftX;
+  return vec4<f32>(
+    loadInput(plane, s.x, t.x),
+    loadInput(plane, s.y, t.y),
+    loadInput(plane, s.z, t.z),
+    loadInput(plane, s.w, t.w),
+  );
+}
+
+fn keep(tile: Tile, row: u32, column: u32, sum: f32) {
+  let channel = tile.row + row;
+  let place = tile.column + column;
+  if (channel >= params.outPerGroup || place >= tile.y.outputs * tile.x.outputs) { return; }
+  let stride = select(vec2<u32>(1u), vec2<u32>(params.strideX, params.strideY), TRANSPOSED);
+  var within = place * stride.x + tile.x.phase;
+  if (!FLAT) {
+    within = (tile.y.phase + place / tile.x.outputs * stride.y) * params.outWidth +
+      tile.x.phase + place % tile.x.outputs * stride.x;
+  }
+  let at = tile.outputs + channel * params.outHeight * params.outWidth + within;
+  prepare(at / 4u * 4u);
+  emit(at, sum);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let workgroup = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
+  let group = workgroup.z % params.groups;
+  let phase = workgroup.z / params.groups % params.phases;
+  let batch = workgroup.z / params.groups / params.phases;
+  let y = axisOf(phase / params.strideX, params.strideY, params.paddingY, params.dilationY, params.kernelHeight, params.tapStepY, params.outHeight);
+  let x = axisOf(phase % params.strideX, params.strideX, params.paddingX, params.dilationX, params.kernelWidth, params.tapStepX, params.outWidth);
+  let tile = Tile(
+    workgroup.y * TILE_M,
+    workgroup.x * TILE_N,
+    params.weightOffset + group * params.outPerGroup * params.inPerGroup * params.kernelHeight * params.kernelWidth,
+    params.xOffset + (batch * params.groups + group) * params.inPerGroup * params.inHeight * params.inWidth,
+    (batch * params.groups + group) * params.outPerGroup * params.outHeight * params.outWidth,
+    y,
+    x,
+  );
+  // Phases differ by an output at most.
+  if (tile.column >= y.outputs * x.outputs) { return; }
+  var sums: Sums;
+  addProducts(&sums, tile, lane, 0u, params.inPerGroup * y.taps * x.taps);
+  keepSums(&sums, tile, lane);
+}

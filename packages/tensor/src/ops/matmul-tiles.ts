@@ -1,0 +1,51 @@
+import type { matmul as kernels } from '@dawnchorus/kernels';
+import type { MatrixUnit } from '../device/adapters.ts';
+import type { Device } from '../device/device.ts';
+
+/** Whether the adapter can make such tiles. */
+export function tileFits({ limits }: Device, { m, n, rows, columns, step }: kernels.Tiling): boolean {
+  const threads = (m / rows) * (n / columns);
+  const bytes = 16 * step * (m / 4 + n / 4 + 2);
+  return limits.maxComputeInvocationsPerWorkgroup >= threads && limits.maxComputeWorkgroupStorageSize >= bytes;
+}
+
+/** The product that this adapter's matrix units do in f16 with sums in f32; undefined where there is none for `part`. */
+export function halfUnit({ adapter }: Device, part: number): MatrixUnit | undefined {
+  const [least, most] = adapter.subgroupSizes ?? [0, 1];
+  // The kernels count on subgroups of one size.
+  if (least !== most) return undefined;
+  return adapter.matrixUnits
+    .filter(({ component, result, M, N, K }) => {
+      return component === 'f16' && result === 'f32' && part % M === 0 && part % N === 0 && 16 % K === 0;
+    })
+    .reduce<MatrixUnit | undefined>((a, b) => (a && a.M * a.N * a.K >= b.M * b.N * b.K ? a : b), undefined);
+}
+
+/** The unit by which the adapter makes such tiles, where it can. `parts`: halves that an operand is split into. */
+export function matrixFits(
+  device: Device,
+  { m, n, partM, partN, step }: kernels.MatrixTiling,
+  parts: number,
+): MatrixUnit | undefined {
+  const unit = halfUnit(device, Math.min(partM, partN));
+  if (!unit) return undefined;
+  const subgroups = (m / partM) * (n / partN);
+  // Whichever way the operands lie.
+  const vectors = (extent: number) => Math.max(extent * (step / 8 + 1), step * (extent / 8 + 1));
+  const bytes = 16 * Math.max(parts * (vectors(m) + vectors(n)), subgroups * unit.M * (unit.N / 4 + 1));
+  const threads = subgroups * (device.adapter.subgroupSizes?.[0] ?? 0);
+  const fetched = (extent: number) => (extent * step) / 8 / threads;
+  const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
+  return bytes <= maxComputeWorkgroupStorageSize &&
+    threads <= maxComputeInvocationsPerWorkgroup &&
+    Number.isInteger(fetched(m)) &&
+    Number.isInteger(fetched(n))
+    ? unit
+    : undefined;
+}
+
+/** What matrix units a kernel counts on. */
+export const unitConstants = ({ adapter }: Device, { M, N, K }: MatrixUnit) => ({
+  UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
+  SUBGROUP: `const SUBGROUP = ${adapter.subgroupSizes?.[0]}u;`,
+});
