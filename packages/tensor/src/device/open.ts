@@ -11,7 +11,12 @@ export interface OpenDeviceOptions {
   readonly log?: (line: string) => void;
   /** Pass over hardware adapters, e.g. to compare with a CPU driver. */
   readonly software?: boolean;
-  /** Dawn toggles to turn on beside those that matrix units need, e.g. `['disable_robustness']`. Ignored in browsers. */
+  /**
+   * Whether shaders clamp their indices on hardware adapters, too, against mistakes in kernels: a little to twice as slow.
+   * Browsers and software adapters always clamp. Default: false.
+   */
+  readonly robust?: boolean;
+  /** Dawn toggles to turn on beside those that matrix units need. Ignored in browsers. */
   readonly enable?: readonly string[];
   /**
    * Bytes of GPU memory that tensors and the pool of freed buffers may hold together. Beyond it the pool is emptied, then

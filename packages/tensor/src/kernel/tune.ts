@@ -27,8 +27,9 @@ export interface TuneOptions {
   readonly log?: (line: string) => void;
 }
 
-const LEAST_RUNS = 3;
-const MOST_RUNS = 20;
+const ROUNDS = 5;
+/** In a round. */
+const MOST_RUNS = 8;
 const MILLISECONDS_A_VARIANT = 60;
 /** What the preferred variant may lose by and still be kept: less than this is noise. */
 const TIE = 1.03;
@@ -47,36 +48,30 @@ function imitate(device: Device, { storage, dtype, shape, strides, offset }: Ten
   }
 }
 
-/** Median milliseconds on the GPU of one run. */
-async function time(device: Device, run: () => void): Promise<number> {
-  const timed = async (runs: number): Promise<number[]> => {
-    const profiler = createProfiler(device.gpu, device.features.has('timestamp-query') ? 'gpu' : 'wall');
-    device.recorder.setProfiler(profiler);
-    try {
-      for (let i = 0; i < runs; i++) run();
-      device.flush();
-    } finally {
-      device.recorder.setProfiler(undefined);
-    }
-    const events = await profiler.finish();
-    const each = events.length / runs;
-    return Array.from({ length: runs }, (_, i) =>
-      events.slice(i * each, (i + 1) * each).reduce((sum, { start, end }) => sum + (end - start) / 1e3, 0),
-    );
-  };
-  // The first run compiles the kernels, and tells how many more there is time for.
-  await timed(1);
-  const [once] = await timed(1);
-  await device.synchronize();
-  const runs = Math.max(LEAST_RUNS, Math.min(MOST_RUNS, Math.ceil(MILLISECONDS_A_VARIANT / Math.max(once, 1e-3))));
-  const times = (await timed(runs)).sort((a, b) => a - b);
-  await device.synchronize();
-  return times[times.length >> 1];
+/** Milliseconds on the GPU of each of so many runs. */
+async function timed(device: Device, run: () => void, runs: number): Promise<number[]> {
+  const profiler = createProfiler(device.gpu, device.features.has('timestamp-query') ? 'gpu' : 'wall');
+  device.recorder.setProfiler(profiler);
+  try {
+    for (let i = 0; i < runs; i++) run();
+    device.flush();
+  } finally {
+    device.recorder.setProfiler(undefined);
+  }
+  const events = await profiler.finish();
+  const each = events.length / runs;
+  return Array.from({ length: runs }, (_, i) =>
+    events.slice(i * each, (i + 1) * each).reduce((sum, { start, end }) => sum + (end - start) / 1e3, 0),
+  );
 }
 
+/**
+ * Times the variants in turns, once all are compiled: a GPU that waited for a compiler has slowed its clock, and whoever
+ * came first would pay for it.
+ */
 async function measure(device: Device, problem: Problem, variants: readonly Variant<unknown>[]): Promise<TunedClass> {
   const made: Tensor[] = [];
-  const milliseconds: Record<string, number> = {};
+  const milliseconds: Record<string, number> = Object.fromEntries(variants.map(({ name }) => [name, Number.NaN]));
   try {
     const [inputs, outputs] = outsideTrace(() =>
       [problem.inputs, problem.outputs].map((tensors) =>
@@ -87,14 +82,38 @@ async function measure(device: Device, problem: Problem, variants: readonly Vari
         }),
       ),
     );
-    for (const variant of variants) {
+    const times = new Map<Variant<unknown>, number[]>();
+    const turn = async (variant: Variant<unknown>, runs: number): Promise<number[]> => {
       try {
-        const run = () => outsideTrace(() => variant.run(device, inputs, outputs, problem.attributes));
-        milliseconds[variant.name] = await time(device, run);
+        return await timed(
+          device,
+          () => outsideTrace(() => variant.run(device, inputs, outputs, problem.attributes)),
+          runs,
+        );
       } catch (error) {
         if (device.lost) throw error;
-        milliseconds[variant.name] = Number.NaN;
+        times.delete(variant);
+        return [];
       }
+    };
+    for (const variant of variants) {
+      times.set(variant, []);
+      await turn(variant, 1);
+    }
+    // The second run tells how many more there is time for.
+    const runs = new Map<Variant<unknown>, number>();
+    for (const variant of [...times.keys()]) {
+      const [once = 0] = await turn(variant, 1);
+      const wanted = Math.ceil(MILLISECONDS_A_VARIANT / Math.max(once, 1e-3) / ROUNDS);
+      runs.set(variant, Math.max(1, Math.min(MOST_RUNS, wanted)));
+    }
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const variant of [...times.keys()]) times.get(variant)?.push(...(await turn(variant, runs.get(variant)!)));
+    }
+    await device.synchronize();
+    for (const [{ name }, own] of times) {
+      own.sort((a, b) => a - b);
+      if (own.length > 0) milliseconds[name] = own[own.length >> 1];
     }
   } finally {
     for (const tensor of made) tensor.dispose();
