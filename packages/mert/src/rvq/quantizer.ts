@@ -8,6 +8,7 @@ import {
   mul,
   nearestCode,
   ones,
+  residualCodes,
   scope,
   sub,
   type Tensor,
@@ -59,20 +60,23 @@ export class ResidualQuantizer {
   }
 
   /**
-   * Codes of vectors x [rows, dimension]: i32 [codebooks, rows]; what is left over; and what each stage saw.
-   * No gradient flows through it.
+   * Codes of vectors x [rows, dimension], i32 [rows] for each of the first `count` codebooks, all by default; what is left
+   * over; and what each stage saw. No gradient flows through it.
    */
-  encode(x: Tensor): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
-    const codes: Tensor[] = [];
-    const inputs: Tensor[] = [];
-    let residual = x;
-    for (const { embed } of this.codebooks) {
-      inputs.push(residual);
-      const stage = nearestCode(residual, embed);
-      codes.push(stage.codes);
-      residual = stage.residual;
-    }
-    return { codes, inputs, residual };
+  encode(x: Tensor, count = this.codebooks.length): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
+    const found = residualCodes(x, this.#entries(count), { keep: true });
+    const codes = Array.from({ length: count }, (_, i) => found.codes.select(0, i));
+    const left = Array.from({ length: count }, (_, i) => found.residual.select(0, i));
+    return { codes, inputs: [x, ...left.slice(0, -1)], residual: left[count - 1] };
+  }
+
+  /** The codes alone, i32 [count, rows]: what each stage saw is not kept. */
+  search(x: Tensor, count = this.codebooks.length): Tensor {
+    return residualCodes(x, this.#entries(count)).codes;
+  }
+
+  #entries(count: number): Tensor[] {
+    return this.codebooks.slice(0, count).map(({ embed }) => embed);
   }
 
   /** The sum of the entries that codes [codebooks][rows] name: [rows, dimension]. */

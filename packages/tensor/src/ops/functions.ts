@@ -158,8 +158,30 @@ export function dropout<T extends Tensor>(x: T, options: RandomKey & { p: number
   return p === 0 ? x : apply('dropout', step ? [x, step] : [x], { p, ...key })[0];
 }
 
-/** Nearest row of codebook [codes, dimension] for each row of x, and x less that row. No gradient. */
+/**
+ * Nearest row of codebook [codes, dimension] for each row of x, the first one on ties, and x less that row. The distance
+ * is found by a product, |e|^2 / 2 - x e, so that rows which are equally near but for rounding may take either. A row with
+ * a NaN takes code 0. f32; no gradient.
+ */
 export function nearestCode(x: Tensor, codebook: Tensor): { codes: Tensor; residual: Tensor } {
   const [codes, residual] = apply('nearestCode', [x, codebook], {});
   return { codes, residual };
+}
+
+/**
+ * Residual codes of x [rows, dimension]: each of the codebooks [codes, dimension], of one shape, codes what the ones before
+ * it left over, all in one kernel. codes: i32 [codebooks, rows]. residual: what the last one leaves, [rows, dimension]; with
+ * `keep` what each of them leaves, [codebooks, rows, dimension]. f32; no gradient.
+ *
+ * Sources: Zeghidour et al., "SoundStream" (2021); EnCodec's core_vq.py.
+ *
+ * @throws TypeError or RangeError when something is not f32 or the shapes do not fit.
+ */
+export function residualCodes(
+  x: Tensor,
+  codebooks: readonly Tensor[],
+  { keep = false }: { keep?: boolean } = {},
+): { codes: Tensor; residual: Tensor } {
+  const [codes, residual] = apply('residualCodes', [x, ...codebooks], { keep });
+  return { codes, residual: keep ? residual : reshape(residual, x.shape) };
 }

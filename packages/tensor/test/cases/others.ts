@@ -29,7 +29,17 @@ function optimizerState(draw: Random): NDArray {
 }
 
 export const otherCases: OpCases<
-  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'gradientNorm' | 'adamw' | 'increment' | 'lerp' | 'nearestCode'
+  | 'full'
+  | 'arange'
+  | 'uniform'
+  | 'normal'
+  | 'dropout'
+  | 'gradientNorm'
+  | 'adamw'
+  | 'increment'
+  | 'lerp'
+  | 'nearestCode'
+  | 'residualCodes'
 > = {
   full: {
     draws: drawn({}, (shape, draw) => {
@@ -192,6 +202,16 @@ export const otherCases: OpCases<
       };
     }),
     reference: ([x, codebook]) => training.nearestCode(x, codebook),
+    half: false,
+  },
+  residualCodes: {
+    draws: drawn({ minRank: 2, maxRank: 2 }, ([rows, dimension], draw) => {
+      const whole = (r: Random) => integer(r, -3, 3);
+      const codes = pick(draw, [1, 2, 7, 63, 65, 130]);
+      const books = Array.from({ length: integer(draw, 1, 9) }, () => arrayOf([codes, dimension], draw, whole));
+      return { inputs: [arrayOf([rows, dimension], draw, whole), ...books], attributes: { keep: draw() < 0.5 } };
+    }),
+    reference: ([x, ...books], { keep }) => training.residualCodes(x, books, keep),
     half: false,
   },
 };

@@ -68,3 +68,19 @@ export function nearestCode(x: NDArray, codebook: NDArray): NDArray[] {
     { ...x, data: residual },
   ];
 }
+
+/** Codes stage by stage, and what the last stage, or each of them, leaves over. */
+export function residualCodes(x: NDArray, books: NDArray[], keep: boolean): NDArray[] {
+  const codes: number[] = [];
+  const left: NDArray[] = [];
+  for (const book of books) {
+    const [found, residual] = nearestCode(left[left.length - 1] ?? x, book);
+    codes.push(...found.data);
+    left.push(residual);
+  }
+  const kept = keep ? left : left.slice(-1);
+  return [
+    { dtype: 'i32', shape: [books.length, x.shape[0]], data: Float64Array.from(codes) },
+    { ...x, shape: [kept.length, ...x.shape], data: Float64Array.from(kept.flatMap(({ data }) => [...data])) },
+  ];
+}
