@@ -4,7 +4,8 @@
  * @module @dawnchorus/dsp
  */
 export * from './audio/index.ts';
-export { type Cqt, type CqtOptions, type CqtOutput, createCqt } from './cqt.ts';
+export { type Cqt, type CqtMethod, type CqtOptions, type CqtOutput, createCqt } from './cqt.ts';
+export { type CqChromaOptions, cqChromaFilterbank, cqToChroma } from './cqt-chroma.ts';
 export {
   type CqtKernel,
   type CqtNormalization,
