@@ -43,7 +43,7 @@ fn load(stage: u32, row: u32, d: u32) -> vec4<f32> {
 }
 
 fn store(stage: u32, row: u32, d: u32, value: vec4<f32>) {
-  for (var i = 0u; i < 4u; i++) {
+  for (var i = 0u; i < 4u; i++) { // unroll
     if (row + i < params.rows) { residual[slot(stage) + (row + i) * params.dimension + d] = value[i]; }
   }
 }
@@ -53,13 +53,14 @@ fn entryOf(stage: u32, row: u32, d: u32) -> f32 {
   return entries[at / 4u][at % 4u];
 }
 
+// Of 16 rows: the least score so far, and the first code that has it.
 struct Nearest {
   scores: mat4x4<f32>,
   codes: array<vec4<u32>, 4>,
 }
 
 fn consider(nearest: ptr<function, Nearest>, half: f32, products: mat4x4<f32>, code: u32) {
-  for (var q = 0u; q < 4u; q++) {
+  for (var q = 0u; q < 4u; q++) { // unroll
     let scores = half - products[q];
     let less = scores < (*nearest).scores[q];
     (*nearest).scores[q] = select((*nearest).scores[q], scores, less);
@@ -83,8 +84,8 @@ fn main(
   let fours = params.padded / 4u;
   let whole = params.dimension <= CHUNK;
   for (var stage = 0u; stage < params.stages; stage++) {
-    var nearest: Nearest;
-    for (var q = 0u; q < 4u; q++) { nearest.scores[q] = vec4<f32>(LARGEST); }
+    var nearest = Nearest();
+    nearest.scores = mat4x4<f32>(vec4<f32>(LARGEST), vec4<f32>(LARGEST), vec4<f32>(LARGEST), vec4<f32>(LARGEST));
     for (var first = 0u; first < fours; first += LANES) {
       let own = min(first + lane, fours - 1u);
       // The products of four codes with 16 rows, four a column.
@@ -134,9 +135,9 @@ fn main(
         consider(&nearest, half.w, p3, 4u * own + 3u);
       }
     }
-    for (var row = 0u; row < TILE_ROWS; row++) {
-      let q = row / 4u;
-      let all = rowReduce(lane, vec2<u32>(ordered(nearest.scores[q][row % 4u]), nearest.codes[q][row % 4u]));
+    for (var row = 0u; row < TILE_ROWS; row++) { // unroll
+      let score = nearest.scores[row / 4u][row % 4u];
+      let all = rowReduce(lane, vec2<u32>(ordered(score), nearest.codes[row / 4u][row % 4u]));
       if (lane == 0u) {
         winners[row] = all.y;
         if (firstRow + row < params.rows) { codes[stage * params.rows + firstRow + row] = i32(all.y); }
