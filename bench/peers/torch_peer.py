@@ -31,6 +31,46 @@ def rvq(x, *books):
     return x
 
 
+def cqt_filters():
+    """MERT's constant-Q filters, an octave a product: pairs of (reach, weights [2 bins of the octave, 1, taps])."""
+    rate, hop, lowest, bins, octave = 24000, 320, 32.7, 336, 48
+    octaves = []
+    for low in range(0, bins, octave):
+        f = lowest * 2 ** (np.arange(low, min(low + octave, bins)) / octave)
+        lengths = np.ceil(rate / f / (2 ** (1 / octave) - 1)).astype(int)
+        reach = (lengths[0] + 1) // 2
+        weights = np.zeros((2 * len(f), 1, 2 * reach))
+        for k, l in enumerate(lengths):
+            n = np.arange(l) - (l + 1) // 2
+            w = (1 - np.cos(2 * np.pi * np.arange(l) / l)) / np.sqrt(l)
+            weights[k, 0, n + reach] = w * np.cos(2 * np.pi * f[k] * n / rate)
+            weights[len(f) + k, 0, n + reach] = w * np.sin(2 * np.pi * f[k] * n / rate)
+        octaves.append((int(reach), torch.from_numpy(weights.astype("float32")).to(device)))
+    return hop, octaves
+
+
+filters = None
+
+
+def cqt(x):
+    global filters
+    filters = filters or cqt_filters()
+    hop, octaves = filters
+    parts = []
+    for reach, weights in octaves:
+        y = F.conv1d(F.pad(x[:, None], (reach, reach)), weights, stride=hop)[:, :, : x.shape[1] // hop + 1]
+        re, im = y.chunk(2, 1)
+        parts.append(torch.hypot(re, im))
+    return torch.cat(parts, 1)
+
+
+def stft(s, x):
+    n = int(s["nFft"])
+    window = torch.hann_window(n, device=x.device)
+    y = torch.stft(x, n, int(s["hopLength"]), window=window, center=True, pad_mode="constant", return_complex=True)
+    return torch.view_as_real(y)
+
+
 OPERATIONS = {
     "matmul": lambda s, a, b: (a.T if s["transposeA"] else a) @ (b.T if s["transposeB"] else b),
     "conv1d": lambda s, x, w: F.conv1d(
@@ -45,6 +85,8 @@ OPERATIONS = {
     "chain": lambda s, x, c: chain(x, c, s),
     "softmax": lambda s, x: torch.softmax(x, -1),
     "cross_entropy": lambda s, x, t: F.cross_entropy(x, t),
+    "cqt": lambda s, x: cqt(x),
+    "stft": stft,
     "rvq": lambda s, x, *books: rvq(x, *books),
 }
 

@@ -20,6 +20,7 @@ export type Operation =
   | 'cross_entropy'
   | 'rfft'
   | 'cqt'
+  | 'stft'
   | 'rvq';
 
 /** Values that every engine gets alike. f16: numbers that halves hold exactly. */

@@ -1,5 +1,5 @@
 import { nn, vjp } from '@dawnchorus/autograd';
-import { createCqt } from '@dawnchorus/dsp';
+import { createCqt, stft } from '@dawnchorus/dsp';
 import { cqtSettings } from '@dawnchorus/mert';
 import {
   compile,
@@ -8,13 +8,14 @@ import {
   groupNorm,
   layerNorm,
   matmul,
-  nearestCode,
+  residualCodes,
   scaledDotProductAttention,
   scope,
   softmax,
   type Tensor,
   tensor,
 } from '@dawnchorus/tensor';
+import { cqtMethods } from '../cases/teachers.ts';
 import type { Operation, Work } from '../work.ts';
 import { type Engine, type Timing, wallTime } from './engine.ts';
 
@@ -36,10 +37,19 @@ function operationOf(device: Device, work: Work): { run: Run; dispose?: () => vo
     softmax: (x) => softmax(x),
     rfft: (x) => x.rfft(),
     cross_entropy: (x, target) => nn.crossEntropy(x, target),
-    rvq: (x, ...books) => books.reduce((residual, book) => nearestCode(residual, book).residual, x),
+    rvq: (x, ...books) => residualCodes(x, books).residual,
+    stft: (x) =>
+      stft(x, {
+        nFft: settings.nFft,
+        hopLength: settings.hopLength,
+        window: 'hann',
+        center: true,
+        padMode: 'constant',
+        normalized: false,
+      }),
   };
   if (work.operation !== 'cqt') return { run: operations[work.operation] };
-  const cqt = createCqt(device, cqtSettings);
+  const cqt = createCqt(device, { ...cqtSettings, method: cqtMethods[settings.method] });
   return { run: (x) => cqt.transform(x), dispose: () => cqt.dispose() };
 }
 
