@@ -1,7 +1,9 @@
 import { defineKernel } from '../contract.ts';
 import {
   residualCodesBroadcast as broadcastSource,
+  codebookEntries as entriesSource,
   codebookPrepare as prepareSource,
+  codebookSums as sumsSource,
   residualCodesTiled as tiledSource,
 } from '../generated/wgsl.ts';
 import { rowConstants, rowNearest } from '../lib/index.ts';
@@ -54,4 +56,54 @@ export const residualCodesBroadcast = defineKernel({
   source: broadcastSource,
   directives: ['enable subgroups;'],
   constants: { SUBGROUP: 'const SUBGROUP = 8u;' },
+});
+
+/** Running averages of the rows that chose each entry, and their number. Grid: codes. */
+export const codebookSums = defineKernel({
+  name: 'codebook_sums',
+  source: sumsSource,
+  bindings: {
+    x: 'read',
+    codes: 'read',
+    oldAverages: 'read',
+    oldSizes: 'read',
+    averages: 'readWrite',
+    sizes: 'readWrite',
+  },
+  parameters: {
+    rows: 'u32',
+    dimension: 'u32',
+    decay: 'f32',
+    share: 'f32',
+    codes: 'u32',
+    xOffset: 'u32',
+    codesOffset: 'u32',
+    averagesOffset: 'u32',
+    sizesOffset: 'u32',
+  },
+  constants: {},
+});
+
+/** Entries from running averages and sizes, and new ones for those that are hardly used. Grid: codes. */
+export const codebookEntries = defineKernel({
+  name: 'codebook_entries',
+  source: entriesSource,
+  bindings: {
+    x: 'read',
+    picks: 'read',
+    sizes: 'read',
+    averages: 'readWrite',
+    entries: 'readWrite',
+    newSizes: 'readWrite',
+  },
+  parameters: {
+    dimension: 'u32',
+    codes: 'u32',
+    epsilon: 'f32',
+    threshold: 'f32',
+    xOffset: 'u32',
+    picksOffset: 'u32',
+    rows: 'u32',
+  },
+  constants: {},
 });

@@ -5,8 +5,19 @@
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compile, nearestCode, normal, residualCodes, scope, type Tensor, tensor } from '../src/index.ts';
+import {
+  codebookUpdate,
+  compile,
+  nearestCode,
+  normal,
+  residualCodes,
+  scope,
+  type Tensor,
+  tensor,
+} from '../src/index.ts';
 import { opTable } from '../src/ops/table.ts';
+
+import * as reference from './reference/training.ts';
 
 process.env.DAWNCHORUS_TEST_TOGGLES = 'disable_robustness';
 const { device } = await import('./device.ts');
@@ -196,6 +207,47 @@ for (const variant of variants) {
   });
 }
 
+test('codebooks follow many rows, with the same bits each time', async () => {
+  const [rows, dimension, count] = [5001, 70, 9];
+  const x = normal([rows, dimension], { seed: 7, stream: 1, device });
+  const codes = tensor(
+    // Most rows choose the first, one chooses the last, none the one before it.
+    Int32Array.from({ length: rows }, (_, i) => (i === 4000 ? 8 : i % 3 === 0 ? i % 7 : 0)),
+    { device },
+  );
+  const state = {
+    averages: normal([count, dimension], { seed: 7, stream: 2, device }),
+    sizes: tensor(
+      Float32Array.from({ length: count }, (_, i) => (i < 7 ? 100 : 1)),
+      { device },
+    ),
+    picks: tensor(
+      Int32Array.from({ length: count }, (_, i) => rows - 1 - i),
+      { device },
+    ),
+  };
+  const options = { decay: 0.9, threshold: 0.95 };
+  const made = codebookUpdate(x, codes, state, options);
+  const read64 = async (each: Tensor) => ({
+    dtype: each.dtype,
+    shape: [...each.shape],
+    data: Float64Array.from(await read(each)),
+  });
+  const inputs = await Promise.all([x, codes, state.averages, state.sizes, state.picks].map(read64));
+  const want = reference.codebookUpdate(inputs, { ...options, epsilon: 1e-5 });
+  for (const [i, own] of [made.entries, made.averages, made.sizes].entries()) {
+    const got = await read(own);
+    assert.ok(want[i].data.every((value, j) => Math.abs(value - got[j]) < 2e-5 * Math.max(1, Math.abs(value))));
+  }
+  // The entry that nothing chose is the row picked for it, and stays so.
+  assert.equal(await read(made.entries.select(0, 7)), await read(x.select(0, rows - 8)));
+  assert.is((await read(made.sizes))[7], Math.fround(0.95));
+  const again = codebookUpdate(x, codes, state, options);
+  for (const name of ['entries', 'averages', 'sizes'] as const) {
+    assert.equal(await read(again[name]), await read(made[name]));
+  }
+});
+
 test('what does not fit is refused', () => {
   const of = (...shape: number[]) => tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), { shape, device });
   const refuse = (body: () => unknown, message: RegExp) => scope(() => void assert.throws(body, message));
@@ -204,6 +256,16 @@ test('what does not fit is refused', () => {
   refuse(() => residualCodes(of(2, 3), [of(4, 2)]), /codebook \[4, 2\]; expected/);
   refuse(() => residualCodes(of(3), [of(4, 3)]), /\[3\] and codebook/);
   refuse(() => residualCodes(of(2, 3), [of(4, 3).cast('i32')]), /the codebook is i32/);
+  const whole = (length: number) => of(length).cast('i32');
+  const update = (x: Tensor, codes: Tensor, averages: Tensor, sizes: Tensor, picks: Tensor) => () =>
+    codebookUpdate(x, codes, { averages, sizes, picks }, { decay: 0.9, threshold: 2 });
+  refuse(
+    update(of(5, 3), whole(5), of(4, 2), of(4), whole(4)),
+    /codebookUpdate: the input \[5, 3\], the codes \[5\], the averages \[4, 2\].*expected \[rows, dimension\]/,
+  );
+  refuse(update(of(5, 3), whole(4), of(4, 3), of(4), whole(4)), /the codes \[4\]/);
+  refuse(update(of(5, 3), whole(5), of(4, 3), of(4), whole(5)), /the picks \[5\]/);
+  refuse(update(of(5, 3), of(5), of(4, 3), of(4), whole(4)), /the codes is f32/);
 });
 
 test.run();

@@ -2,9 +2,9 @@ import { nn } from '@dawnchorus/autograd';
 import {
   add,
   apply,
+  codebookUpdate,
   div,
   indexSelect,
-  lt,
   mul,
   nearestCode,
   ones,
@@ -90,24 +90,19 @@ export class ResidualQuantizer {
    * sums too: written before them, as in the published code, it would be undone at once.
    */
   update(codes: readonly Tensor[], inputs: readonly Tensor[], options: UpdateOptions, random: HostRandom): void {
-    const { decay, deadCodeThreshold, epsilon = 1e-5 } = options;
-    this.codebooks.forEach((codebook, i) => {
+    const { decay, deadCodeThreshold: threshold, epsilon } = options;
+    this.codebooks.forEach(({ embedAvg, clusterSize }, i) => {
       const x = inputs[i];
-      const size = this.size;
-      const picks = Int32Array.from({ length: size }, () => random.integer(0, x.shape[0] - 1));
+      const rows = Int32Array.from({ length: this.size }, () => random.integer(0, x.shape[0] - 1));
       const next = scope(() => {
-        const { sums, counts } = statistics(x, codes[i], size);
-        let clusterSize = add(mul(codebook.clusterSize, decay), mul(counts, 1 - decay));
-        let embedAvg = add(mul(codebook.embedAvg, decay), mul(sums, 1 - decay));
-        const total = clusterSize.sum();
-        const smoothed = mul(div(add(clusterSize, epsilon), add(total, size * epsilon)), total);
-        let embed = div(embedAvg, smoothed.unsqueeze(1));
-        const dead = lt(clusterSize, deadCodeThreshold);
-        const fresh = indexSelect(x, 0, tensor(picks, { device: x.device }));
-        embed = where(dead.unsqueeze(1), fresh, embed);
-        embedAvg = where(dead.unsqueeze(1), mul(fresh, deadCodeThreshold), embedAvg);
-        clusterSize = where(dead, deadCodeThreshold, clusterSize);
-        return { embed: embed.retain(), embedAvg: embedAvg.retain(), clusterSize: clusterSize.retain() };
+        const picks = tensor(rows, { device: x.device });
+        const state = { averages: embedAvg, sizes: clusterSize, picks };
+        const moved = codebookUpdate(x, codes[i], state, { decay, threshold, epsilon });
+        return {
+          embed: moved.entries.retain(),
+          embedAvg: moved.averages.retain(),
+          clusterSize: moved.sizes.retain(),
+        };
       });
       this.#replace(i, next);
     });

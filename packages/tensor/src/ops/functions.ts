@@ -185,3 +185,24 @@ export function residualCodes(
   const [codes, residual] = apply('residualCodes', [x, ...codebooks], { keep });
   return { codes, residual: keep ? residual : reshape(residual, x.shape) };
 }
+
+/**
+ * One step of a codebook that follows what it quantises by exponential averages: x [rows, dimension] chose `codes` [rows]
+ * (i32); `averages` [codes, dimension] and `sizes` [codes] are the running sums and numbers of what chose each entry. Entries
+ * become the smoothed means; those whose running size is under `threshold` become the rows of x that `picks` [codes] (i32)
+ * names, with averages and sizes to match, after the averages were moved, so that they last. Sums are in the order of the
+ * rows, the same bits each time. f32; no gradient.
+ *
+ * Source: EnCodec's core_vq.py, with its revival of dead codes made to work.
+ *
+ * @throws TypeError or RangeError when dtypes or shapes do not fit.
+ */
+export function codebookUpdate(
+  x: Tensor,
+  codes: Tensor,
+  { averages, sizes, picks }: { averages: Tensor; sizes: Tensor; picks: Tensor },
+  { decay, threshold, epsilon = 1e-5 }: { decay: number; threshold: number; epsilon?: number },
+): { entries: Tensor; averages: Tensor; sizes: Tensor } {
+  const made = apply('codebookUpdate', [x, codes, averages, sizes, picks], { decay, epsilon, threshold });
+  return { entries: made[0], averages: made[1], sizes: made[2] };
+}

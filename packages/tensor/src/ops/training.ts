@@ -4,6 +4,7 @@ import { gridFor } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import { optimizers } from './adamw.ts';
 import { expectDtype } from './arguments.ts';
+import { codebookUpdate } from './codebook-update.ts';
 import { withDense } from './dense.ts';
 import { nearestCode, residualCodes } from './nearest-code.ts';
 import { kernelOp } from './op.ts';
@@ -68,4 +69,4 @@ const lerp = kernelOp<Record<never, never>>({
   },
 });
 
-export const otherTraining = { ...optimizers, increment, lerp, nearestCode, residualCodes };
+export const otherTraining = { ...optimizers, increment, lerp, nearestCode, residualCodes, codebookUpdate };
