@@ -34,8 +34,12 @@ fn main(
   for (var i = lane; i < params.codes; i += THREADS) { part += sizes[i]; }
   parts[lane] = part;
   workgroupBarrier();
-  var total = 0.0;
-  for (var i = 0u; i < THREADS; i++) { total += parts[i]; }
+  if (lane == 0u) {
+    for (var i = 1u; i < THREADS; i++) { part += parts[i]; }
+    parts[0] = part;
+  }
+  workgroupBarrier();
+  let total = parts[0];
   let code = group.x + group.y * groups.x;
   if (code >= params.codes) { return; }
   let own = code * params.dimension;

@@ -27,6 +27,7 @@ const EACH = 32u;
 const TURN = THREADS * EACH;
 
 var<workgroup> counts: array<u32, THREADS>;
+var<workgroup> found: u32;
 var<workgroup> matching: array<u32, TURN>;
 
 @compute @workgroup_size(THREADS)
@@ -47,18 +48,27 @@ fn main(
     }
     counts[lane] = count;
     workgroupBarrier();
-    var at = 0u;
-    var all = 0u;
-    for (var i = 0u; i < THREADS; i++) {
-      if (i < lane) { at += counts[i]; }
-      all += counts[i];
+    // Where each thread's rows begin in the list.
+    if (lane == 0u) {
+      var begin = 0u;
+      for (var i = 0u; i < THREADS; i++) {
+        let next = begin + counts[i];
+        counts[i] = begin;
+        begin = next;
+      }
+      found = begin;
     }
-    for (var row = first; row < end; row++) {
-      if (u32(codes[params.codesOffset + row]) == code) {
-        matching[at] = row;
-        at++;
+    workgroupBarrier();
+    if (count > 0u) {
+      var at = counts[lane];
+      for (var row = first; row < end; row++) {
+        if (u32(codes[params.codesOffset + row]) == code) {
+          matching[at] = row;
+          at++;
+        }
       }
     }
+    let all = found;
     workgroupBarrier();
     if (code < params.codes) {
       for (var d = lane; d < params.dimension; d += THREADS) {
