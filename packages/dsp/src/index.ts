@@ -4,6 +4,7 @@
  * @module @dawnchorus/dsp
  */
 export * from './audio/index.ts';
+export { type ChromaOptions, chromaFilterbank, chromaStft } from './chroma.ts';
 export { type Cqt, type CqtOptions, type CqtOutput, createCqt } from './cqt.ts';
 export {
   type CqtKernel,
@@ -13,6 +14,15 @@ export {
   cqtKernel,
   cqtLengths,
 } from './cqt-kernels.ts';
+export { type DctNorm, dctMatrix } from './dct.ts';
+export { type DeltaOptions, deltas } from './deltas.ts';
+export {
+  type KaldiFbankOptions,
+  type KaldiMfccOptions,
+  kaldiFbank,
+  kaldiMelFilterbank,
+  kaldiMfcc,
+} from './kaldi.ts';
 export {
   amplitudeToDb,
   type DecibelOptions,
@@ -23,6 +33,7 @@ export {
   melSpectrogram,
   melToHz,
 } from './mel.ts';
+export { type CepstraOptions, cepstra, type MfccOptions, mfcc, mfccWithDeltas } from './mfcc.ts';
 export * from './resample.ts';
 export { type StftConvention, type StftOptions, spectrogram, stft, stftConventions } from './stft.ts';
 export { makeWindow, type Window } from './windows.ts';
