@@ -16,6 +16,7 @@ export {
 } from './cqt-kernels.ts';
 export { type DctNorm, dctMatrix } from './dct.ts';
 export { type DeltaOptions, deltas } from './deltas.ts';
+export { type GriffinLimOptions, griffinLim, istft } from './istft.ts';
 export {
   type KaldiFbankOptions,
   type KaldiMfccOptions,
@@ -23,6 +24,7 @@ export {
   kaldiMelFilterbank,
   kaldiMfcc,
 } from './kaldi.ts';
+export { type FrameOptions, rms, zeroCrossingRate } from './level.ts';
 export {
   amplitudeToDb,
   type DecibelOptions,
@@ -35,5 +37,24 @@ export {
 } from './mel.ts';
 export { type CepstraOptions, cepstra, type MfccOptions, mfcc, mfccWithDeltas } from './mfcc.ts';
 export * from './resample.ts';
+export {
+  type OnsetOptions,
+  onsetStrength,
+  type TempogramOptions,
+  type TempoOptions,
+  tempo,
+  tempogram,
+} from './rhythm.ts';
+export {
+  type ContrastOptions,
+  type SpectrumOptions,
+  spectralBandwidth,
+  spectralCentroid,
+  spectralContrast,
+  spectralFlatness,
+  spectralRms,
+  spectralRolloff,
+} from './spectral.ts';
 export { type StftConvention, type StftOptions, spectrogram, stft, stftConventions } from './stft.ts';
+export { estimateTuning, type TuningOptions } from './tuning.ts';
 export { makeWindow, type Window } from './windows.ts';
