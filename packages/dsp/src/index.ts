@@ -16,6 +16,7 @@ export {
 } from './cqt-kernels.ts';
 export { type DctNorm, dctMatrix } from './dct.ts';
 export { type DeltaOptions, deltas } from './deltas.ts';
+export { deemphasis, type EmphasisOptions, lfilter, preemphasis } from './filters.ts';
 export { type GriffinLimOptions, griffinLim, istft } from './istft.ts';
 export {
   type KaldiFbankOptions,
@@ -25,6 +26,7 @@ export {
   kaldiMfcc,
 } from './kaldi.ts';
 export { type FrameOptions, rms, zeroCrossingRate } from './level.ts';
+export { kWeighting, type LoudnessConvention, type LoudnessOptions, loudness } from './loudness.ts';
 export {
   amplitudeToDb,
   type DecibelOptions,
