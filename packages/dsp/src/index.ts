@@ -38,7 +38,16 @@ export {
   melToHz,
 } from './mel.ts';
 export { type CepstraOptions, cepstra, type MfccOptions, mfcc, mfccWithDeltas } from './mfcc.ts';
-export * from './resample.ts';
+export {
+  denseResampleKernel,
+  type ResampleKernel,
+  type ResampleQuality,
+  resampledLength,
+  resampleKernel,
+  resampleRange,
+  resampleSupport,
+} from './resample.ts';
+export { type ResampleOptions, resample } from './resample-tensor.ts';
 export {
   type OnsetOptions,
   onsetStrength,
