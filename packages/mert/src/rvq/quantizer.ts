@@ -31,7 +31,7 @@ export interface Codebook {
 /** How codebooks follow what they quantise. */
 export interface UpdateOptions {
   decay: number;
-  /** Entries with a smaller running count are drawn anew. */
+  /** Entries with a smaller running count are drawn anew; 0: never. */
   deadCodeThreshold: number;
   /** Of Laplace smoothing. */
   epsilon?: number;
@@ -42,6 +42,24 @@ function statistics(x: Tensor, codes: Tensor, size: number): { sums: Tensor; cou
   const [sums] = apply('indexAdd', [x, codes], { axis: 0, extent: size });
   const [counts] = apply('indexAdd', [ones([x.shape[0]], { device: x.device }), codes], { axis: 0, extent: size });
   return { sums, counts };
+}
+
+/**
+ * A codebook after a step in which the rows of x [rows, dimension] took these codes [rows]: running counts and sums, entries
+ * at their smoothed mean, and entries that hardly any row chooses replaced by the rows that `picks` [codes] names. The
+ * replacement comes after the averages and sets the running sums too: written before them, as in the published code, it
+ * would be undone at once. (A `deadCodeThreshold` of 0 is therefore what the published code does.)
+ */
+export function movedCodebook(
+  { embedAvg, clusterSize }: Codebook,
+  x: Tensor,
+  codes: Tensor,
+  picks: Tensor,
+  { decay, deadCodeThreshold, epsilon }: UpdateOptions,
+): Codebook {
+  const state = { averages: embedAvg, sizes: clusterSize, picks };
+  const moved = codebookUpdate(x, codes, state, { decay, threshold: deadCodeThreshold, epsilon });
+  return { embed: moved.entries, embedAvg: moved.averages, clusterSize: moved.sizes };
 }
 
 /**
@@ -85,23 +103,25 @@ export class ResidualQuantizer {
   }
 
   /**
-   * Moves every codebook after a step: running counts and sums, entries at their smoothed mean, and entries that hardly
-   * any vector chooses replaced by vectors of the batch. The replacement comes after the averages and sets the running
-   * sums too: written before them, as in the published code, it would be undone at once.
+   * Moves every codebook after a step, see `movedCodebook`; vectors in place of entries that are hardly chosen are drawn
+   * from the batch.
    */
   update(codes: readonly Tensor[], inputs: readonly Tensor[], options: UpdateOptions, random: HostRandom): void {
-    const { decay, deadCodeThreshold: threshold, epsilon } = options;
-    this.codebooks.forEach(({ embedAvg, clusterSize }, i) => {
-      const x = inputs[i];
-      const rows = Int32Array.from({ length: this.size }, () => random.integer(0, x.shape[0] - 1));
+    this.codebooks.forEach((codebook, i) => {
+      const rows = inputs[i].shape[0];
+      const picks = Int32Array.from({ length: this.size }, () => random.integer(0, rows - 1));
       const next = scope(() => {
-        const picks = tensor(rows, { device: x.device });
-        const state = { averages: embedAvg, sizes: clusterSize, picks };
-        const moved = codebookUpdate(x, codes[i], state, { decay, threshold, epsilon });
+        const moved = movedCodebook(
+          codebook,
+          inputs[i],
+          codes[i],
+          tensor(picks, { device: inputs[i].device }),
+          options,
+        );
         return {
-          embed: moved.entries.retain(),
-          embedAvg: moved.averages.retain(),
-          clusterSize: moved.sizes.retain(),
+          embed: moved.embed.retain(),
+          embedAvg: moved.embedAvg.retain(),
+          clusterSize: moved.clusterSize.retain(),
         };
       });
       this.#replace(i, next);
@@ -173,12 +193,18 @@ export function kMeans(
 }
 
 /** A quantiser started by k-means, stage by stage, on what the stages before leave over of x [rows, dimension]. */
-export function startQuantizer(x: Tensor, codebooks: number, size: number, random: HostRandom): ResidualQuantizer {
+export function startQuantizer(
+  x: Tensor,
+  codebooks: number,
+  size: number,
+  random: HostRandom,
+  iterations = KMEANS_ITERATIONS,
+): ResidualQuantizer {
   return scope(() => {
     let residual = x;
     const stages: Codebook[] = [];
     for (let i = 0; i < codebooks; i++) {
-      const { means, counts } = kMeans(residual, size, random);
+      const { means, counts } = kMeans(residual, size, random, iterations);
       const clusterSize = counts.retain();
       stages.push({ embed: means.retain(), embedAvg: mul(means, counts.unsqueeze(1)).retain(), clusterSize });
       residual = sub(residual, indexSelect(means, 0, nearestCode(residual, means).codes));
