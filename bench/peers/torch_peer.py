@@ -71,6 +71,65 @@ def stft(s, x):
     return torch.view_as_real(y)
 
 
+def resample(s, x, kernel):
+    width, step = int(s["width"]), int(s["step"])
+    y = F.conv1d(F.pad(x[:, None], (width, width + step)), kernel[:, None], stride=step)
+    return y.transpose(1, 2).reshape(len(x), -1)[:, : int(s["length"])]
+
+
+class Causal(torch.nn.Module):
+    """EnCodec's convolution: all padding before, by reflection."""
+
+    def __init__(self, inner, outer, kernel, stride=1):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(inner, outer, kernel, stride)
+        self.padding = kernel - stride
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (self.padding, 0), mode="reflect") if self.padding else x)
+
+
+class Residual(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.inner, self.outer = Causal(width, width // 2, 3), Causal(width // 2, width, 1)
+        self.shortcut = Causal(width, width, 1)
+
+    def forward(self, x):
+        return self.shortcut(x) + self.outer(F.elu(self.inner(F.elu(x))))
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(width, width, 2)
+
+    def forward(self, x):
+        steps = x.permute(2, 0, 1)
+        return (self.lstm(steps)[0] + steps).permute(1, 2, 0)
+
+
+def encodec_model():
+    layers, width = [Causal(1, 32, 7)], 32
+    for stride in (2, 4, 5, 8):
+        layers += [Residual(width), torch.nn.ELU(), Causal(width, 2 * width, 2 * stride, stride)]
+        width *= 2
+    layers += [Recurrent(width), torch.nn.ELU(), Causal(width, 128, 7)]
+    books = [torch.randn(1024, 128, device=device) for _ in range(8)]
+    return torch.nn.Sequential(*layers).to(device), books
+
+
+codec = None
+
+
+def encodec(x):
+    global codec
+    codec = codec or encodec_model()
+    model, books = codec
+    rows = model(x[:, None]).transpose(1, 2).reshape(-1, 128)
+    return rvq(rows, *books)
+
+
 OPERATIONS = {
     "matmul": lambda s, a, b: (a.T if s["transposeA"] else a) @ (b.T if s["transposeB"] else b),
     "conv1d": lambda s, x, w: F.conv1d(
@@ -87,6 +146,8 @@ OPERATIONS = {
     "cross_entropy": lambda s, x, t: F.cross_entropy(x, t),
     "cqt": lambda s, x: cqt(x),
     "stft": stft,
+    "resample": resample,
+    "encodec": lambda s, x: encodec(x),
     "rvq": lambda s, x, *books: rvq(x, *books),
 }
 

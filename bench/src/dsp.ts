@@ -61,7 +61,7 @@ export async function benchDsp(device: Device, { timing, json, log }: DspOptions
   const all: Result[] = [];
   if (json) writeFileSync(json, '');
   try {
-    const failures = await runCases(dspCases, {
+    const failures = await runCases(dspCases(device.adapter.software), {
       engines: [dawnchorusEngine(device, timing), denseEngine(device, timing), ...torch],
       log,
       onResult(result, work) {

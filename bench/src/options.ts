@@ -34,8 +34,8 @@ export interface Options {
 
 export const usage = `npm run bench                     every kernel, checked and timed
 npm run bench -- engine           host cost of a call and a replayed dispatch; a training step eager and compiled
-npm run bench -- dsp              constant-Q and Fourier transforms and the search for codes, as shares of the time of dense
-                                  products and of PyTorch
+npm run bench -- dsp              constant-Q and Fourier transforms, resampling, the search for codes and EnCodec, as shares of
+                                  the time of dense products and of PyTorch
 npm run bench -- step             a whole pretraining step, eager and compiled, with the time of each kernel
 npm run bench -- tune             times every kernel variant on the cases' shapes, or with --config on those of a step,
                                   and keeps the winners for this adapter and driver

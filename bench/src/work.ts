@@ -21,6 +21,8 @@ export type Operation =
   | 'rfft'
   | 'cqt'
   | 'stft'
+  | 'resample'
+  | 'encodec'
   | 'rvq';
 
 /** Values that every engine gets alike. f16: numbers that halves hold exactly. */

@@ -8,6 +8,7 @@ import {
   type Device,
   indexSelect,
   matmul,
+  normal,
   pad,
   scope,
   type Tensor,
@@ -20,6 +21,8 @@ import { type Engine, type Timing, wallTime } from './engine.ts';
 /** The same result by plain products of matrices: `parts` that are alike but for their numbers, and what joins them. */
 interface Dense {
   parts: ((...inputs: Tensor[]) => Tensor)[];
+  /** How often the parts stand for the whole; default once. */
+  times?: number;
   join(parts: Tensor[]): Tensor;
   dispose?(): void;
 }
@@ -93,11 +96,29 @@ function search(x: Tensor, ...books: Tensor[]): Tensor {
   }, x);
 }
 
-function denseOf(device: Device, { operation, settings }: Work): Dense | undefined {
+/** Every output from all samples that any phase reads. */
+function denseResample({ width, step, length }: Readonly<Record<string, number>>): Dense {
+  return alone((x, kernel) => {
+    const frames = unfold(pad(x, [width, width + step]), 1, kernel.shape[1], step);
+    const y = matmul(frames, kernel.transpose());
+    return y.reshape([y.shape[0], -1]).sliceAxis(1, 0, length);
+  });
+}
+
+/** A product of square matrices, as often as it takes for as many multiply-adds. */
+function denseWork(device: Device, flops: number): Dense {
+  const square = normal([1024, 1024], { seed: 1, stream: 1, device });
+  const once = alone(() => matmul(square, square));
+  return { ...once, times: flops / (2 * 1024 ** 3), dispose: () => square.dispose() };
+}
+
+function denseOf(device: Device, { operation, settings, flops }: Work): Dense | undefined {
   const ways: Partial<Record<Operation, () => Dense | undefined>> = {
     cqt: () => (settings.method === 0 ? denseCqt(device) : undefined),
     stft: () => denseStft(device, settings),
+    resample: () => denseResample(settings),
     rvq: () => alone(search),
+    encodec: () => denseWork(device, flops),
   };
   return ways[operation]?.();
 }
@@ -127,7 +148,7 @@ export function denseEngine(device: Device, timing: Timing): Engine {
       return {
         async run() {
           const own = timing === 'gpu' ? (await device.profile(once)).milliseconds : await wallTime(once);
-          return (own * compiled.length) / timed.length;
+          return ((dense.times ?? 1) * own * compiled.length) / timed.length;
         },
         async read() {
           const result = scope(() => dense.join(compiled.map((part) => part(...inputs)[0])));

@@ -44,6 +44,8 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
     rfft: undefined,
     cqt: undefined,
     stft: undefined,
+    resample: undefined,
+    encodec: undefined,
     rvq: (x, ...books) => {
       let residual = x;
       for (const book of books) {

@@ -55,6 +55,8 @@ function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]
     rfft: undefined,
     cqt: undefined,
     stft: undefined,
+    resample: undefined,
+    encodec: undefined,
     rvq: (x, ...books) =>
       books.reduce((residual, book) => {
         const distances = book
