@@ -106,6 +106,11 @@ const cqt = defineOp<FftCqtAttributes>({
   },
 });
 
+/** Whether the longest filter fits into the frames that a transform holds. */
+export function fitsFft(settings: CqtSettings): boolean {
+  return MOST_POINTS * settings.hopLength >= 2 * Math.ceil(cqtLengths(settings)[0] / 2);
+}
+
 /**
  * The constant-Q transform through one Fourier transform a clip: of the spectrum, every bin keeps its filter's band,
  * folds it to as many frequencies as there are frames, and transforms that back. It is a circular convolution, kept from
@@ -119,7 +124,7 @@ export function createFftCqt(device: Device, settings: CqtSettings, output: CqtO
   const longest = cqtLengths(settings)[0];
   /** Samples that the longest filter reaches before and, at most, after a frame's centre. */
   const reach = Math.ceil(longest / 2);
-  if (MOST_POINTS * hop < 2 * reach) {
+  if (!fitsFft(settings)) {
     throw new RangeError(
       `createCqt: the longest filter has ${longest} samples, over ${MOST_POINTS} hops of ${hop}; method 'fft' cannot hold it: ` +
         "use method 'gemm', a longer hop, a higher fMin or fewer bins an octave",

@@ -1,5 +1,5 @@
 import { type Device, formatShape, pad, type Tensor } from '@dawnchorus/tensor';
-import { createFftCqt } from './cqt-fft.ts';
+import { createFftCqt, fitsFft } from './cqt-fft.ts';
 import { createGemmCqt } from './cqt-gemm.ts';
 import { createInverse } from './cqt-inverse.ts';
 import {
@@ -37,7 +37,8 @@ export interface CqtOptions {
   /** How coefficients are scaled by their filter's length l: `librosa` (default) sqrt(l), `convolutional` 1, `wrap` 2. */
   readonly normalization?: CqtNormalization;
   /**
-   * - `fft` (default): one Fourier transform a clip; within 5e-5 of the definition, relative to the largest value.
+   * - `fft` (default where the longest filter has no more than 1024 hops, else `gemm` is): one Fourier transform a clip;
+   *   within 5e-5 of the definition, relative to the largest value.
    * - `gemm`: the definition itself, as products over each filter's own support; some 200 times the arithmetic, and the
    *   measure of the others. Gradients flow through it.
    * - `multirate`: octave by octave from audio that is halved on the way down, a twentieth of the arithmetic of `gemm`, and
@@ -51,6 +52,8 @@ export interface CqtOptions {
 
 /** A constant-Q transform with its filters on the device. */
 export interface Cqt {
+  /** How it is computed: what was asked for, or the default for these settings. */
+  readonly method: CqtMethod;
   /** Centre frequencies in Hz: [bins]. */
   readonly frequencies: Float64Array;
   /** Filter lengths in samples: [bins]. */
@@ -108,11 +111,12 @@ function checkChoices({ method = 'fft', output = 'magnitude', normalization = 'l
  * @throws RangeError when a setting is out of range or the top bin lies above half the sample rate.
  */
 export function createCqt(device: Device, options: CqtOptions): Cqt {
-  const { method = 'fft', output = 'magnitude', normalization = 'librosa', padMode = 'constant', ...rest } = options;
+  const { output = 'magnitude', normalization = 'librosa', padMode = 'constant', ...rest } = options;
   checkChoices(options);
   const settings: CqtSettings = { ...rest, normalization };
   checkCqtSettings(settings);
   const { hopLength, bins } = settings;
+  const method = options.method ?? (fitsFft(settings) ? 'fft' : 'gemm');
   const implementation = methods[method](device, settings, output);
   const lengths = cqtLengths(settings);
   let inverse: ReturnType<typeof createInverse> | undefined;
@@ -140,6 +144,7 @@ export function createCqt(device: Device, options: CqtOptions): Cqt {
   }
 
   return {
+    method,
     frequencies: cqtFrequencies(settings),
     lengths,
     frames: (samples) => cqtFrames(samples, hopLength),
