@@ -31,6 +31,105 @@ def rvq(x, *books):
     return x
 
 
+def cqt_filters():
+    """MERT's constant-Q filters, an octave a product: pairs of (reach, weights [2 bins of the octave, 1, taps])."""
+    rate, hop, lowest, bins, octave = 24000, 320, 32.7, 336, 48
+    octaves = []
+    for low in range(0, bins, octave):
+        f = lowest * 2 ** (np.arange(low, min(low + octave, bins)) / octave)
+        lengths = np.ceil(rate / f / (2 ** (1 / octave) - 1)).astype(int)
+        reach = (lengths[0] + 1) // 2
+        weights = np.zeros((2 * len(f), 1, 2 * reach))
+        for k, l in enumerate(lengths):
+            n = np.arange(l) - (l + 1) // 2
+            w = (1 - np.cos(2 * np.pi * np.arange(l) / l)) / np.sqrt(l)
+            weights[k, 0, n + reach] = w * np.cos(2 * np.pi * f[k] * n / rate)
+            weights[len(f) + k, 0, n + reach] = w * np.sin(2 * np.pi * f[k] * n / rate)
+        octaves.append((int(reach), torch.from_numpy(weights.astype("float32")).to(device)))
+    return hop, octaves
+
+
+filters = None
+
+
+def cqt(x):
+    global filters
+    filters = filters or cqt_filters()
+    hop, octaves = filters
+    parts = []
+    for reach, weights in octaves:
+        y = F.conv1d(F.pad(x[:, None], (reach, reach)), weights, stride=hop)[:, :, : x.shape[1] // hop + 1]
+        re, im = y.chunk(2, 1)
+        parts.append(torch.hypot(re, im))
+    return torch.cat(parts, 1)
+
+
+def stft(s, x):
+    n = int(s["nFft"])
+    window = torch.hann_window(n, device=x.device)
+    y = torch.stft(x, n, int(s["hopLength"]), window=window, center=True, pad_mode="constant", return_complex=True)
+    return torch.view_as_real(y)
+
+
+def resample(s, x, kernel):
+    width, step = int(s["width"]), int(s["step"])
+    y = F.conv1d(F.pad(x[:, None], (width, width + step)), kernel[:, None], stride=step)
+    return y.transpose(1, 2).reshape(len(x), -1)[:, : int(s["length"])]
+
+
+class Causal(torch.nn.Module):
+    """EnCodec's convolution: all padding before, by reflection."""
+
+    def __init__(self, inner, outer, kernel, stride=1):
+        super().__init__()
+        self.conv = torch.nn.Conv1d(inner, outer, kernel, stride)
+        self.padding = kernel - stride
+
+    def forward(self, x):
+        return self.conv(F.pad(x, (self.padding, 0), mode="reflect") if self.padding else x)
+
+
+class Residual(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.inner, self.outer = Causal(width, width // 2, 3), Causal(width // 2, width, 1)
+        self.shortcut = Causal(width, width, 1)
+
+    def forward(self, x):
+        return self.shortcut(x) + self.outer(F.elu(self.inner(F.elu(x))))
+
+
+class Recurrent(torch.nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(width, width, 2)
+
+    def forward(self, x):
+        steps = x.permute(2, 0, 1)
+        return (self.lstm(steps)[0] + steps).permute(1, 2, 0)
+
+
+def encodec_model():
+    layers, width = [Causal(1, 32, 7)], 32
+    for stride in (2, 4, 5, 8):
+        layers += [Residual(width), torch.nn.ELU(), Causal(width, 2 * width, 2 * stride, stride)]
+        width *= 2
+    layers += [Recurrent(width), torch.nn.ELU(), Causal(width, 128, 7)]
+    books = [torch.randn(1024, 128, device=device) for _ in range(8)]
+    return torch.nn.Sequential(*layers).to(device), books
+
+
+codec = None
+
+
+def encodec(x):
+    global codec
+    codec = codec or encodec_model()
+    model, books = codec
+    rows = model(x[:, None]).transpose(1, 2).reshape(-1, 128)
+    return rvq(rows, *books)
+
+
 OPERATIONS = {
     "matmul": lambda s, a, b: (a.T if s["transposeA"] else a) @ (b.T if s["transposeB"] else b),
     "conv1d": lambda s, x, w: F.conv1d(
@@ -45,6 +144,10 @@ OPERATIONS = {
     "chain": lambda s, x, c: chain(x, c, s),
     "softmax": lambda s, x: torch.softmax(x, -1),
     "cross_entropy": lambda s, x, t: F.cross_entropy(x, t),
+    "cqt": lambda s, x: cqt(x),
+    "stft": stft,
+    "resample": resample,
+    "encodec": lambda s, x: encodec(x),
     "rvq": lambda s, x, *books: rvq(x, *books),
 }
 

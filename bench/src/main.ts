@@ -4,8 +4,10 @@ import { type Device, peakText } from '@dawnchorus/tensor';
 import { openAdapter } from './adapter.ts';
 import { allCases } from './cases/index.ts';
 import { casesFor } from './choose.ts';
+import { benchDsp } from './dsp.ts';
 import { engineRows } from './engine.ts';
 import { dawnchorusEngine } from './engines/dawnchorus.ts';
+import type { Timing } from './engines/engine.ts';
 import { openPeers } from './engines/peers.ts';
 import { checkWritable, filterCases, type Options, parseOptions, UsageError, usage } from './options.ts';
 import { type PageEntry, resultPage } from './page/index.ts';
@@ -36,15 +38,34 @@ async function timeStep(device: Device, options: Options): Promise<void> {
   if (save) saveResults(device, results[1].case.replace('_', '-'), results, await device.peak());
 }
 
+/** The clock that was asked for, else the GPU's where it has one and it `may` be used. */
+function timingFor(device: Device, { timing }: Options, may: boolean): Timing {
+  const hasTimestamps = device.features.has('timestamp-query');
+  if (timing === 'gpu' && !hasTimestamps) throw new UsageError('bench: --timing gpu: this adapter has no timestamps');
+  return timing ?? (may && hasTimestamps ? 'gpu' : 'wall');
+}
+
+async function timeDsp(device: Device, options: Options): Promise<void> {
+  // PyTorch on the CPU, beside a software adapter, has no other clock than the wall's.
+  const timing = timingFor(device, options, !device.adapter.software);
+  const { results, failures, peak } = await benchDsp(device, { timing, json: options.json, log });
+  if (options.save) saveResults(device, 'dsp', results, peak);
+  tellFailures(failures);
+}
+
+function tellFailures(failures: readonly string[]): void {
+  if (failures.length === 0) return;
+  console.error(`\n${failures.length} failed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
+  process.exitCode = 1;
+}
+
 async function benchKernels(device: Device, wanted: readonly Case[], options: Options): Promise<void> {
   const { json, html, peers, save, large } = options;
   const cases = casesFor(device, wanted, { large, log });
   const peak = await device.peak();
   log(`ceilings, measured: ${peakText(peak)}`);
   // Only like compares with like, and not every peer can be timed on the GPU.
-  const hasTimestamps = device.features.has('timestamp-query');
-  const timing = options.timing ?? (!peers && hasTimestamps ? 'gpu' : 'wall');
-  if (timing === 'gpu' && !hasTimestamps) throw new UsageError('bench: --timing gpu: this adapter has no timestamps');
+  const timing = timingFor(device, options, !peers);
   const names = { gpu: "the GPU's timestamps, chains by the wall clock", wall: 'the wall clock, with the wait' };
   log(`timed by ${names[timing]}; milliseconds: the median, and the least to the most`);
   const engines = [dawnchorusEngine(device, timing), ...(peers ? await openPeers(device, timing, log) : [])];
@@ -68,10 +89,7 @@ async function benchKernels(device: Device, wanted: readonly Case[], options: Op
         entries.map(({ result }) => result),
         peak,
       );
-    if (failures.length > 0) {
-      console.error(`\n${failures.length} failed:\n${failures.map((line) => `  ${line}`).join('\n')}`);
-      process.exitCode = 1;
-    }
+    tellFailures(failures);
   } finally {
     for (const engine of engines.slice(1)) engine.close();
   }
@@ -88,6 +106,7 @@ async function main(): Promise<void> {
   if (command === 'step' || options.config) stepConfig(options);
   const device = await openAdapter(adapter, log);
   if (command === 'engine') await benchEngine(device, options);
+  else if (command === 'dsp') await timeDsp(device, options);
   else if (command === 'step') await timeStep(device, options);
   else if (command === 'tune' && options.config) await tuneStep(device, options, log);
   else if (command === 'tune') await tuneCases(device, casesFor(device, cases, { large: options.large, log }), log);

@@ -6,7 +6,7 @@ import { type Case, keyOf } from './work.ts';
 /** A mistake of whoever typed the command: told without a stack. */
 export class UsageError extends Error {}
 
-const commands = ['kernels', 'engine', 'step', 'tune'] as const;
+const commands = ['kernels', 'engine', 'dsp', 'step', 'tune'] as const;
 type Command = (typeof commands)[number];
 
 /** What `npm run bench` was asked for. */
@@ -34,6 +34,8 @@ export interface Options {
 
 export const usage = `npm run bench                     every kernel, checked and timed
 npm run bench -- engine           host cost of a call and a replayed dispatch; a training step eager and compiled
+npm run bench -- dsp              constant-Q and Fourier transforms, resampling, the search for codes and EnCodec, as shares of
+                                  the time of dense products and of PyTorch
 npm run bench -- step             a whole pretraining step, eager and compiled, with the time of each kernel
 npm run bench -- tune             times every kernel variant on the cases' shapes, or with --config on those of a step,
                                   and keeps the winners for this adapter and driver
@@ -57,15 +59,15 @@ of step and tune:
 /** Options that some commands do not have. */
 const owners: Readonly<Record<string, readonly Command[]>> = {
   filter: ['kernels', 'tune'],
-  json: ['kernels', 'step'],
+  json: ['kernels', 'dsp', 'step'],
   html: ['kernels'],
   peers: ['kernels', 'step'],
-  timing: ['kernels'],
+  timing: ['kernels', 'dsp'],
   large: ['kernels', 'tune'],
   config: ['step', 'tune'],
   batch: ['step', 'tune'],
   set: ['step', 'tune'],
-  save: ['kernels', 'engine', 'step'],
+  save: ['kernels', 'engine', 'dsp', 'step'],
   runs: ['step'],
   compare: ['step'],
 };

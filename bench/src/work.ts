@@ -20,6 +20,9 @@ export type Operation =
   | 'cross_entropy'
   | 'rfft'
   | 'cqt'
+  | 'stft'
+  | 'resample'
+  | 'encodec'
   | 'rvq';
 
 /** Values that every engine gets alike. f16: numbers that halves hold exactly. */

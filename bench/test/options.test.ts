@@ -44,11 +44,11 @@ for (const [words, message] of [
   [['--json'], /--json <value>.* argument missing/],
   [['--json', ''], /--json is empty/],
   [['--filter', ' , '], /--filter is empty/],
-  [['conv'], /'conv' is no command; there are kernels, engine, step.*--filter conv/],
+  [['conv'], /'conv' is no command; there are kernels, engine, dsp, step.*--filter conv/],
   [['engine', 'again'], /'again' is no command/],
   [['engine', '--peers'], /--peers does not go with engine/],
   [['engine', '--large'], /--large does not go with engine; it goes with kernels/],
-  [['engine', '--json', 'x'], /--json does not go with engine; it goes with kernels and step/],
+  [['engine', '--json', 'x'], /--json does not go with engine; it goes with kernels and dsp and step/],
   [['step', '--filter', 'x'], /--filter does not go with step/],
   [['step', '--html', 'x'], /--html does not go with step/],
   [['--batch', '2'], /--batch does not go with kernels; it goes with step/],
@@ -133,7 +133,7 @@ test('adapters get the cases that they can run, and software ones those that do 
   assert.not.ok(software.some(isLarge));
   assert.equal(
     software.filter(({ group }) => group === 'kernels'),
-    kernelCases.filter(({ dtype }) => dtype === 'f32'),
+    kernelCases.filter((each) => each.dtype === 'f32' && !isLarge(each)),
   );
   assert.match(lines[0], /^left out: \d+ cases \(.*, …\) need shader-f16/);
   assert.match(lines[1], /take long on a software adapter; --large runs them/);

@@ -8,7 +8,8 @@
 // start; 1 for an odd filter);
 // phases[k] = exp(j w / 2), w the bin's angular frequency a sample, turns an odd filter's coefficients back.
 // roots[i] = exp(j 2 pi i / POINTS).
-// In front: POINTS (a power of 2, 64 to 1024), COMPLEX (out holds (re, im) a frame, else the magnitude).
+// In front: POINTS (a power of 2, 64 to 1024); OUTPUT: MAGNITUDE, or COMPLEX or PHASE, which hold (re, im) and
+// (cos, sin) of its angle a frame, (1, 0) for zero.
 // Source: Brown and Puckette, "An efficient algorithm for the calculation of a constant Q transform" (1992).
 struct Params {
   width: u32,
@@ -31,6 +32,10 @@ const THREADS = POINTS / 8u;
 
 alias Value = vec4<f32>;
 
+const MAGNITUDE = 0u;
+const COMPLEX = 1u;
+const PHASE = 2u;
+
 var<workgroup> shared_values: array<Value, POINTS>;
 
 fn turn(a: Value) -> Value {
@@ -45,7 +50,7 @@ fn rotate(a: Value, root: vec2<f32>) -> Value {
 fn store(group: vec3<u32>, t: u32, a: Value) {
   if (t >= params.segmentFrames) { return; }
   var value = a;
-  if (COMPLEX && bins[group.x].w == 1u) { value = rotate(a, phases[group.x]); }
+  if (OUTPUT != MAGNITUDE && bins[group.x].w == 1u) { value = rotate(a, phases[group.x]); }
   let segment = 2u * (params.firstPair + group.y);
   storeOne(segment, group.x, t, value.xy);
   storeOne(segment + 1u, group.x, t, value.zw);
@@ -55,12 +60,18 @@ fn storeOne(segment: u32, bin: u32, t: u32, value: vec2<f32>) {
   let frame = (segment % params.segmentsPerClip) * params.segmentFrames + t;
   if (segment >= params.segments || frame >= params.frames) { return; }
   let at = ((segment / params.segmentsPerClip) * params.bins + bin) * params.frames + frame;
-  if (COMPLEX) {
-    out[2u * at] = value.x;
-    out[2u * at + 1u] = value.y;
-  } else {
+  if (OUTPUT == MAGNITUDE) {
     out[at] = length(value);
+    return;
   }
+  var pair = value;
+  if (OUTPUT == PHASE) {
+    // Scaled first, so that small squares do not vanish.
+    let largest = max(abs(value.x), abs(value.y));
+    pair = select(normalize(value / largest), vec2<f32>(1.0, 0.0), largest == 0.0);
+  }
+  out[2u * at] = pair.x;
+  out[2u * at + 1u] = pair.y;
 }
 
 // The twiddle factors of a pass of radix 8. Registers are spelled out here and below, because arrays indexed in a loop

@@ -1,20 +1,10 @@
 import { defineKernel, gridStart } from '../contract.ts';
 import {
   cqtBands as bandsSource,
-  cqtDirect as directSource,
   octet,
   cqtPack as packSource,
   cqtSpectrum as spectrumSource,
 } from '../generated/wgsl.ts';
-
-/** The constant-Q transform by its definition. Grid: (frames / 8, bins, clips). */
-export const cqtDirect = defineKernel({
-  name: 'cqt_direct',
-  source: directSource,
-  bindings: { x: 'read', taps: 'read', bins: 'read', out: 'readWrite' },
-  parameters: { samples: 'u32', frames: 'u32', bins: 'u32', hop: 'u32', xOffset: 'u32', ...gridStart },
-  constants: { COMPLEX: 'const COMPLEX = false;' },
-});
 
 /** Two real segments of clips to one complex row. Grid: (length / 64, pairs). */
 export const cqtPack = defineKernel({
@@ -65,5 +55,5 @@ export const cqtBands = defineKernel({
     segmentFrames: 'u32',
     firstPair: 'u32',
   },
-  constants: { POINTS: 'const POINTS = 512u;', COMPLEX: 'const COMPLEX = false;' },
+  constants: { POINTS: 'const POINTS = 512u;', OUTPUT: 'const OUTPUT = MAGNITUDE;' },
 });

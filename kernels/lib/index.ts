@@ -53,10 +53,13 @@ export const rowSmoothedSoftmax: RowReduction = {
   return vec4<f32>(best, sums);`,
 };
 
-/** The nearest of codes: the bits of its distance, and its number, the lower on ties. */
+/** The nearest of codes: its score as bits that are in the order of the numbers, and its number, the lower on ties. */
 export const rowNearest: RowReduction = {
   value: 'vec2<u32>',
   combine: 'return select(a, b, b.x < a.x || (b.x == a.x && b.y < a.y));',
+  subgroup: `
+  let best = subgroupMin(value.x);
+  return vec2<u32>(best, subgroupMin(select(0xffffffffu, value.y, value.x == best)));`,
 };
 
 /** By the `combine` in front of a kernel, of its `Scalar`; over subgroups by its `combineSubgroup`. */

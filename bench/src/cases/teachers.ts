@@ -1,8 +1,11 @@
-import { cqtFrequencies, cqtKernel, cqtLengths } from '@dawnchorus/dsp';
+import { type CqtMethod, cqtFrequencies, cqtKernel, cqtLengths } from '@dawnchorus/dsp';
 import { cqtSettings } from '@dawnchorus/mert';
 import { bytes, type Case, caseOf, noise, toleranceOf } from '../work.ts';
 
-export function cqtCase(name: string, clips: number, seconds: number): Case {
+/** By number, since settings are numbers. */
+export const cqtMethods: readonly CqtMethod[] = ['fft', 'gemm', 'multirate'];
+
+export function cqtCase(name: string, clips: number, seconds: number, method: CqtMethod = 'fft'): Case {
   const samples = seconds * cqtSettings.sampleRate;
   const { bins, hopLength, sampleRate } = cqtSettings;
   const frames = Math.floor(samples / hopLength) + 1;
@@ -11,8 +14,8 @@ export function cqtCase(name: string, clips: number, seconds: number): Case {
     name,
     dtype: 'f32',
     operation: 'cqt',
-    settings: {},
-    about: `${clips} clips of ${seconds} s, ${bins} bins`,
+    settings: { method: cqtMethods.indexOf(method) },
+    about: `${clips} clips of ${seconds} s, ${bins} bins, by ${method}`,
     passes: ['forward'],
     // It depends on the method: the definition takes some 200 times what the transform by FFT does.
     flops: 0,

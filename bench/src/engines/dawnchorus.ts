@@ -1,6 +1,6 @@
 import { nn, vjp } from '@dawnchorus/autograd';
-import { createCqt } from '@dawnchorus/dsp';
-import { cqtSettings } from '@dawnchorus/mert';
+import { createCqt, resample, stft } from '@dawnchorus/dsp';
+import { Codec, codecConfig, cqtSettings } from '@dawnchorus/mert';
 import {
   compile,
   conv1d,
@@ -8,13 +8,14 @@ import {
   groupNorm,
   layerNorm,
   matmul,
-  nearestCode,
+  residualCodes,
   scaledDotProductAttention,
   scope,
   softmax,
   type Tensor,
   tensor,
 } from '@dawnchorus/tensor';
+import { cqtMethods } from '../cases/teachers.ts';
 import type { Operation, Work } from '../work.ts';
 import { type Engine, type Timing, wallTime } from './engine.ts';
 
@@ -22,7 +23,7 @@ type Run = (...inputs: Tensor[]) => Tensor;
 
 function operationOf(device: Device, work: Work): { run: Run; dispose?: () => void } {
   const { settings } = work;
-  const operations: Record<Exclude<Operation, 'cqt'>, Run> = {
+  const operations: Record<Exclude<Operation, 'cqt' | 'encodec'>, Run> = {
     matmul(a, b) {
       return matmul(settings.transposeA ? a.transpose() : a, settings.transposeB ? b.transpose() : b);
     },
@@ -36,10 +37,24 @@ function operationOf(device: Device, work: Work): { run: Run; dispose?: () => vo
     softmax: (x) => softmax(x),
     rfft: (x) => x.rfft(),
     cross_entropy: (x, target) => nn.crossEntropy(x, target),
-    rvq: (x, ...books) => books.reduce((residual, book) => nearestCode(residual, book).residual, x),
+    resample: (x) => resample(x, settings.from, settings.to),
+    rvq: (x, ...books) => residualCodes(x, books).residual,
+    stft: (x) =>
+      stft(x, {
+        nFft: settings.nFft,
+        hopLength: settings.hopLength,
+        window: 'hann',
+        center: true,
+        padMode: 'constant',
+        normalized: false,
+      }),
   };
+  if (work.operation === 'encodec') {
+    const codec = new Codec(codecConfig(), nn.keySequence(1));
+    return { run: (x) => codec.encode(x), dispose: () => codec.dispose() };
+  }
   if (work.operation !== 'cqt') return { run: operations[work.operation] };
-  const cqt = createCqt(device, cqtSettings);
+  const cqt = createCqt(device, { ...cqtSettings, method: cqtMethods[settings.method] });
   return { run: (x) => cqt.transform(x), dispose: () => cqt.dispose() };
 }
 

@@ -1,6 +1,7 @@
 import type { Pass, Work } from '../work.ts';
 
-export const engineNames = ['dawnchorus', 'tfjs-webgpu', 'jax-js-webgpu', 'torch'] as const;
+/** `dense`: ours too, but by plain products of matrices, as a yardstick. */
+export const engineNames = ['dawnchorus', 'dense', 'tfjs-webgpu', 'jax-js-webgpu', 'torch'] as const;
 export type EngineName = (typeof engineNames)[number];
 
 /** `gpu`: timestamps around the kernels; `wall`: the host's clock, with the call and the wait. */

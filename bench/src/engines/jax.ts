@@ -43,6 +43,9 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
     // Its transform takes and gives complex numbers as two arrays.
     rfft: undefined,
     cqt: undefined,
+    stft: undefined,
+    resample: undefined,
+    encodec: undefined,
     rvq: (x, ...books) => {
       let residual = x;
       for (const book of books) {

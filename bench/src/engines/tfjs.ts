@@ -54,6 +54,9 @@ function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]
     // Its real transform has no kernel on WebGPU.
     rfft: undefined,
     cqt: undefined,
+    stft: undefined,
+    resample: undefined,
+    encodec: undefined,
     rvq: (x, ...books) =>
       books.reduce((residual, book) => {
         const distances = book

@@ -5,6 +5,7 @@ export const WIDTH = 960;
 
 export const colours: Record<EngineName, string> = {
   dawnchorus: '#e8590c',
+  dense: '#f59f00',
   'tfjs-webgpu': '#1c7ed6',
   'jax-js-webgpu': '#2f9e44',
   torch: '#868e96',

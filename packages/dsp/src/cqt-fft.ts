@@ -95,7 +95,7 @@ const cqt = defineOp<FftCqtAttributes>({
           });
           device.recorder.dispatch({
             kernel: kernels.cqtBands,
-            constants: { POINTS: `const POINTS = ${points}u;`, COMPLEX: `const COMPLEX = ${output === 'complex'};` },
+            constants: { POINTS: `const POINTS = ${points}u;`, OUTPUT: `const OUTPUT = ${output.toUpperCase()};` },
             buffers: [spectra, bands, binTable, phases, pointRoots, out].map((tensor) => tensor.storage.buffer),
             parameters: { ...shared, width, bins, frames, segmentFrames, firstPair },
             grid: [bins, rows, 1],
@@ -106,10 +106,15 @@ const cqt = defineOp<FftCqtAttributes>({
   },
 });
 
+/** Whether the longest filter fits into the frames that a transform holds. */
+export function fitsFft(settings: CqtSettings): boolean {
+  return MOST_POINTS * settings.hopLength >= 2 * Math.ceil(cqtLengths(settings)[0] / 2);
+}
+
 /**
  * The constant-Q transform through one Fourier transform a clip: of the spectrum, every bin keeps its filter's band,
  * folds it to as many frequencies as there are frames, and transforms that back. It is a circular convolution, kept from
- * wrapping by padding; long clips go in segments that overlap. About 1 / 200 of the arithmetic of the direct sum.
+ * wrapping by padding; long clips go in segments that overlap. About 1 / 200 of the arithmetic of the product.
  *
  * @throws RangeError when the filters are too long for the hop.
  */
@@ -119,10 +124,10 @@ export function createFftCqt(device: Device, settings: CqtSettings, output: CqtO
   const longest = cqtLengths(settings)[0];
   /** Samples that the longest filter reaches before and, at most, after a frame's centre. */
   const reach = Math.ceil(longest / 2);
-  if (MOST_POINTS * hop < 2 * reach) {
+  if (!fitsFft(settings)) {
     throw new RangeError(
       `createCqt: the longest filter has ${longest} samples, over ${MOST_POINTS} hops of ${hop}; method 'fft' cannot hold it: ` +
-        "use method 'direct', a longer hop, a higher fMin or fewer bins an octave",
+        "use method 'gemm', a longer hop, a higher fMin or fewer bins an octave",
     );
   }
   const phases = new Float32Array(2 * bins);

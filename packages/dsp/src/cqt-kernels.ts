@@ -17,6 +17,13 @@ export interface CqtSettings {
   readonly bins: number;
   readonly binsPerOctave: number;
   readonly normalization: CqtNormalization;
+  /**
+   * Hz that bandwidths have more than a constant Q gives them: the variable-Q transform. 0 (default) is the constant-Q
+   * transform. See `cqtLengths`.
+   */
+  readonly gamma?: number;
+  /** Factor of all filter lengths; default 1. */
+  readonly filterScale?: number;
 }
 
 /** One filter: tap i meets the sample `first + i` from the centre of the frame. */
@@ -39,11 +46,24 @@ export function checkCqtSettings(settings: CqtSettings): void {
       throw new RangeError(`createCqt: ${name} is ${settings[name]} Hz; expected a positive number`);
     }
   }
+  const { gamma = 0, filterScale = 1 } = settings;
+  if (!(gamma >= 0 && gamma < Infinity)) {
+    throw new RangeError(`createCqt: gamma is ${gamma} Hz; expected a number from 0`);
+  }
+  if (!(filterScale > 0 && filterScale < Infinity)) {
+    throw new RangeError(`createCqt: filterScale is ${filterScale}; expected a positive number`);
+  }
   const top = fMin * 2 ** ((bins - 1) / binsPerOctave);
   if (top > sampleRate / 2) {
     throw new RangeError(
       `createCqt: the top bin lies at ${top.toFixed(1)} Hz, above half the sample rate of ${sampleRate} Hz; ` +
         `use at most ${Math.max(0, Math.floor(binsPerOctave * Math.log2(sampleRate / 2 / fMin)) + 1)} bins, a lower fMin or a higher sampleRate`,
+    );
+  }
+  // A periodic Hann window of one sample is zero.
+  if (cqtLengths(settings)[bins - 1] < 2) {
+    throw new RangeError(
+      `createCqt: gamma ${gamma} and filterScale ${filterScale} leave the top filter less than 2 samples; use smaller and larger ones`,
     );
   }
 }
@@ -53,11 +73,15 @@ export function cqtFrequencies({ fMin, bins, binsPerOctave }: CqtSettings): Floa
   return Float64Array.from({ length: bins }, (_, k) => fMin * 2 ** (k / binsPerOctave));
 }
 
-/** Filter lengths l_k = ceil(Q sampleRate / f_k) in samples, Q = 1 / (2^(1 / binsPerOctave) - 1): [bins]. */
+/**
+ * Filter lengths l_k = ceil(Q sampleRate / (f_k + gamma / a)) in samples, a = 2^(1 / binsPerOctave) - 1 and
+ * Q = filterScale / a: [bins]. They fall with k.
+ */
 export function cqtLengths(settings: CqtSettings): Int32Array {
-  const quality = 1 / (2 ** (1 / settings.binsPerOctave) - 1);
+  const { sampleRate, binsPerOctave, gamma = 0, filterScale = 1 } = settings;
+  const quality = 1 / (2 ** (1 / binsPerOctave) - 1);
   return Int32Array.from(cqtFrequencies(settings), (frequency) =>
-    Math.ceil((quality * settings.sampleRate) / frequency),
+    Math.ceil((filterScale * quality * sampleRate) / (frequency + gamma * quality)),
   );
 }
 

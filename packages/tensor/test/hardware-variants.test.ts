@@ -28,6 +28,7 @@ process.env.ONLY = [
     'max',
     'argmax',
     'nearestCode',
+    'residualCodes',
     'weightNorm',
     'weightNormBackward',
     'gradientNorm',

@@ -52,8 +52,8 @@ export class RvqTeacher {
   encode(waveform: Tensor): Tensor[] {
     const [batch, samples] = waveform.shape;
     const whole = waveform.sliceAxis(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
-    const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(normalise(whole))));
-    return codes.map((code) => code.reshape([batch, -1]));
+    const codes = this.quantizer.search(asRows(this.autoencoder.encode(normalise(whole))));
+    return Array.from({ length: codes.shape[0] }, (_, i) => codes.select(0, i).reshape([batch, -1]));
   }
 
   /** Waveforms [batch, frames * 320] of unit variance from codes. */

@@ -1,10 +1,12 @@
-import { optimizer, rvq } from '@dawnchorus/kernels';
+import { optimizer } from '@dawnchorus/kernels';
 import { wgslType } from '../dtype.ts';
-import { gridFor, rowShape } from '../kernel/grid.ts';
+import { gridFor } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import { optimizers } from './adamw.ts';
 import { expectDtype } from './arguments.ts';
+import { codebookUpdate } from './codebook-update.ts';
 import { withDense } from './dense.ts';
+import { nearestCode, residualCodes } from './nearest-code.ts';
 import { kernelOp } from './op.ts';
 
 /** Adds one to a scalar, f32 or i32, in place: the number of the step. No outputs. */
@@ -67,36 +69,4 @@ const lerp = kernelOp<Record<never, never>>({
   },
 });
 
-/** x [rows, dimension] and codebook [codes, dimension] -> nearest code [rows] (i32) and residual [rows, dimension]. */
-const nearestCode = kernelOp<Record<never, never>>({
-  flops: ([x, codebook]) => 2 * x.size * codebook.shape[0],
-  infer([x, codebook]) {
-    expectDtype('nearestCode', 'the input', x, 'f32');
-    expectDtype('nearestCode', 'the codebook', codebook, 'f32');
-    if (x.rank !== 2 || codebook.rank !== 2 || x.shape[1] !== codebook.shape[1] || codebook.shape[0] === 0) {
-      throw new RangeError(
-        `nearestCode: ${formatShape(x.shape)} and codebook ${formatShape(codebook.shape)}; expected [rows, dimension] and [codes, dimension] with codes from 1`,
-      );
-    }
-    return [
-      { dtype: 'i32', shape: [x.shape[0]] },
-      { dtype: 'f32', shape: x.shape },
-    ];
-  },
-  run(device, inputs, [indices, residual]) {
-    withDense(device, inputs, ([x, codebook]) => {
-      const [rows, dimension] = x.shape;
-      // Codes are what the threads share.
-      const shape = rowShape(device, 4 * codebook.shape[0]);
-      device.recorder.dispatch({
-        kernel: rvq.nearestCode,
-        constants: shape.constants,
-        buffers: [x, codebook, indices, residual].map((tensor) => tensor.storage.buffer),
-        parameters: { rows, dimension, codes: codebook.shape[0], xOffset: x.offset, codebookOffset: codebook.offset },
-        grid: shape.grid(rows),
-      });
-    });
-  },
-});
-
-export const otherTraining = { ...optimizers, increment, lerp, nearestCode };
+export const otherTraining = { ...optimizers, increment, lerp, nearestCode, residualCodes, codebookUpdate };

@@ -29,7 +29,18 @@ function optimizerState(draw: Random): NDArray {
 }
 
 export const otherCases: OpCases<
-  'full' | 'arange' | 'uniform' | 'normal' | 'dropout' | 'gradientNorm' | 'adamw' | 'increment' | 'lerp' | 'nearestCode'
+  | 'full'
+  | 'arange'
+  | 'uniform'
+  | 'normal'
+  | 'dropout'
+  | 'gradientNorm'
+  | 'adamw'
+  | 'increment'
+  | 'lerp'
+  | 'nearestCode'
+  | 'residualCodes'
+  | 'codebookUpdate'
 > = {
   full: {
     draws: drawn({}, (shape, draw) => {
@@ -192,6 +203,36 @@ export const otherCases: OpCases<
       };
     }),
     reference: ([x, codebook]) => training.nearestCode(x, codebook),
+    half: false,
+  },
+  codebookUpdate: {
+    draws: drawn({ minRank: 2, maxRank: 2 }, ([rows, dimension], draw) => {
+      const codes = pick(draw, [1, 2, 7, 65]);
+      const whole = (most: number) => (r: Random) => integer(r, 0, most);
+      return {
+        inputs: [
+          arrayOf([rows, dimension], draw),
+          // Codes that no entry has count for none.
+          { ...arrayOf([rows], draw, whole(codes)), dtype: 'i32' },
+          arrayOf([codes, dimension], draw),
+          arrayOf([codes], draw, between(0.5, 5)),
+          { ...arrayOf([codes], draw, whole(Math.max(0, rows - 1))), dtype: 'i32' },
+        ],
+        attributes: { decay: pick(draw, [0.1, 0.5, 0.99]), epsilon: 1e-3, threshold: pick(draw, [0, 2]) },
+      };
+    }),
+    reference: training.codebookUpdate,
+    tolerance: { relative: 1e-5 },
+    half: false,
+  },
+  residualCodes: {
+    draws: drawn({ minRank: 2, maxRank: 2 }, ([rows, dimension], draw) => {
+      const whole = (r: Random) => integer(r, -3, 3);
+      const codes = pick(draw, [1, 2, 7, 63, 65, 130]);
+      const books = Array.from({ length: integer(draw, 1, 9) }, () => arrayOf([codes, dimension], draw, whole));
+      return { inputs: [arrayOf([rows, dimension], draw, whole), ...books], attributes: { keep: draw() < 0.5 } };
+    }),
+    reference: ([x, ...books], { keep }) => training.residualCodes(x, books, keep),
     half: false,
   },
 };

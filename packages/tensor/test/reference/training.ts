@@ -68,3 +68,55 @@ export function nearestCode(x: NDArray, codebook: NDArray): NDArray[] {
     { ...x, data: residual },
   ];
 }
+
+/** Codes stage by stage, and what the last stage, or each of them, leaves over. */
+export function residualCodes(x: NDArray, books: NDArray[], keep: boolean): NDArray[] {
+  const codes: number[] = [];
+  const left: NDArray[] = [];
+  for (const book of books) {
+    const [found, residual] = nearestCode(left[left.length - 1] ?? x, book);
+    codes.push(...found.data);
+    left.push(residual);
+  }
+  const kept = keep ? left : left.slice(-1);
+  return [
+    { dtype: 'i32', shape: [books.length, x.shape[0]], data: Float64Array.from(codes) },
+    { ...x, shape: [kept.length, ...x.shape], data: Float64Array.from(kept.flatMap(({ data }) => [...data])) },
+  ];
+}
+
+/** Entries, running averages and sizes after a step; entries that fall under the threshold are rows of x. */
+export function codebookUpdate(
+  [x, codes, averages, sizes, picks]: NDArray[],
+  { decay, epsilon, threshold }: { decay: number; epsilon: number; threshold: number },
+): NDArray[] {
+  const [rows, dimension] = x.shape;
+  const count = sizes.data.length;
+  const newSizes = Float64Array.from(sizes.data, (size) => decay * size);
+  const newAverages = Float64Array.from(averages.data, (average) => decay * average);
+  for (let r = 0; r < rows; r++) {
+    const code = codes.data[r];
+    if (code < 0 || code >= count) continue;
+    newSizes[code] += 1 - decay;
+    for (let d = 0; d < dimension; d++) newAverages[code * dimension + d] += (1 - decay) * x.data[r * dimension + d];
+  }
+  const total = newSizes.reduce((sum, size) => sum + size, 0);
+  const entries = newAverages.map((average, i) => {
+    const size = newSizes[Math.floor(i / dimension)];
+    return average / (((size + epsilon) / (total + count * epsilon)) * total);
+  });
+  for (let code = 0; code < count; code++) {
+    if (newSizes[code] >= threshold || rows === 0) continue;
+    newSizes[code] = threshold;
+    for (let d = 0; d < dimension; d++) {
+      const at = code * dimension + d;
+      entries[at] = x.data[picks.data[code] * dimension + d];
+      newAverages[at] = threshold * entries[at];
+    }
+  }
+  return [
+    { ...averages, data: entries },
+    { ...averages, data: newAverages },
+    { ...sizes, data: newSizes },
+  ];
+}

@@ -20,6 +20,8 @@ const inPlace = unsupported(
   'it changes a tensor in place, which no ONNX graph does; export the model without its training',
 );
 
+const training = unsupported('it is a step of training; export the model without it');
+
 /** How each operation of the table is said in ONNX: an operation without an entry does not compile. */
 export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Unsupported } = {
   ...elementwiseLowerings,
@@ -48,4 +50,5 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   adamw: inPlace,
   increment: inPlace,
   lerp: inPlace,
+  codebookUpdate: training,
 };

@@ -86,14 +86,36 @@ const searchSorted: Lowering<{ right: boolean }> = (onnx, [sorted, values], { ri
   return [reduce(onnx, 'Sum', onnx.cast(before, 'i32'), { axes: [values.shape.length], keepdim: false })];
 };
 
-/** |x - c|^2 is |c|^2 - 2 x c and a part that is the same for every code. */
-const nearestCode: Lowering<Record<never, never>> = (onnx, [x, codebook]) => {
+/** The nearest codes, as i64, and what they leave. |x - c|^2 is |c|^2 - 2 x c and a part that is the same for every code. */
+function nearest(onnx: OnnxBuilder, x: OnnxValue, codebook: OnnxValue): [codes: OnnxValue, residual: OnnxValue] {
   const products = onnx.node('MatMul', [x, onnx.node('Transpose', [codebook], { perm: [1, 0] })]);
   const lengths = reduce(onnx, 'Sum', onnx.node('Mul', [codebook, codebook]), { axes: [1], keepdim: false });
   const distances = onnx.node('Sub', [lengths, onnx.node('Mul', [products, onnx.scalar(2, 'f32')])]);
   const codes = onnx.node('ArgMin', [distances], { dtype: 'i64', axis: 1, keepdims: 0 });
-  const rows = onnx.node('Gather', [codebook, codes], { axis: 0 });
-  return [{ ...onnx.cast(codes, 'i32'), within: [0, codebook.shape[0] - 1] }, onnx.node('Sub', [x, rows])];
+  return [codes, onnx.node('Sub', [x, onnx.node('Gather', [codebook, codes], { axis: 0 })])];
+}
+
+const nearestCode: Lowering<Record<never, never>> = (onnx, [x, codebook]) => {
+  const [codes, residual] = nearest(onnx, x, codebook);
+  return [{ ...onnx.cast(codes, 'i32'), within: [0, codebook.shape[0] - 1] }, residual];
+};
+
+const residualCodes: Lowering<{ keep: boolean }> = (onnx, [x, ...books], { keep }) => {
+  const found: OnnxValue[] = [];
+  const left: OnnxValue[] = [];
+  for (const book of books) {
+    const [codes, residual] = nearest(onnx, left[left.length - 1] ?? x, book);
+    found.push(codes);
+    left.push(residual);
+  }
+  const stacked = (values: OnnxValue[]) =>
+    onnx.node(
+      'Concat',
+      values.map((value) => onnx.node('Unsqueeze', [value, onnx.ints([0])])),
+      { axis: 0 },
+    );
+  const codes = { ...onnx.cast(stacked(found), 'i32'), within: [0, books[0].shape[0] - 1] as const };
+  return [codes, stacked(keep ? left : left.slice(-1))];
 };
 
 export const reductionLowerings = {
@@ -111,4 +133,5 @@ export const reductionLowerings = {
   argsort,
   searchSorted,
   nearestCode,
+  residualCodes,
 };
