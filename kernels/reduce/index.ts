@@ -1,6 +1,7 @@
 import { defineKernel, fetch } from '../contract.ts';
 import {
   argReduce as argReduceSource,
+  reduceColumnsShared as columnsSharedSource,
   reduceColumns as columnsSource,
   reduceRows as rowsSource,
 } from '../generated/wgsl.ts';
@@ -47,6 +48,14 @@ export const reduceColumns = defineKernel({
   },
   constants,
   hooks: { fetch },
+});
+
+/** The same, COLUMNS columns a workgroup and LANES threads each. */
+export const reduceColumnsShared = defineKernel({
+  ...reduceColumns,
+  name: 'reduce_columns_shared',
+  source: columnsSharedSource,
+  constants: { COLUMNS: 'const COLUMNS = 16u;', LANES: 'const LANES = 16u;', ...constants },
 });
 
 /** Index of the extreme element along the middle axis of [outer, length, inner]. */

@@ -158,6 +158,26 @@ for (const way of threads) {
           }
         }
       }));
+
+    test(`columns of ${dtype} with ${way.name}`, () =>
+      believing(way, async () => {
+        const random = randomFrom(6);
+        for (const shape of [
+          [3, 7, 5],
+          [1, 40, 300],
+          [2, 700, 20],
+          [1, 2992, 33],
+          [1, 9001, 2],
+          [40, 33, 100],
+        ]) {
+          const x = held(arrayOf(shape, random), dtype);
+          const attributes = { axes: [1], keepdim: false };
+          const { sum, mean, sumSquares, max, min } = reductions;
+          for (const [name, reference] of Object.entries({ sum, mean, sumSquares, max, min })) {
+            await check(name as 'sum', [x], attributes, [reference(x, attributes)]);
+          }
+        }
+      }));
   }
 
   test(`NaN spoils its row and no other with ${way.name}`, () =>

@@ -70,8 +70,42 @@ function constantsOf(kind: Kind, input: DType, out: DType, first: boolean) {
 
 /** Short enough that few lanes sharing a chunk keep the sum a tree. */
 const ROW_CHUNK = 2048;
-const COLUMN_CHUNK = 256;
-const THREADS_WANTED = 8192;
+
+/** How the columns of [outer, length, inner] are divided: rows a chunk, and threads that share a column of one. */
+interface ColumnPlan {
+  readonly chunk: number;
+  readonly columns: number;
+  readonly lanes: number;
+}
+
+/** A thread a column, and chunks until the threads are enough. */
+const CPU_THREADS = 8192;
+const CPU_CHUNK = 256;
+
+/** Threads that keep a large GPU busy, and those of a workgroup. */
+const GPU_THREADS = 2 ** 18;
+const GROUP = 256;
+
+const upToPower = (x: number) => 2 ** Math.ceil(Math.log2(Math.max(1, x)));
+
+/**
+ * GPUs: neighbouring threads read 16 neighbours or more, two sectors of memory in f32, and others share each column while
+ * there are too few threads. Another pass costs more than it saves until a thread would have more than 32 rows, and chunks
+ * leave it eight.
+ */
+function columnPlan(device: Device, [outer, length, inner]: readonly [number, number, number]): ColumnPlan {
+  const threads = Math.max(1, outer * inner);
+  if (device.adapter.software) {
+    if (length <= 2 * CPU_CHUNK) return { chunk: length, columns: 64, lanes: 1 };
+    const chunk = Math.max(CPU_CHUNK, Math.ceil(length / Math.ceil(CPU_THREADS / threads)));
+    return { chunk, columns: 64, lanes: 1 };
+  }
+  const wanted = Math.min(upToPower(GPU_THREADS / threads), upToPower(length / 2));
+  const lanes = Math.min(wanted, GROUP / Math.min(16, upToPower(inner)));
+  const chunks = Math.min(Math.floor(GPU_THREADS / threads / lanes), Math.floor(length / (8 * lanes)));
+  const chunk = length <= 32 * lanes || chunks < 2 ? length : Math.ceil(length / chunks);
+  return { chunk, columns: GROUP / lanes, lanes };
+}
 
 /** Reduces the middle of [outer, length, inner], dense at `offset` of x, into out; long axes in two passes. */
 function reduceThree(
@@ -84,13 +118,10 @@ function reduceThree(
   first = true,
 ): void {
   const rows = inner === 1;
-  let chunk = length;
+  const plan = columnPlan(device, [outer, length, inner]);
+  let chunk = rows ? length : plan.chunk;
   // A grid is 65535 long at most.
   if (rows && length > 2 * ROW_CHUNK) chunk = Math.max(ROW_CHUNK, Math.ceil(length / 65535));
-  if (!rows && length > 2 * COLUMN_CHUNK) {
-    const chunksWanted = Math.ceil(THREADS_WANTED / Math.max(1, outer * inner));
-    chunk = Math.max(COLUMN_CHUNK, Math.ceil(length / chunksWanted));
-  }
   // An axis of extent 0 is one empty chunk: a sum of nothing is 0.
   const chunks = Math.max(1, Math.ceil(length / Math.max(1, chunk)));
   const target =
@@ -120,12 +151,15 @@ function reduceThree(
       grid: [chunks, y, Math.ceil(groups / y)],
     });
   } else {
+    const shared = !device.adapter.software;
     device.recorder.dispatch({
-      kernel: reduce.reduceColumns,
-      constants,
+      kernel: shared ? reduce.reduceColumnsShared : reduce.reduceColumns,
+      constants: shared
+        ? { COLUMNS: `const COLUMNS = ${plan.columns}u;`, LANES: `const LANES = ${plan.lanes}u;`, ...constants }
+        : constants,
       buffers,
       parameters: { outer, length, inner, chunk, chunks, offset: x.offset, scale: passScale },
-      grid: gridFor(outer * chunks * inner),
+      grid: gridFor(outer * chunks * inner, plan.columns),
     });
   }
   if (chunks > 1) {
