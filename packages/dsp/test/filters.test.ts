@@ -143,6 +143,16 @@ test("the standard's own tones: -23 LUFS in both channels, -26 in one, torchaudi
   assert.ok(Math.abs((await numbers(loudness(other, { ...itu, sampleRate: 44100 })))[0] + 26.01) < 0.01);
 });
 
+test('surround channels count half as much again', async () => {
+  const x = tone(8000, 500, 1, -30);
+  const silent = new Float32Array(8000);
+  const channels = (which: number) => Array.from({ length: 5 }, (_, c) => [...(c === which ? x : silent)]).flat();
+  using all = make([0, 2, 3, 4].flatMap(channels), [4, 5, 8000]);
+  const [left, centre, ...surround] = await numbers(loudness(all, { sampleRate: 8000 }));
+  assert.ok(Math.abs(left - centre) < 1e-4);
+  for (const own of surround) assert.ok(Math.abs(own - left - 10 * Math.log10(1.41)) < 1e-3);
+});
+
 test('ten times the amplitude is 20 LU more; silence is -Infinity, NaN is NaN', async () => {
   const x = tone(8000, 500, 1, -30);
   const broken = Float32Array.from(x, (value, i) => (i === 5 ? Number.NaN : value));

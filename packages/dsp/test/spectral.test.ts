@@ -105,6 +105,41 @@ test('the tempo of clicks agrees with librosa: their tempogram and its best lag'
   assert.ok(relativeError(columns(many, 259, 16), expected.get('clicks_tempo_frames')!) < 1e-5);
 });
 
+test('a tempogram is the autocorrelation of windowed onsets, which run out to zero at the ends', async () => {
+  const [frames, winLength] = [13, 8];
+  const onsets = Float64Array.from({ length: frames }, (_, t) => Math.fround(2 + Math.sin(t * t)));
+  const at = (t: number) => {
+    if (t < 0) return (onsets[0] * (4 + t)) / 4;
+    return t < frames ? onsets[t] : (onsets[frames - 1] * (3 - (t - frames))) / 4;
+  };
+  const wanted = Array.from({ length: winLength * frames }, (_, i) => {
+    const [lag, t] = [Math.floor(i / frames), i % frames];
+    const weighted = (n: number) => at(t - 4 + n) * (0.5 - 0.5 * Math.cos((2 * Math.PI * n) / winLength));
+    let total = 0;
+    for (let n = lag; n < winLength; n++) total += weighted(n) * weighted(n - lag);
+    return total;
+  });
+  using x = clip(onsets);
+  assert.ok(relativeError(await numbers(tempogram(x, { winLength, norm: null })), wanted) < 1e-5);
+});
+
+test('faint peaks do not tune, though they be more', async () => {
+  const notes = [
+    ...[0, 10, 20].map((k) => ({ pitch: k + 0.2, gain: 1 })),
+    ...[5, 15].map((k) => ({ pitch: k + 0.4, gain: 1 })),
+    ...[3, 7, 12, 18].map((k) => ({ pitch: k - 0.3, gain: 0.3 })),
+  ];
+  const x = Float32Array.from({ length: 32000 }, (_, i) =>
+    notes.reduce(
+      (sum, { pitch, gain }) => sum + gain * Math.sin((2 * Math.PI * 440 * 2 ** (pitch / 12) * i) / 16000),
+      0,
+    ),
+  );
+  using input = clip(x);
+  const options = { ...cut, center: false, nFft: 16384, hopLength: 4096, sampleRate: 16000, resolution: 0.1 };
+  assert.ok(Math.abs((await estimateTuning(input, options)) - 0.2) < 0.11);
+});
+
 test('tuning agrees with librosa, and silence is in tune', async () => {
   const notes = Float32Array.from({ length: 32000 }, (_, i) => {
     let total = 0;
