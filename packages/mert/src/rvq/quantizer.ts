@@ -59,14 +59,14 @@ export class ResidualQuantizer {
   }
 
   /**
-   * Codes of vectors x [rows, dimension]: i32 [codebooks, rows]; what is left over; and what each stage saw.
-   * No gradient flows through it.
+   * Codes of vectors x [rows, dimension], i32 [rows] for each of the first `count` codebooks, all by default; what is left
+   * over; and what each stage saw. No gradient flows through it.
    */
-  encode(x: Tensor): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
+  encode(x: Tensor, count = this.codebooks.length): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
     const codes: Tensor[] = [];
     const inputs: Tensor[] = [];
     let residual = x;
-    for (const { embed } of this.codebooks) {
+    for (const { embed } of this.codebooks.slice(0, count)) {
       inputs.push(residual);
       const stage = nearestCode(residual, embed);
       codes.push(stage.codes);
