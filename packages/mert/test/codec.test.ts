@@ -214,7 +214,8 @@ small('in pieces, encoder and decoder make what they make at once', async () => 
         const x = wave(tone(samples, 5)).reshape([1, 1, samples]);
         const before = device.statistics().liveBytes;
         const latents = joined(await inPieces(tiny.encoder, x, lengths), 16);
-        assert.is(device.statistics().liveBytes, before);
+        // Less where garbage of others was collected meanwhile.
+        assert.ok(device.statistics().liveBytes <= before);
         assert.ok(relativeError(latents, await floats(tiny.encoder.forward(x))) < 2e-6);
         const frames = latents.length / 16;
         const z = tensor(latents, { shape: [1, 16, frames] });
@@ -223,7 +224,7 @@ small('in pieces, encoder and decoder make what they make at once', async () => 
         assert.ok(relativeError(decoded, await floats(tiny.decoder.forward(z))) < 2e-6);
       },
     ),
-    { numRuns: 6 },
+    { numRuns: 6, includeErrorInReport: true },
   );
 });
 

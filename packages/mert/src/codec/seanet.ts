@@ -1,7 +1,8 @@
 import { nn } from '@dawnchorus/autograd';
-import { elu, type Tensor } from '@dawnchorus/tensor';
+import { elu, type Tensor, zeros } from '@dawnchorus/tensor';
 import type { CodecConfig } from './config.ts';
 import { CausalConv1d, CausalConvTranspose1d } from './convolution.ts';
+import { fitsKernel, runLstm } from './lstm.ts';
 import { type Pass, whole } from './pass.ts';
 
 /** A layer between [batch, channels, n] and [batch, other channels, other n]. */
@@ -49,8 +50,23 @@ class SkipLstm extends nn.Module implements Layer {
   }
 
   forward(x: Tensor, pass: Pass = whole): Tensor {
+    const sequence = x.permute([2, 0, 1]);
+    if (!fitsKernel(x.device, this.lstm.hiddenSize)) return this.unrolled(x, sequence, pass);
+    if (pass.first && pass.last) return runLstm(this.lstm, sequence).output.permute([1, 2, 0]).add(x);
+    const [hidden, cell] = pass.first ? this.zeros(x) : pass.carried(this);
+    const { output, state } = runLstm(this.lstm, sequence, { hidden, cell });
+    pass.carry(this, [state!.hidden, state!.cell]);
+    return output.permute([1, 2, 0]).add(x);
+  }
+
+  private zeros(x: Tensor): Tensor[] {
+    const shape = [this.lstm.numLayers, x.shape[0], this.lstm.hiddenSize];
+    return [0, 1].map(() => zeros(shape, { device: x.device }));
+  }
+
+  private unrolled(x: Tensor, sequence: Tensor, pass: Pass): Tensor {
     const [hidden, cell] = pass.carried(this);
-    const state = this.lstm.forward(x.permute([2, 0, 1]), hidden ? { hidden, cell } : {});
+    const state = this.lstm.forward(sequence, hidden ? { hidden, cell } : {});
     pass.carry(this, [state.hidden, state.cell]);
     return state.output.permute([1, 2, 0]).add(x);
   }
