@@ -10,7 +10,7 @@ export interface BalancerOptions {
   totalNorm?: number;
 }
 
-/** Running sums of the norms, [losses], and of the weights of what they sum up, [1]. */
+/** Running sums of the norms, and of the weights of what they sum up: [losses] both. */
 export interface BalancerState {
   sums: Tensor;
   counts: Tensor;
@@ -18,7 +18,7 @@ export interface BalancerState {
 
 /** The state before the first step. */
 export const startBalancer = (losses: number): BalancerState =>
-  scope(() => ({ sums: zeros([losses]).retain(), counts: zeros([1]).retain() }));
+  scope(() => ({ sums: zeros([losses]).retain(), counts: zeros([losses]).retain() }));
 
 /**
  * encodec's loss balancer (Défossez et al., 2022): gradients of several losses with respect to the same output [batch,
@@ -36,7 +36,7 @@ export function balance(
   const nextCounts = add(mul(counts, decay), 1);
   const norms = gradients.map((gradient) => norm(gradient, { dim: 1 }).mean());
   const next = norms.map((own, i) => add(mul(sums.sliceAxis(0, i, i + 1), decay), own.reshape([1])));
-  const means = next.map((sum) => div(sum, nextCounts));
+  const means = next.map((sum, i) => div(sum, nextCounts.sliceAxis(0, i, i + 1)));
   const parts = gradients.map((gradient, i) =>
     mul(gradient, div((weights[i] / total) * totalNorm, add(means[i], 1e-12))),
   );

@@ -75,6 +75,12 @@ export async function loadCodec(path: string): Promise<Codec> {
   return codec;
 }
 
+/** Fills a codec from a folder that `saveCodec` wrote. */
+export async function readCodecInto(codec: Codec, folder: string): Promise<void> {
+  const file = join(folder, 'model.safetensors');
+  fillCodec(codec, await readSafetensors(file), file);
+}
+
 /** Writes a codec as a folder in Hugging Face's layout: config.json, preprocessor_config.json, model.safetensors. */
 export async function saveCodec(folder: string, codec: Codec): Promise<void> {
   await mkdir(folder, { recursive: true });

@@ -201,12 +201,18 @@ export function kMeans(
 }
 
 /** A quantiser started by k-means, stage by stage, on what the stages before leave over of x [rows, dimension]. */
-export function startQuantizer(x: Tensor, codebooks: number, size: number, random: HostRandom): ResidualQuantizer {
+export function startQuantizer(
+  x: Tensor,
+  codebooks: number,
+  size: number,
+  random: HostRandom,
+  iterations = KMEANS_ITERATIONS,
+): ResidualQuantizer {
   return scope(() => {
     let residual = x;
     const stages: Codebook[] = [];
     for (let i = 0; i < codebooks; i++) {
-      const { means, counts } = kMeans(residual, size, random);
+      const { means, counts } = kMeans(residual, size, random, iterations);
       const clusterSize = counts.retain();
       stages.push({ embed: means.retain(), embedAvg: mul(means, counts.unsqueeze(1)).retain(), clusterSize });
       residual = sub(residual, indexSelect(means, 0, nearestCode(residual, means).codes));
