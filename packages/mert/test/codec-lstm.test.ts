@@ -18,6 +18,18 @@ const sizes = fc.record({
   numLayers: fc.integer({ min: 1, max: 2 }),
 });
 
+const { software } = device.adapter;
+test.after.each(() => void Object.assign(device.adapter, { software }));
+
+test('with the threads that GPUs have', async () => {
+  const lstm = new nn.LSTM(5, 67, nn.keySequence(8), { numLayers: 2 });
+  const x = normal([4, 2, 5], { seed: 1, stream: 9 });
+  const run = () => valueAndGrad(() => runLstm(lstm, x).output.square().sum(), [x, ...lstm.parameters()]).gradients;
+  const expected = await Promise.all(run().map(floats));
+  Object.assign(device.adapter, { software: false });
+  for (const [i, own] of run().entries()) assert.ok(relativeError(await floats(own), expected[i]) < 2e-6);
+});
+
 test('values and gradients of every parameter and of the input', async () => {
   await fc.assert(
     fc.asyncProperty(sizes, fc.boolean(), async ({ time, batch, features, size, numLayers }, compiled) => {

@@ -1,9 +1,9 @@
 import type { nn } from '@dawnchorus/autograd';
-import { formatShape, scope, type Tensor } from '@dawnchorus/tensor';
+import { formatShape, scope, stack, type Tensor } from '@dawnchorus/tensor';
 import { emptyQuantizer, type ResidualQuantizer } from '../rvq/quantizer.ts';
 import { type CodecConfig, codebooksFor, defaultBandwidth, hopLength } from './config.ts';
 import { type Pass, whole } from './pass.ts';
-import { Decoder, Encoder } from './seanet.ts';
+import { CodecDecoder, CodecEncoder } from './seanet.ts';
 
 /** How many codebooks to use: a number, or what a bandwidth has room for. Default: 6 kbit/s, or all there are. */
 export interface CodebookChoice {
@@ -22,14 +22,14 @@ export const latentsOfRows = (rows: Tensor, batch: number): Tensor =>
 /** EnCodec: an encoder, a residual vector quantiser and a decoder of mono waveforms. */
 export class Codec {
   readonly config: CodecConfig;
-  readonly encoder: Encoder;
-  readonly decoder: Decoder;
+  readonly encoder: CodecEncoder;
+  readonly decoder: CodecDecoder;
   quantizer: ResidualQuantizer;
 
   constructor(config: CodecConfig, keys: nn.KeySequence) {
     this.config = config;
-    this.encoder = new Encoder(config, keys);
-    this.decoder = new Decoder(config, keys);
+    this.encoder = new CodecEncoder(config, keys);
+    this.decoder = new CodecDecoder(config, keys);
     this.quantizer = emptyQuantizer(config.numCodebooks, config.codebookSize, config.hiddenSize);
   }
 
@@ -71,8 +71,8 @@ export class Codec {
   /** Latents [batch, hiddenSize, frames] -> codes i32 [batch, codebooks, frames]. */
   quantize(latents: Tensor, choice: CodebookChoice = {}): Tensor {
     const [batch, , frames] = latents.shape;
-    const codes = this.quantizer.search(rowsOfLatents(latents), this.codebooks(choice));
-    return codes.reshape([codes.shape[0], batch, frames]).permute([1, 0, 2]);
+    const { codes } = this.quantizer.encode(rowsOfLatents(latents), this.codebooks(choice));
+    return stack(codes.map((code) => code.reshape([batch, frames]))).permute([1, 0, 2]);
   }
 
   /**

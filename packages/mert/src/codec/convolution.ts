@@ -30,7 +30,10 @@ class WeightNorm extends nn.Module {
   constructor(shape: readonly [number, number, number], outChannels: number, fanIn: number, keys: nn.KeySequence) {
     super();
     this.bias = nn.initDefault([outChannels], fanIn, keys);
-    this.weightV = nn.initDefault(shape, fanIn, keys);
+    // Of variance 1 / fanIn, so that signals keep their size through the layers: PyTorch's default, a third of that, makes
+    // latents a hundred times smaller than the first steps of an optimiser, and codebooks that k-means starts on them die.
+    const bound = Math.sqrt(3 / fanIn);
+    this.weightV = nn.initUniform(shape, -bound, bound, keys);
     // The length that v has, so that the weight starts as v.
     this.weightG = scope(() => lengths(this.weightV).retain());
   }

@@ -23,6 +23,7 @@ export interface CodecEvaluation {
   clips?: number;
   /** Told of each track when it is done. */
   onTrack?(done: number, total: number, path: string): void;
+  /** Asked before each track; true ends the measuring with those that are done. */
   stopped?(): boolean;
 }
 

@@ -6,6 +6,7 @@ export {
   codebooksFor,
   codecConfig,
   codecFromHuggingFace,
+  codecSchema,
   codecToHuggingFace,
   frameRate,
   framesOf,
@@ -22,6 +23,14 @@ export { loadCodec, saveCodec } from './load.ts';
 export { type CodeUse, codeUse, melDistance, siSdr } from './measures.ts';
 export { type MelLossOptions, melLossDefaults, multiScaleMelLoss } from './mel-loss.ts';
 export { type Pass, type PieceByPiece, pieceByPiece } from './pass.ts';
-export { decodePieces, decodeTrack, encodePieces, encodeTrack, type StreamOptions } from './stream.ts';
+export type { CodecDecoder, CodecEncoder, CodecLayer, CodecNetwork } from './seanet.ts';
+export {
+  decodePieces,
+  decodeTrack,
+  encodePieces,
+  encodeTrack,
+  type SamplePieces,
+  type StreamOptions,
+} from './stream.ts';
 export { type CodecTraining, type CodecTrainingResult, trainCodec } from './train.ts';
-export { type CodecTrainConfig, codecPresets, loadCodecTrainConfig } from './train-config.ts';
+export { type CodecTrainConfig, codecPresets, codecTrainSchema, loadCodecTrainConfig } from './train-config.ts';

@@ -23,6 +23,7 @@ export const whole: Pass = { first: true, last: true, carried: () => [], carry: 
 export interface PieceByPiece {
   /** The next piece; `last` when there will be no other. */
   next(last: boolean): Pass;
+  /** Gives back what layers kept. */
   dispose(): void;
 }
 

@@ -6,19 +6,20 @@ import { fitsKernel, runLstm } from './lstm.ts';
 import { type Pass, whole } from './pass.ts';
 
 /** A layer between [batch, channels, n] and [batch, other channels, other n]. */
-interface Layer extends nn.Module {
+export interface CodecLayer extends nn.Module {
+  /** The next piece of a signal, or all of it. */
   forward(x: Tensor, pass?: Pass): Tensor;
 }
 
-class Elu extends nn.Module implements Layer {
+class Elu extends nn.Module implements CodecLayer {
   forward(x: Tensor): Tensor {
     return elu(x);
   }
 }
 
 /** A residual unit: a dilated convolution and one of kernel 1, beside a shortcut. */
-class ResidualUnit extends nn.Module implements Layer {
-  block: Layer[];
+class ResidualUnit extends nn.Module implements CodecLayer {
+  block: CodecLayer[];
   shortcut: CausalConv1d | undefined;
 
   constructor(config: CodecConfig, channels: number, dilation: number, keys: nn.KeySequence) {
@@ -41,7 +42,7 @@ class ResidualUnit extends nn.Module implements Layer {
 }
 
 /** An LSTM over time whose input is added to its output. */
-class SkipLstm extends nn.Module implements Layer {
+class SkipLstm extends nn.Module implements CodecLayer {
   lstm: nn.LSTM;
 
   constructor(channels: number, numLayers: number, keys: nn.KeySequence) {
@@ -73,8 +74,8 @@ class SkipLstm extends nn.Module implements Layer {
 }
 
 /** The layers of the network one after another, as encodec numbers them. */
-abstract class Network extends nn.Module {
-  abstract layers: Layer[];
+export abstract class CodecNetwork extends nn.Module {
+  abstract layers: CodecLayer[];
 
   /**
    * Through all layers; `pass` says which piece of a signal it is, `watch` sees what each layer makes.
@@ -89,15 +90,15 @@ abstract class Network extends nn.Module {
   }
 }
 
-const residualUnits = (config: CodecConfig, channels: number, keys: nn.KeySequence): Layer[] =>
+const residualUnits = (config: CodecConfig, channels: number, keys: nn.KeySequence): CodecLayer[] =>
   Array.from(
     { length: config.numResidualLayers },
     (_, i) => new ResidualUnit(config, channels, config.dilationGrowthRate ** i, keys),
   );
 
 /** SEANet's encoder: waveform [batch, 1, samples] -> latents [batch, hiddenSize, ceil(samples / 320)]. */
-export class Encoder extends Network {
-  layers: Layer[];
+export class CodecEncoder extends CodecNetwork {
+  layers: CodecLayer[];
 
   constructor(config: CodecConfig, keys: nn.KeySequence) {
     super();
@@ -115,8 +116,8 @@ export class Encoder extends Network {
 }
 
 /** SEANet's decoder: latents [batch, hiddenSize, frames] -> waveform [batch, 1, 320 frames]. */
-export class Decoder extends Network {
-  layers: Layer[];
+export class CodecDecoder extends CodecNetwork {
+  layers: CodecLayer[];
 
   constructor(config: CodecConfig, keys: nn.KeySequence) {
     super();

@@ -19,10 +19,11 @@ function checkedFrames({ pieceFrames = PIECE_FRAMES }: StreamOptions): number {
   return pieceFrames;
 }
 
-type Pieces = Iterable<Float32Array> | AsyncIterable<Float32Array>;
+/** Samples in order, in arrays of any lengths. */
+export type SamplePieces = Iterable<Float32Array> | AsyncIterable<Float32Array>;
 
 /** The same samples in blocks of `size`; the last one, which may be shorter, is told apart. */
-async function* blocksOf(pieces: Pieces, size: number): AsyncGenerator<{ samples: Float32Array; last: boolean }> {
+async function* blocksOf(pieces: SamplePieces, size: number): AsyncGenerator<{ samples: Float32Array; last: boolean }> {
   let block = new Float32Array(size);
   let filled = 0;
   for await (const piece of pieces) {
@@ -49,7 +50,7 @@ async function* blocksOf(pieces: Pieces, size: number): AsyncGenerator<{ samples
  */
 export async function* encodePieces(
   codec: Codec,
-  pieces: Pieces,
+  pieces: SamplePieces,
   { pieceFrames, ...choice }: CodebookChoice & StreamOptions = {},
 ): AsyncGenerator<{ codes: Int32Array; frames: number }, void, undefined> {
   const size = checkedFrames({ pieceFrames }) * codec.hopLength;
@@ -78,7 +79,7 @@ export async function* encodePieces(
 /** All codes of a track, i32 [codebooks, frames] in row-major order: see `encodePieces`. */
 export async function encodeTrack(
   codec: Codec,
-  pieces: Pieces,
+  pieces: SamplePieces,
   options: CodebookChoice & StreamOptions = {},
 ): Promise<{ codes: Int32Array; codebooks: number; frames: number }> {
   const codebooks = codec.codebooks(options);

@@ -93,7 +93,8 @@ const training = z.strictObject({
 
 export const codecSections = { model, quantizer, loss, discriminator, optimizer, training };
 
-const schema = z.strictObject({
+/** Fills in defaults; refuses unknown keys. */
+export const codecTrainSchema = z.strictObject({
   model: model.prefault({}),
   quantizer: quantizer.prefault({}),
   loss: loss.prefault({}),
@@ -103,7 +104,7 @@ const schema = z.strictObject({
 });
 
 /** Everything that decides what a training run of a codec does. */
-export type CodecTrainConfig = z.output<typeof schema>;
+export type CodecTrainConfig = z.output<typeof codecTrainSchema>;
 
 /** Samples a second: the teachers' rate. */
 export const CODEC_RATE = 24000;
@@ -118,7 +119,7 @@ export function codecCropSamples({ model, training }: CodecTrainConfig): number 
 export const isAdversarial = ({ loss }: CodecTrainConfig): boolean => loss.adversarial > 0 || loss.feature > 0;
 
 const kind: ConfigKind<CodecTrainConfig> = {
-  schema,
+  schema: codecTrainSchema,
   sections: codecSections,
   presetFolder: new URL('../../configs/codec/', import.meta.url),
   crossChecks: [

@@ -1,17 +1,5 @@
 import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
-import {
-  type Compiled,
-  compile,
-  concat,
-  div,
-  log2,
-  mul,
-  ones,
-  scope,
-  segmentSum,
-  type Tensor,
-  tensor,
-} from '@dawnchorus/tensor';
+import { compile, concat, div, log2, mul, ones, scope, segmentSum, type Tensor, tensor } from '@dawnchorus/tensor';
 import { type HostRandom, hostRandom, purpose } from '../random.ts';
 import { type Codebook, startQuantizer } from '../rvq/quantizer.ts';
 import { type BalancerState, balance, startBalancer } from './balancer.ts';
@@ -19,7 +7,7 @@ import { Codec, latentsOfRows, rowsOfLatents } from './codec.ts';
 import { adversarialLoss, Discriminator, featureLoss, hingeLoss } from './discriminator.ts';
 import { type MelLossOptions, multiScaleMelLoss } from './mel-loss.ts';
 import { movedCodebooks, quantizeRows } from './quantize.ts';
-import { CODEC_RATE, type CodecTrainConfig, isAdversarial } from './train-config.ts';
+import { CODEC_RATE, type CodecTrainConfig, codecCropSamples, isAdversarial } from './train-config.ts';
 
 /** The losses of the waveform, in the order in which the balancer knows them. */
 export const lossNames = ['l1', 'mel', 'adversarial', 'feature'] as const;
@@ -52,7 +40,7 @@ export interface CodecTrainer {
   /** Running norms, for each of `lossNames`. */
   balancer: BalancerState;
   schedule(step: number): number;
-  step: Compiled<[StepInput], StepOutput>;
+  step: { (input: StepInput): StepOutput; dispose?(): void };
 }
 
 /** What a compiled step takes. Numbers and flags of it lead to traces of their own. */
@@ -91,8 +79,11 @@ function scheduleOf({ optimizer, training }: CodecTrainConfig): (step: number) =
   });
 }
 
-/** Codec, discriminator and optimisers of a configuration, with fresh parameters. */
-export function createCodecTrainer(config: CodecTrainConfig): CodecTrainer {
+/**
+ * Codec, discriminator and optimisers of a configuration, with fresh parameters. Compiled, a step takes longer the first
+ * time, and less after that.
+ */
+export function createCodecTrainer(config: CodecTrainConfig, { compiled = true } = {}): CodecTrainer {
   const { model, quantizer, training } = config;
   const { numCodebooks, codebookSize } = quantizer;
   const keys = nn.keySequence(training.seed);
@@ -111,14 +102,14 @@ export function createCodecTrainer(config: CodecTrainConfig): CodecTrainer {
     discriminatorOptimizer: discriminator && new optim.AdamW(discriminator.namedParameters(), adam),
     balancer: startBalancer(lossNames.length),
     schedule: scheduleOf(config),
-    step: compile((input: StepInput) => learn(trainer, input)),
+    step: compiled ? compile((input: StepInput) => learn(trainer, input)) : (input) => learn(trainer, input),
   };
   return trainer;
 }
 
 /** Gives a trainer's memory back, but for the codec's. */
 export function disposeTrainingState(trainer: CodecTrainer): void {
-  trainer.step.dispose();
+  trainer.step.dispose?.();
   for (const part of [trainer.optimizer, trainer.discriminator, trainer.discriminatorOptimizer]) part?.dispose();
   for (const tensor of Object.values<Tensor>({ ...trainer.balancer })) tensor.dispose();
 }
@@ -311,17 +302,22 @@ export async function trainCodecStep(trainer: CodecTrainer, waveform: Tensor, st
   };
 }
 
+/** Disposes what was replaced. A step that is not compiled may return what it was given. */
+function disposeOld<T extends Record<keyof T, Tensor>>(old: T, next: T): void {
+  for (const key of Object.keys(old) as (keyof T)[]) if (old[key] !== next[key]) old[key].dispose();
+}
+
 function replaceCodebooks({ codec }: CodecTrainer, next: readonly Codebook[]): void {
   codec.quantizer.codebooks.forEach((old, i) => {
     codec.quantizer.codebooks[i] = next[i];
-    for (const tensor of [old.embed, old.embedAvg, old.clusterSize]) tensor.dispose();
+    disposeOld<Record<keyof Codebook, Tensor>>({ ...old }, { ...next[i] });
   });
 }
 
 function replaceBalancer(trainer: CodecTrainer, next: BalancerState): void {
   const old = trainer.balancer;
   trainer.balancer = next;
-  for (const tensor of [old.sums, old.counts]) tensor.dispose();
+  disposeOld<Record<keyof BalancerState, Tensor>>({ ...old }, { ...next });
 }
 
 /**
@@ -344,9 +340,22 @@ export async function startCodebooks(
     rows += parts[parts.length - 1].shape[0];
     if (rows >= kmeansRows * codebookSize) break;
   }
+  const { batchSize } = config.training;
+  const framesOfBatch = (codecCropSamples(config) / codec.hopLength) * batchSize;
   const started = scope(() => {
     const random = hostRandom(config.training.seed, purpose.rvq, step, 2);
-    return startQuantizer(concat(parts), numCodebooks, codebookSize, random, kmeansIterations).codebooks;
+    const { codebooks } = startQuantizer(concat(parts), numCodebooks, codebookSize, random, kmeansIterations);
+    // Counts as of one batch, where they end up: entries that no longer fit die in time.
+    return codebooks.map(({ embed, embedAvg, clusterSize }) => {
+      const scaled = {
+        embed,
+        embedAvg: mul(embedAvg, framesOfBatch / rows).retain(),
+        clusterSize: mul(clusterSize, framesOfBatch / rows).retain(),
+      };
+      embedAvg.dispose();
+      clusterSize.dispose();
+      return scaled;
+    });
   });
   for (const part of parts) part.dispose();
   replaceCodebooks(trainer, started);

@@ -4,3 +4,6 @@ import type { FoundAdapter } from './adapters.ts';
 export async function findDawnAdapter(): Promise<FoundAdapter> {
   throw new Error('openDevice: this bundle was built for browsers; in Node, import the package itself');
 }
+
+/** Browsers collect on their own. */
+export function collectGarbage(): void {}

@@ -1,6 +1,8 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { create, globals } from 'webgpu';
 import { describeAdapter, type FoundAdapter } from './adapters.ts';
 import { provideSwiftShader } from './swiftshader.ts';
@@ -112,4 +114,18 @@ export async function findDawnAdapter(options: DawnOptions): Promise<FoundAdapte
       'Install your GPU vendor’s Vulkan driver; or, on Debian and Ubuntu, a software one: ' +
       'apt-get install libvulkan1 mesa-vulkan-drivers; or the bundled one: npm install @sparticuz/chromium@147.0.0',
   );
+}
+
+let collect: (() => void) | undefined;
+
+/**
+ * Collects garbage now. WebGPU has no way to give bind groups back, and V8 does not know what memory stands behind them:
+ * lavapipe maps some for each, and crashes where a process has no more maps (65,530 by default on Linux).
+ */
+export function collectGarbage(): void {
+  if (!collect) {
+    setFlagsFromString('--expose-gc');
+    collect = runInNewContext('gc') as () => void;
+  }
+  collect();
 }

@@ -1,4 +1,5 @@
 import type { Kernel, ParameterType, ParameterValues } from '@dawnchorus/kernels';
+import { collectGarbage } from '#dawn';
 import { isTracing } from '../graph/tracing.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Op } from '../ops/op.ts';
@@ -45,6 +46,8 @@ export interface Work {
 
 const DISPATCHES_PER_SUBMIT = 128;
 const CACHED_BIND_GROUPS = 8192;
+/** Bind groups that are made until those out of use are collected, see `collectGarbage`. */
+const GROUPS_PER_COLLECTION = 8192;
 
 /**
  * Records dispatches into one compute pass and submits them in batches. Parameters go into slots of one uniform buffer,
@@ -60,6 +63,7 @@ export function createRecorder(device: GPUDevice) {
   });
   const staging = new DataView(new ArrayBuffer(DISPATCHES_PER_SUBMIT * SLOT_BYTES));
   const bindGroups = new Map<string, GPUBindGroup>();
+  let groupsMade = 0;
   let encoder: GPUCommandEncoder | undefined;
   let pass: GPUComputePassEncoder | undefined;
   /** The pipeline that the pass has set. */
@@ -89,6 +93,7 @@ export function createRecorder(device: GPUDevice) {
     buffers: readonly PooledBuffer[],
     offset = 0,
   ): GPUBindGroup {
+    groupsMade++;
     return device.createBindGroup({
       layout: layout.gpu,
       entries: [
@@ -219,6 +224,10 @@ export function createRecorder(device: GPUDevice) {
     });
     afterSubmit?.();
     statistics.submits++;
+    if (groupsMade >= GROUPS_PER_COLLECTION) {
+      groupsMade = 0;
+      collectGarbage();
+    }
   }
 
   /** Settles when everything flushed has been submitted. */
