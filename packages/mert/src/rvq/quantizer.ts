@@ -55,23 +55,11 @@ export function movedCodebook(
   x: Tensor,
   codes: Tensor,
   picks: Tensor,
-  { decay, deadCodeThreshold, epsilon = 1e-5 }: UpdateOptions,
+  { decay, deadCodeThreshold, epsilon }: UpdateOptions,
 ): Codebook {
-  const size = clusterSize.shape[0];
-  const { sums, counts } = statistics(x, codes, size);
-  const nextCounts = add(mul(clusterSize, decay), mul(counts, 1 - decay));
-  const nextSums = add(mul(embedAvg, decay), mul(sums, 1 - decay));
-  const total = nextCounts.sum();
-  const smoothed = mul(div(add(nextCounts, epsilon), add(total, size * epsilon)), total);
-  const means = div(nextSums, smoothed.unsqueeze(1));
-  if (deadCodeThreshold === 0) return { embed: means, embedAvg: nextSums, clusterSize: nextCounts };
-  const dead = lt(nextCounts, deadCodeThreshold);
-  const fresh = indexSelect(x, 0, picks);
-  return {
-    embed: where(dead.unsqueeze(1), fresh, means),
-    embedAvg: where(dead.unsqueeze(1), mul(fresh, deadCodeThreshold), nextSums),
-    clusterSize: where(dead, deadCodeThreshold, nextCounts),
-  };
+  const state = { averages: embedAvg, sizes: clusterSize, picks };
+  const moved = codebookUpdate(x, codes, state, { decay, threshold: deadCodeThreshold, epsilon });
+  return { embed: moved.entries, embedAvg: moved.averages, clusterSize: moved.sizes };
 }
 
 /**
@@ -94,16 +82,19 @@ export class ResidualQuantizer {
    * over; and what each stage saw. No gradient flows through it.
    */
   encode(x: Tensor, count = this.codebooks.length): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
-    const codes: Tensor[] = [];
-    const inputs: Tensor[] = [];
-    let residual = x;
-    for (const { embed } of this.codebooks.slice(0, count)) {
-      inputs.push(residual);
-      const stage = nearestCode(residual, embed);
-      codes.push(stage.codes);
-      residual = stage.residual;
-    }
-    return { codes, inputs, residual };
+    const found = residualCodes(x, this.#entries(count), { keep: true });
+    const codes = Array.from({ length: count }, (_, i) => found.codes.select(0, i));
+    const left = Array.from({ length: count }, (_, i) => found.residual.select(0, i));
+    return { codes, inputs: [x, ...left.slice(0, -1)], residual: left[count - 1] };
+  }
+
+  /** The codes alone, i32 [count, rows]: what each stage saw is not kept. */
+  search(x: Tensor, count = this.codebooks.length): Tensor {
+    return residualCodes(x, this.#entries(count)).codes;
+  }
+
+  #entries(count: number): Tensor[] {
+    return this.codebooks.slice(0, count).map(({ embed }) => embed);
   }
 
   /** The sum of the entries that codes [codebooks][rows] name: [rows, dimension]. */
