@@ -11,6 +11,7 @@ export * as elementwise from './elementwise/index.ts';
 export * as fft from './fft/index.ts';
 export * as gather from './gather/index.ts';
 export * as rows from './lib/index.ts';
+export * as lstm from './lstm/index.ts';
 export * as matmul from './matmul/index.ts';
 export * as norm from './norm/index.ts';
 export * as optimizer from './optimizer/index.ts';

@@ -3,6 +3,7 @@
  *
  * @module @dawnchorus/mert
  */
+export * from './codec/index.ts';
 export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';

@@ -2,11 +2,12 @@
  * The residual quantiser against encodec's (golden/rvq_train), k-means, and the acoustic teacher as a whole. Dead codes
  * differ from encodec on purpose: there the replacement is overwritten within the same step, here it lasts.
  */
-import { nn } from '@dawnchorus/autograd';
+import { nn, valueAndGrad } from '@dawnchorus/autograd';
 import { nearestCode, type Tensor, tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { movedCodebooks, quantizeRows } from '../src/codec/quantize.ts';
 import { type HostRandom, hostRandom } from '../src/random.ts';
 import { Autoencoder } from '../src/rvq/autoencoder.ts';
 import { kMeans, ResidualQuantizer, startQuantizer } from '../src/rvq/quantizer.ts';
@@ -137,6 +138,49 @@ quantizing('dead codes become vectors of the batch, after the averages, and stay
   const residual = (await floats(again.inputs[1])).subarray(pick * DIMENSION, (pick + 1) * DIMENSION);
   assert.ok(residual.every((value) => value === 0));
 });
+
+quantizing('without revival dead codes fare as in the published code', async () => {
+  const quantizer = initial();
+  for (const codebook of quantizer.codebooks) {
+    const counts = (await floats(codebook.clusterSize)).map((count, code) => (code % 2 === 0 ? 1 : count));
+    codebook.clusterSize = tensor(counts);
+  }
+  const { codes, inputs } = quantizer.encode(input());
+  quantizer.update(codes, inputs, { decay: 0.99, deadCodeThreshold: 0 }, hostRandom(1));
+  await assertCodebooks(quantizer, 'dead/after');
+});
+
+quantizing(
+  'in training: the straight-through gradient and the commitment of every stage, as audiocraft has them',
+  async () => {
+    const { codebooks } = initial();
+    const x = input();
+    const target = tensor(rowsOf(golden('target')), { shape: [ROWS, DIMENSION] });
+    const { gradients, auxiliary } = valueAndGrad(() => {
+      const result = quantizeRows(x, codebooks);
+      return { loss: result.quantized.sub(target).square().mean().add(result.commitment), auxiliary: result };
+    }, [x]);
+    assert.equal(await codesOf(auxiliary.codes), [...golden('train_audiocraft/codes_qbt')]);
+    assert.ok(relativeError(await floats(auxiliary.quantized), rowsOf(golden('train_audiocraft/quantized'))) < 1e-5);
+    const losses = golden('train_audiocraft/losses');
+    const mean = losses.reduce((a, b) => a + b) / LAYERS;
+    assert.ok(Math.abs(((await auxiliary.commitment.item()) as number) / mean - 1) < 1e-5);
+    assert.ok(relativeError(await floats(gradients[0]), rowsOf(golden('train_audiocraft/grad_x'))) < 1e-5);
+    // The published code's gradient is another one: there only the first stage pulls.
+    assert.ok(relativeError(await floats(gradients[0]), rowsOf(golden('train_encodec/grad_x'))) > 1e-2);
+    // Fewer stages by weights of 1 and 0 are as fewer codebooks, and unused ones stay as they are.
+    const used = [1, 1, 0].map((value) => tensor(value));
+    const fewer = quantizeRows(x, codebooks, used);
+    const first = quantizeRows(x, codebooks.slice(0, 2));
+    assert.ok(relativeError(await floats(fewer.quantized), await floats(first.quantized)) < 1e-6);
+    assert.ok(relativeError(await floats(fewer.commitment), await floats(first.commitment)) < 1e-6);
+    const picks = tensor(new Int32Array(LAYERS * CODES), { shape: [LAYERS, CODES] });
+    const moved = movedCodebooks(codebooks, fewer, picks, options, used);
+    const all = movedCodebooks(codebooks.slice(0, 2), first, picks, options);
+    assert.equal(await floats(moved[2].embed), await floats(codebooks[2].embed));
+    assert.equal(await floats(moved[1].embed), await floats(all[1].embed));
+  },
+);
 
 quantizing('started by k-means, each further codebook leaves less over', async () => {
   const x = input();

@@ -1,5 +1,6 @@
 #!/usr/bin/env -S npx tsx
 import { Command, InvalidArgumentError } from 'commander';
+import { codecCommand } from './codec.ts';
 import { cqtCommand } from './cqt.ts';
 import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
@@ -64,6 +65,8 @@ program
   .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
   .requiredOption('--out <file>', 'where the .npy goes')
   .action(cqtCommand);
+
+program.addCommand(codecCommand());
 
 try {
   await program.parseAsync();

@@ -3,11 +3,11 @@ import type { ModelConfig, PretrainConfig } from './schema.ts';
 
 export type Path = readonly PropertyKey[];
 
-export type CrossCheck = {
+export type CrossCheck<C = PretrainConfig> = {
   /** The fields it compares; a problem is reported at the first that was set. */
   paths: Path[];
   /** What is wrong, what was expected and what to do; undefined if nothing is wrong. */
-  problem(config: PretrainConfig): string | undefined;
+  problem(config: C): string | undefined;
 };
 
 /** Samples that one frame of the teachers takes: 24000 Hz / 75 Hz. */

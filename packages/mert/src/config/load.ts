@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
-import { crossChecks, type Path } from './checks.ts';
+import { type CrossCheck, crossChecks, type Path } from './checks.ts';
 import { describeIssue, valueAt } from './issues.ts';
 import { fileLayer, type Layer, optionLayer, type Problem } from './layers.ts';
 import { configSchema, type PretrainConfig, sections } from './schema.ts';
@@ -20,15 +20,34 @@ export type ConfigSources = {
 
 type Fields = Record<string, Record<string, unknown>>;
 
-const presetFolder = new URL('../../configs/', import.meta.url);
+/** A kind of configuration: sections of fields, all with defaults. */
+export interface ConfigKind<C> {
+  schema: z.ZodType<C>;
+  /** The sections by name: what may stand in a file. */
+  sections: Readonly<Record<string, z.ZodObject>>;
+  crossChecks: readonly CrossCheck<C>[];
+  /** Folder of the presets, one YAML file each. */
+  presetFolder: URL;
+}
 
-/** Names of the presets that come with this package, sorted. */
-export function presets(): string[] {
+/** The configuration of `mert pretrain`. */
+const pretraining: ConfigKind<PretrainConfig> = {
+  schema: configSchema,
+  sections,
+  crossChecks,
+  presetFolder: new URL('../../configs/', import.meta.url),
+};
+
+/** Names of the presets of a kind of configuration, sorted. */
+export function presetsOf({ presetFolder }: Pick<ConfigKind<never>, 'presetFolder'>): string[] {
   return readdirSync(presetFolder)
     .filter((name) => name.endsWith('.yaml'))
     .map((name) => name.slice(0, -'.yaml'.length))
     .sort();
 }
+
+/** Names of the presets that come with this package, sorted. */
+export const presets = (): string[] => presetsOf(pretraining);
 
 /**
  * Reads a pretraining configuration: defaults, covered by the preset, the file and the options in turn, field by field.
@@ -36,10 +55,13 @@ export function presets(): string[] {
  * @throws with one line for each problem found: `file:line:column key: message` in files, `--set option: message` in
  * options. The error's name is ConfigError.
  */
-export function loadConfig({ preset, file, set = [] }: ConfigSources = {}): PretrainConfig {
+export const loadConfig = (sources: ConfigSources = {}): PretrainConfig => loadKind(pretraining, sources);
+
+/** Reads a configuration of any kind, as `loadConfig` does. */
+export function loadKind<C>(kind: ConfigKind<C>, { preset, file, set = [] }: ConfigSources = {}): C {
   const layers: Layer[] = [];
   if (preset !== undefined) {
-    layers.push(fileLayer(presetPath(preset)));
+    layers.push(fileLayer(presetPath(kind, preset)));
   }
   if (file !== undefined) {
     layers.push(fileLayer(file));
@@ -50,14 +72,14 @@ export function loadConfig({ preset, file, set = [] }: ConfigSources = {}): Pret
   const found: Problem[][] = [];
   const wrong: Path[] = [];
   for (const layer of layers) {
-    const { problems, paths } = checkLayer(layer);
+    const { problems, paths } = checkLayer(kind, layer);
     found.push([...layer.problems, ...problems]);
     wrong.push(...paths);
     cover(merged, layer.value, paths);
   }
   // With wrong fields left out, the rest can still be compared with each other.
-  const config = configSchema.parse(merged);
-  for (const { paths, problem } of crossChecks) {
+  const config = kind.schema.parse(merged);
+  for (const { paths, problem } of kind.crossChecks) {
     const message = paths.some((path) => wrong.some((bad) => isInside(path, bad))) ? undefined : problem(config);
     if (message !== undefined) {
       const top = layers.findLastIndex(({ value }) => paths.some((path) => valueAt(value, path) !== undefined));
@@ -74,24 +96,27 @@ export function loadConfig({ preset, file, set = [] }: ConfigSources = {}): Pret
   return config;
 }
 
-function presetPath(preset: string): string {
-  const known = presets();
+function presetPath(kind: Pick<ConfigKind<never>, 'presetFolder'>, preset: string): string {
+  const known = presetsOf(kind);
   if (!known.includes(preset)) {
     const near = nearest(preset, known);
     const hint = near === undefined ? '' : `did you mean "${near}"? `;
     throw configError(`there is no preset "${preset}"; ${hint}known: ${known.join(', ')}`);
   }
-  return fileURLToPath(new URL(`${preset}.yaml`, presetFolder));
+  return fileURLToPath(new URL(`${preset}.yaml`, kind.presetFolder));
 }
 
 /** The problems of one layer by itself, and the fields that must not be used because of them. */
-function checkLayer({ value, locate }: Layer): { problems: Problem[]; paths: Path[] } {
+function checkLayer<C>(
+  { schema, sections }: ConfigKind<C>,
+  { value, locate }: Layer,
+): { problems: Problem[]; paths: Path[] } {
   const problems: Problem[] = [];
   const paths: Path[] = [];
-  for (const issue of configSchema.safeParse(value).error?.issues ?? []) {
+  for (const issue of schema.safeParse(value).error?.issues ?? []) {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
-        const { message, meant } = unknownKey(issue, key);
+        const { message, meant } = unknownKey(sections, issue, key);
         problems.push({ place: locate([...issue.path, key], 'key'), message });
         // The field that was probably meant keeps its default, which proves nothing about the others.
         paths.push([...issue.path, key], ...meant);
@@ -104,8 +129,12 @@ function checkLayer({ value, locate }: Layer): { problems: Problem[]; paths: Pat
   return { problems, paths };
 }
 
-function unknownKey({ path }: z.core.$ZodIssueUnrecognizedKeys, key: string): { message: string; meant: Path[] } {
-  const section = path[0] as keyof typeof sections | undefined;
+function unknownKey(
+  sections: ConfigKind<never>['sections'],
+  { path }: z.core.$ZodIssueUnrecognizedKeys,
+  key: string,
+): { message: string; meant: Path[] } {
+  const section = path[0] as string | undefined;
   const here = Object.keys(section === undefined ? sections : sections[section].shape);
   const sibling = nearest(key, here);
   if (sibling !== undefined) {

@@ -30,7 +30,7 @@ export interface Codebook {
 /** How codebooks follow what they quantise. */
 export interface UpdateOptions {
   decay: number;
-  /** Entries with a smaller running count are drawn anew. */
+  /** Entries with a smaller running count are drawn anew; 0: never. */
   deadCodeThreshold: number;
   /** Of Laplace smoothing. */
   epsilon?: number;
@@ -41,6 +41,36 @@ function statistics(x: Tensor, codes: Tensor, size: number): { sums: Tensor; cou
   const [sums] = apply('indexAdd', [x, codes], { axis: 0, extent: size });
   const [counts] = apply('indexAdd', [ones([x.shape[0]], { device: x.device }), codes], { axis: 0, extent: size });
   return { sums, counts };
+}
+
+/**
+ * A codebook after a step in which the rows of x [rows, dimension] took these codes [rows]: running counts and sums, entries
+ * at their smoothed mean, and entries that hardly any row chooses replaced by the rows that `picks` [codes] names. The
+ * replacement comes after the averages and sets the running sums too: written before them, as in the published code, it
+ * would be undone at once. (A `deadCodeThreshold` of 0 is therefore what the published code does.)
+ */
+export function movedCodebook(
+  { embedAvg, clusterSize }: Codebook,
+  x: Tensor,
+  codes: Tensor,
+  picks: Tensor,
+  { decay, deadCodeThreshold, epsilon = 1e-5 }: UpdateOptions,
+): Codebook {
+  const size = clusterSize.shape[0];
+  const { sums, counts } = statistics(x, codes, size);
+  const nextCounts = add(mul(clusterSize, decay), mul(counts, 1 - decay));
+  const nextSums = add(mul(embedAvg, decay), mul(sums, 1 - decay));
+  const total = nextCounts.sum();
+  const smoothed = mul(div(add(nextCounts, epsilon), add(total, size * epsilon)), total);
+  const means = div(nextSums, smoothed.unsqueeze(1));
+  if (deadCodeThreshold === 0) return { embed: means, embedAvg: nextSums, clusterSize: nextCounts };
+  const dead = lt(nextCounts, deadCodeThreshold);
+  const fresh = indexSelect(x, 0, picks);
+  return {
+    embed: where(dead.unsqueeze(1), fresh, means),
+    embedAvg: where(dead.unsqueeze(1), mul(fresh, deadCodeThreshold), nextSums),
+    clusterSize: where(dead, deadCodeThreshold, nextCounts),
+  };
 }
 
 /**
@@ -59,14 +89,14 @@ export class ResidualQuantizer {
   }
 
   /**
-   * Codes of vectors x [rows, dimension]: i32 [codebooks, rows]; what is left over; and what each stage saw.
-   * No gradient flows through it.
+   * Codes of vectors x [rows, dimension], i32 [rows] for each of the first `count` codebooks, all by default; what is left
+   * over; and what each stage saw. No gradient flows through it.
    */
-  encode(x: Tensor): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
+  encode(x: Tensor, count = this.codebooks.length): { codes: Tensor[]; inputs: Tensor[]; residual: Tensor } {
     const codes: Tensor[] = [];
     const inputs: Tensor[] = [];
     let residual = x;
-    for (const { embed } of this.codebooks) {
+    for (const { embed } of this.codebooks.slice(0, count)) {
       inputs.push(residual);
       const stage = nearestCode(residual, embed);
       codes.push(stage.codes);
@@ -81,29 +111,26 @@ export class ResidualQuantizer {
   }
 
   /**
-   * Moves every codebook after a step: running counts and sums, entries at their smoothed mean, and entries that hardly
-   * any vector chooses replaced by vectors of the batch. The replacement comes after the averages and sets the running
-   * sums too: written before them, as in the published code, it would be undone at once.
+   * Moves every codebook after a step, see `movedCodebook`; vectors in place of entries that are hardly chosen are drawn
+   * from the batch.
    */
   update(codes: readonly Tensor[], inputs: readonly Tensor[], options: UpdateOptions, random: HostRandom): void {
-    const { decay, deadCodeThreshold, epsilon = 1e-5 } = options;
     this.codebooks.forEach((codebook, i) => {
-      const x = inputs[i];
-      const size = this.size;
-      const picks = Int32Array.from({ length: size }, () => random.integer(0, x.shape[0] - 1));
+      const rows = inputs[i].shape[0];
+      const picks = Int32Array.from({ length: this.size }, () => random.integer(0, rows - 1));
       const next = scope(() => {
-        const { sums, counts } = statistics(x, codes[i], size);
-        let clusterSize = add(mul(codebook.clusterSize, decay), mul(counts, 1 - decay));
-        let embedAvg = add(mul(codebook.embedAvg, decay), mul(sums, 1 - decay));
-        const total = clusterSize.sum();
-        const smoothed = mul(div(add(clusterSize, epsilon), add(total, size * epsilon)), total);
-        let embed = div(embedAvg, smoothed.unsqueeze(1));
-        const dead = lt(clusterSize, deadCodeThreshold);
-        const fresh = indexSelect(x, 0, tensor(picks, { device: x.device }));
-        embed = where(dead.unsqueeze(1), fresh, embed);
-        embedAvg = where(dead.unsqueeze(1), mul(fresh, deadCodeThreshold), embedAvg);
-        clusterSize = where(dead, deadCodeThreshold, clusterSize);
-        return { embed: embed.retain(), embedAvg: embedAvg.retain(), clusterSize: clusterSize.retain() };
+        const moved = movedCodebook(
+          codebook,
+          inputs[i],
+          codes[i],
+          tensor(picks, { device: inputs[i].device }),
+          options,
+        );
+        return {
+          embed: moved.embed.retain(),
+          embedAvg: moved.embedAvg.retain(),
+          clusterSize: moved.clusterSize.retain(),
+        };
       });
       this.#replace(i, next);
     });
@@ -174,12 +201,18 @@ export function kMeans(
 }
 
 /** A quantiser started by k-means, stage by stage, on what the stages before leave over of x [rows, dimension]. */
-export function startQuantizer(x: Tensor, codebooks: number, size: number, random: HostRandom): ResidualQuantizer {
+export function startQuantizer(
+  x: Tensor,
+  codebooks: number,
+  size: number,
+  random: HostRandom,
+  iterations = KMEANS_ITERATIONS,
+): ResidualQuantizer {
   return scope(() => {
     let residual = x;
     const stages: Codebook[] = [];
     for (let i = 0; i < codebooks; i++) {
-      const { means, counts } = kMeans(residual, size, random);
+      const { means, counts } = kMeans(residual, size, random, iterations);
       const clusterSize = counts.retain();
       stages.push({ embed: means.retain(), embedAvg: mul(means, counts.unsqueeze(1)).retain(), clusterSize });
       residual = sub(residual, indexSelect(means, 0, nearestCode(residual, means).codes));

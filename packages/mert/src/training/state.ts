@@ -55,22 +55,17 @@ export function checkpointFolder(out: string): string | undefined {
 }
 
 /**
- * Writes OUT/checkpoint: a Hugging Face model folder (config.json, preprocessor_config.json, model.safetensors) with what
- * training needs beside it (training.safetensors, trainer.json). The old one stays until the new one is whole.
+ * Writes OUT/checkpoint anew: `write` fills another folder, which takes its place when it is whole. The old one stays until
+ * then.
  */
-export async function saveCheckpoint(out: string, parts: CheckpointParts, state: TrainerState): Promise<string> {
+export async function replaceCheckpoint(out: string, write: (folder: string) => Promise<void>): Promise<string> {
   const final = join(out, 'checkpoint');
   const previous = join(out, 'checkpoint.previous');
   const temporary = join(out, 'checkpoint.writing');
   try {
     await rm(temporary, { recursive: true, force: true });
     await mkdir(temporary, { recursive: true });
-    await saveTensors(join(temporary, 'model.safetensors'), parts.student);
-    await saveTensors(join(temporary, 'training.safetensors'), parts.training);
-    const { config, preprocessor } = toHuggingFace(state.config);
-    await writeJson(join(temporary, 'config.json'), config);
-    await writeJson(join(temporary, 'preprocessor_config.json'), preprocessor);
-    await writeJson(join(temporary, 'trainer.json'), state);
+    await write(temporary);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;
@@ -83,6 +78,21 @@ export async function saveCheckpoint(out: string, parts: CheckpointParts, state:
   await rename(temporary, final);
   await rm(previous, { recursive: true, force: true });
   return final;
+}
+
+/**
+ * Writes OUT/checkpoint: a Hugging Face model folder (config.json, preprocessor_config.json, model.safetensors) with what
+ * training needs beside it (training.safetensors, trainer.json).
+ */
+export async function saveCheckpoint(out: string, parts: CheckpointParts, state: TrainerState): Promise<string> {
+  return replaceCheckpoint(out, async (folder) => {
+    await saveTensors(join(folder, 'model.safetensors'), parts.student);
+    await saveTensors(join(folder, 'training.safetensors'), parts.training);
+    const { config, preprocessor } = toHuggingFace(state.config);
+    await writeJson(join(folder, 'config.json'), config);
+    await writeJson(join(folder, 'preprocessor_config.json'), preprocessor);
+    await writeJson(join(folder, 'trainer.json'), state);
+  });
 }
 
 export async function loadTrainerState(folder: string): Promise<TrainerState> {

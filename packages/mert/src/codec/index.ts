@@ -1,0 +1,27 @@
+export { openTrack, type Track } from './audio.ts';
+export { type CodebookChoice, Codec } from './codec.ts';
+export {
+  bitsPerCodebook,
+  type CodecConfig,
+  codebooksFor,
+  codecConfig,
+  codecFromHuggingFace,
+  codecToHuggingFace,
+  frameRate,
+  framesOf,
+  hopLength,
+} from './config.ts';
+export {
+  type CodecEvaluation,
+  type CodecReport,
+  codecReportText,
+  evaluateCodec,
+  type QualityAt,
+} from './evaluate.ts';
+export { loadCodec, saveCodec } from './load.ts';
+export { type CodeUse, codeUse, melDistance, siSdr } from './measures.ts';
+export { type MelLossOptions, melLossDefaults, multiScaleMelLoss } from './mel-loss.ts';
+export { type Pass, type PieceByPiece, pieceByPiece } from './pass.ts';
+export { decodePieces, decodeTrack, encodePieces, encodeTrack, type StreamOptions } from './stream.ts';
+export { type CodecTraining, type CodecTrainingResult, trainCodec } from './train.ts';
+export { type CodecTrainConfig, codecPresets, loadCodecTrainConfig } from './train-config.ts';
