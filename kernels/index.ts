@@ -19,6 +19,7 @@ export * as peak from './peak/index.ts';
 export * as pool from './pool/index.ts';
 export * as random from './random/index.ts';
 export * as reduce from './reduce/index.ts';
+export * as resample from './resample/index.ts';
 export * as rvq from './rvq/index.ts';
 export * as scan from './scan/index.ts';
 export * as softmax from './softmax/index.ts';

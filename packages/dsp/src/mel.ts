@@ -26,6 +26,11 @@ export interface MelOptions {
   readonly scale: 'htk' | 'slaney';
   /** `slaney` (librosa's default): every triangle has unit area. null (torchaudio's): unit height. */
   readonly norm: 'slaney' | null;
+  /**
+   * Frequencies of the bins: k sampleRate / nFft (`exact`, default, librosa's), or evenly from 0 to half the rate rounded
+   * down (`torchaudio`), which is another only for odd rates and odd nFft. It then is the default of fMax, too.
+   */
+  readonly binFrequencies?: 'exact' | 'torchaudio';
 }
 
 const SLANEY_STEP = Math.log(6.4) / 27;
@@ -48,7 +53,9 @@ export function melToHz(mel: number, scale: MelOptions['scale']): number {
  * @throws RangeError when nMels is no whole number from 1, or not 0 <= fMin < fMax <= sampleRate / 2.
  */
 export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
-  const { sampleRate, nFft, nMels, fMin = 0, fMax = sampleRate / 2, scale, norm } = options;
+  const { sampleRate, nFft, nMels, fMin = 0, scale, norm, binFrequencies = 'exact' } = options;
+  const highest = binFrequencies === 'torchaudio' ? Math.floor(sampleRate / 2) : sampleRate / 2;
+  const { fMax = highest } = options;
   if (!Number.isInteger(nMels) || nMels < 1) {
     throw new RangeError(`melFilterbank: nMels is ${nMels}; expected a whole number from 1`);
   }
@@ -60,12 +67,13 @@ export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
   const [low, high] = [hzToMel(fMin, scale), hzToMel(fMax, scale)];
   const edges = Array.from({ length: nMels + 2 }, (_, i) => melToHz(low + ((high - low) * i) / (nMels + 1), scale));
   const bins = Math.floor(nFft / 2) + 1;
+  const binWidth = binFrequencies === 'torchaudio' ? highest / Math.max(1, bins - 1) : sampleRate / nFft;
   const bank = new Float32Array(nMels * bins);
   for (let m = 0; m < nMels; m++) {
     const [left, centre, right] = edges.slice(m, m + 3);
     const height = norm === 'slaney' ? 2 / (right - left) : 1;
     for (let f = 0; f < bins; f++) {
-      const hz = (f * sampleRate) / nFft;
+      const hz = f * binWidth;
       bank[m * bins + f] =
         height * Math.max(0, Math.min((hz - left) / (centre - left), (right - hz) / (right - centre)));
     }
@@ -76,8 +84,8 @@ export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
 /** |STFT|^power (2 by default) through a mel filter bank: x f32 [batch, samples] -> [batch, nMels, frames]. Gradients flow. */
 export function melSpectrogram(x: Tensor, options: StftOptions & MelOptions & { power?: 1 | 2 }): Tensor {
   const energy = spectrogram(x, options);
-  const { sampleRate, nFft, nMels, fMin, fMax, scale, norm } = options;
-  const key = `mel ${JSON.stringify([sampleRate, nFft, nMels, fMin, fMax, scale, norm])}`;
+  const { sampleRate, nFft, nMels, fMin, fMax, scale, norm, binFrequencies } = options;
+  const key = `mel ${JSON.stringify([sampleRate, nFft, nMels, fMin, fMax, scale, norm, binFrequencies])}`;
   const bank = cachedTable(x.device, key, () => melFilterbank(options));
   return matmul(reshape(bank, [nMels, energy.shape[1]]), energy);
 }

@@ -20,8 +20,8 @@ export interface StftConvention {
   readonly window: Window;
   /** True: frame t is centred on sample t hopLength, the clip padded by nFft / 2 on both sides. False: it starts there. */
   readonly center: boolean;
-  /** What a centred transform sees outside the clip: zeros, or the clip mirrored about its first and last sample. */
-  readonly padMode: 'constant' | 'reflect';
+  /** What a centred transform sees outside: zeros, the clip mirrored about its first and last sample, or those repeated. */
+  readonly padMode: 'constant' | 'reflect' | 'replicate';
   /** `window` divides by the root of the window's energy, `frameLength` by sqrt(nFft). */
   readonly normalized: false | 'window' | 'frameLength';
 }
@@ -41,7 +41,7 @@ export interface StftOptions extends StftConvention {
   readonly winLength?: number;
 }
 
-function check({ nFft, hopLength, winLength = nFft }: StftOptions): void {
+export function checkStft({ nFft, hopLength, winLength = nFft }: StftOptions): void {
   for (const [name, value] of Object.entries({ nFft, hopLength, winLength })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`stft: ${name} is ${value}; expected a whole number from 1`);
@@ -52,7 +52,7 @@ function check({ nFft, hopLength, winLength = nFft }: StftOptions): void {
 }
 
 /** The window, scaled, in the middle of nFft: f32 [nFft], computed in f64. */
-function frameWindow({ nFft, winLength = nFft, window, normalized }: StftOptions): Float32Array<ArrayBuffer> {
+export function frameWindow({ nFft, winLength = nFft, window, normalized }: StftOptions): Float32Array<ArrayBuffer> {
   const weights = makeWindow(window, winLength);
   const energy = weights.reduce((sum, weight) => sum + weight * weight, 0);
   const scale = normalized === false ? 1 : 1 / Math.sqrt(normalized === 'window' ? energy : nFft);
@@ -77,7 +77,7 @@ function padEnds(x: Tensor, half: number, mode: StftConvention['padMode']): Tens
 
 /** The spectra of the frames: [batch, frames, bins, 2]. */
 function spectra(x: Tensor, options: StftOptions): Tensor {
-  check(options);
+  checkStft(options);
   const { nFft, hopLength, winLength = nFft, window, center, padMode, normalized } = options;
   if (x.dtype !== 'f32' || x.rank !== 2 || x.size === 0) {
     throw new RangeError(`stft: x is ${x.dtype}${formatShape(x.shape)}; expected f32 [batch, samples], not empty`);

@@ -1,10 +1,29 @@
 /** Windows in f64, as scipy.signal.get_window makes them. */
 
-/** A window's shape; `{ kaiser: beta }` is the Kaiser window, wider main lobe and lower side lobes with larger beta. */
-export type Window = 'hann' | 'hamming' | 'blackman' | 'rectangular' | { readonly kaiser: number };
+/**
+ * A window's shape. `{ kaiser: beta }` is the Kaiser window, wider main lobe and lower side lobes with larger beta.
+ * `povey` is Kaldi's: a Hann window to the power of 0.85, there always symmetric.
+ */
+export type Window =
+  | 'hann'
+  | 'hamming'
+  | 'blackman'
+  | 'blackmanharris'
+  | 'flattop'
+  | 'bartlett'
+  | 'povey'
+  | 'rectangular'
+  | { readonly kaiser: number };
 
 /** Coefficients a_m of sum over m of (-1)^m a_m cos(2 pi m i / period). */
-const cosines = { hann: [0.5, 0.5], hamming: [0.54, 0.46], blackman: [0.42, 0.5, 0.08], rectangular: [1] };
+const cosines = {
+  hann: [0.5, 0.5],
+  hamming: [0.54, 0.46],
+  blackman: [0.42, 0.5, 0.08],
+  blackmanharris: [0.35875, 0.48829, 0.14128, 0.01168],
+  flattop: [0.21557895, 0.41663158, 0.277263158, 0.083578947, 0.006947368],
+  rectangular: [1],
+};
 
 /** The modified Bessel function of the first kind and order zero, by its power series. */
 function besselI0(x: number): number {
@@ -20,7 +39,7 @@ function besselI0(x: number): number {
  * A window of `length` samples. `periodic` (default) is one period of a window that repeats, for spectra; otherwise it
  * is symmetric and ends as it begins, for filter design. A window of one sample is 1.
  *
- * @throws RangeError when the length is no whole number from 1.
+ * @throws RangeError when the length is no whole number from 1, or there is no such window.
  */
 export function makeWindow(window: Window, length: number, { periodic = true } = {}): Float64Array {
   if (!Number.isInteger(length) || length < 1) {
@@ -28,14 +47,26 @@ export function makeWindow(window: Window, length: number, { periodic = true } =
   }
   if (length === 1) return Float64Array.of(1);
   const period = periodic ? length : length - 1;
+  const at = weightOf(window, period);
+  return Float64Array.from({ length }, (_, i) => at(i));
+}
+
+/** The weight of sample i of a window with a period. */
+function weightOf(window: Window, period: number): (i: number) => number {
   if (typeof window === 'object') {
-    const peak = besselI0(window.kaiser);
-    return Float64Array.from({ length }, (_, i) => {
-      const u = (2 * i) / period - 1;
-      return besselI0(window.kaiser * Math.sqrt(Math.max(0, 1 - u * u))) / peak;
-    });
+    const { kaiser } = window;
+    if (!(kaiser >= 0 && kaiser < 700)) {
+      throw new RangeError(`makeWindow: a Kaiser window's beta is ${kaiser}; expected a number from 0 up to 700`);
+    }
+    const peak = besselI0(kaiser);
+    return (i) => besselI0(kaiser * Math.sqrt(Math.max(0, 1 - ((2 * i) / period - 1) ** 2))) / peak;
   }
-  return Float64Array.from({ length }, (_, i) =>
-    cosines[window].reduce((sum, a, m) => sum + (-1) ** m * a * Math.cos((2 * Math.PI * m * i) / period), 0),
-  );
+  if (window === 'bartlett') return (i) => 1 - Math.abs((2 * i) / period - 1);
+  if (window === 'povey') return (i) => (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / period)) ** 0.85;
+  const coefficients: readonly number[] | undefined = cosines[window];
+  if (!coefficients) {
+    const names = [...Object.keys(cosines), 'bartlett', 'povey'].join(', ');
+    throw new RangeError(`makeWindow: there is no window '${window}'; use ${names} or { kaiser: beta }`);
+  }
+  return (i) => coefficients.reduce((sum, a, m) => sum + (-1) ** m * a * Math.cos((2 * Math.PI * m * i) / period), 0);
 }

@@ -1,0 +1,24 @@
+/** The discrete cosine transform of type II, as a matrix. */
+
+/** `ortho`: rows of unit length (librosa's and torchaudio's default). null: twice the cosines, scipy's and torchaudio's `norm=None`. */
+export type DctNorm = 'ortho' | null;
+
+/**
+ * The first `rows` rows of the DCT-II of `size` points, row-major [rows, size], computed in f64:
+ * cos(pi k (n + 1/2) / size), scaled.
+ *
+ * @throws RangeError when a size is no whole number from 1, or rows are more than the size.
+ */
+export function dctMatrix(rows: number, size: number, norm: DctNorm = 'ortho'): Float32Array<ArrayBuffer> {
+  if (!Number.isInteger(rows) || !Number.isInteger(size) || rows < 1 || rows > size) {
+    throw new RangeError(`dctMatrix: ${rows} rows of ${size}; expected whole numbers, 1 <= rows <= size`);
+  }
+  const matrix = new Float32Array(rows * size);
+  for (let k = 0; k < rows; k++) {
+    const scale = norm === null ? 2 : Math.sqrt((k === 0 ? 1 : 2) / size);
+    for (let n = 0; n < size; n++) {
+      matrix[k * size + n] = scale * Math.cos((Math.PI * k * (n + 0.5)) / size);
+    }
+  }
+  return matrix;
+}

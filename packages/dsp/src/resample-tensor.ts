@@ -1,0 +1,179 @@
+import { defineRule, rule } from '@dawnchorus/autograd';
+import { resample as kernels } from '@dawnchorus/kernels';
+import {
+  apply,
+  cachedTable,
+  contiguous,
+  defineOp,
+  formatShape,
+  reshape,
+  type Tensor,
+  withDense,
+  zeros,
+} from '@dawnchorus/tensor';
+import {
+  type ResampleKernel,
+  type ResampleQuality,
+  resample as resampleArray,
+  resampledLength,
+  resampleKernel,
+} from './resample.ts';
+
+interface PolyphaseAttributes {
+  /** Samples a block, of which `to` outputs are made. */
+  readonly from: number;
+  readonly to: number;
+  /** Outputs a row. */
+  readonly length: number;
+  readonly quality: ResampleQuality;
+  /** The filter bank's transpose, which takes outputs to samples: what the gradient is. */
+  readonly transposed: boolean;
+}
+
+/** Which phases take which samples by what weight; samples are counted from the start of the block, and may lie outside. */
+type Taps = (visit: (phase: number, sample: number, weight: number) => void) => void;
+
+function forward({ to, taps, starts, weights }: ResampleKernel): Taps {
+  return (visit) => {
+    for (let phase = 0; phase < to; phase++) {
+      for (let tap = 0; tap < taps; tap++) {
+        const weight = weights[phase * taps + tap];
+        if (weight !== 0) visit(phase, starts[phase] + tap, weight);
+      }
+    }
+  };
+}
+
+/** The samples of a block are the phases here, and take the outputs, counted from the first of their own block. */
+function backward(kernel: ResampleKernel): Taps {
+  const { from, to } = kernel;
+  return (visit) =>
+    forward(kernel)((phase, sample, weight) => {
+      const block = Math.floor(sample / from);
+      visit(sample - block * from, phase - block * to, weight);
+    });
+}
+
+/** Blocks that together have whole fours of phases. */
+const blocksOfFours = (phases: number) => (phases % 4 === 0 ? 1 : phases % 2 === 0 ? 2 : 4);
+
+/** Weights by tap, then by phase, and the first sample of each four phases. */
+function bankOf(each: Taps, period: number, phases: number) {
+  const blocks = blocksOfFours(phases);
+  const fours = (blocks * phases) / 4;
+  const firsts = new Int32Array(fours).fill(0x7fffffff);
+  const lasts = new Int32Array(fours).fill(-0x80000000);
+  const all: Taps = (visit) =>
+    each((phase, sample, weight) => {
+      for (let k = 0; k < blocks; k++) visit(k * phases + phase, k * period + sample, weight);
+    });
+  all((phase, sample) => {
+    const four = Math.floor(phase / 4);
+    firsts[four] = Math.min(firsts[four], sample);
+    lasts[four] = Math.max(lasts[four], sample);
+  });
+  let taps = 1;
+  for (let four = 0; four < fours; four++) {
+    // Phases without a weight.
+    if (lasts[four] < firsts[four]) firsts[four] = lasts[four] = 0;
+    taps = Math.max(taps, lasts[four] - firsts[four] + 1);
+  }
+  const weights = new Float32Array(taps * 4 * fours);
+  all((phase, sample, weight) => {
+    weights[(sample - firsts[Math.floor(phase / 4)]) * 4 * fours + phase] = weight;
+  });
+  return { weights, starts: firsts };
+}
+
+/** Fours of outputs that threads next to each other make, and blocks that a thread makes: see the kernel. */
+const NEIGHBOURS = 64;
+const BLOCKS = 4;
+
+/** x [rows, samples], weights [taps * phases], starts [phases / 4] -> [rows, length]. */
+const polyphase = defineOp<PolyphaseAttributes>({
+  name: 'resample',
+  infer: ([x], { length }) => [{ dtype: 'f32', shape: [x.shape[0], length] }],
+  flops: ([, weights, starts], [out]) => 2 * out.size * (weights.size / (4 * starts.size)),
+  run(device, [input, weights, starts], [out], { from, to, length }) {
+    const blocks = blocksOfFours(to);
+    const fours = starts.size;
+    const several = Math.ceil(NEIGHBOURS / fours);
+    const step = several * fours;
+    withDense(device, [input], ([x]) =>
+      device.recorder.dispatch({
+        kernel: kernels.polyphase,
+        buffers: [x, weights, starts, out].map((tensor) => tensor.storage.buffer),
+        parameters: {
+          samples: x.shape[1],
+          length,
+          period: blocks * from,
+          fours,
+          taps: weights.size / (4 * fours),
+          step,
+          stride: several * blocks * from,
+          xOffset: x.offset,
+        },
+        grid: [Math.ceil(step / 64), Math.ceil(length / (4 * step * BLOCKS)), out.shape[0]],
+      }),
+    );
+  },
+});
+
+function run(x: Tensor, attributes: PolyphaseAttributes): Tensor {
+  const { from, to, quality, transposed } = attributes;
+  const key = `resample ${from} ${to} ${quality} ${transposed}`;
+  let bank: ReturnType<typeof bankOf> | undefined;
+  const made = () => {
+    bank ??= bankOf(
+      transposed ? backward(resampleKernel(to, from, quality)) : forward(resampleKernel(from, to, quality)),
+      from,
+      to,
+    );
+    return bank;
+  };
+  const weights = cachedTable(x.device, `${key} weights`, () => made().weights);
+  const starts = cachedTable(x.device, `${key} starts`, () => made().starts);
+  return apply(polyphase, [x, weights, starts], attributes)[0];
+}
+
+defineRule(
+  polyphase,
+  rule<PolyphaseAttributes>('nothing', (gradient, { inputs: [x], attributes }) => {
+    const { from, to, quality, transposed } = attributes;
+    const turned = { from: to, to: from, length: x.shape[1], quality, transposed: !transposed };
+    return [run(contiguous(gradient), turned), undefined, undefined];
+  }),
+);
+
+/** How `resample` converts. */
+export interface ResampleOptions {
+  /** Default `kaiser64`. */
+  readonly quality?: ResampleQuality;
+}
+
+/**
+ * Converts from one sample rate to another by a windowed sinc, as torchaudio.functional.resample: `hann6` has its defaults,
+ * `kaiser64` its "kaiser best", for preparing audio. x [..., samples] at `from` Hz -> [..., ceil(samples to / from)] at `to`
+ * Hz; samples outside a clip are zeros. Tensors (f32) are converted on the GPU, each phase of the reduced ratio over its own
+ * taps, and gradients flow; arrays in f64 on the CPU. Equal rates give the tensor itself, or a copy of the array.
+ *
+ * @throws RangeError when a rate is not a positive whole number, x is a tensor of another dtype or a scalar, or the quality is
+ * not there.
+ */
+export function resample(x: Float32Array, from: number, to: number, options?: ResampleOptions): Float32Array;
+export function resample(x: Tensor, from: number, to: number, options?: ResampleOptions): Tensor;
+export function resample(x: Float32Array | Tensor, from: number, to: number, options: ResampleOptions = {}) {
+  if (x instanceof Float32Array) return resampleArray(x, from, to, options);
+  const { quality = 'kaiser64' } = options;
+  if (x.dtype !== 'f32' || x.rank < 1) {
+    throw new RangeError(`resample: x is ${x.dtype}${formatShape(x.shape)}; expected f32 [..., samples]`);
+  }
+  const kernel = resampleKernel(from, to, quality);
+  if (kernel.from === kernel.to) return x;
+  const samples = x.shape[x.rank - 1];
+  const length = resampledLength(samples, from, to);
+  const shape = [...x.shape.slice(0, -1), length];
+  if (x.size === 0) return zeros(shape, { device: x.device });
+  const attributes = { from: kernel.from, to: kernel.to, length, quality, transposed: false };
+  return reshape(run(reshape(x, [-1, samples]), attributes), shape);
+}
