@@ -1,0 +1,13 @@
+/** K-means on the device. */
+
+export { type Assignment, assign, squaredDistances } from './assign.ts';
+export { type LloydOptions, type LloydResult, lloyd } from './lloyd.ts';
+export {
+  type MiniBatchOptions,
+  type MiniBatchResult,
+  type MiniBatchState,
+  type MiniBatchStep,
+  miniBatchKMeans,
+  miniBatchStep,
+} from './minibatch.ts';
+export { kMeansPlusPlus } from './plus-plus.ts';
