@@ -6,12 +6,28 @@ import { openOgg } from './ogg-stream.ts';
 import type { AudioStream } from './stream.ts';
 import { openWav } from './wav.ts';
 
+/** No converter makes more; a header that says so is broken, and resampling from it would take any amount of memory. */
+const HIGHEST_RATE = 768_000;
+
 /**
  * Opens audio of any format that is known here, by what its first bytes are, not by its name.
  *
- * @throws AudioError 'empty', 'not-audio', 'unsupported', 'truncated' (cut inside the headers) or 'unreadable'
+ * @throws AudioError 'empty', 'not-audio', 'unsupported' (rates above 768 kHz, too), 'truncated' (cut inside the headers)
+ *   or 'unreadable'
  */
 export async function openAudio(bytes: ByteSource): Promise<AudioStream> {
+  const stream = await openFormat(bytes);
+  if (stream.sampleRate > HIGHEST_RATE) {
+    throw new AudioError(
+      bytes.name,
+      'unsupported',
+      `the header says ${stream.sampleRate} Hz; rates up to ${HIGHEST_RATE} Hz are read: the header is damaged, or the file is no music`,
+    );
+  }
+  return stream;
+}
+
+async function openFormat(bytes: ByteSource): Promise<AudioStream> {
   const source = readAhead(bytes);
   if (source.size === 0) throw new AudioError(source.name, 'empty', 'the file has no bytes');
   const head = await source.read(0, 12);
