@@ -8,6 +8,7 @@ export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';
 export * from './kmeans/index.ts';
+export * from './labels/index.ts';
 export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
 export type { Encoder, EncoderLayer, FeedForward, PositionalConvolution } from './model/encoder.ts';
 export type { ConvLayer, FeatureExtractor } from './model/extractor.ts';
