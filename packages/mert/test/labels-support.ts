@@ -23,13 +23,13 @@ export function fakeTeacher(settings: FakeSettings = {}): Teacher {
     hop,
     framePadding,
     codebooks,
-    async *stream(track) {
-      const frames = frameCountOf(grid, track.samples);
+    async *stream(recording) {
+      const frames = frameCountOf(grid, recording.samples);
       const spans = Array.from({ length: Math.ceil(frames / chunk) }, (_, i) => ({
         first: i * chunk * hop - hop,
         end: Math.min(frames, (i + 1) * chunk) * hop + hop,
       }));
-      for await (const samples of readSpans(track, spans)) {
+      for await (const samples of readSpans(recording, spans)) {
         const own = samples.length / hop - 2;
         const labels = new Int32Array(own * codebooks.length);
         for (let t = 0; t < own; t++) {

@@ -22,7 +22,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openLabels } from '../src/labels/read.ts';
-import { frameCountOf, readSpans, trackOf } from '../src/labels/teacher.ts';
+import { frameCountOf, readSpans, recordingOf } from '../src/labels/teacher.ts';
 import { type LabelEvent, labelFolder } from '../src/labels/write.ts';
 import { hostRandom } from '../src/random.ts';
 import { fakeTeacher } from './labels-support.ts';
@@ -50,7 +50,7 @@ writeFile(
 const broken: [string, Uint8Array, RegExp][] = [
   ['bad/cut.wav', encodeWav(tone(20_000, 1), 24000).subarray(0, 9000), /promises|holds|data/],
   ['bad/empty.wav', new Uint8Array(0), /the file has no bytes/],
-  ['bad/fast.wav', fastHeader(), /the header says 4294967291 Hz/],
+  ['bad/fast.wav', fastHeader(), /its header says 4294967291 Hz/],
   ['bad/nan.wav', spoilt(), /sample 4999 is NaN/],
   ['bad/none.wav', encodeWav(new Float32Array(0), 24000), /no samples/],
   ['bad/text.wav', new TextEncoder().encode('words'), /no WAV/],
@@ -108,7 +108,7 @@ function copy(): string {
   return path;
 }
 
-const spans = suite('parts of a track');
+const spans = suite('parts of a recording');
 
 spans('are those of the whole, with zeros outside, in one pass', async () => {
   await fc.assert(
@@ -123,10 +123,10 @@ spans('are those of the whole, with zeros outside, in one pass', async () => {
           first: (i - 1) * step - overlap,
           end: i * step + overlap,
         }));
-        const whole = trackOf(values);
-        const track = { samples, pieces: () => whole.pieces(pieceSamples) };
+        const whole = recordingOf(values);
+        const recording = { samples, pieces: () => whole.pieces(pieceSamples) };
         let at = 0;
-        for await (const part of readSpans(track, wanted)) {
+        for await (const part of readSpans(recording, wanted)) {
           const { first, end } = wanted[at++];
           const expected = Float32Array.from({ length: end - first }, (_, i) => values[first + i] ?? 0);
           assert.equal(part, expected);
@@ -138,7 +138,7 @@ spans('are those of the whole, with zeros outside, in one pass', async () => {
   );
 });
 
-spans('the labels of a track do not depend on how it is cut', async () => {
+spans('the labels of a recording do not depend on how it is cut', async () => {
   const waveform = tone(50_001, 4);
   const [fine, coarse] = [fakeTeacher({ chunk: 5 }), fakeTeacher({ chunk: 1000 })];
   const labels = await fine.label(waveform);
@@ -489,8 +489,8 @@ refusing('teachers that give what cannot be, and nothing of it stays', async () 
   const out = join(folder, 'wrong-teacher');
   const spoil = (edit: (labels: Int32Array) => Int32Array) => ({
     ...teacher,
-    async *stream(track: Parameters<typeof teacher.stream>[0]) {
-      for await (const piece of teacher.stream(track)) yield edit(piece);
+    async *stream(recording: Parameters<typeof teacher.stream>[0]) {
+      for await (const piece of teacher.stream(recording)) yield edit(piece);
     },
   });
   const outside = spoil((labels) => labels.fill(7, 5, 6));

@@ -6,22 +6,22 @@ import { openOgg } from './ogg-stream.ts';
 import type { AudioStream } from './stream.ts';
 import { openWav } from './wav.ts';
 
-/** No converter makes more; a header that says so is broken, and resampling from it would take any amount of memory. */
-const HIGHEST_RATE = 768_000;
+/** No audio is kept at other rates; resampling from what a broken header says would take any amount of memory or time. */
+const [LEAST_RATE, MOST_RATE] = [1000, 768_000];
 
 /**
  * Opens audio of any format that is known here, by what its first bytes are, not by its name.
  *
- * @throws AudioError 'empty', 'not-audio', 'unsupported' (rates above 768 kHz, too), 'truncated' (cut inside the headers)
- *   or 'unreadable'
+ * @throws AudioError 'empty', 'not-audio', 'unsupported' (rates outside 1 to 768 kHz, too), 'truncated' (cut inside the
+ *   headers) or 'unreadable'
  */
 export async function openAudio(bytes: ByteSource): Promise<AudioStream> {
   const stream = await openFormat(bytes);
-  if (stream.sampleRate > HIGHEST_RATE) {
+  if (stream.sampleRate < LEAST_RATE || stream.sampleRate > MOST_RATE) {
     throw new AudioError(
       bytes.name,
       'unsupported',
-      `the header says ${stream.sampleRate} Hz; rates up to ${HIGHEST_RATE} Hz are read: the header is damaged, or the file is no music`,
+      `its header says ${stream.sampleRate} Hz; expected ${LEAST_RATE} to ${MOST_RATE}. The file is damaged; fetch it again`,
     );
   }
   return stream;

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { AudioError, type AudioInfo, audioFiles, checkAudio, readAudio } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
 
@@ -30,6 +32,12 @@ export interface Dataset {
   seconds: number;
   /** Crop number `index`, mono: which file and which part depends on seed and index alone. */
   readCrop(index: number): Promise<Float32Array>;
+}
+
+/** What is trained on and what is held out: the folders train and valid of a folder that has both, else all of it. */
+export function dataFolders(folder: string): { train: string; valid: string | undefined } {
+  const [train, valid] = [join(folder, 'train'), join(folder, 'valid')];
+  return existsSync(train) && existsSync(valid) ? { train, valid } : { train: folder, valid: undefined };
 }
 
 /** Crops start on the teachers' grid, so that labels and frames line up. */

@@ -1,6 +1,7 @@
 /** K-means on the device. */
 
 export { type Assignment, assign, squaredDistances } from './assign.ts';
+export { type Feature, type FeatureName, featureNames, features as kMeansFeatures } from './features.ts';
 export { type LloydOptions, type LloydResult, lloyd } from './lloyd.ts';
 export {
   type MiniBatchOptions,
@@ -11,3 +12,5 @@ export {
   miniBatchStep,
 } from './minibatch.ts';
 export { kMeansPlusPlus } from './plus-plus.ts';
+export { createKMeansTeacher, type KMeansConfig, type KMeansStream, loadKMeansTeacher, saveKMeans } from './teacher.ts';
+export { type KMeansTrained, type KMeansTraining, type StreamReport, trainKMeans } from './train.ts';

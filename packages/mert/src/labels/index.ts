@@ -2,13 +2,14 @@
 
 export { type LabelEntry, LabelError, type LabelsHeader } from './manifest.ts';
 export { type Labels, openLabels } from './read.ts';
+export { labelsOfRvq, loadRvqTeacher } from './rvq.ts';
 export {
   defineTeacher,
   frameCountOf,
   hashTeacher,
+  type Recording,
+  recordingOf,
   type Teacher,
   type TeacherDescription,
-  type Track,
-  trackOf,
 } from './teacher.ts';
 export { type LabelEvent, type LabelOptions, type LabelResult, labelFolder } from './write.ts';

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ResampleQuality } from '@dawnchorus/dsp';
 
 /** What labels must agree on with whoever uses them. */
 export interface TeacherDescription {
@@ -10,14 +11,14 @@ export interface TeacherDescription {
   readonly sampleRate: number;
   /** Samples between neighbouring labels. */
   readonly hop: number;
-  /** A track of n samples has floor((n + framePadding) / hop) labels in each codebook, at least 0. */
+  /** A recording of n samples has floor((n + framePadding) / hop) labels in each codebook, at least 0. */
   readonly framePadding: number;
   /** How many labels each codebook has: [codebooks]. */
   readonly codebooks: readonly number[];
 }
 
 /** A mono signal that is read from start to end, a piece at a time, as often as is asked; `AudioPieces` is one. */
-export interface Track {
+export interface Recording {
   readonly samples: number;
   /** In order, each of `pieceSamples` samples but the last. */
   pieces(pieceSamples?: number): AsyncIterable<Float32Array>;
@@ -25,18 +26,20 @@ export interface Track {
 
 /** Labels music with whole numbers, on a grid of `hop` samples. */
 export interface Teacher extends TeacherDescription {
+  /** How its makers bring music to its rate, where that matters to them. */
+  readonly resample?: ResampleQuality;
   /** The labels of a whole waveform, in [-1, 1] at the teacher's rate: [codebooks, frames], row by row. */
   label(waveform: Float32Array): Promise<Int32Array>;
   /**
-   * The same a piece after another, in memory that does not grow with the track: each piece is [frames, codebooks], the
+   * The same a piece after another, in memory that does not grow with the recording: each piece is [frames, codebooks], the
    * codebooks of a frame side by side.
    */
-  stream(track: Track): AsyncGenerator<Int32Array, void, undefined>;
+  stream(recording: Recording): AsyncGenerator<Int32Array, void, undefined>;
   /** Gives its tensors back. */
   dispose(): void;
 }
 
-/** Labels in each codebook of a track of `samples` at the teacher's rate. */
+/** Labels in each codebook of a recording of `samples` at the teacher's rate. */
 export function frameCountOf(
   { hop, framePadding }: Pick<TeacherDescription, 'hop' | 'framePadding'>,
   samples: number,
@@ -44,8 +47,8 @@ export function frameCountOf(
   return Math.max(0, Math.floor((samples + framePadding) / hop));
 }
 
-/** A waveform in memory as a track. */
-export function trackOf(waveform: Float32Array): Track {
+/** A waveform in memory as a recording. */
+export function recordingOf(waveform: Float32Array): Recording {
   return {
     samples: waveform.length,
     async *pieces(pieceSamples = 1 << 18) {
@@ -56,9 +59,14 @@ export function trackOf(waveform: Float32Array): Track {
 
 /** [frames, codebooks] as [codebooks, frames]. */
 export function byCodebook(labels: Int32Array, codebooks: number): Int32Array {
+  if (labels.length === 0) return labels;
   const frames = labels.length / codebooks;
   return Int32Array.from(labels, (_, i) => labels[(i % frames) * codebooks + Math.floor(i / frames)]);
 }
+
+/** [codebooks, frames] as [frames, codebooks]. */
+export const byFrame = (labels: Int32Array, codebooks: number): Int32Array =>
+  labels.length === 0 ? labels : byCodebook(labels, labels.length / codebooks);
 
 /** The teacher whose `label` is what its `stream` gives. */
 export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher {
@@ -68,7 +76,7 @@ export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher {
       const codebooks = teacher.codebooks.length;
       const all = new Int32Array(frameCountOf(teacher, waveform.length) * codebooks);
       let filled = 0;
-      for await (const piece of teacher.stream(trackOf(waveform))) {
+      for await (const piece of teacher.stream(recordingOf(waveform))) {
         all.set(piece, filled);
         filled += piece.length;
       }
@@ -77,24 +85,27 @@ export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher {
   };
 }
 
-/** A part [first, end) of a track; what lies outside the track is zeros. */
+/** A part [first, end) of a recording; what lies outside it is zeros. */
 export interface Span {
   readonly first: number;
   readonly end: number;
 }
 
-/** Parts of a track whose ends do not go backwards, which may overlap: reads the track once, and holds a part of it. */
-export async function* readSpans(track: Track, spans: Iterable<Span>): AsyncGenerator<Float32Array, void, undefined> {
-  const pieces = track.pieces()[Symbol.asyncIterator]();
+/** Parts of a recording whose ends do not go backwards, which may overlap: reads the recording once, and holds a part of it. */
+export async function* readSpans(
+  recording: Recording,
+  spans: Iterable<Span>,
+): AsyncGenerator<Float32Array, void, undefined> {
+  const pieces = recording.pieces()[Symbol.asyncIterator]();
   let held = new Float32Array(0);
   let start = 0;
   try {
     for (const { first, end } of spans) {
       const part = new Float32Array(end - first);
-      const [low, high] = [Math.max(0, first), Math.min(track.samples, end)];
+      const [low, high] = [Math.max(0, first), Math.min(recording.samples, end)];
       while (start + held.length < high) {
         const { value, done } = await pieces.next();
-        if (done) throw new Error(`a track of ${track.samples} samples ended after ${start + held.length}`);
+        if (done) throw new Error(`a recording of ${recording.samples} samples ended after ${start + held.length}`);
         const kept = held.subarray(Math.min(held.length, Math.max(0, low - start)));
         const joined = new Float32Array(kept.length + value.length);
         joined.set(kept);

@@ -26,7 +26,7 @@ export interface LabelOptions {
   /** A new folder, or one that holds labels of the same teacher, which are gone on with. */
   out: string;
   teacher: Teacher;
-  /** How files of other rates are brought to the teacher's; default kaiser64, as everything that reads audio here. */
+  /** How files of other rates are brought to the teacher's; default the teacher's own way, else kaiser64. */
   resample?: ResampleQuality;
   /** A file's labels go to the next shard when this one would become larger; default 256 MiB. */
   shardBytes?: number;
@@ -259,7 +259,15 @@ async function* encodedStream(audio: AudioPieces, header: LabelsHeader, teacher:
  *   since it was labelled; AudioError when the folder of music cannot be read.
  */
 export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
-  const { data, out, teacher, resample = 'kaiser64', shardBytes = 2 ** 28, onFile, stopped } = options;
+  const {
+    data,
+    out,
+    teacher,
+    resample = teacher.resample ?? 'kaiser64',
+    shardBytes = 2 ** 28,
+    onFile,
+    stopped,
+  } = options;
   if (!Number.isSafeInteger(shardBytes) || shardBytes < 1) {
     throw new RangeError(`shards of ${shardBytes} bytes; expected a whole number from 1`);
   }

@@ -6,7 +6,7 @@ import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import type { Device } from '@dawnchorus/tensor';
 import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { prepareBatch, readBatch } from '../data/batch.ts';
-import { type Dataset, openDataset } from '../data/dataset.ts';
+import { type Dataset, dataFolders, openDataset } from '../data/dataset.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE, trainTeacher } from '../rvq/teacher.ts';
 import { heldOutBaselines, type TargetSums, trainingBaselines } from './baselines.ts';
 import { createProgress, formatDuration } from './progress.ts';
@@ -59,11 +59,6 @@ export interface PretrainResult {
 }
 
 const HELD_OUT_BATCHES = 6;
-
-function dataFolders(folder: string): { train: string; valid: string | undefined } {
-  const [train, valid] = [join(folder, 'train'), join(folder, 'valid')];
-  return existsSync(train) && existsSync(valid) ? { train, valid } : { train: folder, valid: undefined };
-}
 
 /** Settings that may change when a run goes on. */
 const freeToChange = new Set(['training.steps', 'training.checkpointEvery']);
