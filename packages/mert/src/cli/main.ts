@@ -4,6 +4,8 @@ import { codecCommand } from './codec.ts';
 import { cqtCommand } from './cqt.ts';
 import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
+import { kmeansCommand } from './kmeans.ts';
+import { addLabelCommand } from './label.ts';
 import { pretrainCommand } from './pretrain.ts';
 
 function wholeNumber(text: string, least: number): number {
@@ -67,6 +69,8 @@ program
   .action(cqtCommand);
 
 program.addCommand(codecCommand());
+program.addCommand(kmeansCommand());
+addLabelCommand(program);
 
 try {
   await program.parseAsync();

@@ -7,6 +7,7 @@ export {
   defineTeacher,
   frameCountOf,
   hashTeacher,
+  labelRecording,
   type Recording,
   recordingOf,
   type Teacher,

@@ -68,21 +68,24 @@ export function byCodebook(labels: Int32Array, codebooks: number): Int32Array {
 export const byFrame = (labels: Int32Array, codebooks: number): Int32Array =>
   labels.length === 0 ? labels : byCodebook(labels, labels.length / codebooks);
 
+/** All labels of a recording, [codebooks, frames]: what is held is these and a piece of the recording. */
+export async function labelRecording(
+  teacher: Pick<Teacher, 'hop' | 'framePadding' | 'codebooks' | 'stream'>,
+  recording: Recording,
+): Promise<Int32Array> {
+  const codebooks = teacher.codebooks.length;
+  const all = new Int32Array(frameCountOf(teacher, recording.samples) * codebooks);
+  let filled = 0;
+  for await (const piece of teacher.stream(recording)) {
+    all.set(piece, filled);
+    filled += piece.length;
+  }
+  return byCodebook(all, codebooks);
+}
+
 /** The teacher whose `label` is what its `stream` gives. */
 export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher {
-  return {
-    ...teacher,
-    async label(waveform) {
-      const codebooks = teacher.codebooks.length;
-      const all = new Int32Array(frameCountOf(teacher, waveform.length) * codebooks);
-      let filled = 0;
-      for await (const piece of teacher.stream(recordingOf(waveform))) {
-        all.set(piece, filled);
-        filled += piece.length;
-      }
-      return byCodebook(all, codebooks);
-    },
-  };
+  return { ...teacher, label: (waveform) => labelRecording(teacher, recordingOf(waveform)) };
 }
 
 /** A part [first, end) of a recording; what lies outside it is zeros. */
