@@ -18,6 +18,7 @@ export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model
 export { type Batch, type LossWeights, type ObjectiveOutput, objective } from './model/objective.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { type FeatureProjection, Student, type StudentOutput } from './model/student.ts';
+export * from './pictures/index.ts';
 export type { HostRandom } from './random.ts';
 export { Autoencoder, type Upsample } from './rvq/autoencoder.ts';
 export {

@@ -6,6 +6,7 @@ import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
 import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
+import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
 
 function wholeNumber(text: string, least: number): number {
@@ -65,12 +66,14 @@ program
   .command('cqt')
   .description('the musical teacher’s constant-Q magnitudes of an audio file, float32 [bins, frames], as a NumPy file')
   .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
-  .requiredOption('--out <file>', 'where the .npy goes')
+  .option('--out <file>', 'where the .npy goes')
+  .option('--picture <file>', 'where a picture of them goes, .png or .svg')
   .action(cqtCommand);
 
 program.addCommand(codecCommand());
 program.addCommand(kmeansCommand());
 addLabelCommand(program);
+program.addCommand(pictureCommand());
 
 try {
   await program.parseAsync();
