@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { streamAudio } from '@dawnchorus/dsp';
 import { writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { dataFolders } from '../data/dataset.ts';
 import { type FeatureName, featureNames, features } from '../kmeans/features.ts';
 import { createKMeansTeacher, loadKMeansTeacher, saveKMeans } from '../kmeans/teacher.ts';
 import { trainKMeans } from '../kmeans/train.ts';
 import { labelRecording } from '../labels/teacher.ts';
 import { createProgress } from '../training/progress.ts';
-import { positiveInteger } from './codec.ts';
+import { fromOne, fromZero } from './arguments.ts';
 
 interface TrainOptions {
   data: string;
@@ -25,11 +25,6 @@ interface TrainOptions {
   seed: number;
   sampleRate: number;
   hop: number;
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('expected a whole number from 0.');
-  return Number(text);
 }
 
 /** What --features and --clusters say. */
@@ -112,14 +107,14 @@ export function kmeansCommand(): Command {
     .requiredOption('--out <dir>', 'where the teacher goes: kmeans.json and kmeans.safetensors')
     .option('--features <names>', `of ${featureNames.join(', ')}: a codebook for each`, 'logmel,chroma')
     .option('--clusters <numbers>', 'for each feature (default: logmel 300, chroma 200, mfcc 100)')
-    .option('--rows <n>', 'frames that are drawn from the music and clustered', positiveInteger, 50_000)
+    .option('--rows <n>', 'frames that are drawn from the music and clustered', fromOne, 50_000)
     .option('--method <name>', 'minibatch, or lloyd over all rows', 'minibatch')
-    .option('--batch <n>', 'frames of a minibatch (default: 10000)', positiveInteger)
-    .option('--epochs <n>', 'passes over the rows at most (default: 100; 300 of lloyd)', positiveInteger)
+    .option('--batch <n>', 'frames of a minibatch (default: 10000)', fromOne)
+    .option('--epochs <n>', 'passes over the rows at most (default: 100; 300 of lloyd)', fromOne)
     .option('--standardise', 'bring each dimension to zero mean and unit variance first')
-    .option('--seed <n>', 'seed of every random draw', wholeNumber, 0)
-    .option('--sample-rate <hz>', 'that the music is brought to', positiveInteger, 24000)
-    .option('--hop <samples>', 'between neighbouring frames', positiveInteger, 320)
+    .option('--seed <n>', 'seed of every random draw', fromZero, 0)
+    .option('--sample-rate <hz>', 'that the music is brought to', fromOne, 24000)
+    .option('--hop <samples>', 'between neighbouring frames', fromOne, 320)
     .action(trainCommand);
   command
     .command('label')

@@ -4,7 +4,7 @@ import { loadTeacher, type TeacherName, teacherNames } from '../labels/load.ts';
 import { openLabels } from '../labels/read.ts';
 import { labelFolder } from '../labels/write.ts';
 import { createProgress } from '../training/progress.ts';
-import { positiveInteger, positiveNumber } from './codec.ts';
+import { aboveZero, fromOne } from './arguments.ts';
 
 interface Options {
   data?: string;
@@ -105,10 +105,10 @@ export function addLabelCommand(program: Command): void {
     .requiredOption('--out <dir>', 'where the labels go')
     .option('--teacher <name>', 'encodec, rvq (of mert pretrain) or kmeans (of mert kmeans train)')
     .option('--model <dir>', 'the teacher’s folder, or its file')
-    .option('--bandwidth <kbps>', 'of encodec (default: 6, which is 8 codebooks)', positiveNumber)
-    .option('--codebooks <n>', 'of encodec, instead of a bandwidth', positiveInteger)
+    .option('--bandwidth <kbps>', 'of encodec (default: 6, which is 8 codebooks)', aboveZero)
+    .option('--codebooks <n>', 'of encodec, instead of a bandwidth', fromOne)
     .option('--resample <how>', 'kaiser64 or hann6 (default: hann6 for encodec, as it has it, else kaiser64)')
-    .option('--shard-mib <n>', 'largest size of a file of labels', positiveInteger, 256)
+    .option('--shard-mib <n>', 'largest size of a file of labels', fromOne, 256)
     .option('--verify', 'read the labels in --out back; with --data, hold them against the music, too')
     .action(labelCommand);
 }

@@ -3,14 +3,14 @@ import { basename } from 'node:path';
 import { readAudio } from '@dawnchorus/dsp';
 import { openNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
 import { openLabels } from '../labels/read.ts';
 import { drawHeatmap } from '../pictures/heatmap.ts';
 import { type SpectrumKind, spectrumHeatmap, spectrumKinds } from '../pictures/spectra.ts';
 import { countLabels, drawUsage, summarise, usageText } from '../pictures/usage.ts';
 import { checkPicturePath, writePicture } from '../pictures/write.ts';
 import { cqtSettings } from '../training/step.ts';
-import { positiveInteger, positiveNumber } from './codec.ts';
+import { aboveZero, fromOne, seconds } from './arguments.ts';
 
 interface SpectrumOptions {
   input: string;
@@ -65,14 +65,6 @@ async function usageCommand({ input, out, size }: { input: string; out: string; 
   console.error(`wrote ${out}`);
 }
 
-function seconds(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !(value >= 0) || !Number.isFinite(value)) {
-    throw new InvalidArgumentError('expected seconds, 0 or more.');
-  }
-  return value;
-}
-
 const descriptions: Record<SpectrumKind, string> = {
   spectrogram: 'energies of windows of 2048 samples, in dB under the loudest',
   mel: 'the same in 128 mel bands',
@@ -90,7 +82,7 @@ export function pictureCommand(): Command {
       .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
       .requiredOption('--out <file>', 'where the .png or .svg goes')
       .option('--start <seconds>', 'where the picture begins', seconds, 0)
-      .option('--duration <seconds>', 'how much of the file it shows', positiveNumber, 30)
+      .option('--duration <seconds>', 'how much of the file it shows', aboveZero, 30)
       .action((options: SpectrumOptions) => spectrumCommand(kind, options));
   }
   command
@@ -98,7 +90,7 @@ export function pictureCommand(): Command {
     .description('how often the entries of each codebook occur')
     .requiredOption('--input <path>', 'a folder of labels, or labels [codebooks, frames] as a NumPy file')
     .requiredOption('--out <file>', 'where the .png or .svg goes')
-    .option('--size <n>', 'entries of a codebook, for NumPy files (default: as many as occur)', positiveInteger)
+    .option('--size <n>', 'entries of a codebook, for NumPy files (default: as many as occur)', fromOne)
     .action(usageCommand);
   return command;
 }

@@ -23,6 +23,9 @@ const DELTA_WIDTH = 5;
 /** [1, dimension, frames] as rows. */
 const rowsOf = (x: Tensor): Tensor => x.permute([0, 2, 1]).reshape([-1, x.shape[1]]);
 
+/** What of a frame is clustered: see `features`. */
+export type FeatureName = 'logmel' | 'chroma' | 'mfcc';
+
 /**
  * The features that teachers are made of, by name.
  * - `logmel`: ln(mel + 1e-5) of 229 HTK bands of unit height from 32.7 Hz, as MERT's optional mel head has them but for the
@@ -30,7 +33,7 @@ const rowsOf = (x: Tensor): Tensor => x.permute([0, 2, 1]).reshape([-1, x.shape[
  * - `chroma`: librosa's chroma_stft with 264 classes and tuning 0, windows of 2048, centred, zeros at the edges.
  * - `mfcc`: HuBERT's 39: 13 of Kaldi's cepstra in windows of 25 ms that begin at t hop, deltas and deltas of deltas.
  */
-export const features = {
+export const features: Readonly<Record<FeatureName, Feature>> = {
   logmel: {
     dimension: 229,
     clusters: 300,
@@ -75,8 +78,7 @@ export const features = {
       return rowsOf(concat([own, first, change(first)], 1));
     },
   },
-} as const satisfies Record<string, Feature>;
+};
 
-export type FeatureName = keyof typeof features;
-
+/** Their names. */
 export const featureNames = Object.keys(features) as FeatureName[];

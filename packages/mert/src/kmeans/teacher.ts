@@ -55,6 +55,13 @@ function tensorsOf({ feature, centres, clusters, scale }: KMeansStream) {
   return own;
 }
 
+/** The mean of rows: distances are counted from it, because what is near zero loses less in their products. */
+function meanOf(centres: Float32Array, dimension: number): Float32Array {
+  const sums = new Float64Array(dimension);
+  for (const [i, value] of centres.entries()) sums[i % dimension] += value;
+  return Float32Array.from(sums, (sum) => (sum * dimension) / centres.length);
+}
+
 function configOf(sampleRate: number, hop: number, streams: readonly KMeansStream[]): KMeansConfig {
   return {
     format: 'dawnchorus-kmeans',
@@ -102,9 +109,14 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
   };
   const parts = streams.map(({ feature, clusters, centres, scale }) => {
     const own: Feature = features[feature];
+    const middle = meanOf(centres, own.dimension);
     return {
       feature: own,
-      centres: keep(centres, [clusters, own.dimension]),
+      centres: keep(
+        centres.map((value, i) => value - middle[i % own.dimension]),
+        [clusters, own.dimension],
+      ),
+      middle: keep(middle, [own.dimension]),
       mean: scale && keep(scale.mean, [own.dimension]),
       deviation: scale && keep(scale.deviation, [own.dimension]),
     };
@@ -117,13 +129,14 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
   async function labelChunk(samples: Float32Array, start: number, first: number, end: number, frames: number) {
     const codes = scope(() => {
       const x = tensor(samples, { shape: [1, samples.length] });
-      return parts.map(({ feature, centres, mean, deviation }) => {
+      return parts.map(({ feature, centres, middle, mean, deviation }) => {
         const [low, high] = [Math.max(0, first - feature.context), Math.min(frames, end + feature.context)];
         const from = low * hop - feature.before - start;
         const to = (high - 1) * hop - feature.before + feature.window(sampleRate) - start;
         const all = feature.compute(x.sliceAxis(1, from, to), sampleRate, hop);
         const rows = all.sliceAxis(0, first - low, end - low);
-        return nearestCode(mean && deviation ? div(sub(rows, mean), deviation) : rows, centres).codes;
+        const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
+        return nearestCode(sub(scaled, middle), centres).codes;
       });
     });
     const labels = new Int32Array((end - first) * parts.length);

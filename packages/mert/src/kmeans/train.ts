@@ -31,7 +31,9 @@ export interface KMeansTraining {
   /** Brings features to zero mean and unit variance, each dimension for itself; default false. */
   standardise?: boolean;
   seed?: number;
+  /** Told what is going on, in lines for people. */
   log?(line: string): void;
+  /** Told of each minibatch, or of Lloyd's last iteration. */
   onStep?(step: { feature: FeatureName; step: number; inertia: number }): void;
 }
 
@@ -49,6 +51,7 @@ export interface StreamReport {
   counts: Int32Array;
 }
 
+/** What training gives: `saveKMeans` writes it, `createKMeansTeacher` takes its streams. */
 export interface KMeansTrained {
   sampleRate: number;
   hop: number;

@@ -6,6 +6,7 @@ import type { Teacher } from './teacher.ts';
 
 /** The teachers that label music, by name. */
 export const teacherNames = ['encodec', 'rvq', 'kmeans'] as const;
+/** One of `teacherNames`. */
 export type TeacherName = (typeof teacherNames)[number];
 
 /**

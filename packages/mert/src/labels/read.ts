@@ -48,7 +48,9 @@ export interface Labels {
    * @returns what is wrong, a line a file.
    */
   verify(options?: { data?: string; onFile?(number: number, total: number): void }): Promise<string[]>;
+  /** Gives the shards back. */
   close(): Promise<void>;
+  /** `await using` closes them. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -13,6 +13,7 @@ import type { Heatmap, Mark } from './heatmap.ts';
 
 /** What of a sound can be drawn. */
 export const spectrumKinds = ['spectrogram', 'mel', 'chroma', 'cqt'] as const;
+/** One of `spectrumKinds`. */
 export type SpectrumKind = (typeof spectrumKinds)[number];
 
 /** A sound to be drawn. */
