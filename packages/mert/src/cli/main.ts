@@ -27,6 +27,10 @@ program
   .command('pretrain')
   .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
   .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
+  .option(
+    '--labels <dir>',
+    'learn these labels of that music, made by mert label, in the place of a new RVQ-VAE’s codes',
+  )
   .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
   .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', fromOne)
   .option('--config <file>', 'YAML configuration, or the name of a preset (default: small)')

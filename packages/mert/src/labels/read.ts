@@ -220,11 +220,19 @@ export async function openLabels(folder: string, expected: Partial<TeacherDescri
     },
     check(files) {
       const problems: string[] = [];
+      let known = 0;
       for (const [file, info] of files) {
         const problem = problemWith(file, info);
         if (problem) problems.push(`\n  ${file}: ${problem}`);
+        if (entries.has(file)) known++;
       }
       if (problems.length === 0) return;
+      const [first] = entries.keys();
+      if (known === 0 && first !== undefined) {
+        throw new LabelError(
+          `${folder}: the labels are of none of these files, but of ${first} and others; give the folder of music that was labelled`,
+        );
+      }
       const more = problems.length > 20 ? `\n  and ${problems.length - 20} more` : '';
       throw new LabelError(
         `${folder}: the labels are not of this music (${problems.length} files); run mert label again, which adds what is ` +
