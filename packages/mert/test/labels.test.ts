@@ -22,7 +22,7 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { openLabels } from '../src/labels/read.ts';
-import { frameCountOf, readSpans, recordingOf } from '../src/labels/teacher.ts';
+import { ahead, frameCountOf, readSpans, recordingOf } from '../src/labels/teacher.ts';
 import { type LabelEvent, labelFolder } from '../src/labels/write.ts';
 import { hostRandom } from '../src/random.ts';
 import { fakeTeacher } from './labels-support.ts';
@@ -137,6 +137,37 @@ spans('are those of the whole, with zeros outside, in one pass', async () => {
     { numRuns: 150 },
   );
 });
+
+spans(
+  'asked for ahead, they come in order, end, and fail where they fail; who stops early frees what they are read from',
+  async () => {
+    const log: string[] = [];
+    async function* numbers(fail: boolean) {
+      try {
+        for (let i = 0; i < 4; i++) {
+          log.push(`make ${i}`);
+          if (fail && i === 2) throw new Error('broken');
+          yield i;
+        }
+      } finally {
+        log.push('freed');
+      }
+    }
+    for await (const value of ahead(numbers(false))) log.push(`take ${value}`);
+    assert.is(log.splice(0).join(), 'make 0,make 1,take 0,make 2,take 1,make 3,take 2,freed,take 3');
+    const seen: number[] = [];
+    assert.is(
+      await messageOf(async () => {
+        for await (const value of ahead(numbers(true))) seen.push(value);
+      }),
+      'broken',
+    );
+    assert.equal(seen, [0, 1]);
+    log.length = 0;
+    for await (const value of ahead(numbers(false))) if (value === 1) break;
+    assert.is(log.at(-1), 'freed');
+  },
+);
 
 spans('the labels of a recording do not depend on how it is cut', async () => {
   const waveform = tone(50_001, 4);
@@ -317,6 +348,9 @@ killing('in the middle of a line or of a file’s labels leaves nothing behind',
 killing('leaves a lock that the next one takes over; that of a living one is respected', async () => {
   const out = copy();
   writeFileSync(join(out, '.lock'), `${hostname()}\n${2 ** 22 + 1}\n123\n`);
+  for (const name of ['.lock.4194305.ab', '.lock.4194305.cd.stale']) {
+    writeFileSync(join(out, name), name.endsWith('ab') ? '' : `${hostname()}\n4194305\n123\n`);
+  }
   await labelFolder({ data, out, teacher, shardBytes });
   assert.equal(contents(out), contents(whole));
   // This process's number, but another process's start: the number was used again.

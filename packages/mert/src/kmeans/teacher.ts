@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import { div, nearestCode, scope, sub, type Tensor, tensor } from '@dawnchorus/tensor';
 import { z } from 'zod';
-import { defineTeacher, frameCountOf, hashTeacher, readSpans, type Teacher } from '../labels/teacher.ts';
+import { ahead, defineTeacher, frameCountOf, hashTeacher, readSpans, type Teacher } from '../labels/teacher.ts';
 import { type Feature, type FeatureName, featureNames, features } from './features.ts';
 
 /** Frames that are labelled at once: 7 s. */
@@ -166,11 +166,12 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
         });
         return { first, end, span: { first: Math.min(...starts), end: Math.max(...ends) } };
       });
-      let i = 0;
-      for await (const samples of readSpans(
+      const spans = readSpans(
         recording,
         chunks.map(({ span }) => span),
-      )) {
+      );
+      let i = 0;
+      for await (const samples of ahead(spans)) {
         const { first, end, span } = chunks[i++];
         yield await labelChunk(samples, span.first, first, end, frames);
       }

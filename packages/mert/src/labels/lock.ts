@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { LabelError } from './manifest.ts';
@@ -28,6 +28,17 @@ function isHeld(text: string): boolean {
   const [host, pid, start] = text.split('\n');
   if (host !== hostname()) return true;
   return isAlive(Number(pid)) && startOf(Number(pid)) === start;
+}
+
+/** Takes away what processes left that were killed while they asked for the lock. */
+async function removeRemains(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^\.lock\.(\d+)\./.exec(name)?.[1];
+    if (pid === undefined) continue;
+    const text = await readFile(join(folder, name), 'utf8').catch(() => '');
+    // One that was killed before it wrote anything is told by its number alone.
+    if (text === '' ? !isAlive(Number(pid)) : !isHeld(text)) await rm(join(folder, name), { force: true });
+  }
 }
 
 /**
@@ -64,5 +75,6 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   } finally {
     await rm(own, { force: true });
   }
+  await removeRemains(folder);
   return () => rm(path, { force: true });
 }

@@ -5,7 +5,7 @@ import { readSafetensors } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
 import { loadTensors } from '../training/state.ts';
-import { defineTeacher, frameCountOf, hashTeacher, type Recording, readSpans, type Teacher } from './teacher.ts';
+import { ahead, defineTeacher, frameCountOf, hashTeacher, type Recording, readSpans, type Teacher } from './teacher.ts';
 
 const SAMPLE_RATE = 24000;
 /** Frames that are encoded at once: 13 s. */
@@ -62,7 +62,7 @@ export function labelsOfRvq(teacher: RvqTeacher, hash: string): Teacher {
       });
       const spans = chunks.map(({ low, high }) => ({ first: low * SAMPLES_PER_CODE, end: high * SAMPLES_PER_CODE }));
       let i = 0;
-      for await (const samples of readSpans(recording, spans)) {
+      for await (const samples of ahead(readSpans(recording, spans))) {
         const { first, end, low } = chunks[i++];
         const waveform = samples.map((sample) => (sample - mean) * scale);
         const codes = scope(() => teacher.encodeNormalised(tensor(waveform, { shape: [1, waveform.length] })));

@@ -126,6 +126,23 @@ export async function* readSpans(
   }
 }
 
+/** The same values, each asked for before the one before it is taken: files are decoded while the device works. */
+export async function* ahead<T>(source: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+  let next = source.next();
+  try {
+    for (;;) {
+      const { value, done } = await next;
+      if (done) return;
+      next = source.next();
+      // Whoever takes it gets the error.
+      next.catch(() => {});
+      yield value;
+    }
+  } finally {
+    await source.return();
+  }
+}
+
 /** SHA-256 over settings and tensors by name, whatever the order they come in. */
 export function hashTeacher(
   settings: unknown,
