@@ -29,6 +29,7 @@ import {
   openTestDevice,
   relativeError,
   temporaryFolder,
+  tinyConfig,
   tone,
   writeTone,
 } from './support.ts';
@@ -304,7 +305,7 @@ clustering('mistakes of training and of files are named', async () => {
 const acoustic = suite('the RVQ teacher');
 
 const run = join(folder, 'run');
-const rvq = emptyTeacher({ channels: 4, dimension: 8, numCodebooks: 3, codebookSize: 32 }, 1);
+const rvq = emptyTeacher({ ...tinyConfig().rvq, channels: 4, dimension: 8, numCodebooks: 3, codebookSize: 32 }, 1);
 {
   const random = hostRandom(1);
   for (const [i, codebook] of rvq.quantizer.codebooks.entries()) {

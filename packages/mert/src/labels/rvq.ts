@@ -3,6 +3,8 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { rowsOfLatents } from '../codec/codec.ts';
+import { loadConfig } from '../config/index.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
 import { loadTensors } from '../training/state.ts';
 import { ahead, defineTeacher, frameCountOf, hashTeacher, type Recording, readSpans, type Teacher } from './teacher.ts';
@@ -65,7 +67,10 @@ export function labelsOfRvq(teacher: RvqTeacher, hash: string): Teacher {
       for await (const samples of ahead(readSpans(recording, spans))) {
         const { first, end, low } = chunks[i++];
         const waveform = samples.map((sample) => (sample - mean) * scale);
-        const codes = scope(() => teacher.encodeNormalised(tensor(waveform, { shape: [1, waveform.length] })));
+        const codes = scope(() => {
+          const latents = teacher.autoencoder.encode(tensor(waveform, { shape: [1, waveform.length] }));
+          return teacher.quantizer.encode(rowsOfLatents(latents)).codes;
+        });
         const labels = new Int32Array((end - first) * codes.length);
         for (const [k, code] of codes.entries()) {
           const own = await code.data();
@@ -97,7 +102,7 @@ export async function loadRvqTeacher(path: string): Promise<Teacher> {
   const numCodebooks = [...tensors.keys()].filter((name) =>
     /^quantizer\.layers\.\d+\.codebook\.embed$/.test(name),
   ).length;
-  const teacher = emptyTeacher({ channels, dimension, codebookSize, numCodebooks }, 0);
+  const teacher = emptyTeacher({ ...loadConfig().rvq, channels, dimension, codebookSize, numCodebooks }, 0);
   try {
     const named: ReadonlyMap<string, Tensor> = teacher.named();
     await loadTensors(file, named);

@@ -50,15 +50,10 @@ export class RvqTeacher {
    * frames = floor(samples / 320).
    */
   encode(waveform: Tensor): Tensor[] {
-    const samples = waveform.shape[1];
+    const [batch, samples] = waveform.shape;
     const whole = waveform.sliceAxis(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
-    return this.encodeNormalised(normalise(whole));
-  }
-
-  /** The same of clips [batch, samples] of zero mean and unit variance, samples a multiple of 320. */
-  encodeNormalised(waveform: Tensor): Tensor[] {
-    const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(waveform)));
-    return codes.map((code) => code.reshape([waveform.shape[0], -1]));
+    const { codes } = this.quantizer.encode(asRows(this.autoencoder.encode(normalise(whole))));
+    return codes.map((code) => code.reshape([batch, -1]));
   }
 
   /** Waveforms [batch, frames * 320] of unit variance from codes. */
@@ -80,10 +75,7 @@ export class RvqTeacher {
 }
 
 /** A teacher with random weights, to be filled from a checkpoint. */
-export function emptyTeacher(
-  config: Pick<RvqConfig, 'channels' | 'dimension' | 'numCodebooks' | 'codebookSize'>,
-  seed: number,
-): RvqTeacher {
+export function emptyTeacher(config: RvqConfig, seed: number): RvqTeacher {
   const autoencoder = new Autoencoder(config.channels, config.dimension, nn.keySequence(seed));
   return new RvqTeacher(autoencoder, emptyQuantizer(config.numCodebooks, config.codebookSize, config.dimension));
 }
