@@ -47,7 +47,7 @@ function run(name: string, code: string): Promise<string> {
 
 test('each page that shows how to begin is there', () => {
   const found = new Set(snippets.map(({ page }) => page));
-  for (const page of ['README.md', 'compile.md', 'devices.md', 'formats.md', 'onnx.md'])
+  for (const page of ['README.md', 'compile.md', 'devices.md', 'formats.md', 'labels.md', 'onnx.md'])
     assert.ok(found.has(page), page);
 });
 

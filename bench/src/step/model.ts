@@ -75,7 +75,7 @@ export function createStepModel(device: Device, config: PretrainConfig) {
     dispose() {
       for (const tensor of new Set([...Object.values(uploaded), ...Object.values(labelled)])) tensor.dispose();
       disposeTrainer(trainer);
-      teachers.rvq.dispose();
+      teachers.rvq?.dispose();
       teachers.cqt.dispose();
     },
   };

@@ -7,6 +7,8 @@ export * from './codec/index.ts';
 export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';
+export * from './kmeans/index.ts';
+export * from './labels/index.ts';
 export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
 export type { Encoder, EncoderLayer, FeedForward, PositionalConvolution } from './model/encoder.ts';
 export type { ConvLayer, FeatureExtractor } from './model/extractor.ts';
@@ -16,6 +18,7 @@ export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model
 export { type Batch, type LossWeights, type ObjectiveOutput, objective } from './model/objective.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { type FeatureProjection, Student, type StudentOutput } from './model/student.ts';
+export * from './pictures/index.ts';
 export type { HostRandom } from './random.ts';
 export { Autoencoder, type Upsample } from './rvq/autoencoder.ts';
 export {

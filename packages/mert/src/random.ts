@@ -23,7 +23,7 @@ function hash(words: readonly number[]): number {
 }
 
 /** What a draw is for; each has streams of its own. */
-export const purpose = { order: 1, crop: 2, mask: 3, mixture: 4, rvq: 5 } as const;
+export const purpose = { order: 1, crop: 2, mask: 3, mixture: 4, rvq: 5, kmeans: 7 } as const;
 
 /** sfc32 (Chris Doty-Humphrey's PractRand generators), seeded by a list of whole numbers. */
 export function hostRandom(...seeds: number[]): HostRandom {

@@ -63,8 +63,23 @@ function outputRange(name: string, options: ReadOptions, rate: number, total: nu
 
 /** The mean of the channels over sample frames [first, end). */
 async function readMono(name: string, stream: AudioStream, first: number, end: number): Promise<Float32Array> {
-  if (end === stream.frames) await stream.check();
   const mono = new Float32Array(end - first);
+  let filled = 0;
+  for await (const piece of monoBlocks(name, stream, first, end)) {
+    mono.set(piece, filled);
+    filled += piece.length;
+  }
+  return mono;
+}
+
+/** The same as blocks in order, as the decoder gives them. */
+export async function* monoBlocks(
+  name: string,
+  stream: AudioStream,
+  first: number,
+  end: number,
+): AsyncGenerator<Float32Array, void, undefined> {
+  if (end === stream.frames) await stream.check();
   let filled = first;
   for await (const { start, channels } of stream.blocks(first, end)) {
     const blockEnd = start + channels[0].length;
@@ -73,7 +88,14 @@ async function readMono(name: string, stream: AudioStream, first: number, end: n
     if (low > filled) {
       throw new AudioError(name, 'unreadable', `samples ${filled} to ${low} could not be decoded; the file is damaged`);
     }
-    addMean(mono, low - first, channels, low - start, high - low);
+    if (high > low) {
+      const mono = meanOf(channels, low - start, high - low);
+      const bad = mono.findIndex((sample) => !Number.isFinite(sample));
+      if (bad >= 0) {
+        throw new AudioError(name, 'not-finite', `sample ${low + bad} is ${mono[bad]}; every sample must be finite`);
+      }
+      yield mono;
+    }
     filled = Math.max(filled, high);
     if (filled >= end) break;
   }
@@ -84,17 +106,14 @@ async function readMono(name: string, stream: AudioStream, first: number, end: n
       `the file promises ${stream.frames} samples but ends at sample ${filled}; fetch the file again`,
     );
   }
-  const bad = mono.findIndex((sample) => !Number.isFinite(sample));
-  if (bad >= 0) {
-    throw new AudioError(name, 'not-finite', `sample ${first + bad} is ${mono[bad]}; every sample must be finite`);
-  }
-  return mono;
 }
 
-function addMean(mono: Float32Array, to: number, channels: Float32Array[], from: number, count: number): void {
+function meanOf(channels: Float32Array[], from: number, count: number): Float32Array {
+  const mono = new Float32Array(count);
   for (let i = 0; i < count; i++) {
     let sum = 0;
     for (const channel of channels) sum += channel[from + i];
-    mono[to + i] = sum / channels.length;
+    mono[i] = sum / channels.length;
   }
+  return mono;
 }

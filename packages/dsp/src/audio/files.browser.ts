@@ -13,3 +13,5 @@ export const probeAudio: typeof node.probeAudio = refuse;
 export const checkAudio: typeof node.checkAudio = refuse;
 export const readAudio: typeof node.readAudio = refuse;
 export const audioFiles: typeof node.audioFiles = refuse;
+
+export const streamAudio: typeof node.streamAudio = refuse;

@@ -5,6 +5,7 @@ import type { ByteSource } from './bytes.ts';
 import { type Audio, decodeAudio, type ReadOptions } from './decode.ts';
 import { AudioError } from './error.ts';
 import { openAudio } from './open.ts';
+import { type AudioPieces, openPieces } from './pieces.ts';
 import type { AudioFormat, AudioStream } from './stream.ts';
 
 /** What an audio file holds. */
@@ -55,6 +56,20 @@ export async function checkAudio(path: string): Promise<AudioInfo> {
  */
 export async function readAudio(path: string, options: ReadOptions = {}): Promise<Audio> {
   return withFile(path, (source) => decodeAudio(source, options));
+}
+
+/**
+ * Opens an audio file, gives it to `use` to be read in pieces (see `openPieces`), and closes it when that is done.
+ *
+ * @returns what `use` returns.
+ * @throws AudioError, RangeError
+ */
+export async function streamAudio<T>(
+  path: string,
+  options: Pick<ReadOptions, 'sampleRate' | 'quality'>,
+  use: (audio: AudioPieces) => Promise<T>,
+): Promise<T> {
+  return withFile(path, async (source) => use(await openPieces(source, options)));
 }
 
 /**

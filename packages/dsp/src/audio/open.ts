@@ -6,12 +6,28 @@ import { openOgg } from './ogg-stream.ts';
 import type { AudioStream } from './stream.ts';
 import { openWav } from './wav.ts';
 
+/** No audio is kept at other rates; resampling from what a broken header says would take any amount of memory or time. */
+const [LEAST_RATE, MOST_RATE] = [1000, 768_000];
+
 /**
  * Opens audio of any format that is known here, by what its first bytes are, not by its name.
  *
- * @throws AudioError 'empty', 'not-audio', 'unsupported', 'truncated' (cut inside the headers) or 'unreadable'
+ * @throws AudioError 'empty', 'not-audio', 'unsupported' (rates outside 1 to 768 kHz, too), 'truncated' (cut inside the
+ *   headers) or 'unreadable'
  */
 export async function openAudio(bytes: ByteSource): Promise<AudioStream> {
+  const stream = await openFormat(bytes);
+  if (stream.sampleRate < LEAST_RATE || stream.sampleRate > MOST_RATE) {
+    throw new AudioError(
+      bytes.name,
+      'unsupported',
+      `its header says ${stream.sampleRate} Hz; expected ${LEAST_RATE} to ${MOST_RATE}. The file is damaged; fetch it again`,
+    );
+  }
+  return stream;
+}
+
+async function openFormat(bytes: ByteSource): Promise<AudioStream> {
   const source = readAhead(bytes);
   if (source.size === 0) throw new AudioError(source.name, 'empty', 'the file has no bytes');
   const head = await source.read(0, 12);

@@ -1,18 +1,14 @@
 #!/usr/bin/env -S npx tsx
-import { Command, InvalidArgumentError } from 'commander';
+import { Command } from 'commander';
+import { fromOne, fromZero } from './arguments.ts';
 import { codecCommand } from './codec.ts';
 import { cqtCommand } from './cqt.ts';
 import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
+import { kmeansCommand } from './kmeans.ts';
+import { addLabelCommand } from './label.ts';
+import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
-
-function wholeNumber(text: string, least: number): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < least) {
-    throw new InvalidArgumentError(`expected a whole number from ${least}.`);
-  }
-  return value;
-}
 
 const collect = (value: string, previous: string[]) => [...previous, value];
 
@@ -31,10 +27,12 @@ program
   .command('pretrain')
   .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
   .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
-  .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
-  .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', (text) =>
-    wholeNumber(text, 1),
+  .option(
+    '--labels <dir>',
+    'learn these labels of that music, made by mert label, in the place of a new RVQ-VAE’s codes',
   )
+  .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
+  .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', fromOne)
   .option('--config <file>', 'YAML configuration, or the name of a preset (default: small)')
   .option(
     '--set <key=value>',
@@ -42,7 +40,7 @@ program
     collect,
     [],
   )
-  .option('--seed <n>', 'seed of every random draw', (text) => wholeNumber(text, 0))
+  .option('--seed <n>', 'seed of every random draw', fromZero)
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);
 
@@ -63,10 +61,14 @@ program
   .command('cqt')
   .description('the musical teacher’s constant-Q magnitudes of an audio file, float32 [bins, frames], as a NumPy file')
   .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
-  .requiredOption('--out <file>', 'where the .npy goes')
+  .option('--out <file>', 'where the .npy goes')
+  .option('--picture <file>', 'where a picture of them goes, .png or .svg')
   .action(cqtCommand);
 
 program.addCommand(codecCommand());
+program.addCommand(kmeansCommand());
+addLabelCommand(program);
+program.addCommand(pictureCommand());
 
 try {
   await program.parseAsync();

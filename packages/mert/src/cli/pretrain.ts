@@ -10,6 +10,7 @@ const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta
 
 interface Options {
   data?: string;
+  labels?: string;
   out?: string;
   steps?: number;
   config?: string;
@@ -38,13 +39,14 @@ export async function pretrainCommand(options: Options): Promise<void> {
   if (options.resume && !options.out) throw new Error('--resume needs --out, the folder of the run to go on with');
   const out = options.out ?? freeRunFolder();
   let config = configOf(options);
-  let { steps, data } = options;
+  let { steps, data, labels } = options;
   const stored = options.resume ? checkpointFolder(out) : undefined;
   if (stored) {
     const state = await loadTrainerState(stored);
     // What is not said again stays as it was.
     if (!options.config && options.set.length === 0 && options.seed === undefined) config = state.config;
     data ??= state.data;
+    labels ??= state.labels?.folder;
     steps ??= state.stopAt;
   }
   const device = await openDevice();
@@ -61,6 +63,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
       device,
       config,
       data: data ?? bundledMusic,
+      labels,
       out,
       resume: options.resume,
       steps,

@@ -1,5 +1,6 @@
 import { type Tensor, tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
+import type { CropLabels } from '../labels/crops.ts';
 import { maskBatch } from '../model/masking.ts';
 import { drawMixture, mix } from '../model/mixture.ts';
 import { hostRandom, purpose } from '../random.ts';
@@ -13,6 +14,8 @@ export interface HostBatch {
   mixed: Float32Array[];
   /** A row of 0 and 1 for each clip, [batch][frames]. */
   masks: Uint8Array[];
+  /** What a teacher said of the clean clips, where it was asked before: [batch] of [codebooks, frames]. */
+  labels?: Int32Array[];
 }
 
 /** Clips of one length on the GPU: f32 [clips, samples]. */
@@ -40,12 +43,25 @@ export async function readBatch(
   config: PretrainConfig,
   step: number,
   frames: number,
+  labels?: CropLabels,
 ): Promise<HostBatch> {
   const { batchSize, seed } = config.training;
-  const clean = await Promise.all(
-    Array.from({ length: batchSize }, (_, i) => dataset.readCrop((step - 1) * batchSize + i)),
-  );
-  return prepareBatch(clean, config, step, frames, { seed, mixture: true });
+  const crops = await readCrops(dataset, (step - 1) * batchSize, batchSize, labels);
+  return { ...prepareBatch(crops.clean, config, step, frames, { seed, mixture: true }), labels: crops.labels };
+}
+
+/** `count` crops from number `first` on, with their labels. */
+export async function readCrops(
+  dataset: Dataset,
+  first: number,
+  count: number,
+  labels?: CropLabels,
+): Promise<{ clean: Float32Array[]; labels: Int32Array[] | undefined }> {
+  const crops = await Promise.all(Array.from({ length: count }, (_, i) => dataset.readPlaced(first + i)));
+  return {
+    clean: crops.map(({ samples }) => samples),
+    labels: labels && (await Promise.all(crops.map((crop) => labels.of(crop)))),
+  };
 }
 
 /** Mixture and masks of given clips. */

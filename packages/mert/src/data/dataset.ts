@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { AudioError, type AudioInfo, audioFiles, checkAudio, readAudio } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
 
@@ -16,6 +18,18 @@ export interface DatasetOptions {
   /** Samples of a crop at that rate. */
   cropSamples: number;
   seed: number;
+  /** Why a file is not to be used, where it is not. */
+  exclude?(path: string): string | undefined;
+  /** The last sample, at that rate, that a crop of a file may begin at; default what its length allows. */
+  latestStart?(path: string): number;
+}
+
+/** A crop and where it comes from. */
+export interface PlacedCrop {
+  samples: Float32Array;
+  path: string;
+  /** Its first sample in the file, at the dataset's rate; a multiple of 320. */
+  start: number;
 }
 
 /** A folder of music, handed out in crops. */
@@ -30,6 +44,14 @@ export interface Dataset {
   seconds: number;
   /** Crop number `index`, mono: which file and which part depends on seed and index alone. */
   readCrop(index: number): Promise<Float32Array>;
+  /** The same, with its place. */
+  readPlaced(index: number): Promise<PlacedCrop>;
+}
+
+/** What is trained on and what is held out: the folders train and valid of a folder that has both, else all of it. */
+export function dataFolders(folder: string): { train: string; valid: string | undefined } {
+  const [train, valid] = [join(folder, 'train'), join(folder, 'valid')];
+  return existsSync(train) && existsSync(valid) ? { train, valid } : { train: folder, valid: undefined };
 }
 
 /** Crops start on the teachers' grid, so that labels and frames line up. */
@@ -80,7 +102,8 @@ function createCache(sampleRate: number) {
  *
  * @throws Error when nothing usable is left, with the reasons.
  */
-export async function openDataset({ folder, sampleRate, cropSamples, seed }: DatasetOptions): Promise<Dataset> {
+export async function openDataset(options: DatasetOptions): Promise<Dataset> {
+  const { folder, sampleRate, cropSamples, seed, exclude, latestStart } = options;
   const paths = await audioFiles(folder);
   const files: AudioInfo[] = [];
   const skipped: SkippedFile[] = [];
@@ -89,6 +112,11 @@ export async function openDataset({ folder, sampleRate, cropSamples, seed }: Dat
   };
   for (const path of paths) {
     try {
+      const reason = exclude?.(path);
+      if (reason !== undefined) {
+        skip(path, reason);
+        continue;
+      }
       const info = await checkAudio(path);
       if (info.duration * sampleRate < cropSamples) {
         skip(path, `too short: ${info.duration.toFixed(2)} s, a crop is ${(cropSamples / sampleRate).toFixed(2)} s`);
@@ -119,22 +147,26 @@ export async function openDataset({ folder, sampleRate, cropSamples, seed }: Dat
     return found;
   }
 
-  async function cropOf(file: AudioInfo, random: ReturnType<typeof hostRandom>): Promise<Float32Array> {
+  async function cropOf(file: AudioInfo, random: ReturnType<typeof hostRandom>): Promise<PlacedCrop> {
+    const drawStart = (total: number) => {
+      const latest = Math.min(total - cropSamples, latestStart?.(file.path) ?? Number.POSITIVE_INFINITY);
+      return random.integer(0, Math.floor(latest / GRID)) * GRID;
+    };
     if (file.duration <= WHOLE_FILE_SECONDS) {
       const samples = await decode(file.path);
       if (samples.length < cropSamples) throw new Error('shorter than its header says');
-      const start = random.integer(0, Math.floor((samples.length - cropSamples) / GRID)) * GRID;
-      return samples.slice(start, start + cropSamples);
+      const start = drawStart(samples.length);
+      return { samples: samples.slice(start, start + cropSamples), path: file.path, start };
     }
     const total = Math.floor(file.duration * sampleRate);
-    const start = random.integer(0, Math.floor((total - cropSamples) / GRID)) * GRID;
+    const start = drawStart(total);
     const { samples } = await readAudio(file.path, {
       start: start / sampleRate,
       duration: cropSamples / sampleRate,
       sampleRate,
     });
     if (samples.length < cropSamples) throw new Error('shorter than its header says');
-    return samples.subarray(0, cropSamples);
+    return { samples: samples.subarray(0, cropSamples), path: file.path, start };
   }
 
   const dataset = {
@@ -143,6 +175,9 @@ export async function openDataset({ folder, sampleRate, cropSamples, seed }: Dat
     silentCrops: 0,
     seconds: files.reduce((sum, file) => sum + file.duration, 0),
     async readCrop(index: number): Promise<Float32Array> {
+      return (await dataset.readPlaced(index)).samples;
+    },
+    async readPlaced(index: number): Promise<PlacedCrop> {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         const random = hostRandom(seed, purpose.crop, index, attempt);
         // A file that turns out broken is replaced by a draw, which depends on the index alone, not on what was read before.
@@ -152,8 +187,9 @@ export async function openDataset({ folder, sampleRate, cropSamples, seed }: Dat
             : random.integer(0, files.length - 1);
         try {
           const crop = await cropOf(files[at], random);
-          if (!crop.every(Number.isFinite)) throw new Error('has samples that are not numbers (NaN or infinite)');
-          if (crop.every((sample) => Math.abs(sample) < 1e-6)) dataset.silentCrops++;
+          if (!crop.samples.every(Number.isFinite))
+            throw new Error('has samples that are not numbers (NaN or infinite)');
+          if (crop.samples.every((sample) => Math.abs(sample) < 1e-6)) dataset.silentCrops++;
           return crop;
         } catch (error) {
           skip(files[at].path, describe(error));

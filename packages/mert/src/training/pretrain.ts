@@ -5,10 +5,11 @@ import { createCqt } from '@dawnchorus/dsp';
 import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import type { Device } from '@dawnchorus/tensor';
 import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
-import { prepareBatch, readBatch } from '../data/batch.ts';
-import { type Dataset, openDataset } from '../data/dataset.ts';
+import { prepareBatch, readBatch, readCrops } from '../data/batch.ts';
+import { type Dataset, dataFolders, openDataset } from '../data/dataset.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE, trainTeacher } from '../rvq/teacher.ts';
 import { heldOutBaselines, type TargetSums, trainingBaselines } from './baselines.ts';
+import { openLabelled, openRunLabels, type RunLabels } from './labels.ts';
 import { createProgress, formatDuration } from './progress.ts';
 import { type ReportInput, readMetricsLog, writeReport } from './report.ts';
 import {
@@ -38,6 +39,8 @@ export interface PretrainOptions {
   /** Folder of music. Where it has the folders train and valid, the second is held out. */
   data: string;
   out: string;
+  /** Folder of labels of that music, made by `mert label`: what the student learns in the place of an RVQ-VAE's codes. */
+  labels?: string;
   /** Go on where the run in `out` was stopped. */
   resume?: boolean;
   /** Steps at which to stop; the learning rate's schedule spans config.training.steps, or this where it is more. */
@@ -59,11 +62,6 @@ export interface PretrainResult {
 }
 
 const HELD_OUT_BATCHES = 6;
-
-function dataFolders(folder: string): { train: string; valid: string | undefined } {
-  const [train, valid] = [join(folder, 'train'), join(folder, 'valid')];
-  return existsSync(train) && existsSync(valid) ? { train, valid } : { train: folder, valid: undefined };
-}
 
 /** Settings that may change when a run goes on. */
 const freeToChange = new Set(['training.steps', 'training.checkpointEvery']);
@@ -149,18 +147,23 @@ async function evaluateHeldOut(
   teachers: Teachers,
   config: PretrainConfig,
   sums: TargetSums,
+  labels: RunLabels | undefined,
 ): Promise<ReportInput['heldOut']> {
   const { seed, batchSize } = config.training;
   const samples = cropSamples(config.audio);
   const frames = frameCount(samples, config.model);
-  const dataset = await openDataset({ folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed });
+  const dataset = await openLabelled(
+    { folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed },
+    labels,
+  );
   const losses = { loss: 0, lossRvq: 0, lossCqt: 0, accuracy: 0 };
   const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0 };
   for (let i = 0; i < HELD_OUT_BATCHES; i++) {
-    const clips = await Promise.all(Array.from({ length: batchSize }, (_, b) => dataset.readCrop(i * batchSize + b)));
-    const host = prepareBatch(clips, config, i, frames, { seed, mixture: false });
-    const { metrics, labels, cqt } = await evaluateStep(trainer, teachers, host, config);
-    const guesses = heldOutBaselines(sums, labels, cqt);
+    const crops = await readCrops(dataset, i * batchSize, batchSize, labels);
+    const prepared = prepareBatch(crops.clean, config, i, frames, { seed, mixture: false });
+    const host = { ...prepared, labels: crops.labels };
+    const { metrics, labels: targets, cqt } = await evaluateStep(trainer, teachers, host, config);
+    const guesses = heldOutBaselines(sums, targets, cqt);
     for (const key of Object.keys(losses) as (keyof typeof losses)[]) losses[key] += metrics[key] / HELD_OUT_BATCHES;
     for (const key of Object.keys(baselines) as (keyof typeof baselines)[])
       baselines[key] += guesses[key] / HELD_OUT_BATCHES;
@@ -202,6 +205,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const config = structuredClone(options.config);
   const stopAt = options.steps ?? config.training.steps;
   config.training.steps = Math.max(config.training.steps, stopAt);
+  const folders = dataFolders(options.data);
+  const samples = cropSamples(config.audio);
+  const frames = frameCount(samples, config.model);
+  const { sampleRate } = config.audio;
+  const { seed } = config.training;
+  await using labels = await openRunLabels(options, config, frames, state);
   if (state) {
     const changed = differences(config, state.config);
     if (changed.length > 0) {
@@ -211,16 +220,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     }
   }
 
-  const folders = dataFolders(options.data);
-  const samples = cropSamples(config.audio);
-  const frames = frameCount(samples, config.model);
-  const { sampleRate } = config.audio;
-  const dataset = await openDataset({
-    folder: folders.train,
-    sampleRate,
-    cropSamples: samples,
-    seed: config.training.seed,
-  });
+  const dataset = await openLabelled({ folder: folders.train, sampleRate, cropSamples: samples, seed }, labels);
   const minutes = (dataset.seconds / 60).toFixed(1);
   log(
     `data: ${dataset.files.length} files, ${minutes} min, from ${folders.train}${dataset.skipped.length ? `; ${dataset.skipped.length} left out` : ''}`,
@@ -228,8 +228,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
   if (state) checkFiles(dataset, folders.train, state);
 
-  const rvq = await obtainTeacher({ ...options, config }, folders.train, log);
-  if (!rvq) {
+  if (labels) log(labels.description);
+  const rvq = labels ? undefined : await obtainTeacher({ ...options, config }, folders.train, log);
+  if (!rvq && !labels) {
     log('stopped while training the teacher; nothing was saved, the next run starts it anew');
     return { step: 0, finished: false, checkpoint: undefined, report: undefined };
   }
@@ -238,7 +239,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   using _memory = {
     [Symbol.dispose]() {
       disposeTrainer(trainer);
-      teachers.rvq.dispose();
+      teachers.rvq?.dispose();
       teachers.cqt.dispose();
     },
   };
@@ -266,11 +267,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       config,
       data: options.data,
       files: dataset.files.map((file) => relative(folders.train, file.path)),
+      labels: labels?.state,
     });
   const progress = createProgress({ label: 'pretrain', total: stopAt, initial: done });
   let saved = done;
   try {
-    let next = done < stopAt ? readBatch(dataset, config, done + 1, frames) : undefined;
+    let next = done < stopAt ? readBatch(dataset, config, done + 1, frames, labels) : undefined;
     while (done < stopAt && next !== undefined && !stopped?.()) {
       const step = done + 1;
       const start = performance.now();
@@ -278,7 +280,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       const result = trainStep(trainer, teachers, host, config, step);
       device.flush();
       // The next batch is read while the GPU works on this one.
-      next = step < stopAt ? readBatch(dataset, config, step + 1, frames) : undefined;
+      next = step < stopAt ? readBatch(dataset, config, step + 1, frames, labels) : undefined;
       next?.catch(() => {});
       const { loss, lossRvq, lossCqt, accuracy, gradNorm, ...rest } = await result;
       const seconds = (performance.now() - start) / 1000;
@@ -328,7 +330,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     silentCrops: dataset.silentCrops,
     skippedSteps: lines.filter((line) => !Number.isFinite(line.gradNorm)).length,
     training: trainingBaselines(sums),
-    heldOut: folders.valid ? await evaluateHeldOut(folders.valid, trainer, teachers, config, sums) : undefined,
+    heldOut: folders.valid ? await evaluateHeldOut(folders.valid, trainer, teachers, config, sums, labels) : undefined,
     checkpoint: checkpoint ?? '',
   });
   return { step: done, finished: true, checkpoint, report };

@@ -18,6 +18,8 @@ export interface TrainerState {
   /** Folder of the training files, by name, so that a resumed run draws the same ones. */
   data: string;
   files: string[];
+  /** The labels that the run learns from, where it has no teacher of its own: their folder, and their teacher's hash. */
+  labels?: { folder: string; teacher: string };
 }
 
 export interface CheckpointParts {

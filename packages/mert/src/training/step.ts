@@ -22,7 +22,8 @@ export const cqtSettings = {
 
 /** The two views that the student predicts. */
 export interface Teachers {
-  rvq: RvqTeacher;
+  /** Not needed for batches that come with labels. */
+  rvq?: RvqTeacher;
   cqt: Cqt;
 }
 
@@ -46,10 +47,12 @@ export interface UploadedBatch extends Pick<Batch, 'waveform' | 'mask' | 'rows'>
   /** i32 [rows]: the masked frames' places in [batch * codes] and in [batch * spectra]. */
   codeRows: Tensor;
   spectrumRows: Tensor;
+  /** i32 [codebooks, batch * frames], where they were made before. */
+  given?: Tensor;
 }
 
 /** Brings a batch onto the GPU. */
-export function uploadBatch({ clean, mixed, masks }: HostBatch): UploadedBatch {
+export function uploadBatch({ clean, mixed, masks, labels }: HostBatch): UploadedBatch {
   const [samples, frames] = [clean[0].length, masks[0].length];
   // The same frame of each clip lies at another place in rows of frames, codes and spectra, which differ in length.
   const places = (length: number) =>
@@ -66,18 +69,38 @@ export function uploadBatch({ clean, mixed, masks }: HostBatch): UploadedBatch {
     rows: places(frames),
     codeRows: places(Math.floor(samples / SAMPLES_PER_CODE)),
     spectrumRows: places(Math.floor(samples / cqtSettings.hopLength) + 1),
+    ...(labels && { given: joinLabels(labels, frames) }),
   };
+}
+
+/** Labels of clips, [codebooks, frames] each, side by side: [codebooks, batch * frames]. */
+function joinLabels(labels: readonly Int32Array[], frames: number): Tensor {
+  const codebooks = labels[0].length / frames;
+  const all = new Int32Array(codebooks * labels.length * frames);
+  for (const [b, own] of labels.entries()) {
+    for (let k = 0; k < codebooks; k++) {
+      all.set(own.subarray(k * frames, (k + 1) * frames), (k * labels.length + b) * frames);
+    }
+  }
+  return tensor(all, { shape: [codebooks, labels.length * frames] });
+}
+
+/** The acoustic teacher's labels at the masked frames: [codebooks, rows]. */
+function labelsAt({ heard, rows, codeRows, given }: UploadedBatch, rvq: RvqTeacher | undefined): Tensor {
+  if (given) return indexSelect(given, 1, rows);
+  if (!rvq) throw new Error('a batch without labels needs an acoustic teacher');
+  return concat(rvq.encode(heard).map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows)));
 }
 
 /** Asks the teachers for a batch's targets at the masked frames. */
 export function askTeachers(batch: UploadedBatch, { rvq, cqt }: Teachers): Batch {
-  const { heard, waveform, mask, rows, codeRows, spectrumRows } = batch;
+  const { heard, waveform, mask, rows, spectrumRows } = batch;
   const spectrum = cqt.transform(heard).permute([0, 2, 1]);
   return {
     waveform,
     mask,
     rows,
-    labels: concat(rvq.encode(heard).map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows))),
+    labels: labelsAt(batch, rvq),
     cqt: indexSelect(spectrum.reshape([-1, spectrum.shape[2]]), 0, spectrumRows),
   };
 }

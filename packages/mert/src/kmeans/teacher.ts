@@ -1,0 +1,227 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
+import { div, nearestCode, scope, sub, type Tensor, tensor } from '@dawnchorus/tensor';
+import { z } from 'zod';
+import { ahead, defineTeacher, frameCountOf, hashTeacher, readSpans, type Teacher } from '../labels/teacher.ts';
+import { type Feature, type FeatureName, featureNames, features } from './features.ts';
+
+/** Frames that are labelled at once: 7 s. */
+const CHUNK = 512;
+
+const configSchema = z.strictObject({
+  format: z.literal('dawnchorus-kmeans'),
+  version: z.literal(1),
+  sampleRate: z.int().min(1000),
+  hop: z.int().positive(),
+  streams: z
+    .array(
+      z.strictObject({
+        feature: z.enum(featureNames as [FeatureName, ...FeatureName[]]),
+        clusters: z.int().min(1).max(65536),
+        /** Whether features are brought to zero mean and unit variance first, each dimension for itself. */
+        standardised: z.boolean(),
+      }),
+    )
+    .min(1),
+});
+
+/** What a K-means teacher is: kmeans.json. */
+export type KMeansConfig = z.output<typeof configSchema>;
+
+/** The clusters of one feature. */
+export interface KMeansStream {
+  feature: FeatureName;
+  /** f32 [clusters, dimension], of standardised features where there are `scale`s. */
+  centres: Float32Array;
+  clusters: number;
+  /** Mean and standard deviation of each dimension. */
+  scale?: { mean: Float32Array; deviation: Float32Array };
+}
+
+const CONFIG = 'kmeans.json';
+const WEIGHTS = 'kmeans.safetensors';
+
+/** A stream's tensors, as they are in the file. */
+function tensorsOf({ feature, centres, clusters, scale }: KMeansStream) {
+  const dimension = features[feature].dimension;
+  const own: [string, { shape: number[]; data: Float32Array }][] = [
+    [`${feature}.centres`, { shape: [clusters, dimension], data: centres }],
+  ];
+  if (scale) {
+    own.push([`${feature}.mean`, { shape: [dimension], data: scale.mean }]);
+    own.push([`${feature}.deviation`, { shape: [dimension], data: scale.deviation }]);
+  }
+  return own;
+}
+
+/** The mean of rows: distances are counted from it, because what is near zero loses less in their products. */
+function meanOf(centres: Float32Array, dimension: number): Float32Array {
+  const sums = new Float64Array(dimension);
+  for (const [i, value] of centres.entries()) sums[i % dimension] += value;
+  return Float32Array.from(sums, (sum) => (sum * dimension) / centres.length);
+}
+
+function configOf(sampleRate: number, hop: number, streams: readonly KMeansStream[]): KMeansConfig {
+  return {
+    format: 'dawnchorus-kmeans',
+    version: 1,
+    sampleRate,
+    hop,
+    streams: streams.map(({ feature, clusters, scale }) => ({ feature, clusters, standardised: scale !== undefined })),
+  };
+}
+
+/** Writes a K-means teacher into a folder: kmeans.json and kmeans.safetensors. */
+export async function saveKMeans(
+  folder: string,
+  { sampleRate, hop, streams }: { sampleRate: number; hop: number; streams: readonly KMeansStream[] },
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writeSafetensors(
+    join(folder, WEIGHTS),
+    streams.flatMap(tensorsOf).map(([name, { shape, data }]) => [name, { dtype: 'F32' as const, shape, data }]),
+  );
+  await writeJson(join(folder, CONFIG), configOf(sampleRate, hop, streams));
+}
+
+/**
+ * The teacher of given clusters: a codebook for each feature, whose labels are the nearest centres, the first on ties.
+ *
+ * @throws RangeError when a feature occurs twice, or sizes do not agree.
+ */
+export function createKMeansTeacher(sampleRate: number, hop: number, streams: readonly KMeansStream[]): Teacher {
+  const names = streams.map(({ feature }) => feature);
+  if (new Set(names).size !== names.length || names.length === 0) {
+    throw new RangeError(`kmeans: features ${names.join(', ') || 'none'}; expected one or more, each once`);
+  }
+  for (const stream of streams) {
+    for (const [name, { shape, data }] of tensorsOf(stream)) {
+      if (data.length !== shape.reduce((a, b) => a * b, 1) || !data.every(Number.isFinite)) {
+        throw new RangeError(`kmeans: ${name} must hold [${shape}] finite numbers, and has ${data.length} numbers`);
+      }
+    }
+  }
+  const held: Tensor[] = [];
+  const keep = (data: Float32Array, shape: number[]) => {
+    held.push(tensor(data, { shape }));
+    return held[held.length - 1];
+  };
+  const parts = streams.map(({ feature, clusters, centres, scale }) => {
+    const own: Feature = features[feature];
+    const middle = meanOf(centres, own.dimension);
+    return {
+      feature: own,
+      centres: keep(
+        centres.map((value, i) => value - middle[i % own.dimension]),
+        [clusters, own.dimension],
+      ),
+      middle: keep(middle, [own.dimension]),
+      mean: scale && keep(scale.mean, [own.dimension]),
+      deviation: scale && keep(scale.deviation, [own.dimension]),
+    };
+  });
+  // Frames that all features have.
+  const framePadding = Math.min(...parts.map(({ feature }) => hop + 2 * feature.before - feature.window(sampleRate)));
+  const grid = { hop, framePadding };
+
+  /** Labels of the frames [first, end) of a recording with `frames` of them, given samples from `start` on. */
+  async function labelChunk(samples: Float32Array, start: number, first: number, end: number, frames: number) {
+    const codes = scope(() => {
+      const x = tensor(samples, { shape: [1, samples.length] });
+      return parts.map(({ feature, centres, middle, mean, deviation }) => {
+        const [low, high] = [Math.max(0, first - feature.context), Math.min(frames, end + feature.context)];
+        const from = low * hop - feature.before - start;
+        const to = (high - 1) * hop - feature.before + feature.window(sampleRate) - start;
+        const all = feature.compute(x.sliceAxis(1, from, to), sampleRate, hop);
+        const rows = all.sliceAxis(0, first - low, end - low);
+        const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
+        return nearestCode(sub(scaled, middle), centres).codes;
+      });
+    });
+    const labels = new Int32Array((end - first) * parts.length);
+    for (const [i, code] of codes.entries()) {
+      const own = await code.data();
+      code.dispose();
+      for (let t = 0; t < own.length; t++) labels[t * parts.length + i] = own[t];
+    }
+    return labels;
+  }
+
+  return defineTeacher({
+    name: 'kmeans',
+    hash: hashTeacher(configOf(sampleRate, hop, streams), streams.flatMap(tensorsOf)),
+    sampleRate,
+    hop,
+    framePadding,
+    codebooks: streams.map(({ clusters }) => clusters),
+    async *stream(recording) {
+      const frames = frameCountOf(grid, recording.samples);
+      const chunks = Array.from({ length: Math.ceil(frames / CHUNK) }, (_, i) => {
+        const [first, end] = [i * CHUNK, Math.min(frames, (i + 1) * CHUNK)];
+        const starts = parts.map(({ feature }) => Math.max(0, first - feature.context) * hop - feature.before);
+        const ends = parts.map(({ feature }) => {
+          const last = Math.min(frames, end + feature.context) - 1;
+          return last * hop - feature.before + feature.window(sampleRate);
+        });
+        return { first, end, span: { first: Math.min(...starts), end: Math.max(...ends) } };
+      });
+      const spans = readSpans(
+        recording,
+        chunks.map(({ span }) => span),
+      );
+      let i = 0;
+      for await (const samples of ahead(spans)) {
+        const { first, end, span } = chunks[i++];
+        yield await labelChunk(samples, span.first, first, end, frames);
+      }
+    },
+    dispose() {
+      for (const each of held) each.dispose();
+    },
+  });
+}
+
+/**
+ * Loads a K-means teacher from the folder that `mert kmeans train` wrote.
+ *
+ * @throws Error that says what of the folder is missing or does not fit.
+ */
+export async function loadKMeansTeacher(folder: string): Promise<Teacher> {
+  const path = join(folder, CONFIG);
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new Error(`${path}: cannot be read; a K-means teacher is the folder that mert kmeans train wrote`, { cause });
+  }
+  const parsed = configSchema.safeParse(json);
+  if (!parsed.success) {
+    const issues = parsed.error.issues.map(({ path: at, message }) => `\n  ${at.join('.') || 'it'}: ${message}`);
+    throw new Error(`${path}: is no K-means teacher:${issues.join('')}`);
+  }
+  const { sampleRate, hop, streams } = parsed.data;
+  const tensors = await readSafetensors(join(folder, WEIGHTS));
+  const problems: string[] = [];
+  const expected = new Set<string>();
+  const take = (name: string, shape: number[]): Float32Array => {
+    expected.add(name);
+    const found = tensors.get(name);
+    if (!found) problems.push(`${name} [${shape}] is missing`);
+    else if (found.dtype !== 'F32' || found.shape.join() !== shape.join()) {
+      problems.push(`${name} is ${found.dtype} [${found.shape}], expected F32 [${shape}]`);
+    }
+    return (found?.data ?? new Float32Array(0)) as Float32Array;
+  };
+  const loaded = streams.map(({ feature, clusters, standardised }): KMeansStream => {
+    const { dimension } = features[feature];
+    const centres = take(`${feature}.centres`, [clusters, dimension]);
+    if (!standardised) return { feature, clusters, centres };
+    const scale = { mean: take(`${feature}.mean`, [dimension]), deviation: take(`${feature}.deviation`, [dimension]) };
+    return { feature, clusters, centres, scale };
+  });
+  for (const name of tensors.keys()) if (!expected.has(name)) problems.push(`${name} is not expected`);
+  if (problems.length > 0)
+    throw new Error(`${join(folder, WEIGHTS)}: does not fit ${CONFIG}:\n  ${problems.join('\n  ')}`);
+  return createKMeansTeacher(sampleRate, hop, loaded);
+}

@@ -1,0 +1,80 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { LabelError } from './manifest.ts';
+
+/** When a process started, so that another one with its number is not taken for it; empty where that cannot be told. */
+function startOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ').at(-1)?.split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** Whether the process that wrote a lock may still run. */
+function isHeld(text: string): boolean {
+  const [host, pid, start] = text.split('\n');
+  if (host !== hostname()) return true;
+  return isAlive(Number(pid)) && startOf(Number(pid)) === start;
+}
+
+/** Takes away what processes left that were killed while they asked for the lock. */
+async function removeRemains(folder: string): Promise<void> {
+  for (const name of await readdir(folder)) {
+    const pid = /^\.lock\.(\d+)\./.exec(name)?.[1];
+    if (pid === undefined) continue;
+    const text = await readFile(join(folder, name), 'utf8').catch(() => '');
+    // One that was killed before it wrote anything is told by its number alone.
+    if (text === '' ? !isAlive(Number(pid)) : !isHeld(text)) await rm(join(folder, name), { force: true });
+  }
+}
+
+/**
+ * Makes a folder this process's to write in, until the returned function is called. A lock that a killed process left is
+ * taken over.
+ *
+ * @throws LabelError when another process holds it.
+ */
+export async function lockFolder(folder: string): Promise<() => Promise<void>> {
+  const path = join(folder, '.lock');
+  const own = join(folder, `.lock.${process.pid}.${randomBytes(4).toString('hex')}`);
+  const text = `${hostname()}\n${process.pid}\n${startOf(process.pid)}\n`;
+  await writeFile(own, text);
+  try {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        // A link appears with its content, or not at all.
+        await link(own, path);
+        break;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      }
+      const found = await readFile(path, 'utf8').catch(() => '');
+      if (attempt >= 10 || (found !== '' && isHeld(found))) {
+        const [host, pid] = found.split('\n');
+        throw new LabelError(
+          `${folder}: process ${pid} on ${host} is writing labels here; wait for it, or remove ${path} if it is gone`,
+        );
+      }
+      const stale = `${own}.stale`;
+      await rename(path, stale).catch(() => {});
+      await rm(stale, { force: true });
+    }
+  } finally {
+    await rm(own, { force: true });
+  }
+  await removeRemains(folder);
+  return () => rm(path, { force: true });
+}

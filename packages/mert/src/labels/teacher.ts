@@ -1,0 +1,156 @@
+import { createHash } from 'node:crypto';
+import type { ResampleQuality } from '@dawnchorus/dsp';
+
+/** What labels must agree on with whoever uses them. */
+export interface TeacherDescription {
+  /** What it is: `rvq`, `kmeans`, `encodec`. */
+  readonly name: string;
+  /** SHA-256 of its settings and weights, in hexadecimal: teachers with one hash give the same labels. */
+  readonly hash: string;
+  /** Samples a second that it hears. */
+  readonly sampleRate: number;
+  /** Samples between neighbouring labels. */
+  readonly hop: number;
+  /** A recording of n samples has floor((n + framePadding) / hop) labels in each codebook, at least 0. */
+  readonly framePadding: number;
+  /** How many labels each codebook has: [codebooks]. */
+  readonly codebooks: readonly number[];
+}
+
+/** A mono signal that is read from start to end, a piece at a time, as often as is asked; `AudioPieces` is one. */
+export interface Recording {
+  readonly samples: number;
+  /** In order, each of `pieceSamples` samples but the last. */
+  pieces(pieceSamples?: number): AsyncIterable<Float32Array>;
+}
+
+/** Labels music with whole numbers, on a grid of `hop` samples. */
+export interface Teacher extends TeacherDescription {
+  /** How its makers bring music to its rate, where that matters to them. */
+  readonly resample?: ResampleQuality;
+  /** The labels of a whole waveform, in [-1, 1] at the teacher's rate: [codebooks, frames], row by row. */
+  label(waveform: Float32Array): Promise<Int32Array>;
+  /**
+   * The same a piece after another, in memory that does not grow with the recording: each piece is [frames, codebooks], the
+   * codebooks of a frame side by side.
+   */
+  stream(recording: Recording): AsyncGenerator<Int32Array, void, undefined>;
+  /** Gives its tensors back. */
+  dispose(): void;
+}
+
+/** Labels in each codebook of a recording of `samples` at the teacher's rate. */
+export function frameCountOf(
+  { hop, framePadding }: Pick<TeacherDescription, 'hop' | 'framePadding'>,
+  samples: number,
+): number {
+  return Math.max(0, Math.floor((samples + framePadding) / hop));
+}
+
+/** A waveform in memory as a recording. */
+export function recordingOf(waveform: Float32Array): Recording {
+  return {
+    samples: waveform.length,
+    async *pieces(pieceSamples = 1 << 18) {
+      for (let at = 0; at < waveform.length; at += pieceSamples) yield waveform.subarray(at, at + pieceSamples);
+    },
+  };
+}
+
+/** [frames, codebooks] as [codebooks, frames]. */
+export function byCodebook(labels: Int32Array, codebooks: number): Int32Array {
+  if (labels.length === 0) return labels;
+  const frames = labels.length / codebooks;
+  return Int32Array.from(labels, (_, i) => labels[(i % frames) * codebooks + Math.floor(i / frames)]);
+}
+
+/** [codebooks, frames] as [frames, codebooks]. */
+export const byFrame = (labels: Int32Array, codebooks: number): Int32Array =>
+  labels.length === 0 ? labels : byCodebook(labels, labels.length / codebooks);
+
+/** All labels of a recording, [codebooks, frames]: what is held is these and a piece of the recording. */
+export async function labelRecording(
+  teacher: Pick<Teacher, 'hop' | 'framePadding' | 'codebooks' | 'stream'>,
+  recording: Recording,
+): Promise<Int32Array> {
+  const codebooks = teacher.codebooks.length;
+  const all = new Int32Array(frameCountOf(teacher, recording.samples) * codebooks);
+  let filled = 0;
+  for await (const piece of teacher.stream(recording)) {
+    all.set(piece, filled);
+    filled += piece.length;
+  }
+  return byCodebook(all, codebooks);
+}
+
+/** The teacher whose `label` is what its `stream` gives. */
+export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher {
+  return { ...teacher, label: (waveform) => labelRecording(teacher, recordingOf(waveform)) };
+}
+
+/** A part [first, end) of a recording; what lies outside it is zeros. */
+export interface Span {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Parts of a recording whose ends do not go backwards, which may overlap: reads the recording once, and holds a part of it. */
+export async function* readSpans(
+  recording: Recording,
+  spans: Iterable<Span>,
+): AsyncGenerator<Float32Array, void, undefined> {
+  const pieces = recording.pieces()[Symbol.asyncIterator]();
+  let held = new Float32Array(0);
+  let start = 0;
+  try {
+    for (const { first, end } of spans) {
+      const part = new Float32Array(end - first);
+      const [low, high] = [Math.max(0, first), Math.min(recording.samples, end)];
+      while (start + held.length < high) {
+        const { value, done } = await pieces.next();
+        if (done) throw new Error(`a recording of ${recording.samples} samples ended after ${start + held.length}`);
+        const kept = held.subarray(Math.min(held.length, Math.max(0, low - start)));
+        const joined = new Float32Array(kept.length + value.length);
+        joined.set(kept);
+        joined.set(value, kept.length);
+        start += held.length - kept.length;
+        held = joined;
+      }
+      if (high > low) part.set(held.subarray(low - start, high - start), low - first);
+      yield part;
+    }
+    // The end of a file is looked at, too: damage there is to be found whoever needs the last samples.
+    while (!(await pieces.next()).done);
+  } finally {
+    await pieces.return?.();
+  }
+}
+
+/** The same values, each asked for before the one before it is taken: files are decoded while the device works. */
+export async function* ahead<T>(source: AsyncGenerator<T, void, undefined>): AsyncGenerator<T, void, undefined> {
+  let next = source.next();
+  try {
+    for (;;) {
+      const { value, done } = await next;
+      if (done) return;
+      next = source.next();
+      // Whoever takes it gets the error.
+      next.catch(() => {});
+      yield value;
+    }
+  } finally {
+    await source.return();
+  }
+}
+
+/** SHA-256 over settings and tensors by name, whatever the order they come in. */
+export function hashTeacher(
+  settings: unknown,
+  tensors: Iterable<readonly [name: string, tensor: { shape: readonly number[]; data: ArrayBufferView }]>,
+): string {
+  const hash = createHash('sha256').update(JSON.stringify(settings));
+  for (const [name, { shape, data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`\n${name} [${shape}]\n`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,55 @@
+import type { PretrainConfig } from '../config/index.ts';
+import { type Dataset, type DatasetOptions, openDataset } from '../data/dataset.ts';
+import { type CropLabels, labelsOfCrops } from '../labels/crops.ts';
+import { openLabels } from '../labels/read.ts';
+import { SAMPLES_PER_CODE } from '../rvq/teacher.ts';
+import type { TrainerState } from './state.ts';
+
+/** The labels that a run learns from, open. */
+export interface RunLabels extends CropLabels {
+  /** What they are, for people. */
+  description: string;
+  /** What a resumed run must find again. */
+  state: NonNullable<TrainerState['labels']>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Opens the labels of a run, if it has any, and makes its heads as many as there are codebooks, and as wide as the largest.
+ *
+ * @throws LabelError when they are on another grid than the student; Error when the run was started with others.
+ */
+export async function openRunLabels(
+  run: { labels?: string; data: string; out: string },
+  config: PretrainConfig,
+  frames: number,
+  state: TrainerState | undefined,
+): Promise<RunLabels | undefined> {
+  const labels = run.labels === undefined ? undefined : await openLabels(run.labels);
+  const own = labels?.teacher.hash;
+  if (state && state.labels?.teacher !== own) {
+    await labels?.close();
+    const name = (hash: string | undefined) => (hash ? `labels of teacher ${hash.slice(0, 12)}` : 'no labels');
+    throw new Error(
+      `${run.out}: the run was started with ${name(state.labels?.teacher)}, not ${name(own)}; resume with the same`,
+    );
+  }
+  if (!labels) return undefined;
+  const { name, hash, codebooks } = labels.teacher;
+  const grid = { sampleRate: config.audio.sampleRate, hop: SAMPLES_PER_CODE, frames };
+  config.rvq.numCodebooks = codebooks.length;
+  config.rvq.codebookSize = Math.max(...codebooks);
+  return {
+    ...labelsOfCrops(labels, run.data, grid),
+    description: `labels: of teacher ${name} ${hash.slice(0, 12)}, codebooks of ${codebooks.join(', ')}, from ${labels.folder}`,
+    state: { folder: labels.folder, teacher: hash },
+    [Symbol.asyncDispose]: () => labels.close(),
+  };
+}
+
+/** A dataset whose files all have labels, where there are to be any. @throws LabelError that lists those without. */
+export async function openLabelled(options: DatasetOptions, labels: CropLabels | undefined): Promise<Dataset> {
+  const dataset = await openDataset({ ...options, exclude: labels?.exclude, latestStart: labels?.latestStart });
+  labels?.check(dataset.files);
+  return dataset;
+}
