@@ -1,8 +1,7 @@
-// The gradients of k and v for hardware adapters (Dao, "FlashAttention-2", 2023): a workgroup has ROWS keys of one head and
-// their values in workgroup memory and takes COLUMNS queries and the gradients of their outputs in turn. No two workgroups
-// add to one element.
-// In front: ROWS, COLUMNS, SPAN; `readQ`, `readK`, `readV`, `readG`, `writeDk` and `writeDv`; parameters and functions:
-// attention_params.wgsl. Threads share the work as in attention_tiled.wgsl.
+// The gradients of k and v for hardware adapters (Dao, "FlashAttention-2", 2023): a workgroup has COLUMNS keys of one head
+// and takes ROWS queries and the gradients of their outputs at a time. No two workgroups add to one element.
+// In front: `readQ`, `readK`, `readV`, `readG`, `writeDk` and `writeDv`; parameters and functions: attention_params.wgsl,
+// attention_tiles.wgsl.
 @group(0) @binding(1) var<storage, read> q: array<Stored>;
 @group(0) @binding(2) var<storage, read> k: array<Stored>;
 @group(0) @binding(3) var<storage, read> v: array<Stored>;
@@ -12,167 +11,199 @@
 @group(0) @binding(7) var<storage, read_write> dk: array<Stored>;
 @group(0) @binding(8) var<storage, read_write> dv: array<Stored>;
 
-const THREADS = 128u;
-const PITCH = CHUNKS | 1u;
-const SLOPE_PITCH = ROWS + 1u;
-const SHARE = COLUMNS * ROWS / THREADS;
-const SCORE_KEYS = ROWS / 8u;
-const SCORE_QUERIES = COLUMNS / 16u;
-const OUT_ROWS = ROWS * SPAN / THREADS;
-const OUT_CHUNKS = (CHUNKS + SPAN - 1u) / SPAN;
+// Fours of keys, those of a thread where queries are summed.
+const OUT_FOURS = TILE_X / SPANS;
+const OUT_SUMS = 4u * OUT_FOURS * OUT_CHUNKS;
 
-var<workgroup> keyTile: array<vec4<Element>, ROWS * CHUNKS>;
-var<workgroup> valueTile: array<vec4<Element>, ROWS * CHUNKS>;
-// Queries, gradients, and queries again.
-var<workgroup> tile: array<vec4<Element>, COLUMNS * PITCH>;
-// What is dropped, then weights; and gradients of scores: a query after the other.
-var<workgroup> weights: array<f32, COLUMNS * SLOPE_PITCH>;
-var<workgroup> slopes: array<f32, COLUMNS * SLOPE_PITCH>;
+// The logarithm of the sum of each query, and what all its gains are compared with.
+var<workgroup> marks: array<vec2<f32>, ROWS>;
 
-fn loadQueries(lane: u32, head: u32, rowStart: u32) {
-  for (var i = lane; i < COLUMNS * CHUNKS; i += THREADS) {
-    let row = rowStart + i / CHUNKS;
-    var x = vec4<f32>();
-    if (row < params.queries) { x = readQ(head + row * params.qRow, i % CHUNKS); }
-    tile[(i / CHUNKS) * PITCH + i % CHUNKS] = vec4<Element>(x);
+struct Heads {
+  q: u32,
+  k: u32,
+  v: u32,
+  g: u32,
+}
+
+// Of queries and keys in the first turn, of gradients and values in the second.
+fn fetchSlice(turn: u32, i: u32, heads: Heads, rowStart: u32, keyStart: u32, chunk: u32) -> vec4<f32> {
+  let c = chunk + i % STEP;
+  if (c >= CHUNKS) { return vec4<f32>(); }
+  if (i < ROWS * STEP) {
+    let row = rowStart + i / STEP;
+    if (row >= params.queries) { return vec4<f32>(); }
+    if (turn == 0u) { return readQ(heads.q + row * params.qRow, c); }
+    return readG(heads.g + row * params.gRow, c);
   }
+  let key = keyStart + i / STEP - ROWS;
+  if (key >= params.keys) { return vec4<f32>(); }
+  if (turn == 0u) { return readK(heads.k + key * params.kRow, c); }
+  return readV(heads.v + key * params.vRow, c);
+}
+
+// Of gradients in the first turn, of queries in the second.
+fn fetchRows(turn: u32, i: u32, heads: Heads, rowStart: u32) -> vec4<f32> {
+  let row = rowStart + i / CHUNKS;
+  if (i >= TALL * CHUNKS || row >= params.queries) { return vec4<f32>(); }
+  if (turn == 0u) { return readG(heads.g + row * params.gRow, i % CHUNKS); }
+  return readQ(heads.q + row * params.qRow, i % CHUNKS);
 }
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let group = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
   let pair = group.z;
-  let keyStart = group.x * ROWS;
-  let qHead = headOf(pair, params.qOffset, params.qBatch, params.qHead);
-  let kHead = headOf(pair, params.kOffset, params.kBatch, params.kHead);
-  let vHead = headOf(pair, params.vOffset, params.vBatch, params.vHead);
-  let gHead = headOf(pair, params.gOffset, params.gBatch, params.gHead);
-  for (var i = lane; i < ROWS * CHUNKS; i += THREADS) {
-    let key = keyStart + i / CHUNKS;
-    var x = vec4<f32>();
-    var y = vec4<f32>();
-    if (key < params.keys) {
-      x = readK(kHead + key * params.kRow, i % CHUNKS);
-      y = readV(vHead + key * params.vRow, i % CHUNKS);
-    }
-    keyTile[i] = vec4<Element>(x);
-    valueTile[i] = vec4<Element>(y);
-  }
+  let keyStart = group.x * COLUMNS;
+  let heads = Heads(
+    headOf(pair, params.qOffset, params.qBatch, params.qHead),
+    headOf(pair, params.kOffset, params.kBatch, params.kHead),
+    headOf(pair, params.vOffset, params.vBatch, params.vHead),
+    headOf(pair, params.gOffset, params.gBatch, params.gHead),
+  );
 
-  let scoreKey = (lane / 16u) * SCORE_KEYS;
-  let scoreQuery = lane % 16u;
-  let dropQuery = lane % COLUMNS;
-  let dropKey = (lane / COLUMNS) * SHARE;
-  let outRow = (lane / SPAN) * OUT_ROWS;
-  let outChunk = lane % SPAN;
+  let x = lane % TILE_X;
+  let y = lane / TILE_X;
+  let outX = lane % SPAN;
+  let outY = lane / SPAN;
   // The number of the step lies behind the statistics of all queries.
   let stream = drawStream(statistics[2u * params.pairs * params.queries]);
-  var seen: array<bool, SCORE_KEYS>;
-  for (var r = 0u; r < SCORE_KEYS; r++) {
-    seen[r] = true;
-    if (MASKED) {
-      let key = min(keyStart + scoreKey + r, params.keys - 1u);
-      let first = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
-      seen[r] = visible[first + key * params.visibleKey] != 0u;
+  let keys = vec4<u32>(keyStart + 4u * x) + vec4<u32>(0u, 1u, 2u, 3u);
+  var seen = vec4<bool>(true);
+  if (MASKED) {
+    let origin = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
+    let at = origin + min(keys, vec4<u32>(params.keys - 1u)) * params.visibleKey;
+    seen = vec4<u32>(visible[at.x], visible[at.y], visible[at.z], visible[at.w]) != vec4<u32>();
+  }
+  // Of values, then of keys.
+  var sums: array<vec4<f32>, 2u * OUT_SUMS>;
+  var slopes: array<vec4<f32>, TILE_ROWS>;
+  var fetched: array<vec4<f32>, FETCHES>;
+
+  let firstRow = select(0u, keyStart, CAUSAL);
+  for (var n = 0u; n < FETCHES; n++) { // unroll
+    fetched[n] = fetchSlice(0u, n * THREADS + lane, heads, firstRow, keyStart, 0u);
+  }
+  for (var rowStart = firstRow; rowStart < params.queries; rowStart += ROWS) {
+    for (var turn = 0u; turn < 2u; turn++) { // unroll
+      var products = array<vec4<f32>, TILE_ROWS>();
+      for (var chunk = 0u; chunk < params.chunks; chunk += STEP) {
+        workgroupBarrier();
+        for (var n = 0u; n < FETCHES; n++) { // unroll
+          tile[placeOf(n * THREADS + lane)] = fetched[n];
+        }
+        if (turn == 0u && chunk == 0u && lane < ROWS) {
+          let at = 2u * (pair * params.queries + min(rowStart + lane, params.queries - 1u));
+          marks[lane] = vec2<f32>(bitcast<f32>(statistics[at]), bitcast<f32>(statistics[at + 1u]));
+        }
+        workgroupBarrier();
+        if (chunk + STEP < params.chunks) {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchSlice(turn, n * THREADS + lane, heads, rowStart, keyStart, chunk + STEP);
+          }
+        } else if (turn == 0u) {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchSlice(1u, n * THREADS + lane, heads, rowStart, keyStart, 0u);
+          }
+        } else {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchRows(0u, n * THREADS + lane, heads, rowStart);
+          }
+        }
+        for (var c = 0u; c < min(STEP, params.chunks - chunk); c++) {
+          let k0 = tile[(ROWS + x) * PITCH + c];
+          let k1 = tile[(ROWS + TILE_X + x) * PITCH + c];
+          let k2 = tile[(ROWS + 2u * TILE_X + x) * PITCH + c];
+          let k3 = tile[(ROWS + 3u * TILE_X + x) * PITCH + c];
+          let first = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
+          let second = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
+          let third = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
+          let fourth = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
+          for (var r = 0u; r < TILE_ROWS; r++) { // unroll
+            let own = tile[(y + TILE_Y * r) * PITCH + c];
+            products[r] += own.x * first;
+            products[r] += own.y * second;
+            products[r] += own.z * third;
+            products[r] += own.w * fourth;
+          }
+        }
+      }
+      for (var r = 0u; r < TILE_ROWS; r++) { // unroll
+        let tileRow = y + TILE_Y * r;
+        let row = rowStart + tileRow;
+        let at = tileRow * WEIGHT_PITCH + x;
+        let met = meetsFour(row, keys) & vec4<bool>(row < params.queries);
+        if (turn == 0u) {
+          // Between the turns each thread finds its own weights there.
+          let weight = weightsOf(products[r] * params.scale, marks[tileRow].x, row, seen);
+          weights[at] = select(vec4<f32>(), weight, met);
+        } else {
+          let weight = weights[at];
+          var keep = vec4<f32>(1.0);
+          if (DROPS) { keep = keepFour(firstDraw(pair, row), keys.x, stream); }
+          let slope = weight * (products[r] * keep - marks[tileRow].y) * params.scale;
+          slopes[r] = select(vec4<f32>(), slope, seen & met);
+          weights[at] = weight * keep;
+        }
+      }
+    }
+
+    let rows = min(ROWS, params.queries - rowStart);
+    for (var turn = 0u; turn < 2u; turn++) { // unroll
+      for (var first = 0u; first < rows; first += TALL) {
+        workgroupBarrier();
+        for (var n = 0u; n < FETCHES; n++) { // unroll
+          if (n * THREADS + lane < TALL * CHUNKS) { tile[n * THREADS + lane] = fetched[n]; }
+        }
+        if (turn == 1u && first == 0u) {
+          for (var r = 0u; r < TILE_ROWS; r++) { // unroll
+            weights[(y + TILE_Y * r) * WEIGHT_PITCH + x] = slopes[r];
+          }
+        }
+        workgroupBarrier();
+        if (first + TALL < rows) {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchRows(turn, n * THREADS + lane, heads, rowStart + first + TALL);
+          }
+        } else if (turn == 0u) {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchRows(1u, n * THREADS + lane, heads, rowStart);
+          }
+        } else {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchSlice(0u, n * THREADS + lane, heads, rowStart + ROWS, keyStart, 0u);
+          }
+        }
+        // Past the last query there are zeros.
+        for (var j = 0u; j < min(TALL, rows - first); j += 2u) {
+          for (var i = 0u; i < 2u; i++) { // unroll
+            for (var c = 0u; c < OUT_CHUNKS; c++) { // unroll
+              let own = tile[(j + i) * CHUNKS + min(outX + SPAN * c, CHUNKS - 1u)];
+              for (var f = 0u; f < OUT_FOURS; f++) { // unroll
+                let four = weights[(first + j + i) * WEIGHT_PITCH + outY + SPANS * f];
+                sums[turn * OUT_SUMS + 4u * (f * OUT_CHUNKS + c)] += four.x * own;
+                sums[turn * OUT_SUMS + 4u * (f * OUT_CHUNKS + c) + 1u] += four.y * own;
+                sums[turn * OUT_SUMS + 4u * (f * OUT_CHUNKS + c) + 2u] += four.z * own;
+                sums[turn * OUT_SUMS + 4u * (f * OUT_CHUNKS + c) + 3u] += four.w * own;
+              }
+            }
+          }
+        }
+      }
     }
   }
-  let share = min(SHARE, params.keys);
-  var ofKeys: array<vec4<f32>, OUT_ROWS * OUT_CHUNKS>;
-  var ofValues: array<vec4<f32>, OUT_ROWS * OUT_CHUNKS>;
 
-  for (var rowStart = select(0u, keyStart, CAUSAL); rowStart < params.queries; rowStart += COLUMNS) {
-    let columns = min(COLUMNS, params.queries - rowStart);
-    if (DROPS) {
-      let start = firstDraw(pair, min(rowStart + dropQuery, params.queries - 1u));
-      for (var j = 0u; j < share; j++) {
-        weights[dropQuery * SLOPE_PITCH + dropKey + j] = keepOf(start, keyStart + dropKey + j, stream);
-      }
-    }
-    loadQueries(lane, qHead, rowStart);
-    workgroupBarrier();
-
-    var products = array<f32, SCORE_KEYS * SCORE_QUERIES>();
-    for (var c = 0u; c < params.chunks; c++) {
-      var queries: array<vec4<f32>, SCORE_QUERIES>;
-      for (var j = 0u; j < SCORE_QUERIES; j++) { queries[j] = vec4<f32>(tile[(scoreQuery + 16u * j) * PITCH + c]); }
-      for (var r = 0u; r < SCORE_KEYS; r++) {
-        let x = vec4<f32>(keyTile[(scoreKey + r) * CHUNKS + c]);
-        for (var j = 0u; j < SCORE_QUERIES; j++) { products[r * SCORE_QUERIES + j] += dot(x, queries[j]); }
-      }
-    }
-    workgroupBarrier();
-
-    for (var i = lane; i < COLUMNS * CHUNKS; i += THREADS) {
-      let row = rowStart + i / CHUNKS;
-      var x = vec4<f32>();
-      if (row < params.queries) { x = readG(gHead + row * params.gRow, i % CHUNKS); }
-      tile[(i / CHUNKS) * PITCH + i % CHUNKS] = vec4<Element>(x);
-    }
-    workgroupBarrier();
-
-    var gains = array<f32, SCORE_KEYS * SCORE_QUERIES>();
-    for (var c = 0u; c < params.chunks; c++) {
-      var gradients: array<vec4<f32>, SCORE_QUERIES>;
-      for (var j = 0u; j < SCORE_QUERIES; j++) { gradients[j] = vec4<f32>(tile[(scoreQuery + 16u * j) * PITCH + c]); }
-      for (var r = 0u; r < SCORE_KEYS; r++) {
-        let x = vec4<f32>(valueTile[(scoreKey + r) * CHUNKS + c]);
-        for (var j = 0u; j < SCORE_QUERIES; j++) { gains[r * SCORE_QUERIES + j] += dot(x, gradients[j]); }
-      }
-    }
-    for (var j = 0u; j < SCORE_QUERIES; j++) {
-      let column = scoreQuery + 16u * j;
-      let row = rowStart + column;
-      let mark = 2u * (pair * params.queries + min(row, params.queries - 1u));
-      let logSum = bitcast<f32>(statistics[mark]);
-      let delta = bitcast<f32>(statistics[mark + 1u]);
-      for (var r = 0u; r < SCORE_KEYS; r++) {
-        let at = column * SLOPE_PITCH + scoreKey + r;
-        var keep = 1.0;
-        if (DROPS) { keep = weights[at]; }
-        var weight = 0.0;
-        if (row < params.queries && meets(row, keyStart + scoreKey + r)) {
-          weight = weightOf(products[r * SCORE_QUERIES + j] * params.scale, logSum, row, seen[r]);
+  for (var f = 0u; f < OUT_FOURS; f++) { // unroll
+    for (var e = 0u; e < 4u; e++) { // unroll
+      let key = keyStart + 4u * (outY + SPANS * f) + e;
+      if (key < params.keys) {
+        let at = outputRow(pair, params.keys, key);
+        for (var c = 0u; c < OUT_CHUNKS; c++) { // unroll
+          let chunk = outX + SPAN * c;
+          if (chunk < CHUNKS) {
+            writeDv(at, chunk, sums[4u * (f * OUT_CHUNKS + c) + e]);
+            writeDk(at, chunk, sums[OUT_SUMS + 4u * (f * OUT_CHUNKS + c) + e]);
+          }
         }
-        let slope = weight * (gains[r * SCORE_QUERIES + j] * keep - delta) * params.scale;
-        slopes[at] = select(0.0, slope, seen[r]);
-        weights[at] = weight * keep;
-      }
-    }
-    workgroupBarrier();
-
-    for (var j = 0u; j < columns; j++) {
-      for (var c = 0u; c < OUT_CHUNKS; c++) {
-        let x = vec4<f32>(tile[j * PITCH + min(outChunk + SPAN * c, CHUNKS - 1u)]);
-        for (var r = 0u; r < OUT_ROWS; r++) {
-          ofValues[r * OUT_CHUNKS + c] += weights[j * SLOPE_PITCH + outRow + r] * x;
-        }
-      }
-    }
-    workgroupBarrier();
-
-    loadQueries(lane, qHead, rowStart);
-    workgroupBarrier();
-
-    for (var j = 0u; j < columns; j++) {
-      for (var c = 0u; c < OUT_CHUNKS; c++) {
-        let x = vec4<f32>(tile[j * PITCH + min(outChunk + SPAN * c, CHUNKS - 1u)]);
-        for (var r = 0u; r < OUT_ROWS; r++) {
-          ofKeys[r * OUT_CHUNKS + c] += slopes[j * SLOPE_PITCH + outRow + r] * x;
-        }
-      }
-    }
-    workgroupBarrier();
-  }
-
-  for (var r = 0u; r < OUT_ROWS; r++) {
-    let key = keyStart + outRow + r;
-    if (key >= params.keys) { continue; }
-    let at = outputRow(pair, params.keys, key);
-    for (var c = 0u; c < OUT_CHUNKS; c++) {
-      let chunk = outChunk + SPAN * c;
-      if (chunk < CHUNKS) {
-        writeDk(at, chunk, ofKeys[r * OUT_CHUNKS + c]);
-        writeDv(at, chunk, ofValues[r * OUT_CHUNKS + c]);
       }
     }
   }

@@ -1,8 +1,8 @@
-// The gradient of q for hardware adapters (Dao, "FlashAttention-2", 2023): a workgroup has ROWS queries of one head and the
-// gradients of their outputs in workgroup memory and takes COLUMNS values, then their keys, at a time. The weights are made
-// again from the scores and the logarithms of their sums; no two workgroups add to one element.
-// In front: ROWS, COLUMNS, SPAN; `readQ`, `readK`, `readV`, `readG` and `writeOut`; parameters and functions:
-// attention_params.wgsl. Threads share the work as in attention_tiled.wgsl.
+// The gradient of q for hardware adapters (Dao, "FlashAttention-2", 2023): a workgroup has ROWS queries of one head and takes
+// COLUMNS keys at a time. The weights are made again from the scores and the logarithms of their sums; no two workgroups add
+// to one element.
+// In front: `readQ`, `readK`, `readV`, `readG` and `writeOut`; parameters and functions: attention_params.wgsl,
+// attention_tiles.wgsl.
 @group(0) @binding(1) var<storage, read> q: array<Stored>;
 @group(0) @binding(2) var<storage, read> k: array<Stored>;
 @group(0) @binding(3) var<storage, read> v: array<Stored>;
@@ -11,143 +11,177 @@
 @group(0) @binding(6) var<storage, read> statistics: array<u32>;
 @group(0) @binding(7) var<storage, read_write> out: array<Stored>;
 
-const THREADS = 128u;
-const PITCH = CHUNKS | 1u;
-const SLOPE_PITCH = ROWS + 1u;
-const SHARE = COLUMNS * ROWS / THREADS;
-const SCORE_ROWS = ROWS / 8u;
-const SCORE_KEYS = COLUMNS / 16u;
-const OUT_ROWS = ROWS * SPAN / THREADS;
-const OUT_CHUNKS = (CHUNKS + SPAN - 1u) / SPAN;
+const OUT_ROWS = ROWS / SPANS;
 
-var<workgroup> queryTile: array<vec4<Element>, ROWS * CHUNKS>;
-var<workgroup> gradientTile: array<vec4<Element>, ROWS * CHUNKS>;
-// Values, then their keys.
-var<workgroup> tile: array<vec4<Element>, COLUMNS * PITCH>;
-// What is dropped, then gradients of scores: a key after the other.
-var<workgroup> slopes: array<f32, COLUMNS * SLOPE_PITCH>;
+// The logarithm of the sum of each query, and what all its gains are compared with.
+var<workgroup> marks: array<vec2<f32>, ROWS>;
+
+struct Heads {
+  q: u32,
+  k: u32,
+  v: u32,
+  g: u32,
+}
+
+// Of queries and keys in the first turn, of gradients and values in the second.
+fn fetchSlice(turn: u32, i: u32, heads: Heads, rowStart: u32, keyStart: u32, chunk: u32) -> vec4<f32> {
+  let c = chunk + i % STEP;
+  if (c >= CHUNKS) { return vec4<f32>(); }
+  if (i < ROWS * STEP) {
+    let row = rowStart + i / STEP;
+    if (row >= params.queries) { return vec4<f32>(); }
+    if (turn == 0u) { return readQ(heads.q + row * params.qRow, c); }
+    return readG(heads.g + row * params.gRow, c);
+  }
+  let key = keyStart + i / STEP - ROWS;
+  if (key >= params.keys) { return vec4<f32>(); }
+  if (turn == 0u) { return readK(heads.k + key * params.kRow, c); }
+  return readV(heads.v + key * params.vRow, c);
+}
+
+fn fetchKeys(i: u32, kHead: u32, keyStart: u32) -> vec4<f32> {
+  let key = keyStart + i / CHUNKS;
+  if (i >= TALL * CHUNKS || key >= params.keys) { return vec4<f32>(); }
+  return readK(kHead + key * params.kRow, i % CHUNKS);
+}
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let group = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
   let pair = group.z;
   let rowStart = group.x * ROWS;
-  let qHead = headOf(pair, params.qOffset, params.qBatch, params.qHead);
-  let kHead = headOf(pair, params.kOffset, params.kBatch, params.kHead);
-  let vHead = headOf(pair, params.vOffset, params.vBatch, params.vHead);
-  let gHead = headOf(pair, params.gOffset, params.gBatch, params.gHead);
+  let heads = Heads(
+    headOf(pair, params.qOffset, params.qBatch, params.qHead),
+    headOf(pair, params.kOffset, params.kBatch, params.kHead),
+    headOf(pair, params.vOffset, params.vBatch, params.vHead),
+    headOf(pair, params.gOffset, params.gBatch, params.gHead),
+  );
   let visibleFrom = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
-  for (var i = lane; i < ROWS * CHUNKS; i += THREADS) {
-    let row = rowStart + i / CHUNKS;
-    var x = vec4<f32>();
-    var y = vec4<f32>();
-    if (row < params.queries) {
-      x = readQ(qHead + row * params.qRow, i % CHUNKS);
-      y = readG(gHead + row * params.gRow, i % CHUNKS);
-    }
-    queryTile[i] = vec4<Element>(x);
-    gradientTile[i] = vec4<Element>(y);
+  if (lane < ROWS) {
+    let at = 2u * (pair * params.queries + min(rowStart + lane, params.queries - 1u));
+    marks[lane] = vec2<f32>(bitcast<f32>(statistics[at]), bitcast<f32>(statistics[at + 1u]));
   }
 
-  let scoreRow = (lane / 16u) * SCORE_ROWS;
-  let scoreKey = lane % 16u;
-  let dropRow = lane % ROWS;
-  let dropKey = (lane / ROWS) * SHARE;
-  let outRow = (lane / SPAN) * OUT_ROWS;
-  let outChunk = lane % SPAN;
-  let start = firstDraw(pair, min(rowStart + dropRow, params.queries - 1u));
+  let x = lane % TILE_X;
+  let y = lane / TILE_X;
+  let outX = lane % SPAN;
+  let outY = lane / SPAN;
   // The number of the step lies behind the statistics of all queries.
   let stream = drawStream(statistics[2u * params.pairs * params.queries]);
-  var rows: array<vec2<f32>, SCORE_ROWS>;
-  for (var r = 0u; r < SCORE_ROWS; r++) {
-    let at = 2u * (pair * params.queries + min(rowStart + scoreRow + r, params.queries - 1u));
-    rows[r] = vec2<f32>(bitcast<f32>(statistics[at]), bitcast<f32>(statistics[at + 1u]));
-  }
   var sums: array<vec4<f32>, OUT_ROWS * OUT_CHUNKS>;
+  var fetched: array<vec4<f32>, FETCHES>;
 
-  let share = min(SHARE, params.keys);
   let end = select(params.keys, min(params.keys, rowStart + ROWS), CAUSAL);
+  for (var n = 0u; n < FETCHES; n++) { // unroll
+    fetched[n] = fetchSlice(0u, n * THREADS + lane, heads, rowStart, 0u, 0u);
+  }
   for (var keyStart = 0u; keyStart < end; keyStart += COLUMNS) {
+    let keys = vec4<u32>(keyStart + 4u * x) + vec4<u32>(0u, 1u, 2u, 3u);
+    var seen = vec4<bool>(true);
+    if (MASKED) {
+      let at = visibleFrom + min(keys, vec4<u32>(params.keys - 1u)) * params.visibleKey;
+      seen = vec4<u32>(visible[at.x], visible[at.y], visible[at.z], visible[at.w]) != vec4<u32>();
+    }
+    for (var turn = 0u; turn < 2u; turn++) { // unroll
+      var products = array<vec4<f32>, TILE_ROWS>();
+      for (var chunk = 0u; chunk < params.chunks; chunk += STEP) {
+        workgroupBarrier();
+        for (var n = 0u; n < FETCHES; n++) { // unroll
+          tile[placeOf(n * THREADS + lane)] = fetched[n];
+        }
+        workgroupBarrier();
+        if (chunk + STEP < params.chunks) {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchSlice(turn, n * THREADS + lane, heads, rowStart, keyStart, chunk + STEP);
+          }
+        } else if (turn == 0u) {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchSlice(1u, n * THREADS + lane, heads, rowStart, keyStart, 0u);
+          }
+        } else {
+          for (var n = 0u; n < FETCHES; n++) { // unroll
+            fetched[n] = fetchKeys(n * THREADS + lane, heads.k, keyStart);
+          }
+        }
+        for (var c = 0u; c < min(STEP, params.chunks - chunk); c++) {
+          let k0 = tile[(ROWS + x) * PITCH + c];
+          let k1 = tile[(ROWS + TILE_X + x) * PITCH + c];
+          let k2 = tile[(ROWS + 2u * TILE_X + x) * PITCH + c];
+          let k3 = tile[(ROWS + 3u * TILE_X + x) * PITCH + c];
+          let first = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
+          let second = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
+          let third = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
+          let fourth = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
+          for (var r = 0u; r < TILE_ROWS; r++) { // unroll
+            let own = tile[(y + TILE_Y * r) * PITCH + c];
+            products[r] += own.x * first;
+            products[r] += own.y * second;
+            products[r] += own.z * third;
+            products[r] += own.w * fourth;
+          }
+        }
+      }
+      for (var r = 0u; r < TILE_ROWS; r++) { // unroll
+        let tileRow = y + TILE_Y * r;
+        let row = rowStart + tileRow;
+        let at = tileRow * WEIGHT_PITCH + x;
+        if (turn == 0u) {
+          // Between the turns each thread finds its own weights there.
+          let weight = weightsOf(products[r] * params.scale, marks[tileRow].x, row, vec4<bool>(true));
+          weights[at] = select(vec4<f32>(), weight, seen & meetsFour(row, keys));
+        } else {
+          var gain = products[r];
+          if (DROPS) { gain *= keepFour(firstDraw(pair, row), keys.x, stream); }
+          let slope = weights[at] * (gain - marks[tileRow].y) * params.scale;
+          weights[at] = select(vec4<f32>(), slope, seen & meetsFour(row, keys));
+        }
+      }
+    }
+
     let columns = min(COLUMNS, params.keys - keyStart);
-    if (DROPS) {
-      for (var j = 0u; j < share; j++) {
-        slopes[(dropKey + j) * SLOPE_PITCH + dropRow] = keepOf(start, keyStart + dropKey + j, stream);
+    for (var first = 0u; first < columns; first += TALL) {
+      workgroupBarrier();
+      for (var n = 0u; n < FETCHES; n++) { // unroll
+        if (n * THREADS + lane < TALL * CHUNKS) { tile[n * THREADS + lane] = fetched[n]; }
       }
-    }
-    for (var i = lane; i < COLUMNS * CHUNKS; i += THREADS) {
-      let key = keyStart + i / CHUNKS;
-      var x = vec4<f32>();
-      if (key < params.keys) { x = readV(vHead + key * params.vRow, i % CHUNKS); }
-      tile[(i / CHUNKS) * PITCH + i % CHUNKS] = vec4<Element>(x);
-    }
-    workgroupBarrier();
-
-    var gains = array<f32, SCORE_ROWS * SCORE_KEYS>();
-    for (var c = 0u; c < params.chunks; c++) {
-      var values: array<vec4<f32>, SCORE_KEYS>;
-      for (var j = 0u; j < SCORE_KEYS; j++) { values[j] = vec4<f32>(tile[(scoreKey + 16u * j) * PITCH + c]); }
-      for (var r = 0u; r < SCORE_ROWS; r++) {
-        let x = vec4<f32>(gradientTile[(scoreRow + r) * CHUNKS + c]);
-        for (var j = 0u; j < SCORE_KEYS; j++) { gains[r * SCORE_KEYS + j] += dot(x, values[j]); }
-      }
-    }
-    workgroupBarrier();
-
-    for (var i = lane; i < COLUMNS * CHUNKS; i += THREADS) {
-      let key = keyStart + i / CHUNKS;
-      var x = vec4<f32>();
-      if (key < params.keys) { x = readK(kHead + key * params.kRow, i % CHUNKS); }
-      tile[(i / CHUNKS) * PITCH + i % CHUNKS] = vec4<Element>(x);
-    }
-    workgroupBarrier();
-
-    var products = array<f32, SCORE_ROWS * SCORE_KEYS>();
-    for (var c = 0u; c < params.chunks; c++) {
-      var keys: array<vec4<f32>, SCORE_KEYS>;
-      for (var j = 0u; j < SCORE_KEYS; j++) { keys[j] = vec4<f32>(tile[(scoreKey + 16u * j) * PITCH + c]); }
-      for (var r = 0u; r < SCORE_ROWS; r++) {
-        let x = vec4<f32>(queryTile[(scoreRow + r) * CHUNKS + c]);
-        for (var j = 0u; j < SCORE_KEYS; j++) { products[r * SCORE_KEYS + j] += dot(x, keys[j]); }
-      }
-    }
-    for (var j = 0u; j < SCORE_KEYS; j++) {
-      let column = scoreKey + 16u * j;
-      let key = keyStart + column;
-      var seen = true;
-      if (MASKED) { seen = visible[visibleFrom + min(key, params.keys - 1u) * params.visibleKey] != 0u; }
-      for (var r = 0u; r < SCORE_ROWS; r++) {
-        let row = rowStart + scoreRow + r;
-        let at = column * SLOPE_PITCH + scoreRow + r;
-        var gain = gains[r * SCORE_KEYS + j];
-        if (DROPS) { gain *= slopes[at]; }
-        var slope = 0.0;
-        if (seen && meets(row, key)) {
-          let weight = weightOf(products[r * SCORE_KEYS + j] * params.scale, rows[r].x, row, true);
-          slope = weight * (gain - rows[r].y) * params.scale;
+      workgroupBarrier();
+      if (first + TALL < columns) {
+        for (var n = 0u; n < FETCHES; n++) { // unroll
+          fetched[n] = fetchKeys(n * THREADS + lane, heads.k, keyStart + first + TALL);
         }
-        slopes[at] = slope;
+      } else {
+        for (var n = 0u; n < FETCHES; n++) { // unroll
+          fetched[n] = fetchSlice(0u, n * THREADS + lane, heads, rowStart, keyStart + COLUMNS, 0u);
+        }
       }
-    }
-    workgroupBarrier();
-
-    for (var j = 0u; j < columns; j++) {
-      for (var c = 0u; c < OUT_CHUNKS; c++) {
-        let x = vec4<f32>(tile[j * PITCH + min(outChunk + SPAN * c, CHUNKS - 1u)]);
-        for (var r = 0u; r < OUT_ROWS; r++) {
-          sums[r * OUT_CHUNKS + c] += slopes[j * SLOPE_PITCH + outRow + r] * x;
+      // Past the last key there are zeros.
+      for (var j = 0u; j < min(TALL, columns - first); j += 4u) {
+        for (var c = 0u; c < OUT_CHUNKS; c++) { // unroll
+          let at = j * CHUNKS + min(outX + SPAN * c, CHUNKS - 1u);
+          let k0 = tile[at];
+          let k1 = tile[at + CHUNKS];
+          let k2 = tile[at + 2u * CHUNKS];
+          let k3 = tile[at + 3u * CHUNKS];
+          for (var r = 0u; r < OUT_ROWS; r++) { // unroll
+            let slope = weights[(outY + SPANS * r) * WEIGHT_PITCH + (first + j) / 4u];
+            sums[r * OUT_CHUNKS + c] += slope.x * k0;
+            sums[r * OUT_CHUNKS + c] += slope.y * k1;
+            sums[r * OUT_CHUNKS + c] += slope.z * k2;
+            sums[r * OUT_CHUNKS + c] += slope.w * k3;
+          }
         }
       }
     }
-    workgroupBarrier();
   }
 
-  for (var r = 0u; r < OUT_ROWS; r++) {
-    let row = rowStart + outRow + r;
-    if (row >= params.queries) { continue; }
-    let at = outputRow(pair, params.queries, row);
-    for (var c = 0u; c < OUT_CHUNKS; c++) {
-      let chunk = outChunk + SPAN * c;
-      if (chunk < CHUNKS) { writeOut(at, chunk, sums[r * OUT_CHUNKS + c]); }
+  for (var r = 0u; r < OUT_ROWS; r++) { // unroll
+    let row = rowStart + outY + SPANS * r;
+    if (row < params.queries) {
+      let at = outputRow(pair, params.queries, row);
+      for (var c = 0u; c < OUT_CHUNKS; c++) { // unroll
+        let chunk = outX + SPAN * c;
+        if (chunk < CHUNKS) { writeOut(at, chunk, sums[r * OUT_CHUNKS + c]); }
+      }
     }
   }
 }

@@ -12,6 +12,7 @@ import {
   attentionTiled,
   attentionTiledKeys,
   attentionTiledQueries,
+  attentionTiles,
   draws,
 } from '../generated/wgsl.ts';
 
@@ -138,12 +139,19 @@ export const statistics = defineKernel({
   constants: { ...constants, read: readers('yg', true) },
 });
 
-const tiles = { ROWS: 'const ROWS = 32u;', COLUMNS: 'const COLUMNS = 32u;', SPAN: 'const SPAN = 16u;' };
+const byTiles = (own: string) => source([attentionTiles, own].join('\n'));
+
+const tiles = {
+  ROWS: 'const ROWS = 64u;',
+  COLUMNS: 'const COLUMNS = 64u;',
+  TALL: 'const TALL = 32u;',
+  SPAN: 'const SPAN = 16u;',
+};
 
 /** Forward, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
 export const tiled = defineKernel({
   name: 'attention_tiled',
-  source: source(attentionTiled),
+  source: byTiles(attentionTiled),
   bindings: {
     q: 'read',
     k: 'read',
@@ -160,7 +168,7 @@ export const tiled = defineKernel({
 /** Gradient of q, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
 export const tiledQueries = defineKernel({
   name: 'attention_tiled_queries',
-  source: source(attentionTiledQueries),
+  source: byTiles(attentionTiledQueries),
   bindings: {
     q: 'read',
     k: 'read',
@@ -174,10 +182,10 @@ export const tiledQueries = defineKernel({
   constants: { ...constants, ...tiles, read: readers('qkvg', true), write: writers(['out'], true) },
 });
 
-/** Gradients of k and v, a tile of keys a workgroup. Grid: (keys / ROWS, 1, pairs). */
+/** Gradients of k and v, a tile of keys a workgroup. Grid: (keys / COLUMNS, 1, pairs). */
 export const tiledKeys = defineKernel({
   name: 'attention_tiled_keys',
-  source: source(attentionTiledKeys),
+  source: byTiles(attentionTiledKeys),
   bindings: {
     q: 'read',
     k: 'read',
@@ -227,7 +235,7 @@ export const matrixQueries = defineKernel({
   constants: { ...constants, ...units, read: readers('qkvg', true), write: writers(['out'], true) },
 });
 
-/** As `tiledKeys`, by matrix units. */
+/** As `tiledKeys`, by matrix units. Grid: (keys / ROWS, 1, pairs). */
 export const matrixKeys = defineKernel({
   ...tiledKeys,
   name: 'attention_matrix_keys',

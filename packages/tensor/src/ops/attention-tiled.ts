@@ -1,6 +1,5 @@
 import { attention as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { bytesPerElement } from '../dtype.ts';
 import type { Constants } from '../kernel/pipelines.ts';
 import type { Variant } from '../kernel/variants.ts';
 import type { Tensor } from '../tensor.ts';
@@ -17,15 +16,18 @@ import {
 } from './attention-operands.ts';
 import { halfUnit } from './matmul-tiles.ts';
 
-/** Rows that stay in workgroup memory, and rows that pass through it at a time. */
+/** Queries and keys that a workgroup multiplies at a time; by matrix units, rows that stay and rows that pass. */
 type Tile = readonly [rows: number, columns: number];
+
+/** Which kernel: forward, for the gradient of the queries, or for those of keys and values. */
+type Pass = 'forward' | 'queries' | 'keys';
 
 /** How one of the variants divides an operation into workgroups. */
 interface Fused {
   readonly name: string;
   readonly kernels: Pick<typeof kernels, 'tiled' | 'tiledQueries' | 'tiledKeys'>;
-  /** The tile that this adapter has room for, and what the kernels must be told of it; undefined where there is none. */
-  plan(device: Device, q: Tensor, pass: 'forward' | 'backward'): { rows: number; constants: Constants } | undefined;
+  /** Queries or keys a workgroup, as this adapter has room, and what the kernel must be told; undefined where it cannot. */
+  plan(device: Device, q: Tensor, k: Tensor, pass: Pass): { extent: number; constants: Constants } | undefined;
 }
 
 const rowsAndColumns = ([rows, columns]: Tile) => ({
@@ -35,41 +37,39 @@ const rowsAndColumns = ([rows, columns]: Tile) => ({
 
 const THREADS = 128;
 
-/** Bytes of workgroup memory: tiles of rows that stay, one that passes, and `matrices` of f32 between them. */
-function tiledBytes([rows, columns]: Tile, { shape, dtype }: Tensor, pass: 'forward' | 'backward'): number {
-  const chunks = Math.ceil(shape[3] / 4);
-  const [held, matrices] = pass === 'forward' ? [1, 1] : [2, 2];
-  const elements = 4 * (held * rows * chunks + columns * (chunks | 1));
-  return elements * bytesPerElement(dtype) + 4 * (matrices * columns * (rows + 1) + THREADS + rows);
+/** Vectors of each row that pass through workgroup memory at once: see attention_tiles.wgsl. */
+const STEP = 4;
+
+const downToPower = (x: number) => 2 ** Math.floor(Math.log2(x));
+
+/** Bytes of workgroup memory: a slice, weights, and what is known of each query. */
+function tiledBytes([rows, columns]: Tile): number {
+  return 16 * ((rows + columns) * (STEP + 1) + rows * (columns / 4 + 1)) + 4 * (THREADS + 2 * rows);
 }
 
-/** Larger tiles read less of what passes; of these the first that fits. Backward, registers hold two sums. */
-const tiles: Readonly<Record<'forward' | 'backward', readonly Tile[]>> = {
-  forward: [
-    [64, 32],
-    [64, 16],
-    [32, 32],
-    [32, 16],
-    [16, 16],
-  ],
-  backward: [
-    [32, 32],
-    [32, 16],
-    [16, 16],
-  ],
-};
+/** Workgroups below which smaller tiles keep a large GPU busier. */
+const WORKGROUPS_WANTED = 256;
 
 const byThreads: Fused = {
   name: 'tiled',
   kernels,
-  plan(device, q, pass) {
-    const limit = device.limits.maxComputeWorkgroupStorageSize;
-    const tile = tiles[pass].find((each) => tiledBytes(each, q, pass) <= limit);
-    if (!tile) return undefined;
-    // Threads that sum fours of columns beside each other, in powers of two; the others take further rows.
+  plan(device, q, k, pass) {
     const chunks = Math.ceil(q.shape[3] / 4);
-    const span = Math.max(THREADS / tile[0], Math.min(16, 2 ** Math.ceil(Math.log2(chunks))));
-    return { rows: tile[0], constants: { ...rowsAndColumns(tile), SPAN: `const SPAN = ${span}u;` } };
+    const [held, time] = pass === 'keys' ? [1, k.shape[2]] : [0, q.shape[2]];
+    // Registers hold two sums of long rows for each key.
+    const longest = pass === 'keys' && chunks > 16 ? 32 : 64;
+    const extent = longest === 64 && Math.ceil(time / 64) * pairsOf(q) >= WORKGROUPS_WANTED ? 64 : 32;
+    const wanted: Tile = held === 0 ? [extent, 64] : [64, extent];
+    const tile = tiledBytes(wanted) <= device.limits.maxComputeWorkgroupStorageSize ? wanted : ([32, 32] as const);
+    const [rows, columns] = tile;
+    const tall = Math.min(pass === 'keys' ? rows : columns, downToPower(((rows + columns) * STEP) / chunks));
+    // Threads beside each other in a row of sums, in powers of two; the others have further rows, or fours of keys.
+    const least = THREADS / (pass === 'keys' ? columns / 4 : rows);
+    const span = Math.max(least, Math.min(16, 2 ** Math.ceil(Math.log2(chunks))));
+    return {
+      extent: tile[held],
+      constants: { ...rowsAndColumns(tile), TALL: `const TALL = ${tall}u;`, SPAN: `const SPAN = ${span}u;` },
+    };
   },
 };
 
@@ -77,7 +77,7 @@ const byThreads: Fused = {
 const FRAGMENT = 16;
 
 /** Bytes of workgroup memory: see `HALVES` and `SINGLES` of the kernels. */
-function matrixBytes([rows, columns]: Tile, size: number, pass: 'forward' | 'backward'): number {
+function matrixBytes([rows, columns]: Tile, size: number, pass: Pass): number {
   const pitch = Math.ceil(size / 16) * 16 + 8;
   const [held, weights, scores] = pass === 'forward' ? [1, 1, 1] : [2, 2, 2];
   const halves = (held * rows + columns) * pitch + weights * rows * (columns + 8);
@@ -87,7 +87,7 @@ function matrixBytes([rows, columns]: Tile, size: number, pass: 'forward' | 'bac
 const byUnits: Fused = {
   name: 'matrix',
   kernels: { tiled: kernels.matrix, tiledQueries: kernels.matrixQueries, tiledKeys: kernels.matrixKeys },
-  plan(device, q, pass) {
+  plan(device, q, _, pass) {
     // Its extents divide half of what it is asked for.
     const unit = halfUnit(device, FRAGMENT);
     const [least] = device.adapter.subgroupSizes ?? [0];
@@ -107,7 +107,7 @@ const byUnits: Fused = {
     if (!tile) return undefined;
     const { M, N, K } = unit;
     return {
-      rows: tile[0],
+      extent: tile[0],
       constants: {
         ...rowsAndColumns(tile),
         UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
@@ -121,11 +121,11 @@ type Plan = NonNullable<ReturnType<Fused['plan']>>;
 
 const forward = ({ name, kernels: own, plan }: Fused): Variant<AttentionAttributes> => ({
   name,
-  legal: (device, [q]) => plan(device, q, 'forward') !== undefined,
+  legal: (device, [q, k]) => plan(device, q, k, 'forward') !== undefined,
   run(device, inputs, [out, logSums], attributes) {
     const operands = operandsOf(inputs);
     const { q, k, v } = operands;
-    const { rows, constants } = plan(device, q, 'forward') as Plan;
+    const { extent, constants } = plan(device, q, k, 'forward') as Plan;
     const wide = liesInFours(q.shape[3], [q, k, v]);
     const { visible, steps } = optionalBuffers(device, operands);
     device.recorder.dispatch({
@@ -144,7 +144,7 @@ const forward = ({ name, kernels: own, plan }: Fused): Variant<AttentionAttribut
         logSums.storage.buffer,
       ],
       parameters: parametersOf(device, operands, attributes, { unit: wide ? 4 : 1 }),
-      grid: [Math.ceil(q.shape[2] / rows), 1, pairsOf(q)],
+      grid: [Math.ceil(q.shape[2] / extent), 1, pairsOf(q)],
     });
   },
 });
@@ -152,32 +152,32 @@ const forward = ({ name, kernels: own, plan }: Fused): Variant<AttentionAttribut
 /** A pass over tiles of queries for the gradient of q, one over tiles of keys for those of k and v. */
 const backward = ({ name, kernels: own, plan }: Fused): Variant<AttentionAttributes> => ({
   name,
-  legal: (device, [q]) => plan(device, q, 'backward') !== undefined,
+  legal: (device, [q, k]) => plan(device, q, k, 'queries') !== undefined && plan(device, q, k, 'keys') !== undefined,
   run(device, inputs, [dq, dk, dv], attributes) {
     const [, , , , , grad] = inputs;
     withStatistics(device, inputs, attributes, (statistics, operands) => {
       const { q, k, v } = operands;
-      const { rows, constants } = plan(device, q, 'backward') as Plan;
+      const ofQueries = plan(device, q, k, 'queries') as Plan;
+      const ofKeys = plan(device, q, k, 'keys') as Plan;
       const g = byHeads(grad);
       const wide = liesInFours(q.shape[3], [q, k, v, g]);
       const { visible } = optionalBuffers(device, operands);
-      const all = { ...constantsOf(operands, attributes), ...constants, read: kernels.readers('qkvg', wide) };
+      const all = { ...constantsOf(operands, attributes), read: kernels.readers('qkvg', wide) };
       const read = [...[q, k, v, grad].map(({ storage }) => storage.buffer), visible, statistics.storage.buffer];
       const parameters = parametersOf(device, operands, attributes, { g, unit: wide ? 4 : 1 });
-      const groups = (time: number) => [Math.ceil(time / rows), 1, pairsOf(q)] as const;
       device.recorder.dispatch({
         kernel: own.tiledQueries,
-        constants: { ...all, write: kernels.writers(['out'], wide) },
+        constants: { ...all, ...ofQueries.constants, write: kernels.writers(['out'], wide) },
         buffers: [...read, dq.storage.buffer],
         parameters,
-        grid: groups(q.shape[2]),
+        grid: [Math.ceil(q.shape[2] / ofQueries.extent), 1, pairsOf(q)],
       });
       device.recorder.dispatch({
         kernel: own.tiledKeys,
-        constants: { ...all, write: kernels.writers(['dk', 'dv'], wide) },
+        constants: { ...all, ...ofKeys.constants, write: kernels.writers(['dk', 'dv'], wide) },
         buffers: [...read, dk.storage.buffer, dv.storage.buffer],
         parameters,
-        grid: groups(k.shape[2]),
+        grid: [Math.ceil(k.shape[2] / ofKeys.extent), 1, pairsOf(q)],
       });
     });
   },

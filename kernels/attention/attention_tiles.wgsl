@@ -1,0 +1,73 @@
+// What the kernels of attention for hardware adapters share; stands after attention_params.wgsl. A workgroup makes ROWS
+// queries times COLUMNS keys of the scores at a time, as a product of tiles: STEP vectors of each row pass through workgroup
+// memory at once (a slice), and each thread has TILE_ROWS queries times four neighbouring keys in registers. Sums over keys or
+// queries take whole rows, TALL of them at once. Each next slice is fetched while the one before is multiplied.
+// Every array in registers is indexed by constants alone: compilers keep others in memory. The loops around them have bounds
+// that no compiler knows: what was written out whole would be loaded whole, too.
+// In front: ROWS, COLUMNS, TALL; SPAN, threads beside each other in a row of sums.
+const THREADS = 128u;
+const STEP = 4u;
+// Odd pitches, so that neighbouring threads meet different banks.
+const PITCH = STEP + 1u;
+const WEIGHT_PITCH = COLUMNS / 4u + 1u;
+const TILE_X = COLUMNS / 4u;
+const TILE_Y = THREADS / TILE_X;
+const TILE_ROWS = ROWS / TILE_Y;
+const SLICE = (ROWS + COLUMNS) * STEP;
+const FETCHES = SLICE / THREADS;
+const SPANS = THREADS / SPAN;
+const OUT_CHUNKS = (CHUNKS + SPAN - 1u) / SPAN;
+
+// A slice of queries and keys, or of gradients and values; or TALL whole rows.
+var<workgroup> tile: array<vec4<f32>, (ROWS + COLUMNS) * PITCH>;
+// Scores, weights or gradients of scores: four neighbouring keys a vector.
+var<workgroup> weights: array<vec4<f32>, ROWS * WEIGHT_PITCH>;
+
+// Where a vector of a slice lies in its tile: queries, then keys, of which a thread's four are TILE_X rows apart.
+fn placeOf(i: u32) -> u32 {
+  if (i < ROWS * STEP) { return (i / STEP) * PITCH + i % STEP; }
+  let key = i / STEP - ROWS;
+  return (ROWS + key % 4u * TILE_X + key / 4u) * PITCH + i % STEP;
+}
+
+fn powers(x: vec4<f32>) -> vec4<f32> {
+  return select(exp(x), x, (bitcast<vec4<u32>>(x) & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u));
+}
+
+// meets() for four keys.
+fn meetsFour(row: u32, keys: vec4<u32>) -> vec4<bool> {
+  if (CAUSAL) { return (keys < vec4<u32>(params.keys)) & (keys <= vec4<u32>(row)); }
+  return keys < vec4<u32>(params.keys);
+}
+
+// weightOf() for four keys.
+fn weightsOf(scores: vec4<f32>, logSum: f32, row: u32, areVisible: vec4<bool>) -> vec4<f32> {
+  let alike = 1.0 / f32(select(params.keys, min(params.keys, row + 1u), CAUSAL));
+  let own = select(vec4<f32>(), powers(scores - logSum), areVisible);
+  return select(own, vec4<f32>(alike), logSum < -1e38);
+}
+
+fn drawnOf(block: vec2<u32>, stream: vec2<u32>) -> vec4<f32> {
+  if (any(block != drawnBlock)) {
+    let bits = philox(vec4<u32>(block, stream), vec2<u32>(params.seedLow, params.seedHigh));
+    drawn = vec4<f32>(bits >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+    drawnBlock = block;
+  }
+  return drawn;
+}
+
+// keepOf() for four neighbouring keys.
+fn keepFour(start: vec2<u32>, key: u32, stream: vec2<u32>) -> vec4<f32> {
+  let low = start.x + key;
+  let high = start.y + select(0u, 1u, low < key);
+  let block = vec2<u32>((low >> 2u) | (high << 30u), high >> 2u);
+  var draws = drawnOf(block, stream);
+  let shift = low & 3u;
+  if (shift != 0u) {
+    let later = drawnOf(vec2<u32>(block.x + 1u, block.y + select(0u, 1u, block.x == 0xffffffffu)), stream);
+    let byOne = vec4<f32>(draws.yzw, later.x);
+    let byTwo = vec4<f32>(draws.zw, later.xy);
+    draws = select(select(vec4<f32>(draws.w, later.xyz), byTwo, shift == 2u), byOne, shift == 1u);
+  }
+  return select(vec4<f32>(), vec4<f32>(params.kept), draws >= vec4<f32>(params.dropped));
+}
