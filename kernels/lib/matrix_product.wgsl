@@ -80,7 +80,7 @@ fn storeInB(fetch: u32, eight: Eight) {
   if (PARTS == 2u) { tiles[at + B_SIZE] = eight.low; }
 }
 
-// Adds the products of k from `start` to `end`.
+// Adds the products of k, `start` up to `end`.
 fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end: u32) {
   let subgroup = lane / SUBGROUP;
   let partRow = subgroup / PARTS_X * PART_M;

@@ -7,7 +7,7 @@
 //   struct Tile                                          what is known of the workgroup's tile
 //   fn rowOf(tile: Tile, row: u32) -> Row                what is known of a row of the tile, once for all k
 //   fn columnOf(tile: Tile, column: u32) -> Column
-//   fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32>   four neighbours from k on, zeros from `end` on; beyond the
+//   fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32>   four neighbours from k on, zeros at `end` and after; beyond the
 //   fn fetchB(column: Column, k: u32, end: u32)          operand's rows or columns anything
 //   fn keep(tile: Tile, row: u32, column: u32, sum: f32) stores a sum
 //
@@ -70,7 +70,7 @@ fn storeInB(place: vec2<u32>, four: vec4<f32>) {
   tiles[at + 3u * B_STRIDE][place.x % 4u] = four.w;
 }
 
-// Adds the products of k from `start` to `end`.
+// Adds the products of k, `start` up to `end`.
 fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end: u32) {
   let x = lane % THREADS_X;
   let y = lane / THREADS_X;

@@ -68,6 +68,7 @@ export interface Tiling {
   readonly turn?: number;
 }
 
+/** The constants in front of a kernel of tiles. */
 export const tileConstants = ({ m, n, rows, columns, step, turn = 2 }: Tiling) =>
   `const TILE_M = ${m}u; const TILE_N = ${n}u; const ROWS = ${rows}u; const COLUMNS = ${columns}u; ` +
   `const STEP = ${step}u; const TURN = ${turn}u;`;
@@ -126,6 +127,7 @@ export interface MatrixTiling {
   readonly step: number;
 }
 
+/** The constants in front of a kernel of matrix units. */
 export const matrixTileConstants = ({ m, n, partM, partN, step }: MatrixTiling) =>
   `const TILE_M = ${m}u; const TILE_N = ${n}u; const PART_M = ${partM}u; const PART_N = ${partN}u; const STEP = ${step}u;`;
 
