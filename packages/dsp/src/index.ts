@@ -38,7 +38,7 @@ export {
   melSpectrogram,
   melToHz,
 } from './mel.ts';
-export { type CepstraOptions, cepstra, type MfccOptions, mfcc, mfccWithDeltas } from './mfcc.ts';
+export { type CepstraOptions, cepstra, type MfccCommon, type MfccOptions, mfcc, mfccWithDeltas } from './mfcc.ts';
 export {
   denseResampleKernel,
   type ResampleKernel,

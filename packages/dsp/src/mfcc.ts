@@ -40,7 +40,8 @@ export function cepstra(bands: Tensor, options: CepstraOptions): Tensor {
   return matmul(reshape(table, [nMfcc, nMels]), bands);
 }
 
-type Common = Partial<StftOptions & Omit<MelOptions, 'sampleRate'>> & {
+/** What the presets of `mfcc` share. */
+export type MfccCommon = Partial<StftOptions & Omit<MelOptions, 'sampleRate'>> & {
   /** Samples a second. */
   readonly sampleRate: number;
   /** Cepstra. */
@@ -49,7 +50,7 @@ type Common = Partial<StftOptions & Omit<MelOptions, 'sampleRate'>> & {
 
 /** Settings of `mfcc`. A preset gives the defaults of a library, and any of them may be said otherwise. */
 export type MfccOptions =
-  | (Common & {
+  | (MfccCommon & {
       /** librosa.feature.mfcc: 20 of 128 Slaney bands with unit area, nFft 2048, hop 512, zeros at the edges, dB. */
       readonly preset: 'librosa';
       /** Default 0, none. */
@@ -57,7 +58,7 @@ export type MfccOptions =
       /** Nothing lies further under a clip's maximum than this, in dB; default 80, null for no limit. */
       readonly topDb?: number | null;
     })
-  | (Common & {
+  | (MfccCommon & {
       /** torchaudio.transforms.MFCC: 40 of 128 HTK bands of unit height, nFft 400, hop 200, mirrored edges, dB. */
       readonly preset: 'torchaudio';
       /** ln(mel + 1e-6) in the place of dB; default false. */

@@ -12,5 +12,5 @@ export {
   miniBatchStep,
 } from './minibatch.ts';
 export { kMeansPlusPlus } from './plus-plus.ts';
-export { createKMeansTeacher, type KMeansConfig, type KMeansStream, loadKMeansTeacher, saveKMeans } from './teacher.ts';
+export { createKMeansTeacher, type KMeansStream, loadKMeansTeacher, saveKMeans } from './teacher.ts';
 export { type KMeansTrained, type KMeansTraining, type StreamReport, trainKMeans } from './train.ts';

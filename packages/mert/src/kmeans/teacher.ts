@@ -27,7 +27,7 @@ const configSchema = z.strictObject({
 });
 
 /** What a K-means teacher is: kmeans.json. */
-export type KMeansConfig = z.output<typeof configSchema>;
+type KMeansConfig = z.output<typeof configSchema>;
 
 /** The clusters of one feature. */
 export interface KMeansStream {

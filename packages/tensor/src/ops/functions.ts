@@ -195,6 +195,9 @@ export function residualCodes(
  *
  * Source: EnCodec's core_vq.py, with its revival of dead codes made to work.
  *
+ * @param running - the running sums and numbers, and the rows that dead entries become.
+ * @param options - the averages' decay, the running size under which an entry is dead, and the epsilon of smoothing, 1e-5.
+ *
  * @throws TypeError or RangeError when dtypes or shapes do not fit.
  */
 export function codebookUpdate(
