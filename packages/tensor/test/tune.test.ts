@@ -3,9 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { AdapterDescription } from '../src/device/adapters.ts';
 import { compile, matmul, openDevice, scope, type Tensor, tune, uniform } from '../src/index.ts';
-import { runVariants } from '../src/kernel/variants.ts';
+import { known } from '../src/kernel/known.ts';
+import { loadMeasured, saveMeasured } from '../src/kernel/measured.ts';
+import { type Family, runVariants } from '../src/kernel/variants.ts';
 import { kernelOp } from '../src/ops/op.ts';
+import { opTable } from '../src/ops/table.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'dawnchorus-tune-'));
 process.env.DAWNCHORUS_KERNELS = join(folder, 'kernels.json');
@@ -84,6 +88,24 @@ test('what an adapter cannot run is never tried, and a file that is no JSON is p
   assert.is(tried, 0);
   x.dispose();
   device.close();
+});
+
+test('what is known of adapters names operations and variants that there are, and is taken until others are measured', () => {
+  for (const winners of Object.values(known)) {
+    for (const [problem, winner] of Object.entries(winners)) {
+      const { family } = opTable[problem.split(' ')[0] as keyof typeof opTable] as { family?: Family<never> };
+      assert.ok(
+        family?.variants.some(({ name }) => name === winner),
+        `${problem}: ${winner}`,
+      );
+    }
+  }
+  const adapter = { vendor: 'nvidia', name: 'nvidia-h200', driver: 'another' } as AdapterDescription;
+  const [problem, winner] = Object.entries(known['nvidia | nvidia-h200'])[0];
+  assert.is(loadMeasured(adapter).get(problem), winner);
+  saveMeasured(adapter, [{ problem, winner: 'register', milliseconds: {} }]);
+  assert.is(loadMeasured(adapter).get(problem), 'register');
+  assert.is(loadMeasured({ ...adapter, name: 'unheard of' }).size, 0);
 });
 
 test('a function that is tuned while it is traced compiles to the winners', async () => {

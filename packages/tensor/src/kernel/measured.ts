@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { AdapterDescription } from '../device/adapters.ts';
+import { known } from './known.ts';
 import type { TunedClass } from './tune.ts';
 
 /** Kernel variants that were measured, by adapter and driver, then by class of problem. */
@@ -28,12 +29,15 @@ function readAll(): MeasuredFile {
   return { version: 1, adapters: {} };
 }
 
-/** Winners by class of problem, as far as they were measured on this adapter with this driver. */
+/** Winners by class of problem, as far as they were measured on this adapter with this driver, or else on one like it. */
 export function loadMeasured(adapter: AdapterDescription): Map<string, string> {
-  const known = Object.values(readAll().adapters[nameOf(adapter)] ?? {});
-  return new Map(
-    known.filter(({ winner }) => typeof winner === 'string').map(({ problem, winner }) => [problem, winner]),
-  );
+  const own = Object.values(readAll().adapters[nameOf(adapter)] ?? {});
+  return new Map([
+    ...Object.entries(known[`${adapter.vendor} | ${adapter.name}`] ?? {}),
+    ...own
+      .filter(({ winner }) => typeof winner === 'string')
+      .map(({ problem, winner }): [string, string] => [problem, winner]),
+  ]);
 }
 
 /** Adds what was measured. @throws Error when the file cannot be written. */

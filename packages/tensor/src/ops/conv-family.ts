@@ -90,7 +90,7 @@ function runProduct(
 }
 
 /** Tiles of 128 that keep a large GPU busy. */
-const LARGE_TILES_WANTED = 132;
+const LARGE_TILES_WANTED = 64;
 
 /** How many tiles of 128 there are; parts of weight gradients are as many as one likes. */
 function tilesOf({ batch, groups, inPerGroup, outPerGroup, inSize, outSize, kernel }: Geometry, kind: Kind): number {
@@ -145,7 +145,9 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       if (kind === 'weightGradient' && isThin(sizes)) return 'tiled64';
       // Of a larger tile more is cut off at the edges, and there are fewer of them.
       const large = channels > 64 && tilesOf(sizes, kind) >= LARGE_TILES_WANTED;
-      if (fits(device, inputs, units64)) return large && fits(device, inputs, units128) ? 'matrix128' : 'matrix64';
+      if (fits(device, inputs, units64)) {
+        return large && kind === 'weightGradient' && fits(device, inputs, units128) ? 'matrix128' : 'matrix64';
+      }
       if (long) return 'window';
       return large && fits(device, inputs, tiling128) ? 'tiled128' : 'tiled64';
     },

@@ -135,7 +135,7 @@ const tiledConstants = (product: Product, tiling: Tiling, outElement: string) =>
 const STEP = 16;
 
 /** Tiles through workgroup memory. */
-export function tiled(name: string, tiling: Tiling): Variant<None> {
+function tiled(name: string, tiling: Tiling): Variant<None> {
   const { m, n } = tiling;
   return {
     name,
@@ -158,10 +158,11 @@ export function tiled(name: string, tiling: Tiling): Variant<None> {
 const small: Tiling = { m: 64, n: 64, rows: 8, columns: 8, step: 16 };
 const tiled64 = tiled('tiled64', small);
 const tiled128 = tiled('tiled128', { m: 128, n: 128, rows: 8, columns: 8, step: 16 });
-const tiled256 = tiled('tiled256', { m: 256, n: 128, rows: 16, columns: 8, step: 16 });
 
 /** Workgroups that keep a large GPU busy. */
-const WORKGROUPS_WANTED = 256;
+const WORKGROUPS_WANTED = 264;
+/** Tiles of 128 from which they beat those of 64. */
+const MANY_TILES = 768;
 /** Of k, at least: shorter sums cost more to add up than they save. */
 const SHORTEST_CHUNK = 256;
 
@@ -211,7 +212,7 @@ const split: Variant<None> = {
 };
 
 /** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
-export function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
+function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
   const { m, n } = tiling;
   return {
     name,
@@ -244,23 +245,23 @@ export function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2)
 }
 
 const matrix64 = matrix('matrix64', { m: 64, n: 64, partM: 32, partN: 32, step: 32 }, 1);
-const matrix128 = matrix('matrix128', { m: 128, n: 128, partM: 64, partN: 64, step: 32 }, 1);
-const matrix256 = matrix('matrix256', { m: 256, n: 128, partM: 64, partN: 64, step: 32 }, 1);
+const matrix128 = matrix('matrix128', { m: 128, n: 128, partM: 64, partN: 32, step: 32 }, 1);
 const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, step: 16 }, 2);
 
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, tiled64, tiled128, tiled256, split, matrix64, matrix128, matrix256, matrixSplit],
+  variants: [register, tiled64, tiled128, split, matrix64, matrix128, matrixSplit],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return 'register';
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
-    const many = tilesOf(out, 128) >= WORKGROUPS_WANTED / 2;
+    // Small tiles until large ones are many: measured on an H200, which has 132 cores.
+    const many = tilesOf(out, 128) >= MANY_TILES;
     if (many && can(matrix128)) return 'matrix128';
     if (can(matrix64) && tilesOf(out, 64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
     if (many && can(tiled128)) return 'tiled128';
-    if (tilesOf(out, 64) < WORKGROUPS_WANTED / 4 && splitsOf(a, out).splits > 1) return 'split';
+    if (tilesOf(out, 64) < WORKGROUPS_WANTED && splitsOf(a, out).splits > 1) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
     const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
