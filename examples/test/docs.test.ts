@@ -3,7 +3,11 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nn } from '@dawnchorus/autograd';
+import { encodeWav } from '@dawnchorus/dsp';
 import { writeSafetensors } from '@dawnchorus/formats';
+import { Codec, codecConfig, saveCodec } from '@dawnchorus/mert';
+import { openDevice } from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
@@ -29,6 +33,13 @@ await writeSafetensors(join(folder, 'model.safetensors'), [
   ['encoder.weight', { dtype: 'F32', shape: [256, 4], data }],
 ]);
 cpSync(join(root, 'packages/formats/test/golden/checkpoint.pt'), join(folder, 'checkpoint.pt'));
+const tone = Float32Array.from({ length: 24000 }, (_, i) => Math.sin(i / 10) / 2);
+writeFileSync(join(folder, 'song.wav'), encodeWav([tone], 24000));
+const device = await openDevice({ log: () => {} });
+const codec = new Codec(codecConfig({ numFilters: 4, hiddenSize: 16, codebookSize: 64 }), nn.keySequence(1));
+await saveCodec(join(folder, 'encodec'), codec);
+codec.dispose();
+device.close();
 
 function run(name: string, code: string): Promise<string> {
   writeFileSync(join(folder, `${name}.mts`), code);
