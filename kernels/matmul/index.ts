@@ -1,5 +1,6 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
+  matmulBroadcast as broadcastSource,
   matrixProduct,
   matmulMatrix as matrixSource,
   matmulRegister as registerSource,
@@ -34,6 +35,22 @@ export const matmulRegister = defineKernel({
   bindings,
   parameters: { ...operands, ...gridStart },
   constants: {
+    AElement: 'alias AElement = f32;',
+    BElement: 'alias BElement = f32;',
+    OutElement: 'alias OutElement = f32;',
+  },
+  hooks: { emit, prepare },
+});
+
+/** 8 x 32 outputs a thread, of subgroups by themselves. Grid: (n / 32, m / (8 SUBGROUP), batch). */
+export const matmulBroadcast = defineKernel({
+  name: 'matmul_broadcast',
+  source: broadcastSource,
+  directives: ['enable subgroups;'],
+  bindings,
+  parameters: { ...operands, ...gridStart },
+  constants: {
+    SUBGROUP: 'const SUBGROUP = 8u;',
     AElement: 'alias AElement = f32;',
     BElement: 'alias BElement = f32;',
     OutElement: 'alias OutElement = f32;',

@@ -49,3 +49,9 @@ export const unitConstants = ({ adapter }: Device, { M, N, K }: MatrixUnit) => (
   UNIT: `const UNIT_M = ${M}u; const UNIT_N = ${N}u; const UNIT_K = ${K}u;`,
   SUBGROUP: `const SUBGROUP = ${adapter.subgroupSizes?.[0]}u;`,
 });
+
+/** The size of all subgroups, where it is one that kernels are made for. */
+export function subgroupSize({ adapter }: Device): number | undefined {
+  const [least, most] = adapter.subgroupSizes ?? [0, 1];
+  return least === most && [4, 8, 16, 32].includes(least) ? least : undefined;
+}

@@ -8,7 +8,7 @@ import type { Family, Variant } from '../kernel/variants.ts';
 import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
-import { matrixFits, tileFits, unitConstants } from './matmul-tiles.ts';
+import { matrixFits, subgroupSize, tileFits, unitConstants } from './matmul-tiles.ts';
 
 type Tiling = kernels.Tiling;
 type None = Record<never, never>;
@@ -90,6 +90,29 @@ const register: Variant<None> = {
         buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
         parameters,
         grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count],
+      });
+    });
+  },
+};
+
+/** Subgroups by themselves, 8 x 32 outputs a thread. */
+const broadcast: Variant<None> = {
+  name: 'broadcast',
+  legal: (device) => subgroupSize(device) !== undefined,
+  run(device, inputs, [out]) {
+    const subgroup = subgroupSize(device) as number;
+    withProduct(device, inputs, out, ({ a, b, count, parameters }) => {
+      device.recorder.dispatch({
+        kernel: kernels.matmulBroadcast,
+        constants: {
+          SUBGROUP: `const SUBGROUP = ${subgroup}u;`,
+          AElement: `alias AElement = ${wgslType[a.dtype]};`,
+          BElement: `alias BElement = ${wgslType[b.dtype]};`,
+          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+        },
+        buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
+        parameters,
+        grid: [Math.ceil(parameters.n / 32), Math.ceil(parameters.m / (8 * subgroup)), count],
       });
     });
   },
@@ -248,13 +271,25 @@ const matrix64 = matrix('matrix64', { m: 64, n: 64, partM: 32, partN: 32, step: 
 const matrix128 = matrix('matrix128', { m: 128, n: 128, partM: 64, partN: 32, step: 32 }, 1);
 const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, step: 16 }, 2);
 
+/** The part of a block's sums that must be of use for `broadcast` to beat `register`. */
+const SHARE_OF_USE = 0.4;
+
+/** Whether subgroups have enough rows and columns to share. */
+function sharesColumns(device: Device, out: Tensor): boolean {
+  const subgroup = subgroupSize(device);
+  if (subgroup === undefined) return false;
+  const [m, n] = out.shape.slice(-2);
+  const block = 8 * subgroup;
+  return m * n >= SHARE_OF_USE * Math.ceil(m / block) * block * Math.ceil(n / 32) * 32;
+}
+
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, tiled64, tiled128, split, matrix64, matrix128, matrixSplit],
+  variants: [register, broadcast, tiled64, tiled128, split, matrix64, matrix128, matrixSplit],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
-    if (device.adapter.software) return 'register';
+    if (device.adapter.software) return sharesColumns(device, out) ? 'broadcast' : 'register';
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
     // Small tiles until large ones are many: measured on an H200, which has 132 cores.
     const many = tilesOf(out, 128) >= MANY_TILES;

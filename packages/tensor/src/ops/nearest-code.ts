@@ -6,6 +6,7 @@ import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense, withScratch } from './dense.ts';
+import { subgroupSize } from './matmul-tiles.ts';
 import { kernelOp } from './op.ts';
 
 /** Attributes of `residualCodes`. */
@@ -97,12 +98,6 @@ const tiled: Variant<ResidualCodesAttributes> = {
     });
   },
 };
-
-/** The size of all subgroups, where it is one that the kernel is made for. */
-function subgroupSize({ adapter }: Device): number | undefined {
-  const [least, most] = adapter.subgroupSizes ?? [0, 1];
-  return least === most && [4, 8, 16, 32].includes(least) ? least : undefined;
-}
 
 const broadcast: Variant<ResidualCodesAttributes> = {
   name: 'broadcast',
