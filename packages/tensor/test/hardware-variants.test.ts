@@ -18,7 +18,7 @@ process.env.ONLY = [
     'conv2dWeightGradient',
     'convTranspose2d',
   ],
-  ...['attention', 'attentionBackward', 'crossEntropy', 'crossEntropyBackward', 'softmax', 'softmaxBackward'],
+  ...['crossEntropy', 'crossEntropyBackward', 'softmax', 'softmaxBackward'],
   ...['logSoftmax', 'logSoftmaxBackward', 'layerNorm', 'layerNormBackward', 'groupNorm', 'groupNormBackward'],
   ...[
     'sum',
