@@ -6,7 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 
 process.env.DAWNCHORUS_TEST_TOGGLES = 'disable_robustness';
-process.env.FAST_CHECK_RUNS ??= '4';
+process.env.FAST_CHECK_RUNS ??= '2';
 process.env.ONLY = 'attention,attentionBackward';
 const { device } = await import('./device.ts');
 const { poisonMemory } = await import('./poison.ts');
