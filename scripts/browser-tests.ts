@@ -20,7 +20,8 @@ const needsNode = (file: string) => /['"](node:|vite['"]|esbuild['"]|\.\/run-mod
  * So do those that take minutes on a software adapter and hold nothing that a browser could do differently, and the one
  * that looks for file names in stack traces, which a bundle does not have.
  */
-const inNodeAlone = /(hardware-variants|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
+const inNodeAlone =
+  /(hardware-variants|hardware-attention|conv-variants|residual-codes|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
 
 const only = process.argv.slice(2);
 const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>

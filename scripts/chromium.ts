@@ -30,6 +30,8 @@ export function launchChromium(executablePath: string): Promise<Browser> {
       '--disable-component-update',
       '--disable-sync',
       '--no-first-run',
+      // On a software adapter a kernel may take longer to compile than the watchdog of Chromium's GPU process waits.
+      '--disable-gpu-watchdog',
       '--disable-quic',
     ],
   });

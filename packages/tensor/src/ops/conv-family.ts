@@ -89,6 +89,9 @@ function runProduct(
   );
 }
 
+/** SwiftShader's compiler never comes back from the tiles of weight gradients, a product in a loop. */
+const hangs = ({ adapter }: Device): boolean => adapter.name.toLowerCase().includes('swiftshader');
+
 /** Tiles of 128 that keep a large GPU busy. */
 const LARGE_TILES_WANTED = 64;
 
@@ -117,7 +120,9 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       );
   const byTiles = (label: string, tiling: ConvTiling): Variant<A> => ({
     name: label,
-    legal: (device, inputs) => fits(device, inputs, tiling),
+    legal: (device, inputs, outputs, attributes) =>
+      fits(device, inputs, tiling) &&
+      !(kind === 'weightGradient' && hangs(device) && !isThin(geometry(inputs, outputs, attributes))),
     run: recorded((device, own, dense, out, sizes) => runProduct(device, own, dense, out, sizes, tiling)),
   });
   return {
@@ -143,6 +148,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;
       if (channels < FEWEST_CHANNELS) return 'register';
       if (kind === 'weightGradient' && isThin(sizes)) return 'tiled64';
+      if (kind === 'weightGradient' && hangs(device)) return 'register';
       // Of a larger tile more is cut off at the edges, and there are fewer of them.
       const large = channels > 64 && tilesOf(sizes, kind) >= LARGE_TILES_WANTED;
       if (fits(device, inputs, units64)) {
