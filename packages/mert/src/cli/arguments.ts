@@ -1,4 +1,9 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { InvalidArgumentError } from 'commander';
+
+/** The music that comes along: train/ and valid/. */
+export const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
 
 /** What an option says as a whole number. @throws InvalidArgumentError when it is none, or less than `least`. */
 export function wholeNumber(text: string, least: number): number {
@@ -22,3 +27,20 @@ export const aboveZero = (text: string): number =>
   finiteNumber(text, (value) => value > 0, 'expected a number above 0.');
 export const seconds = (text: string): number =>
   finiteNumber(text, (value) => value >= 0, 'expected seconds, 0 or more.');
+
+/** For options that may be given more than once. */
+export const collect = (value: string, previous: string[]): string[] => [...previous, value];
+
+interface ConfigChoice {
+  config?: string;
+  set: string[];
+  seed?: number;
+}
+
+/** The configuration: a file or preset, then --set, then --seed. */
+export function configSource({ config = 'small', set, seed }: ConfigChoice, presets: readonly string[]) {
+  // A bare word that is no file was meant as a preset, and gets the list of those.
+  const named = presets.includes(config) || (/^[\w-]+$/.test(config) && !existsSync(config));
+  const source = named ? { preset: config } : { file: config };
+  return { ...source, set: seed === undefined ? set : [...set, `training.seed=${seed}`] };
+}

@@ -1,42 +1,17 @@
-import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { encodeWav } from '@dawnchorus/dsp';
+import { encodeWav, streamAudio } from '@dawnchorus/dsp';
 import { openNpy, writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
-import { Command, InvalidArgumentError } from 'commander';
-import { openTrack } from '../codec/audio.ts';
+import { Command } from 'commander';
 import { codecReportText, evaluateCodec } from '../codec/evaluate.ts';
 import { loadCodec } from '../codec/load.ts';
 import { decodeTrack, encodeTrack } from '../codec/stream.ts';
 import { readCodecRun, trainCodec } from '../codec/train.ts';
 import { codecPresets, loadCodecTrainConfig } from '../codec/train-config.ts';
 import { checkpointFolder } from '../training/state.ts';
-
-function positiveNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isFinite(value) || value <= 0) {
-    throw new InvalidArgumentError('expected a number above 0.');
-  }
-  return value;
-}
-
-function positiveInteger(text: string): number {
-  const value = positiveNumber(text);
-  if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('expected a whole number from 1.');
-  return value;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < 0) {
-    throw new InvalidArgumentError('expected a whole number from 0.');
-  }
-  return value;
-}
-
-const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
+import { aboveZero, bundledMusic, collect, configSource, fromOne, fromZero } from './arguments.ts';
+import { untilInterrupted } from './interrupt.ts';
 
 interface EncodeOptions {
   model: string;
@@ -54,8 +29,11 @@ async function encodeCommand({ model, input, out, bandwidth, codebooks: wanted }
   const device = await openDevice();
   try {
     const codec = await loadCodec(model);
-    const track = await openTrack(input, codec.sampleRate);
-    const { codes, codebooks, frames } = await encodeTrack(codec, track.pieces(), { bandwidth, codebooks: wanted });
+    // Resampled as encodec and torchaudio do by default.
+    const audio = { sampleRate: codec.sampleRate, quality: 'hann6' } as const;
+    const { codes, codebooks, frames } = await streamAudio(input, audio, (track) =>
+      encodeTrack(codec, track.pieces(), { bandwidth, codebooks: wanted }),
+    );
     await writeNpy(out, codes, [codebooks, frames]);
     console.error(`wrote ${out}: int32 [${codebooks}, ${frames}]`);
   } finally {
@@ -101,7 +79,7 @@ interface TrainOptions {
 /** Trains or resumes a codec and prints its report. Ctrl-C saves a checkpoint; a second one ends at once. */
 async function trainCommand(options: TrainOptions): Promise<void> {
   const { out, resume, config: named, set, seed } = options;
-  let config = trainConfigOf(options);
+  let config = loadCodecTrainConfig(configSource(options, codecPresets()));
   let { steps, data } = options;
   const stored = resume ? checkpointFolder(out) : undefined;
   if (stored) {
@@ -112,7 +90,7 @@ async function trainCommand(options: TrainOptions): Promise<void> {
     steps ??= state.stopAt;
   }
   const device = await openDevice();
-  const interrupt = untilInterrupted();
+  const interrupt = untilInterrupted('this step');
   try {
     const result = await trainCodec({
       config,
@@ -128,31 +106,6 @@ async function trainCommand(options: TrainOptions): Promise<void> {
     interrupt.dispose();
     device.close();
   }
-}
-
-function trainConfigOf({ config = 'small', set, seed }: TrainOptions) {
-  // A bare word that is no file was meant as a preset, and gets the list of those.
-  const preset = codecPresets().includes(config) || (/^[\w-]+$/.test(config) && !existsSync(config));
-  const source = preset ? { preset: config } : { file: config };
-  return loadCodecTrainConfig({ ...source, set: seed === undefined ? set : [...set, `training.seed=${seed}`] });
-}
-
-/** Ctrl-C asks to stop; a second one ends at once. */
-function untilInterrupted() {
-  let interrupted = false;
-  const interrupt = () => {
-    if (interrupted) process.exit(130);
-    interrupted = true;
-    console.error('\nstopping after this step (Ctrl-C again to end at once)');
-  };
-  const signals = ['SIGINT', 'SIGTERM'] as const;
-  for (const signal of signals) process.on(signal, interrupt);
-  return {
-    stopped: () => interrupted,
-    dispose: () => {
-      for (const signal of signals) process.off(signal, interrupt);
-    },
-  };
 }
 
 interface EvaluateOptions {
@@ -191,12 +144,8 @@ export function codecCommand(): Command {
     .requiredOption(...model)
     .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
     .requiredOption('--out <file>', 'where the .npy goes')
-    .option(
-      '--bandwidth <kbps>',
-      'kilobits a second: 1.5, 3, 6, 12 or 24 of the 24 kHz model (default: 6)',
-      positiveNumber,
-    )
-    .option('--codebooks <n>', 'how many codebooks, instead of a bandwidth', positiveInteger)
+    .option('--bandwidth <kbps>', 'kilobits a second: 1.5, 3, 6, 12 or 24 of the 24 kHz model (default: 6)', aboveZero)
+    .option('--codebooks <n>', 'how many codebooks, instead of a bandwidth', fromOne)
     .action(encodeCommand);
   command
     .command('decode')
@@ -204,7 +153,7 @@ export function codecCommand(): Command {
     .requiredOption(...model)
     .requiredOption('--input <file>', 'codes [codebooks, frames] as a NumPy file')
     .requiredOption('--out <file>', 'where the .wav goes')
-    .option('--samples <n>', 'cut the end to so many samples', positiveInteger)
+    .option('--samples <n>', 'cut the end to so many samples', fromOne)
     .action(decodeCommand);
   command
     .command('train')
@@ -215,11 +164,11 @@ export function codecCommand(): Command {
     .option(
       '--set <key=value>',
       'change one setting, e.g. loss.balancer=false; may be given more than once',
-      (value, previous: string[]) => [...previous, value],
+      collect,
       [],
     )
-    .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', positiveInteger)
-    .option('--seed <n>', 'seed of every random draw', wholeNumber)
+    .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', fromOne)
+    .option('--seed <n>', 'seed of every random draw', fromZero)
     .option('--resume', 'go on with the run in --out')
     .action(trainCommand);
   command
@@ -228,9 +177,9 @@ export function codecCommand(): Command {
     .requiredOption(...model)
     .option('--data <dir>', 'folder of music, searched recursively (default: the held-out music that comes along)')
     .option('--out <dir>', 'where report.md, report.json and clips/ go')
-    .option('--seconds <n>', 'seconds of each track, from its beginning (default: 30)', positiveNumber)
-    .option('--codebooks <n>', 'codebooks at most (default: all, up to 8)', positiveInteger)
-    .option('--clips <n>', 'tracks to write as clips (default: 4)', wholeNumber)
+    .option('--seconds <n>', 'seconds of each track, from its beginning (default: 30)', aboveZero)
+    .option('--codebooks <n>', 'codebooks at most (default: all, up to 8)', fromOne)
+    .option('--clips <n>', 'tracks to write as clips (default: 4)', fromZero)
     .action(evaluateCommand);
   return command;
 }

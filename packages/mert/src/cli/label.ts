@@ -5,6 +5,7 @@ import { openLabels } from '../labels/read.ts';
 import { labelFolder } from '../labels/write.ts';
 import { createProgress } from '../training/progress.ts';
 import { aboveZero, fromOne } from './arguments.ts';
+import { untilInterrupted } from './interrupt.ts';
 
 interface Options {
   data?: string;
@@ -52,15 +53,8 @@ async function labelCommand(options: Options): Promise<void> {
   if (resample !== undefined && resample !== 'kaiser64' && resample !== 'hann6') {
     throw new Error(`--resample ${resample}: expected kaiser64 or hann6`);
   }
-  let interrupted = false;
-  const interrupt = () => {
-    if (interrupted) process.exit(130);
-    interrupted = true;
-    console.error('\nstopping after this file (Ctrl-C again to end at once; either way the same command goes on)');
-  };
   const device = await openDevice();
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  const interrupt = untilInterrupted('this file', '; either way the same command goes on');
   try {
     const teacher = await loadTeacher(name, model, { bandwidth, codebooks });
     console.error(`teacher: ${name} ${teacher.hash.slice(0, 12)}, codebooks of ${teacher.codebooks.join(', ')}`);
@@ -69,7 +63,7 @@ async function labelCommand(options: Options): Promise<void> {
     const result = await labelFolder({
       ...{ data, out, teacher, resample },
       shardBytes: shardMib * 2 ** 20,
-      stopped: () => interrupted,
+      stopped: interrupt.stopped,
       onFile(event) {
         progress ??= createProgress({ label: 'label', total: event.total, initial: event.number - 1 });
         frames += event.frames;
@@ -90,8 +84,7 @@ async function labelCommand(options: Options): Promise<void> {
     if (result.labelled + result.already === 0) throw new Error(`${data}: none of its audio files can be used`);
     console.error(`wrote ${out}: ${counts}`);
   } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    interrupt.dispose();
     device.close();
   }
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env -S npx tsx
 import { Command } from 'commander';
-import { fromOne, fromZero } from './arguments.ts';
+import { collect, fromOne, fromZero } from './arguments.ts';
 import { codecCommand } from './codec.ts';
 import { cqtCommand } from './cqt.ts';
 import { embedCommand } from './embed.ts';
@@ -9,8 +9,6 @@ import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
 import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
-
-const collect = (value: string, previous: string[]) => [...previous, value];
 
 const program = new Command('mert')
   .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')

@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { openDevice } from '@dawnchorus/tensor';
 import { loadConfig, presets } from '../config/index.ts';
 import { pretrain } from '../training/pretrain.ts';
 import { checkpointFolder, loadTrainerState } from '../training/state.ts';
-
-const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
+import { bundledMusic, configSource } from './arguments.ts';
+import { untilInterrupted } from './interrupt.ts';
 
 interface Options {
   data?: string;
@@ -26,19 +25,11 @@ function freeRunFolder(): string {
   }
 }
 
-/** The configuration: a file or preset, then --set, then --seed. */
-function configOf({ config = 'small', set, seed }: Options) {
-  // A bare word that is no file was meant as a preset, and gets the list of those.
-  const named = presets().includes(config) || (/^[\w-]+$/.test(config) && !existsSync(config));
-  const source = named ? { preset: config } : { file: config };
-  return loadConfig({ ...source, set: seed === undefined ? set : [...set, `training.seed=${seed}`] });
-}
-
 /** Runs or resumes a pretraining and prints its report. Ctrl-C saves a checkpoint; a second one ends at once. */
 export async function pretrainCommand(options: Options): Promise<void> {
   if (options.resume && !options.out) throw new Error('--resume needs --out, the folder of the run to go on with');
   const out = options.out ?? freeRunFolder();
-  let config = configOf(options);
+  let config = loadConfig(configSource(options, presets()));
   let { steps, data, labels } = options;
   const stored = options.resume ? checkpointFolder(out) : undefined;
   if (stored) {
@@ -50,14 +41,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
     steps ??= state.stopAt;
   }
   const device = await openDevice();
-  let interrupted = false;
-  const interrupt = () => {
-    if (interrupted) process.exit(130);
-    interrupted = true;
-    console.error('\nstopping after this step (Ctrl-C again to end at once)');
-  };
-  process.on('SIGINT', interrupt);
-  process.on('SIGTERM', interrupt);
+  const interrupt = untilInterrupted('this step');
   try {
     const result = await pretrain({
       device,
@@ -67,7 +51,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
       out,
       resume: options.resume,
       steps,
-      stopped: () => interrupted,
+      stopped: interrupt.stopped,
     });
     if (result.report) {
       console.log(`\n${result.report}`);
@@ -75,8 +59,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
     }
     if (!result.finished) process.exitCode = 130;
   } finally {
-    process.off('SIGINT', interrupt);
-    process.off('SIGTERM', interrupt);
+    interrupt.dispose();
     device.close();
   }
 }

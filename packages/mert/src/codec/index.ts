@@ -1,4 +1,3 @@
-export { openTrack, type Track } from './audio.ts';
 export { type CodebookChoice, Codec } from './codec.ts';
 export {
   bitsPerCodebook,
