@@ -1,6 +1,5 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
-  convGatherWeightGradient,
   matrixProduct,
   convProduct as productSource,
   convThinWeightGradient as thinSource,
@@ -133,7 +132,7 @@ export const convTiledWeightGradient = defineKernel({
 /** For inPerGroup * kernelHeight * kernelWidth of 16 at most. Grid: (1, outPerGroup / 64, splits * groups). */
 export const convThinWeightGradient = defineKernel({
   name: 'conv_thin_weight_gradient',
-  source: `${thinSource}${convGatherWeightGradient}`,
+  source: thinSource,
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },
   parameters: {
     batch: 'u32',

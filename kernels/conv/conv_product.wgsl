@@ -8,7 +8,7 @@
 // a product of its own in which no tap is wasted. x is then the gradient, `in` its sizes and channels.
 //
 // In front: TRANSPOSED; FLAT, whether planes have one row alone; AElement, BElement and OutElement, the types in memory;
-// fourOfA, as for matmul_tiled.
+// fourOfA, which reads the first `valid` of four elements of `a`, `step` apart.
 struct Params {
   inPerGroup: u32,
   inHeight: u32,

@@ -3,8 +3,8 @@
 // matrices, grad [o, n] x input [n, q], where n counts the places (s, t) of a clip and q counts (c, j, k); the input is
 // gathered on the way. A split has `clips` clips, and of each `chunk` places; splits are added in a second pass, always in
 // the same order. In front of it tile_product.wgsl or matrix_product.wgsl makes the product.
-// In front: FLAT, whether planes have one row alone; AElement, BElement and OutElement, the types in memory; fourOfA, as for
-// matmul_tiled.
+// In front: FLAT, whether planes have one row alone; AElement, BElement and OutElement, the types in memory; fourOfA,
+// which reads the first `valid` of four elements of `a`, `step` apart.
 struct Params {
   batch: u32,
   inPerGroup: u32,

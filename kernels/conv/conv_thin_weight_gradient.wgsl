@@ -1,8 +1,7 @@
-// The product of conv_tiled_weight_gradient.wgsl where there are 16 of q at most, as in the first layer of an audio encoder:
-// one input channel, ten taps. A tile of 64 channels x 16 of q, of which a thread makes 4 x 4: the gradient is read once and
-// little is computed for nothing.
-// In front: XElement, GradElement and OutElement, the types in memory. Sums are in f32. Behind:
-// conv_gather_weight_gradient.wgsl.
+// The product of conv_product_weight_gradient.wgsl where there are 16 of q at most, as in the first layer of an audio encoder:
+// one input channel, ten taps. Here n counts (b, s, t), the clips included, and a split has `chunk` of them. A tile of 64
+// channels x 16 of q, of which a thread makes 4 x 4: the gradient is read once and little is computed for nothing.
+// In front: XElement, GradElement and OutElement, the types in memory. Sums are in f32.
 struct Params {
   batch: u32,
   inPerGroup: u32,
@@ -40,6 +39,32 @@ var<workgroup> aTile: array<vec4<f32>, STEP * A_ROW>;
 var<workgroup> bTile: array<vec4<f32>, STEP * B_ROW>;
 // What each q means: where its channel begins in x, its shifts of row and column.
 var<workgroup> columns: array<vec4<u32>, 16>;
+
+const NOWHERE = 0x40000000u;
+
+fn columnOf(q: u32, depth: u32, taps: u32) -> vec4<u32> {
+  if (q >= depth) { return vec4<u32>(0u, NOWHERE, 0u, 0u); }
+  let tap = q % taps;
+  return vec4<u32>(
+    q / taps * params.inHeight * params.inWidth,
+    tap / params.kernelWidth * params.dilationY - params.paddingY,
+    tap % params.kernelWidth * params.dilationX - params.paddingX,
+    0u,
+  );
+}
+
+// Positions before the start wrap around to huge numbers, which the test refuses.
+fn loadInput(column: vec4<u32>, base: u32, row: u32, position: u32) -> f32 {
+  let s = row + column.y;
+  let t = position + column.z;
+  let inside = s < params.inHeight && t < params.inWidth;
+  return select(0.0, f32(x[select(0u, base + column.x + s * params.inWidth + t, inside)]), inside);
+}
+
+fn loadGrad(row: u32, base: u32, isThere: bool) -> f32 {
+  let inside = isThere && row < params.outPerGroup;
+  return select(0.0, f32(grad[select(0u, base + row * params.outHeight * params.outWidth, inside)]), inside);
+}
 
 fn store(row: u32, at: u32, count: u32, depth: u32, values: vec4<f32>) {
   if (row >= params.outPerGroup) { return; }

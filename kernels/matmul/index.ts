@@ -2,10 +2,9 @@ import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
   matmulBroadcast as broadcastSource,
   matrixProduct,
-  matmulMatrix as matrixSource,
+  matmulProduct as productSource,
   matmulRegister as registerSource,
   matmulSumSplits as sumSplitsSource,
-  matmulTiled as tiledSource,
   tileProduct,
 } from '../generated/wgsl.ts';
 
@@ -74,6 +73,13 @@ export function fourByVector(name: 'A' | 'B'): string {
   return `fn fourOf${name}(at: u32, step: u32, valid: u32) -> vec4<f32> { return vec4<f32>(${name.toLowerCase()}[at / 4u]); }`;
 }
 
+/** What `matmulProduct` expects behind it. */
+const wide = (count: number, type: string, read: string) => `const WIDE = ${count}u;
+alias Wide = ${type};
+fn wideOfA(at: u32, step: u32, valid: u32) -> Wide { return ${read}A(at, step, valid); }
+fn wideOfB(at: u32, step: u32, valid: u32) -> Wide { return ${read}B(at, step, valid); }
+`;
+
 /** How a product is cut into tiles: a workgroup's outputs, a thread's, and k at a time. */
 export interface Tiling {
   readonly m: number;
@@ -96,7 +102,7 @@ export const tileConstants = ({ m, n, rows, columns, step, turn = 2 }: Tiling) =
  */
 export const matmulTiled = defineKernel({
   name: 'matmul_tiled',
-  source: `${tileProduct}\n${tiledSource}`,
+  source: `${tileProduct}\n${productSource}\n${wide(4, 'vec4<f32>', 'fourOf')}`,
   bindings,
   parameters: { ...operands, chunk: 'u32', batches: 'u32', ...gridStart },
   constants: {
@@ -163,7 +169,7 @@ export const matrixDirectives = [
  */
 export const matmulMatrix = defineKernel({
   name: 'matmul_matrix',
-  source: `${matrixProduct}\n${matrixSource}`,
+  source: `${matrixProduct}\n${productSource}\n${wide(8, 'Eight', 'eightOf')}`,
   directives: matrixDirectives,
   bindings,
   parameters: { ...operands, chunk: 'u32', batches: 'u32', ...gridStart },

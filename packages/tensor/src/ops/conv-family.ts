@@ -15,6 +15,7 @@ import {
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
+import { tiles64, tiles128, units64 } from './matmul-tiles.ts';
 import type { KernelOp } from './op.ts';
 import { sumMiddle } from './reduce.ts';
 
@@ -59,10 +60,10 @@ const SHORTEST_CHUNK = 256;
 export const registerChunk = (total: number, threads: number): number =>
   Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
 
-const tiling64: ConvTiling = { units: false, tiling: { m: 64, n: 64, rows: 8, columns: 8, step: 16 } };
-const tiling128: ConvTiling = { units: false, tiling: { m: 128, n: 128, rows: 8, columns: 8, step: 16 } };
-const units64: ConvTiling = { units: true, tiling: { m: 64, n: 64, partM: 32, partN: 32, step: 32 } };
-const units128: ConvTiling = { units: true, tiling: { m: 128, n: 128, partM: 64, partN: 64, step: 32 } };
+const byThreads64: ConvTiling = { units: false, tiling: tiles64 };
+const byThreads128: ConvTiling = { units: false, tiling: tiles128 };
+const byUnits64: ConvTiling = { units: true, tiling: units64 };
+const byUnits128: ConvTiling = { units: true, tiling: { m: 128, n: 128, partM: 64, partN: 64, step: 32 } };
 
 function runProduct(
   device: Device,
@@ -129,15 +130,15 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     name,
     variants: [
       { name: 'register', run: register },
-      byTiles('tiled64', tiling64),
-      byTiles('tiled128', tiling128),
+      byTiles('tiled64', byThreads64),
+      byTiles('tiled128', byThreads128),
       {
         name: 'window',
         legal: (_, inputs, outputs, attributes) => slides(geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordWindow(device, dense, out, sizes, own)),
       },
-      byTiles('matrix64', units64),
-      byTiles('matrix128', units128),
+      byTiles('matrix64', byUnits64),
+      byTiles('matrix128', byUnits128),
     ],
     relevant: ['stride', 'padding', 'dilation', 'groups'],
     prefer(device, inputs, outputs, attributes) {
@@ -151,11 +152,11 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       if (kind === 'weightGradient' && hangs(device)) return 'register';
       // Of a larger tile more is cut off at the edges, and there are fewer of them.
       const large = channels > 64 && tilesOf(sizes, kind) >= LARGE_TILES_WANTED;
-      if (fits(device, inputs, units64)) {
-        return large && kind === 'weightGradient' && fits(device, inputs, units128) ? 'matrix128' : 'matrix64';
+      if (fits(device, inputs, byUnits64)) {
+        return large && kind === 'weightGradient' && fits(device, inputs, byUnits128) ? 'matrix128' : 'matrix64';
       }
       if (long) return 'window';
-      return large && fits(device, inputs, tiling128) ? 'tiled128' : 'tiled64';
+      return large && fits(device, inputs, byThreads128) ? 'tiled128' : 'tiled64';
     },
   };
 }

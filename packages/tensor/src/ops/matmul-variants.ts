@@ -1,5 +1,4 @@
 import { matmul as kernels } from '@dawnchorus/kernels';
-
 import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
@@ -8,9 +7,8 @@ import type { Family, Variant } from '../kernel/variants.ts';
 import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
-import { matrixFits, subgroupSize, tileFits, unitConstants } from './matmul-tiles.ts';
+import { matrixFits, subgroupSize, tileFits, tiles64, tiles128, unitConstants, units64 } from './matmul-tiles.ts';
 
-type Tiling = kernels.Tiling;
 type None = Record<never, never>;
 
 /** The batch axes as the kernels walk them: two at most. */
@@ -149,16 +147,14 @@ function operandConstants(product: Product, wide: 4 | 8): Record<string, string>
   return constants;
 }
 
-const tiledConstants = (product: Product, tiling: Tiling, outElement: string) => ({
+const tiledConstants = (product: Product, tiling: kernels.Tiling, outElement: string) => ({
   ...operandConstants(product, 4),
   TILE: kernels.tileConstants(tiling),
   OutElement: `alias OutElement = ${outElement};`,
 });
 
-const STEP = 16;
-
 /** Tiles through workgroup memory. */
-function tiled(name: string, tiling: Tiling): Variant<None> {
+function tiled(name: string, tiling: kernels.Tiling): Variant<None> {
   const { m, n } = tiling;
   return {
     name,
@@ -178,9 +174,8 @@ function tiled(name: string, tiling: Tiling): Variant<None> {
   };
 }
 
-const small: Tiling = { m: 64, n: 64, rows: 8, columns: 8, step: 16 };
-const tiled64 = tiled('tiled64', small);
-const tiled128 = tiled('tiled128', { m: 128, n: 128, rows: 8, columns: 8, step: 16 });
+const tiled64 = tiled('tiled64', tiles64);
+const tiled128 = tiled('tiled128', tiles128);
 
 /** Workgroups that keep a large GPU busy. */
 const WORKGROUPS_WANTED = 264;
@@ -199,7 +194,7 @@ function splitsOf(a: Tensor, out: Tensor): { splits: number; chunk: number } {
   const k = a.shape[a.rank - 1];
   const wanted = Math.ceil(WORKGROUPS_WANTED / tilesOf(out, 64));
   const splits = Math.max(1, Math.min(wanted, Math.floor(k / SHORTEST_CHUNK)));
-  const chunk = Math.ceil(k / splits / STEP) * STEP;
+  const chunk = Math.ceil(k / splits / tiles64.step) * tiles64.step;
   return { splits: Math.ceil(k / chunk), chunk };
 }
 
@@ -215,7 +210,7 @@ const split: Variant<None> = {
       try {
         device.recorder.dispatch({
           kernel: kernels.matmulTiled,
-          constants: tiledConstants(product, small, 'f32'),
+          constants: tiledConstants(product, tiles64, 'f32'),
           buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
           parameters: { ...parameters, chunk, batches: count },
           grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count * splits],
@@ -267,7 +262,7 @@ function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Varia
   };
 }
 
-const matrix64 = matrix('matrix64', { m: 64, n: 64, partM: 32, partN: 32, step: 32 }, 1);
+const matrix64 = matrix('matrix64', units64, 1);
 const matrix128 = matrix('matrix128', { m: 128, n: 128, partM: 64, partN: 32, step: 32 }, 1);
 const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, step: 16 }, 2);
 

@@ -1,8 +1,9 @@
-// C[batch, m, n] = A[batch, m, k] B[batch, k, n] with any strides, for hardware adapters: tiles through workgroup memory
-// (tile_product.wgsl, in front). Where the grid is deeper than `batches`, k is split: each split sums `chunk` of it, into an
-// output of its own.
-// In front: AElement and BElement, the types in memory, scalars or vectors of four; fourOfA and fourOfB, which read the
-// first `valid` of four elements `step` apart; OutElement. Sums are in f32.
+// C[batch, m, n] = A[batch, m, k] B[batch, k, n] with any strides, for hardware adapters: by tiles of threads or by matrix units,
+// which tile_product.wgsl or matrix_product.wgsl in front make. Where the grid is deeper than `batches`, k is split: each split
+// sums `chunk` of it, into an output of its own.
+// In front: AElement and BElement, the types in memory: scalars, or vectors of as many neighbours as are read at a time;
+// OutElement. Sums are in f32. Behind: WIDE, how many neighbours are read at a time, Wide, what they become, and wideOfA and
+// wideOfB, which read the first `valid` of them, `step` apart.
 struct Params {
   m: u32,
   n: u32,
@@ -37,7 +38,7 @@ struct Tile {
   outBase: u32,
 }
 
-// Where the first of 4 neighbours lies, but for k; beyond the last row the last. `valid`: how many there are along rows.
+// Where the first of WIDE neighbours lies, but for k; beyond the last row the last. `valid`: how many there are along rows.
 struct Row {
   at: u32,
   valid: u32,
@@ -45,25 +46,25 @@ struct Row {
 alias Column = Row;
 
 fn rowOf(tile: Tile, row: u32) -> Row {
-  let first = min(tile.row + row, select((params.m - 1u) / 4u * 4u, params.m - 1u, A_ALONG_K));
-  return Row(tile.aBase + first * params.aRow, min(4u, params.m - first));
+  let first = min(tile.row + row, select((params.m - 1u) / WIDE * WIDE, params.m - 1u, A_ALONG_K));
+  return Row(tile.aBase + first * params.aRow, min(WIDE, params.m - first));
 }
 
 fn columnOf(tile: Tile, column: u32) -> Column {
-  let first = min(tile.column + column, select((params.n - 1u) / 4u * 4u, params.n - 1u, B_ALONG_K));
-  return Row(tile.bBase + first * params.bColumn, min(4u, params.n - first));
+  let first = min(tile.column + column, select((params.n - 1u) / WIDE * WIDE, params.n - 1u, B_ALONG_K));
+  return Row(tile.bBase + first * params.bColumn, min(WIDE, params.n - first));
 }
 
-fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32> {
-  if (k >= end) { return vec4<f32>(); }
-  if (A_ALONG_K) { return fourOfA(row.at + k * params.aColumn, params.aColumn, min(4u, end - k)); }
-  return fourOfA(row.at + k * params.aColumn, params.aRow, row.valid);
+fn fetchA(row: Row, k: u32, end: u32) -> Wide {
+  if (k >= end) { return Wide(); }
+  if (A_ALONG_K) { return wideOfA(row.at + k * params.aColumn, params.aColumn, min(WIDE, end - k)); }
+  return wideOfA(row.at + k * params.aColumn, params.aRow, row.valid);
 }
 
-fn fetchB(column: Column, k: u32, end: u32) -> vec4<f32> {
-  if (k >= end) { return vec4<f32>(); }
-  if (B_ALONG_K) { return fourOfB(column.at + k * params.bRow, params.bRow, min(4u, end - k)); }
-  return fourOfB(column.at + k * params.bRow, params.bColumn, column.valid);
+fn fetchB(column: Column, k: u32, end: u32) -> Wide {
+  if (k >= end) { return Wide(); }
+  if (B_ALONG_K) { return wideOfB(column.at + k * params.bRow, params.bRow, min(WIDE, end - k)); }
+  return wideOfB(column.at + k * params.bRow, params.bColumn, column.valid);
 }
 
 fn keep(tile: Tile, row: u32, column: u32, sum: f32) {
