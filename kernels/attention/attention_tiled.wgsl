@@ -82,23 +82,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
           fetched[n] = fetchValues(n * THREADS + lane, vHead, keyStart);
         }
       }
-      for (var c = 0u; c < min(STEP, params.chunks - chunk); c++) {
-        let k0 = tile[(ROWS + x) * PITCH + c];
-        let k1 = tile[(ROWS + TILE_X + x) * PITCH + c];
-        let k2 = tile[(ROWS + 2u * TILE_X + x) * PITCH + c];
-        let k3 = tile[(ROWS + 3u * TILE_X + x) * PITCH + c];
-        let first = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
-        let second = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
-        let third = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
-        let fourth = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
-        for (var r = 0u; r < TILE_ROWS; r++) { // unroll
-          let own = tile[(y + TILE_Y * r) * PITCH + c];
-          products[r] += own.x * first;
-          products[r] += own.y * second;
-          products[r] += own.z * third;
-          products[r] += own.w * fourth;
-        }
-      }
+      addSlice(&products, x, y, min(STEP, params.chunks - chunk));
     }
 
     let keys = vec4<u32>(keyStart + 4u * x) + vec4<u32>(0u, 1u, 2u, 3u);

@@ -1,7 +1,7 @@
 // The gradients of k and v for hardware adapters (Dao, "FlashAttention-2", 2023): a workgroup has COLUMNS keys of one head
 // and takes ROWS queries and the gradients of their outputs at a time. No two workgroups add to one element.
 // In front: `readQ`, `readK`, `readV`, `readG`, `writeDk` and `writeDv`; parameters and functions: attention_params.wgsl,
-// attention_tiles.wgsl.
+// attention_tiles.wgsl, attention_tiles_gradient.wgsl.
 @group(0) @binding(1) var<storage, read> q: array<Stored>;
 @group(0) @binding(2) var<storage, read> k: array<Stored>;
 @group(0) @binding(3) var<storage, read> v: array<Stored>;
@@ -14,32 +14,6 @@
 // Fours of keys, those of a thread where queries are summed.
 const OUT_FOURS = TILE_X / SPANS;
 const OUT_SUMS = 4u * OUT_FOURS * OUT_CHUNKS;
-
-// The logarithm of the sum of each query, and what all its gains are compared with.
-var<workgroup> marks: array<vec2<f32>, ROWS>;
-
-struct Heads {
-  q: u32,
-  k: u32,
-  v: u32,
-  g: u32,
-}
-
-// Of queries and keys in the first turn, of gradients and values in the second.
-fn fetchSlice(turn: u32, i: u32, heads: Heads, rowStart: u32, keyStart: u32, chunk: u32) -> vec4<f32> {
-  let c = chunk + i % STEP;
-  if (c >= CHUNKS) { return vec4<f32>(); }
-  if (i < ROWS * STEP) {
-    let row = rowStart + i / STEP;
-    if (row >= params.queries) { return vec4<f32>(); }
-    if (turn == 0u) { return readQ(heads.q + row * params.qRow, c); }
-    return readG(heads.g + row * params.gRow, c);
-  }
-  let key = keyStart + i / STEP - ROWS;
-  if (key >= params.keys) { return vec4<f32>(); }
-  if (turn == 0u) { return readK(heads.k + key * params.kRow, c); }
-  return readV(heads.v + key * params.vRow, c);
-}
 
 // Of gradients in the first turn, of queries in the second.
 fn fetchRows(turn: u32, i: u32, heads: Heads, rowStart: u32) -> vec4<f32> {
@@ -109,23 +83,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
             fetched[n] = fetchRows(0u, n * THREADS + lane, heads, rowStart);
           }
         }
-        for (var c = 0u; c < min(STEP, params.chunks - chunk); c++) {
-          let k0 = tile[(ROWS + x) * PITCH + c];
-          let k1 = tile[(ROWS + TILE_X + x) * PITCH + c];
-          let k2 = tile[(ROWS + 2u * TILE_X + x) * PITCH + c];
-          let k3 = tile[(ROWS + 3u * TILE_X + x) * PITCH + c];
-          let first = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
-          let second = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
-          let third = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
-          let fourth = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
-          for (var r = 0u; r < TILE_ROWS; r++) { // unroll
-            let own = tile[(y + TILE_Y * r) * PITCH + c];
-            products[r] += own.x * first;
-            products[r] += own.y * second;
-            products[r] += own.z * third;
-            products[r] += own.w * fourth;
-          }
-        }
+        addSlice(&products, x, y, min(STEP, params.chunks - chunk));
       }
       for (var r = 0u; r < TILE_ROWS; r++) { // unroll
         let tileRow = y + TILE_Y * r;

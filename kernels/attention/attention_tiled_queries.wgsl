@@ -2,7 +2,7 @@
 // COLUMNS keys at a time. The weights are made again from the scores and the logarithms of their sums; no two workgroups add
 // to one element.
 // In front: `readQ`, `readK`, `readV`, `readG` and `writeOut`; parameters and functions: attention_params.wgsl,
-// attention_tiles.wgsl.
+// attention_tiles.wgsl, attention_tiles_gradient.wgsl.
 @group(0) @binding(1) var<storage, read> q: array<Stored>;
 @group(0) @binding(2) var<storage, read> k: array<Stored>;
 @group(0) @binding(3) var<storage, read> v: array<Stored>;
@@ -12,32 +12,6 @@
 @group(0) @binding(7) var<storage, read_write> out: array<Stored>;
 
 const OUT_ROWS = ROWS / SPANS;
-
-// The logarithm of the sum of each query, and what all its gains are compared with.
-var<workgroup> marks: array<vec2<f32>, ROWS>;
-
-struct Heads {
-  q: u32,
-  k: u32,
-  v: u32,
-  g: u32,
-}
-
-// Of queries and keys in the first turn, of gradients and values in the second.
-fn fetchSlice(turn: u32, i: u32, heads: Heads, rowStart: u32, keyStart: u32, chunk: u32) -> vec4<f32> {
-  let c = chunk + i % STEP;
-  if (c >= CHUNKS) { return vec4<f32>(); }
-  if (i < ROWS * STEP) {
-    let row = rowStart + i / STEP;
-    if (row >= params.queries) { return vec4<f32>(); }
-    if (turn == 0u) { return readQ(heads.q + row * params.qRow, c); }
-    return readG(heads.g + row * params.gRow, c);
-  }
-  let key = keyStart + i / STEP - ROWS;
-  if (key >= params.keys) { return vec4<f32>(); }
-  if (turn == 0u) { return readK(heads.k + key * params.kRow, c); }
-  return readV(heads.v + key * params.vRow, c);
-}
 
 fn fetchKeys(i: u32, kHead: u32, keyStart: u32) -> vec4<f32> {
   let key = keyStart + i / CHUNKS;
@@ -103,23 +77,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
             fetched[n] = fetchKeys(n * THREADS + lane, heads.k, keyStart);
           }
         }
-        for (var c = 0u; c < min(STEP, params.chunks - chunk); c++) {
-          let k0 = tile[(ROWS + x) * PITCH + c];
-          let k1 = tile[(ROWS + TILE_X + x) * PITCH + c];
-          let k2 = tile[(ROWS + 2u * TILE_X + x) * PITCH + c];
-          let k3 = tile[(ROWS + 3u * TILE_X + x) * PITCH + c];
-          let first = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
-          let second = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
-          let third = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
-          let fourth = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
-          for (var r = 0u; r < TILE_ROWS; r++) { // unroll
-            let own = tile[(y + TILE_Y * r) * PITCH + c];
-            products[r] += own.x * first;
-            products[r] += own.y * second;
-            products[r] += own.z * third;
-            products[r] += own.w * fourth;
-          }
-        }
+        addSlice(&products, x, y, min(STEP, params.chunks - chunk));
       }
       for (var r = 0u; r < TILE_ROWS; r++) { // unroll
         let tileRow = y + TILE_Y * r;

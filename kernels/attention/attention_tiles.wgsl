@@ -71,3 +71,24 @@ fn keepFour(start: vec2<u32>, key: u32, stream: vec2<u32>) -> vec4<f32> {
   }
   return select(vec4<f32>(), vec4<f32>(params.kept), draws >= vec4<f32>(params.dropped));
 }
+
+// Adds to a thread's products of queries and keys what a slice of so many vectors holds.
+fn addSlice(products: ptr<function, array<vec4<f32>, TILE_ROWS>>, x: u32, y: u32, vectors: u32) {
+  for (var c = 0u; c < vectors; c++) {
+    let k0 = tile[(ROWS + x) * PITCH + c];
+    let k1 = tile[(ROWS + TILE_X + x) * PITCH + c];
+    let k2 = tile[(ROWS + 2u * TILE_X + x) * PITCH + c];
+    let k3 = tile[(ROWS + 3u * TILE_X + x) * PITCH + c];
+    let first = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
+    let second = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
+    let third = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
+    let fourth = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
+    for (var r = 0u; r < TILE_ROWS; r++) { // unroll
+      let own = tile[(y + TILE_Y * r) * PITCH + c];
+      (*products)[r] += own.x * first;
+      (*products)[r] += own.y * second;
+      (*products)[r] += own.z * third;
+      (*products)[r] += own.w * fourth;
+    }
+  }
+}

@@ -13,6 +13,7 @@ import {
   attentionTiledKeys,
   attentionTiledQueries,
   attentionTiles,
+  attentionTilesGradient,
   draws,
 } from '../generated/wgsl.ts';
 
@@ -139,7 +140,7 @@ export const statistics = defineKernel({
   constants: { ...constants, read: readers('yg', true) },
 });
 
-const byTiles = (own: string) => source([attentionTiles, own].join('\n'));
+const byTiles = (...own: string[]) => source([attentionTiles, ...own].join('\n'));
 
 const tiles = {
   ROWS: 'const ROWS = 64u;',
@@ -168,7 +169,7 @@ export const tiled = defineKernel({
 /** Gradient of q, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
 export const tiledQueries = defineKernel({
   name: 'attention_tiled_queries',
-  source: byTiles(attentionTiledQueries),
+  source: byTiles(attentionTilesGradient, attentionTiledQueries),
   bindings: {
     q: 'read',
     k: 'read',
@@ -185,7 +186,7 @@ export const tiledQueries = defineKernel({
 /** Gradients of k and v, a tile of keys a workgroup. Grid: (keys / COLUMNS, 1, pairs). */
 export const tiledKeys = defineKernel({
   name: 'attention_tiled_keys',
-  source: byTiles(attentionTiledKeys),
+  source: byTiles(attentionTilesGradient, attentionTiledKeys),
   bindings: {
     q: 'read',
     k: 'read',
