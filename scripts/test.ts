@@ -4,6 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 const only = process.argv.slice(2);
@@ -39,16 +40,19 @@ interface Result {
   failed: number;
 }
 
-/** Runs one file; what it printed tells how many passed. */
-function run(path: string): Promise<Result> {
+/** Runs one file, and prints what it says when it has ended; that tells how many passed. */
+function run(title: string, path: string): Promise<Result> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', path], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, ['--import', 'tsx', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const printed: Buffer[] = [];
     let text = '';
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk;
-      process.stdout.write(chunk);
+      printed.push(chunk);
     });
+    child.stderr.on('data', (chunk: Buffer) => printed.push(chunk));
     child.on('close', (code, signal) => {
+      console.log(`\n${title}\n${Buffer.concat(printed)}`);
       // A file may hold several suites, each with a count of its own.
       const sum = (label: string) =>
         [...text.matchAll(new RegExp(`${label}:\\s+(\\d+)`, 'g'))].reduce(
@@ -66,25 +70,31 @@ function run(path: string): Promise<Result> {
   });
 }
 
-let passed = 0;
-let failed = 0;
-for (const { name, folder, files } of suites) {
-  const start = performance.now();
-  const own: Result = { passed: 0, failed: 0 };
-  for (const file of files) {
-    console.log(`\n${name}/${file}`);
-    const result = await run(join(folder, file));
+/** Files that run at a time: most of them keep one core busy. */
+const AT_ONCE = Math.min(2, availableParallelism());
+
+const start = performance.now();
+const waiting = suites.flatMap((suite) => suite.files.map((file) => ({ suite, file })));
+const results = new Map(suites.map((suite) => [suite, { passed: 0, failed: 0 }]));
+
+async function runWaiting(): Promise<void> {
+  for (let next = waiting.shift(); next; next = waiting.shift()) {
+    const { suite, file } = next;
+    const result = await run(`${suite.name}/${file}`, join(suite.folder, file));
+    const own = results.get(suite) as Result;
     own.passed += result.passed;
     own.failed += result.failed;
   }
-  const seconds = ((performance.now() - start) / 1000).toFixed(0);
-  console.log(`${name}: ${own.passed} passed, ${own.failed} failed in ${seconds} s`);
-  passed += own.passed;
-  failed += own.failed;
 }
+await Promise.all(Array.from({ length: AT_ONCE }, runWaiting));
+
+for (const [{ name }, own] of results) console.log(`${name}: ${own.passed} passed, ${own.failed} failed`);
+const total = (key: keyof Result) => [...results.values()].reduce((sum, own) => sum + own[key], 0);
 if (suites.length === 0) {
   console.error(`no test file matches ${only.join(' ')}`);
   process.exitCode = 1;
 }
-console.log(`\n${passed} passed, ${failed} failed`);
-if (failed > 0) process.exitCode = 1;
+console.log(`in ${((performance.now() - start) / 1000).toFixed(0)} s`);
+// The last line is read by others.
+console.log(`\n${total('passed')} passed, ${total('failed')} failed`);
+if (total('failed') > 0) process.exitCode = 1;
