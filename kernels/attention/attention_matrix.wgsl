@@ -14,26 +14,39 @@
 // Queries, keys or values, weights.
 const HALVES = HELD + PASSING + WEIGHTS;
 const SINGLES = SCORES;
-// Threads that share a row while its maximum and its sum are found.
+// Threads that share a row while its maximum and its sum are found, and the fours of scores that each of them has.
 const PARTS = (THREADS + ROWS - 1u) / ROWS;
-const SHARE = COLUMNS / PARTS;
+const SHARE = FOURS / PARTS;
 // Maximum and sum of a part of a row; at the end, maximum and reciprocal of the sum.
 var<workgroup> running: array<vec2<f32>, PARTS * ROWS>;
 
 fn loadKeys(lane: u32, head: u32, keyStart: u32) {
-  for (var i = lane; i < COLUMNS * (WIDTH / 4u); i += THREADS) {
-    let key = keyStart + i / (WIDTH / 4u);
-    let c = i % (WIDTH / 4u);
+  for (var i = lane; i < COLUMNS * LINE; i += THREADS) {
+    let key = keyStart + i / LINE;
+    let c = i % LINE;
     var x = vec4<f32>();
     if (key < params.keys && c < CHUNKS) { x = readK(head + key * params.kRow, c); }
-    storeHalves(HELD + (i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+    storeHalves(HELD + (i / LINE) * PITCH + c, x);
   }
 }
 
-fn scoreOf(at: u32, visibleFrom: u32, key: u32) -> f32 {
-  var seen = true;
-  if (MASKED) { seen = visible[visibleFrom + min(key, params.keys - 1u) * params.visibleKey] != 0u; }
-  return select(HIDDEN, singles[at] * params.scale, seen);
+// Four scores of a row; those that no one may see are LOWEST, or HIDDEN where a mask hides them.
+fn scoresOf(at: u32, visibleFrom: u32, row: u32, key: u32) -> vec4<f32> {
+  var four = scores[at] * params.scale;
+  for (var j = 0u; j < 4u; j++) { // unroll
+    if (MASKED) { four[j] = select(HIDDEN, four[j], visible[visibleFrom + min(key + j, params.keys - 1u) * params.visibleKey] != 0u); }
+    if (!meets(row, key + j)) { four[j] = LOWEST; }
+  }
+  return four;
+}
+
+// Of scores that may be LOWEST, which weigh nothing even where there are no others.
+fn weightsOf(four: vec4<f32>, most: f32) -> vec4<f32> {
+  var weights: vec4<f32>;
+  for (var j = 0u; j < 4u; j++) { // unroll
+    weights[j] = select(power(four[j] - most), 0.0, four[j] == LOWEST);
+  }
+  return weights;
 }
 
 @compute @workgroup_size(THREADS)
@@ -46,12 +59,12 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   let vHead = headOf(pair, params.vOffset, params.vBatch, params.vHead);
   let visibleFrom = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
   let subgroup = lane / SUBGROUP;
-  for (var i = lane; i < ROWS * (WIDTH / 4u); i += THREADS) {
-    let row = rowStart + i / (WIDTH / 4u);
-    let c = i % (WIDTH / 4u);
+  for (var i = lane; i < ROWS * LINE; i += THREADS) {
+    let row = rowStart + i / LINE;
+    let c = i % LINE;
     var x = vec4<f32>();
     if (row < params.queries && c < CHUNKS) { x = readQ(qHead + row * params.qRow, c); }
-    storeHalves((i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+    storeHalves((i / LINE) * PITCH + c, x);
   }
   for (var i = lane; i < PARTS * ROWS; i += THREADS) { running[i] = vec2<f32>(LOWEST, 0.0); }
 
@@ -63,23 +76,20 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
     for (var i = lane; i < PARTS * ROWS; i += THREADS) {
       let row = i % ROWS;
-      let first = (i / ROWS) * SHARE;
-      let share = min(SHARE, params.keys);
-      var most = running[i].x;
-      for (var j = 0u; j < share; j++) {
-        let key = keyStart + first + j;
-        if (meets(rowStart + row, key)) {
-          most = max(most, scoreOf(row * SCORE_PITCH + first + j, visibleFrom, key));
-        }
+      let first = i / ROWS * SHARE;
+      var own: array<vec4<f32>, SHARE>;
+      var highest = vec4<f32>(running[i].x);
+      for (var f = 0u; f < SHARE; f++) { // unroll
+        own[f] = scoresOf(row * SCORE_PITCH + first + f, visibleFrom, rowStart + row, keyStart + 4u * (first + f));
+        highest = max(highest, own[f]);
       }
-      var total = running[i].y * power(running[i].x - most);
-      for (var j = 0u; j < share; j++) {
-        let key = keyStart + first + j;
-        if (meets(rowStart + row, key)) {
-          total += power(scoreOf(row * SCORE_PITCH + first + j, visibleFrom, key) - most);
-        }
+      let two = max(vec4<f32>(highest.xy, highest.xy), vec4<f32>(highest.zw, highest.zw));
+      let most = max(two, two.yxyx).x;
+      var total = vec4<f32>(running[i].y * power(running[i].x - most), 0.0, 0.0, 0.0);
+      for (var f = 0u; f < SHARE; f++) { // unroll
+        total += weightsOf(own[f], most);
       }
-      running[i] = vec2<f32>(most, total);
+      running[i] = vec2<f32>(most, total.x + total.y + total.z + total.w);
     }
     workgroupBarrier();
   }
@@ -102,35 +112,33 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
     multiply(0u, HELD, 0u, subgroup);
     workgroupBarrier();
-    for (var i = lane; i < COLUMNS * (WIDTH / 4u); i += THREADS) {
-      let key = keyStart + i / (WIDTH / 4u);
-      let c = i % (WIDTH / 4u);
+    for (var i = lane; i < COLUMNS * LINE; i += THREADS) {
+      let key = keyStart + i / LINE;
+      let c = i % LINE;
       var x = vec4<f32>();
       if (key < params.keys && c < CHUNKS) { x = readV(vHead + key * params.vRow, c); }
-      storeHalves(HELD + (i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+      storeHalves(HELD + (i / LINE) * PITCH + c, x);
     }
     for (var i = lane; i < ROWS * FOURS; i += THREADS) {
       let row = i / FOURS;
       let start = firstDraw(pair, rowStart + row);
-      var four = vec4<f32>();
-      for (var j = 0u; j < 4u; j++) {
-        let column = 4u * (i % FOURS) + j;
-        let key = keyStart + column;
-        if (meets(rowStart + row, key)) {
-          four[j] = power(scoreOf(row * SCORE_PITCH + column, visibleFrom, key) - running[row].x);
-          if (DROPS) { four[j] *= keepOf(start, key, stream); }
+      let key = keyStart + 4u * (i % FOURS);
+      var four = weightsOf(scoresOf(row * SCORE_PITCH + i % FOURS, visibleFrom, rowStart + row, key), running[row].x);
+      if (DROPS) {
+        for (var j = 0u; j < 4u; j++) { // unroll
+          if (meets(rowStart + row, key + j)) { four[j] *= keepOf(start, key + j, stream); }
         }
       }
-      storeHalves(weights + row * WEIGHT_PITCH + 4u * (i % FOURS), four);
+      storeHalves(weights + row * WEIGHT_PITCH + i % FOURS, four);
     }
     workgroupBarrier();
     accumulate(&sums, weights, HELD, subgroup);
     workgroupBarrier();
   }
 
-  for (var r = 0u; r < 16u / UNIT_M; r++) {
-    for (var s = 0u; s < WIDTH / UNIT_N; s++) {
-      stage(&sums, r, s, subgroup);
+  for (var r = 0u; r < DOWN; r++) { // unroll
+    for (var s = 0u; s < ACROSS; s++) { // unroll
+      stage(sums[r * ACROSS + s], subgroup);
       workgroupBarrier();
       for (var four = lane % SUBGROUP; four < UNIT_M * UNIT_N / 4u; four += SUBGROUP) {
         let row = subgroup * 16u + r * UNIT_M + 4u * four / UNIT_N;

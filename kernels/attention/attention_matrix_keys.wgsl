@@ -16,12 +16,12 @@ const HALVES = 2u * HELD + PASSING + 2u * WEIGHTS;
 const SINGLES = 2u * SCORES;
 
 fn loadQueries(lane: u32, head: u32, rowStart: u32) {
-  for (var i = lane; i < COLUMNS * (WIDTH / 4u); i += THREADS) {
-    let row = rowStart + i / (WIDTH / 4u);
-    let c = i % (WIDTH / 4u);
+  for (var i = lane; i < COLUMNS * LINE; i += THREADS) {
+    let row = rowStart + i / LINE;
+    let c = i % LINE;
     var x = vec4<f32>();
     if (row < params.queries && c < CHUNKS) { x = readQ(head + row * params.qRow, c); }
-    storeHalves(2u * HELD + (i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+    storeHalves(2u * HELD + (i / LINE) * PITCH + c, x);
   }
 }
 
@@ -36,17 +36,17 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   let gHead = headOf(pair, params.gOffset, params.gBatch, params.gHead);
   let visibleFrom = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
   let subgroup = lane / SUBGROUP;
-  for (var i = lane; i < ROWS * (WIDTH / 4u); i += THREADS) {
-    let key = keyStart + i / (WIDTH / 4u);
-    let c = i % (WIDTH / 4u);
+  for (var i = lane; i < ROWS * LINE; i += THREADS) {
+    let key = keyStart + i / LINE;
+    let c = i % LINE;
     var x = vec4<f32>();
     var y = vec4<f32>();
     if (key < params.keys && c < CHUNKS) {
       x = readK(kHead + key * params.kRow, c);
       y = readV(vHead + key * params.vRow, c);
     }
-    storeHalves((i / (WIDTH / 4u)) * PITCH + 4u * c, x);
-    storeHalves(HELD + (i / (WIDTH / 4u)) * PITCH + 4u * c, y);
+    storeHalves((i / LINE) * PITCH + c, x);
+    storeHalves(HELD + (i / LINE) * PITCH + c, y);
   }
   let tile = 2u * HELD;
   let weights = tile + PASSING;
@@ -61,41 +61,47 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
     multiply(0u, tile, 0u, subgroup);
     workgroupBarrier();
-    for (var i = lane; i < COLUMNS * (WIDTH / 4u); i += THREADS) {
-      let row = rowStart + i / (WIDTH / 4u);
-      let c = i % (WIDTH / 4u);
+    for (var i = lane; i < COLUMNS * LINE; i += THREADS) {
+      let row = rowStart + i / LINE;
+      let c = i % LINE;
       var x = vec4<f32>();
       if (row < params.queries && c < CHUNKS) { x = readG(gHead + row * params.gRow, c); }
-      storeHalves(tile + (i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+      storeHalves(tile + (i / LINE) * PITCH + c, x);
     }
     workgroupBarrier();
     multiply(HELD, tile, SCORES, subgroup);
     workgroupBarrier();
-    // Four keys of a query at a time, whose draws are neighbours.
-    for (var i = lane; i < ROWS / 4u * COLUMNS; i += THREADS) {
-      let column = i % COLUMNS;
-      let row = rowStart + column;
-      let mark = 2u * (pair * params.queries + min(row, params.queries - 1u));
-      let logSum = bitcast<f32>(statistics[mark]);
-      let delta = bitcast<f32>(statistics[mark + 1u]);
-      let start = firstDraw(pair, row);
-      for (var j = 0u; j < 4u; j++) {
-        let own = 4u * (i / COLUMNS) + j;
-        let key = keyStart + own;
-        let at = own * SCORE_PITCH + column;
-        var weight = 0.0;
-        var slope = 0.0;
-        if (row < params.queries && meets(row, key)) {
-          var seen = true;
-          if (MASKED) { seen = visible[visibleFrom + key * params.visibleKey] != 0u; }
-          var keep = 1.0;
-          if (DROPS) { keep = keepOf(start, key, stream); }
-          weight = weightOf(singles[at] * params.scale, logSum, row, seen);
-          slope = select(0.0, weight * (singles[SCORES + at] * keep - delta), seen);
-          weight *= keep;
+    // Four keys of four queries at a time: the draws of a query's keys are neighbours, and so are queries in memory.
+    for (var i = lane; i < ROWS / 4u * FOURS; i += THREADS) {
+      let first = i / FOURS * 4u;
+      var weight: array<vec4<f32>, 4>;
+      var slope: array<vec4<f32>, 4>;
+      for (var c = 0u; c < 4u; c++) { // unroll
+        let row = rowStart + 4u * (i % FOURS) + c;
+        let mark = 2u * (pair * params.queries + min(row, params.queries - 1u));
+        let logSum = bitcast<f32>(statistics[mark]);
+        let delta = bitcast<f32>(statistics[mark + 1u]);
+        let start = firstDraw(pair, row);
+        for (var j = 0u; j < 4u; j++) { // unroll
+          let key = keyStart + first + j;
+          weight[j][c] = 0.0;
+          slope[j][c] = 0.0;
+          if (row < params.queries && meets(row, key)) {
+            let at = (first + j) * SCORE_PITCH + i % FOURS;
+            var seen = true;
+            if (MASKED) { seen = visible[visibleFrom + key * params.visibleKey] != 0u; }
+            var keep = 1.0;
+            if (DROPS) { keep = keepOf(start, key, stream); }
+            let own = weightOf(scores[at][c] * params.scale, logSum, row, seen);
+            slope[j][c] = select(0.0, own * (scores[SCORES + at][c] * keep - delta), seen);
+            weight[j][c] = own * keep;
+          }
         }
-        halves[weights + own * WEIGHT_PITCH + column] = f16(weight);
-        halves[slopes + own * WEIGHT_PITCH + column] = f16(slope);
+      }
+      for (var j = 0u; j < 4u; j++) { // unroll
+        let at = (first + j) * WEIGHT_PITCH + i % FOURS;
+        storeHalves(weights + at, weight[j]);
+        storeHalves(slopes + at, slope[j]);
       }
     }
     workgroupBarrier();
@@ -107,10 +113,10 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
     workgroupBarrier();
   }
 
-  for (var r = 0u; r < 16u / UNIT_M; r++) {
-    for (var s = 0u; s < WIDTH / UNIT_N; s++) {
-      for (var which = 0u; which < 2u; which++) {
-        if (which == 0u) { stage(&ofKeys, r, s, subgroup); } else { stage(&ofValues, r, s, subgroup); }
+  for (var r = 0u; r < DOWN; r++) { // unroll
+    for (var s = 0u; s < ACROSS; s++) { // unroll
+      for (var which = 0u; which < 2u; which++) { // unroll
+        if (which == 0u) { stage(ofKeys[r * ACROSS + s], subgroup); } else { stage(ofValues[r * ACROSS + s], subgroup); }
         workgroupBarrier();
         for (var four = lane % SUBGROUP; four < UNIT_M * UNIT_N / 4u; four += SUBGROUP) {
           let key = keyStart + subgroup * 16u + r * UNIT_M + 4u * four / UNIT_N;

@@ -25,17 +25,17 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   let gHead = headOf(pair, params.gOffset, params.gBatch, params.gHead);
   let visibleFrom = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
   let subgroup = lane / SUBGROUP;
-  for (var i = lane; i < ROWS * (WIDTH / 4u); i += THREADS) {
-    let row = rowStart + i / (WIDTH / 4u);
-    let c = i % (WIDTH / 4u);
+  for (var i = lane; i < ROWS * LINE; i += THREADS) {
+    let row = rowStart + i / LINE;
+    let c = i % LINE;
     var x = vec4<f32>();
     var y = vec4<f32>();
     if (row < params.queries && c < CHUNKS) {
       x = readQ(qHead + row * params.qRow, c);
       y = readG(gHead + row * params.gRow, c);
     }
-    storeHalves((i / (WIDTH / 4u)) * PITCH + 4u * c, x);
-    storeHalves(HELD + (i / (WIDTH / 4u)) * PITCH + 4u * c, y);
+    storeHalves((i / LINE) * PITCH + c, x);
+    storeHalves(HELD + (i / LINE) * PITCH + c, y);
   }
   let tile = 2u * HELD;
   let slopes = 2u * HELD + PASSING;
@@ -45,22 +45,22 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
 
   let end = select(params.keys, min(params.keys, rowStart + ROWS), CAUSAL);
   for (var keyStart = 0u; keyStart < end; keyStart += COLUMNS) {
-    for (var i = lane; i < COLUMNS * (WIDTH / 4u); i += THREADS) {
-      let key = keyStart + i / (WIDTH / 4u);
-      let c = i % (WIDTH / 4u);
+    for (var i = lane; i < COLUMNS * LINE; i += THREADS) {
+      let key = keyStart + i / LINE;
+      let c = i % LINE;
       var x = vec4<f32>();
       if (key < params.keys && c < CHUNKS) { x = readV(vHead + key * params.vRow, c); }
-      storeHalves(tile + (i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+      storeHalves(tile + (i / LINE) * PITCH + c, x);
     }
     workgroupBarrier();
     multiply(HELD, tile, SCORES, subgroup);
     workgroupBarrier();
-    for (var i = lane; i < COLUMNS * (WIDTH / 4u); i += THREADS) {
-      let key = keyStart + i / (WIDTH / 4u);
-      let c = i % (WIDTH / 4u);
+    for (var i = lane; i < COLUMNS * LINE; i += THREADS) {
+      let key = keyStart + i / LINE;
+      let c = i % LINE;
       var x = vec4<f32>();
       if (key < params.keys && c < CHUNKS) { x = readK(kHead + key * params.kRow, c); }
-      storeHalves(tile + (i / (WIDTH / 4u)) * PITCH + 4u * c, x);
+      storeHalves(tile + (i / LINE) * PITCH + c, x);
     }
     workgroupBarrier();
     multiply(0u, tile, 0u, subgroup);
@@ -71,29 +71,30 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
       let logSum = bitcast<f32>(statistics[mark]);
       let delta = bitcast<f32>(statistics[mark + 1u]);
       let start = firstDraw(pair, rowStart + row);
+      let at = row * SCORE_PITCH + i % FOURS;
+      let score = scores[at] * params.scale;
+      let gain = scores[SCORES + at];
       var four = vec4<f32>();
-      for (var j = 0u; j < 4u; j++) {
-        let column = 4u * (i % FOURS) + j;
-        let key = keyStart + column;
+      for (var j = 0u; j < 4u; j++) { // unroll
+        let key = keyStart + 4u * (i % FOURS) + j;
         var seen = meets(rowStart + row, key);
         if (MASKED && seen) { seen = visible[visibleFrom + key * params.visibleKey] != 0u; }
         if (seen) {
-          let at = row * SCORE_PITCH + column;
-          var gain = singles[SCORES + at];
-          if (DROPS) { gain *= keepOf(start, key, stream); }
-          four[j] = weightOf(singles[at] * params.scale, logSum, rowStart + row, true) * (gain - delta);
+          var own = gain[j];
+          if (DROPS) { own *= keepOf(start, key, stream); }
+          four[j] = weightOf(score[j], logSum, rowStart + row, true) * (own - delta);
         }
       }
-      storeHalves(slopes + row * WEIGHT_PITCH + 4u * (i % FOURS), four);
+      storeHalves(slopes + row * WEIGHT_PITCH + i % FOURS, four);
     }
     workgroupBarrier();
     accumulate(&sums, slopes, tile, subgroup);
     workgroupBarrier();
   }
 
-  for (var r = 0u; r < 16u / UNIT_M; r++) {
-    for (var s = 0u; s < WIDTH / UNIT_N; s++) {
-      stage(&sums, r, s, subgroup);
+  for (var r = 0u; r < DOWN; r++) { // unroll
+    for (var s = 0u; s < ACROSS; s++) { // unroll
+      stage(sums[r * ACROSS + s], subgroup);
       workgroupBarrier();
       for (var four = lane % SUBGROUP; four < UNIT_M * UNIT_N / 4u; four += SUBGROUP) {
         let row = rowStart + subgroup * 16u + r * UNIT_M + 4u * four / UNIT_N;

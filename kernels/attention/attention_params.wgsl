@@ -118,5 +118,7 @@ fn keepOf(start: vec2<u32>, key: u32, stream: vec2<u32>) -> f32 {
     drawn = vec4<f32>(bits >> vec4<u32>(8u)) * 5.9604644775390625e-8;
     drawnBlock = block;
   }
-  return select(0.0, params.kept, drawn[low & 3u] >= params.dropped);
+  // An index that is not known makes some compilers keep the vector in memory.
+  let two = select(drawn.xy, drawn.zw, (low & 2u) != 0u);
+  return select(0.0, params.kept, select(two.x, two.y, (low & 1u) != 0u) >= params.dropped);
 }

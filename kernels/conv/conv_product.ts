@@ -15,16 +15,11 @@ import {
 } from '../matmul/index.ts';
 
 const sizes = {
-  inPerGroup: 'u32',
   inHeight: 'u32',
   inWidth: 'u32',
   outPerGroup: 'u32',
   outHeight: 'u32',
   outWidth: 'u32',
-  kernelHeight: 'u32',
-  kernelWidth: 'u32',
-  strideY: 'u32',
-  strideX: 'u32',
   paddingY: 'u32',
   paddingX: 'u32',
   dilationY: 'u32',
@@ -50,6 +45,7 @@ const weightGradient = {
   bindings: { a: 'read', b: 'read', out: 'readWrite' },
   parameters: {
     batch: 'u32',
+    inPerGroup: 'u32',
     ...sizes,
     groups: 'u32',
     clips: 'u32',
@@ -60,7 +56,17 @@ const weightGradient = {
   },
 } as const;
 
+/** What a convolution is divided by, as constants. */
+export const windowConstants = (kernel: readonly number[], stride: readonly number[]) => ({
+  WINDOW:
+    `const KERNEL_HEIGHT = ${kernel[0]}u; const KERNEL_WIDTH = ${kernel[1]}u; ` +
+    `const STRIDE_Y = ${stride[0]}u; const STRIDE_X = ${stride[1]}u;`,
+});
+
+const channels = { CHANNELS: 'const IN_PER_GROUP = 1u;' };
+
 const operands = {
+  ...windowConstants([1, 3], [1, 1]),
   FLAT: 'const FLAT = true;',
   AElement: 'alias AElement = f32;',
   BElement: 'alias BElement = f32;',
@@ -107,7 +113,7 @@ export const convTiled = defineKernel({
   name: 'conv_tiled',
   source: byTiles(productSource),
   ...product,
-  constants: { ...transposed(false), ...operands, ...tiles, ...alongK(true, false) },
+  constants: { ...transposed(false), ...channels, ...operands, ...tiles, ...alongK(true, false) },
 });
 
 /**
@@ -118,7 +124,7 @@ export const convTiledTranspose = defineKernel({
   name: 'conv_tiled_transpose',
   source: byTiles(productSource),
   ...product,
-  constants: { ...transposed(true), ...operands, ...tiles, ...alongK(false, false) },
+  constants: { ...transposed(true), ...channels, ...operands, ...tiles, ...alongK(false, false) },
 });
 
 /** Grid: (inPerGroup * kernelHeight * kernelWidth / TILE_N, outPerGroup / TILE_M, splits * groups). */
@@ -136,7 +142,20 @@ export const convThinWeightGradient = defineKernel({
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },
   parameters: {
     batch: 'u32',
-    ...sizes,
+    inPerGroup: 'u32',
+    inHeight: 'u32',
+    inWidth: 'u32',
+    outPerGroup: 'u32',
+    outHeight: 'u32',
+    outWidth: 'u32',
+    kernelHeight: 'u32',
+    kernelWidth: 'u32',
+    strideY: 'u32',
+    strideX: 'u32',
+    paddingY: 'u32',
+    paddingX: 'u32',
+    dilationY: 'u32',
+    dilationX: 'u32',
     groups: 'u32',
     chunk: 'u32',
     xOffset: 'u32',
@@ -156,7 +175,14 @@ export const convMatrix = defineKernel({
   source: byUnits(productSource),
   directives: matrixDirectives,
   ...product,
-  constants: { ...transposed(false), ...operands, ...units, ...alongK(true, false), ...loaders(true, false) },
+  constants: {
+    ...transposed(false),
+    ...channels,
+    ...operands,
+    ...units,
+    ...alongK(true, false),
+    ...loaders(true, false),
+  },
 });
 
 /** The same for the transposed convolution, and for the gradient of what a convolution takes. */
@@ -165,7 +191,14 @@ export const convMatrixTranspose = defineKernel({
   source: byUnits(productSource),
   directives: matrixDirectives,
   ...product,
-  constants: { ...transposed(true), ...operands, ...units, ...alongK(false, false), ...loaders(false, false) },
+  constants: {
+    ...transposed(true),
+    ...channels,
+    ...operands,
+    ...units,
+    ...alongK(false, false),
+    ...loaders(false, false),
+  },
 });
 
 /** The gradient of a convolution's weight, by matrix units. */

@@ -1,25 +1,21 @@
 // out[b, o, s, t] = sum over c, j, k of x[b, c, s strideY + j dilationY - paddingY, t strideX + k dilationX - paddingX]
 // weight[o, c, j, k], in groups, or its transpose, for hardware adapters: an implicit product of matrices, weight [o, q] x
-// input [q, n], where q counts (c, j, k) and n the places (s, t) of a clip; the input is gathered on the way. In front of it
-// tile_product.wgsl or matrix_product.wgsl makes the product.
+// input [q, n], where q counts (c, j, k), in the transpose (j, k, c), and n the places (s, t) of a clip; the input is gathered on
+// the way. In front of it tile_product.wgsl or matrix_product.wgsl makes the product.
 //
 // The transpose goes by phases of the stride: outputs at h = phase + u stride meet the same taps j, namely those for which
 // phase + padding - j dilation is a multiple of the stride, at y[u + (phase + padding - j dilation) / stride]. Each phase is
 // a product of its own in which no tap is wasted. x is then the gradient, `in` its sizes and channels.
 //
-// In front: TRANSPOSED; FLAT, whether planes have one row alone; AElement, BElement and OutElement, the types in memory;
-// fourOfA, which reads the first `valid` of four elements of `a`, `step` apart.
+// In front: TRANSPOSED; FLAT, whether planes have one row alone; IN_PER_GROUP, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y and
+// STRIDE_X, which are divided by; AElement, BElement and OutElement, the types in memory; fourOfA, which reads the first
+// `valid` of four elements of `a`, `step` apart.
 struct Params {
-  inPerGroup: u32,
   inHeight: u32,
   inWidth: u32,
   outPerGroup: u32,
   outHeight: u32,
   outWidth: u32,
-  kernelHeight: u32,
-  kernelWidth: u32,
-  strideY: u32,
-  strideX: u32,
   paddingY: u32,
   paddingX: u32,
   dilationY: u32,
@@ -38,6 +34,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
 @group(0) @binding(2) var<storage, read> b: array<BElement>;
 @group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
+
+const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
 
 // Taps along one axis: the first, how far apart, how many; the phase of the outputs, and how many there are.
 struct Axis {
@@ -94,13 +92,23 @@ struct Column {
 }
 
 fn rowOf(tile: Tile, row: u32) -> Row {
-  let taps = params.kernelHeight * params.kernelWidth;
   let first = min(tile.row + row, params.outPerGroup - 1u);
-  return Row(tile.weights + first * select(params.inPerGroup * taps, taps, TRANSPOSED), params.outPerGroup - first, tile.y, tile.x);
+  return Row(tile.weights + first * select(IN_PER_GROUP * TAPS, TAPS, TRANSPOSED), params.outPerGroup - first, tile.y, tile.x);
 }
 
 fn columnOf(tile: Tile, column: u32) -> Column {
   return Column(tile.column + column, tile.inputs, tile.y, tile.x);
+}
+
+// The channel and the tap, its row and column, that q counts.
+fn partsOf(q: u32, y: Axis, x: Axis) -> vec3<u32> {
+  if (!TRANSPOSED) {
+    let tap = q % TAPS;
+    return vec3<u32>(q / TAPS, tap / KERNEL_WIDTH, tap % KERNEL_WIDTH);
+  }
+  let tap = q / IN_PER_GROUP;
+  let row = select(tap / x.taps, 0u, FLAT);
+  return vec3<u32>(q % IN_PER_GROUP, y.first + row * y.step, x.first + (tap - row * x.taps) * x.step);
 }
 
 // Weights lie next to each other along q, in the transpose rather along the channels: `first` to `first` + 3 of these
@@ -111,15 +119,11 @@ fn fourA(row: Row, q: u32, first: u32, end: u32) -> vec4<f32> {
     return fourOfA(row.at + q + first, 1u, min(4u, end - q - first));
   }
   if (q >= end) { return vec4<f32>(); }
-  let taps = row.y.taps * row.x.taps;
-  let all = params.kernelHeight * params.kernelWidth;
-  let tap = q % taps;
-  let j = row.y.first + tap / row.x.taps * row.y.step;
-  let k = row.x.first + tap % row.x.taps * row.x.step;
-  let at = row.at + q / taps * params.outPerGroup * all + j * params.kernelWidth + k;
+  let parts = partsOf(q, row.y, row.x);
+  let at = row.at + parts.x * params.outPerGroup * TAPS + parts.y * KERNEL_WIDTH + parts.z;
   // Beyond the last channel the last again.
   let own = min(first, row.valid - 1u);
-  return fourOfA(at + own * all, all, min(4u, row.valid - own));
+  return fourOfA(at + own * TAPS, TAPS, min(4u, row.valid - own));
 }
 
 // Positions before the start wrap around to huge numbers, which the test refuses.
@@ -130,15 +134,17 @@ fn loadInput(plane: u32, row: u32, column: u32) -> f32 {
 
 fn fourB(column: Column, q: u32, first: u32, end: u32) -> vec4<f32> {
   if (q >= end) { return vec4<f32>(); }
-  let taps = column.y.taps * column.x.taps;
-  let tap = q % taps;
-  let k = column.x.first + select(tap % column.x.taps, tap, FLAT) * column.x.step;
-  let shiftX = shiftOf(k, column.x, params.strideX, params.paddingX, params.dilationX);
-  let plane = column.inputs + q / taps * params.inHeight * params.inWidth;
+  let parts = partsOf(q, column.y, column.x);
+  let shiftX = shiftOf(parts.z, column.x, STRIDE_X, params.paddingX, params.dilationX);
+  let plane = column.inputs + parts.x * params.inHeight * params.inWidth;
   let places = column.first + first + vec4<u32>(0u, 1u, 2u, 3u);
-  let stride = select(vec2<u32>(params.strideX, params.strideY), vec2<u32>(1u), TRANSPOSED);
+  const STRIDE = select(vec2<u32>(STRIDE_X, STRIDE_Y), vec2<u32>(1u), TRANSPOSED);
   if (FLAT) {
-    let t = places * stride.x + shiftX;
+    let t = places * STRIDE.x + shiftX;
+    if (t.x < params.inWidth && t.w < params.inWidth) {
+      let at = plane + t;
+      return vec4<f32>(f32(b[at.x]), f32(b[at.y]), f32(b[at.z]), f32(b[at.w]));
+    }
     return vec4<f32>(
       loadInput(plane, 0u, t.x),
       loadInput(plane, 0u, t.y),
@@ -146,9 +152,8 @@ fn fourB(column: Column, q: u32, first: u32, end: u32) -> vec4<f32> {
       loadInput(plane, 0u, t.w),
     );
   }
-  let j = column.y.first + tap / column.x.taps * column.y.step;
-  let s = places / column.x.outputs * stride.y + shiftOf(j, column.y, params.strideY, params.paddingY, params.dilationY);
-  let t = places % column.x.outputs * stride.x + shiftX;
+  let s = places / column.x.outputs * STRIDE.y + shiftOf(parts.y, column.y, STRIDE_Y, params.paddingY, params.dilationY);
+  let t = places % column.x.outputs * STRIDE.x + shiftX;
   return vec4<f32>(
     loadInput(plane, s.x, t.x),
     loadInput(plane, s.y, t.y),
@@ -161,11 +166,11 @@ fn keep(tile: Tile, row: u32, column: u32, sum: f32) {
   let channel = tile.row + row;
   let place = tile.column + column;
   if (channel >= params.outPerGroup || place >= tile.y.outputs * tile.x.outputs) { return; }
-  let stride = select(vec2<u32>(1u), vec2<u32>(params.strideX, params.strideY), TRANSPOSED);
-  var within = place * stride.x + tile.x.phase;
+  const STRIDE = select(vec2<u32>(1u), vec2<u32>(STRIDE_X, STRIDE_Y), TRANSPOSED);
+  var within = place * STRIDE.x + tile.x.phase;
   if (!FLAT) {
-    within = (tile.y.phase + place / tile.x.outputs * stride.y) * params.outWidth +
-      tile.x.phase + place % tile.x.outputs * stride.x;
+    within = (tile.y.phase + place / tile.x.outputs * STRIDE.y) * params.outWidth +
+      tile.x.phase + place % tile.x.outputs * STRIDE.x;
   }
   let at = tile.outputs + channel * params.outHeight * params.outWidth + within;
   prepare(at / 4u * 4u);
@@ -178,13 +183,13 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   let group = workgroup.z % params.groups;
   let phase = workgroup.z / params.groups % params.phases;
   let batch = workgroup.z / params.groups / params.phases;
-  let y = axisOf(phase / params.strideX, params.strideY, params.paddingY, params.dilationY, params.kernelHeight, params.tapStepY, params.outHeight);
-  let x = axisOf(phase % params.strideX, params.strideX, params.paddingX, params.dilationX, params.kernelWidth, params.tapStepX, params.outWidth);
+  let y = axisOf(phase / STRIDE_X, STRIDE_Y, params.paddingY, params.dilationY, KERNEL_HEIGHT, params.tapStepY, params.outHeight);
+  let x = axisOf(phase % STRIDE_X, STRIDE_X, params.paddingX, params.dilationX, KERNEL_WIDTH, params.tapStepX, params.outWidth);
   let tile = Tile(
     workgroup.y * TILE_M,
     workgroup.x * TILE_N,
-    params.weightOffset + group * params.outPerGroup * params.inPerGroup * params.kernelHeight * params.kernelWidth,
-    params.xOffset + (batch * params.groups + group) * params.inPerGroup * params.inHeight * params.inWidth,
+    params.weightOffset + group * params.outPerGroup * IN_PER_GROUP * TAPS,
+    params.xOffset + (batch * params.groups + group) * IN_PER_GROUP * params.inHeight * params.inWidth,
     (batch * params.groups + group) * params.outPerGroup * params.outHeight * params.outWidth,
     y,
     x,
@@ -192,6 +197,6 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   // Phases differ by an output at most.
   if (tile.column >= y.outputs * x.outputs) { return; }
   var sums: Sums;
-  addProducts(&sums, tile, lane, 0u, params.inPerGroup * y.taps * x.taps);
+  addProducts(&sums, tile, lane, 0u, IN_PER_GROUP * y.taps * x.taps);
   keepSums(&sums, tile, lane);
 }

@@ -3,7 +3,7 @@
 // matrices, grad [o, n] x input [n, q], where n counts the places (s, t) of a clip and q counts (c, j, k); the input is
 // gathered on the way. A split has `clips` clips, and of each `chunk` places; splits are added in a second pass, always in
 // the same order. In front of it tile_product.wgsl or matrix_product.wgsl makes the product.
-// In front: FLAT, whether planes have one row alone; AElement, BElement and OutElement, the types in memory; fourOfA,
+// In front: FLAT, whether planes have one row alone; KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y and STRIDE_X; AElement, BElement and OutElement, the types in memory; fourOfA,
 // which reads the first `valid` of four elements of `a`, `step` apart.
 struct Params {
   batch: u32,
@@ -13,10 +13,6 @@ struct Params {
   outPerGroup: u32,
   outHeight: u32,
   outWidth: u32,
-  kernelHeight: u32,
-  kernelWidth: u32,
-  strideY: u32,
-  strideX: u32,
   paddingY: u32,
   paddingX: u32,
   dilationY: u32,
@@ -60,14 +56,14 @@ fn rowOf(tile: Tile, row: u32) -> Row {
 }
 
 fn columnOf(tile: Tile, column: u32) -> Column {
-  let taps = params.kernelHeight * params.kernelWidth;
+  let taps = KERNEL_HEIGHT * KERNEL_WIDTH;
   // Beyond the last column the last again.
   let q = min(tile.column + column, params.inPerGroup * taps - 1u);
   let tap = q % taps;
   return Column(
     tile.inputs + q / taps * params.inHeight * params.inWidth,
-    tap / params.kernelWidth * params.dilationY - params.paddingY,
-    tap % params.kernelWidth * params.dilationX - params.paddingX,
+    tap / KERNEL_WIDTH * params.dilationY - params.paddingY,
+    tap % KERNEL_WIDTH * params.dilationX - params.paddingX,
   );
 }
 
@@ -86,7 +82,11 @@ fn fourB(column: Column, n: u32, first: u32, end: u32) -> vec4<f32> {
   let places = n + first + vec4<u32>(0u, 1u, 2u, 3u);
   let isThere = places < vec4<u32>(end);
   if (FLAT) {
-    let t = places * params.strideX + column.shiftX;
+    let t = places * STRIDE_X + column.shiftX;
+    if (isThere.w && t.x < params.inWidth && t.w < params.inWidth) {
+      let at = column.plane + t;
+      return vec4<f32>(f32(b[at.x]), f32(b[at.y]), f32(b[at.z]), f32(b[at.w]));
+    }
     return vec4<f32>(
       loadInput(column.plane, 0u, t.x, isThere.x),
       loadInput(column.plane, 0u, t.y, isThere.y),
@@ -94,8 +94,8 @@ fn fourB(column: Column, n: u32, first: u32, end: u32) -> vec4<f32> {
       loadInput(column.plane, 0u, t.w, isThere.w),
     );
   }
-  let s = places / params.outWidth * params.strideY + column.shiftY;
-  let t = places % params.outWidth * params.strideX + column.shiftX;
+  let s = places / params.outWidth * STRIDE_Y + column.shiftY;
+  let t = places % params.outWidth * STRIDE_X + column.shiftX;
   return vec4<f32>(
     loadInput(column.plane, s.x, t.x, isThere.x),
     loadInput(column.plane, s.y, t.y, isThere.y),
@@ -105,7 +105,7 @@ fn fourB(column: Column, n: u32, first: u32, end: u32) -> vec4<f32> {
 }
 
 fn keep(tile: Tile, row: u32, column: u32, sum: f32) {
-  let depth = params.inPerGroup * params.kernelHeight * params.kernelWidth;
+  let depth = params.inPerGroup * KERNEL_HEIGHT * KERNEL_WIDTH;
   let channel = tile.row + row;
   let q = tile.column + column;
   if (channel >= params.outPerGroup || q >= depth) { return; }
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
   let workgroup = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
   let group = workgroup.z % params.groups;
   let split = workgroup.z / params.groups;
-  let depth = params.inPerGroup * params.kernelHeight * params.kernelWidth;
+  let depth = params.inPerGroup * KERNEL_HEIGHT * KERNEL_WIDTH;
   let plane = params.outHeight * params.outWidth;
   let shares = (plane + params.chunk - 1u) / params.chunk;
   let start = split % shares * params.chunk;

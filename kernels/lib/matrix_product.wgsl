@@ -115,15 +115,14 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
       storeInB(i * THREADS + lane, b[i]);
     }
     workgroupBarrier();
-    // Past the end these are zeros that nobody multiplies.
+    // Past the end these are zeros.
     for (var i = 0u; i < A_FETCHES; i++) { // unroll
       a[i] = fetchA(rows[i], k0 + STEP + placeInA(i * THREADS + lane).y, end);
     }
     for (var i = 0u; i < B_FETCHES; i++) { // unroll
       b[i] = fetchB(columns[i], k0 + STEP + placeInB(i * THREADS + lane).y, end);
     }
-    let units = (min(STEP, end - k0) + UNIT_K - 1u) / UNIT_K;
-    for (var unit = 0u; unit < units; unit++) {
+    for (var unit = 0u; unit < STEP / UNIT_K; unit++) { // unroll
       var left: array<Left, ROWS>;
       for (var r = 0u; r < ROWS; r++) { // unroll
         left[r] = loadLeft(ofA + unit * A_UNIT + r * A_FRAGMENT);

@@ -2,7 +2,7 @@
 // registers, k in steps of STEP through workgroup memory; while one step is multiplied the next is fetched into registers.
 // A thread's rows lie in fours, THREADS_Y fours apart, and so do its columns: neighbouring threads read neighbouring vectors.
 //
-// In front: TILE_M, TILE_N, ROWS, COLUMNS, STEP, TURN; A_ALONG_K and B_ALONG_K, whether neighbours of an operand lie along k
+// In front: TILE_M, TILE_N, ROWS, COLUMNS, STEP, TURN (32 threads a multiple of which make a tile, 8 of them a row); A_ALONG_K and B_ALONG_K, whether neighbours of an operand lie along k
 // or else along its rows (of B its columns). Behind, the kernel says what is multiplied and what becomes of it:
 //   struct Tile                                          what is known of the workgroup's tile
 //   fn rowOf(tile: Tile, row: u32) -> Row                what is known of a row of the tile, once for all k
@@ -20,6 +20,9 @@ const COLUMN_FOURS = COLUMNS / 4u;
 const THREADS_X = TILE_N / COLUMNS;
 const THREADS_Y = TILE_M / ROWS;
 const THREADS = THREADS_X * THREADS_Y;
+// Threads that run together lie 8 x 4, so that they read few different vectors.
+const LANES_X = 8u;
+const LANES_Y = 4u;
 // Vectors a step; one more than there are keeps threads that store along k in other banks.
 const A_STRIDE = A_FOURS + 1u;
 const B_STRIDE = B_FOURS + 1u;
@@ -70,10 +73,20 @@ fn storeInB(place: vec2<u32>, four: vec4<f32>) {
   tiles[at + 3u * B_STRIDE][place.x % 4u] = four.w;
 }
 
+// Where a thread's first column and row lie, in fours.
+fn threadOf(lane: u32) -> vec2<u32> {
+  const LANES = LANES_X * LANES_Y;
+  const GROUPS_X = THREADS_X / LANES_X;
+  let group = lane / LANES;
+  let own = lane % LANES;
+  return vec2<u32>(group % GROUPS_X * LANES_X + own % LANES_X, group / GROUPS_X * LANES_Y + own / LANES_X);
+}
+
 // Adds the products of k, `start` to before `end`.
 fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end: u32) {
-  let x = lane % THREADS_X;
-  let y = lane / THREADS_X;
+  let thread = threadOf(lane);
+  let x = thread.x;
+  let y = thread.y;
   var a: array<vec4<f32>, A_FETCHES>;
   var b: array<vec4<f32>, B_FETCHES>;
   var rows: array<Row, A_FETCHES>;
@@ -128,8 +141,9 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
 
 // Hands the sums to `keep`, neighbours to neighbouring threads.
 fn keepSums(sums: ptr<function, Sums>, tile: Tile, lane: u32) {
-  let x = lane % THREADS_X;
-  let y = lane / THREADS_X;
+  let thread = threadOf(lane);
+  let x = thread.x;
+  let y = thread.y;
   for (var first = 0u; first < ROWS; first += PHASE_ROWS) { // unroll
     workgroupBarrier();
     for (var r = 0u; r < PHASE_ROWS; r++) { // unroll

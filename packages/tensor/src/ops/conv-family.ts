@@ -15,7 +15,7 @@ import {
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
-import { tiles64, tiles128, units64 } from './matmul-tiles.ts';
+import { tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
 import type { KernelOp } from './op.ts';
 import { sumMiddle } from './reduce.ts';
 
@@ -61,9 +61,10 @@ export const registerChunk = (total: number, threads: number): number =>
   Math.max(SHORTEST_CHUNK, Math.ceil((total * threads) / THREADS_WANTED));
 
 const byThreads64: ConvTiling = { units: false, tiling: tiles64 };
-const byThreads128: ConvTiling = { units: false, tiling: tiles128 };
+const byThreads64x128: ConvTiling = { units: false, tiling: tiles64x128 };
 const byUnits64: ConvTiling = { units: true, tiling: units64 };
-const byUnits128: ConvTiling = { units: true, tiling: { m: 128, n: 128, partM: 64, partN: 64, step: 32 } };
+const byUnits128x64: ConvTiling = { units: true, tiling: units128x64 };
+const byUnits128: ConvTiling = { units: true, tiling: units128 };
 
 function runProduct(
   device: Device,
@@ -131,13 +132,14 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     variants: [
       { name: 'register', run: register },
       byTiles('tiled64', byThreads64),
-      byTiles('tiled128', byThreads128),
+      byTiles('tiled64x128', byThreads64x128),
       {
         name: 'window',
         legal: (_, inputs, outputs, attributes) => slides(geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordWindow(device, dense, out, sizes, own)),
       },
       byTiles('matrix64', byUnits64),
+      byTiles('matrix128x64', byUnits128x64),
       byTiles('matrix128', byUnits128),
     ],
     relevant: ['stride', 'padding', 'dilation', 'groups'],
@@ -156,7 +158,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
         return large && kind === 'weightGradient' && fits(device, inputs, byUnits128) ? 'matrix128' : 'matrix64';
       }
       if (long) return 'window';
-      return large && fits(device, inputs, byThreads128) ? 'tiled128' : 'tiled64';
+      return large && fits(device, inputs, byThreads64x128) ? 'tiled64x128' : 'tiled64';
     },
   };
 }

@@ -45,6 +45,14 @@ function firstOperand(a: Tensor, extents: readonly number[], together: boolean) 
   };
 }
 
+/** Where windows lie, beside what the kernels have as constants. */
+const placement = ({ padding, dilation }: Geometry) => ({
+  paddingY: padding[0],
+  paddingX: padding[1],
+  dilationY: dilation[0],
+  dilationX: dilation[1],
+});
+
 /**
  * A convolution, or by phases of its stride its transpose, as a product of matrices by tiles. Operands are dense.
  */
@@ -73,19 +81,20 @@ export function recordProduct(
       ...constants,
       ...tileConstants(device, tiling),
       ...firstOperand(weight, [depth], !transposed),
+      ...kernels.windowConstants(g.kernel, stride),
+      CHANNELS: `const IN_PER_GROUP = ${inPerGroup}u;`,
       FLAT: `const FLAT = ${inSize[0] === 1 && outSize[0] === 1 && g.kernel[0] === 1};`,
       BElement: `alias BElement = ${wgslType[source.dtype]};`,
       OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
     },
     buffers: [weight.storage.buffer, source.storage.buffer, out.storage.buffer],
     parameters: {
-      inPerGroup,
       inHeight: inSize[0],
       inWidth: inSize[1],
       outPerGroup,
       outHeight: outSize[0],
       outWidth: outSize[1],
-      ...windowParameters(g.kernel, g),
+      ...placement(g),
       tapStepY: stride[0] / gcd(stride[0], dilation[0]),
       tapStepX: stride[1] / gcd(stride[1], dilation[1]),
       groups,
@@ -145,12 +154,13 @@ export function recordWeightGradient(
       ...kernel.constants,
       ...tileConstants(device, tiling),
       ...firstOperand(grad, [g.outSize[0] * g.outSize[1], chunk], true),
+      ...kernels.windowConstants(g.kernel, g.stride),
       FLAT: `const FLAT = ${g.inSize[0] === 1 && g.outSize[0] === 1 && g.kernel[0] === 1};`,
       BElement: `alias BElement = ${wgslType[x.dtype]};`,
       OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
     },
     buffers: [grad.storage.buffer, x.storage.buffer, partial.storage.buffer],
-    parameters: { ...gradientParameters(g, x, grad), clips, chunk },
+    parameters: { ...gradientParameters(g, x, grad), ...placement(g), clips, chunk },
     grid: [Math.ceil((g.inPerGroup * g.kernel[0] * g.kernel[1]) / n), Math.ceil(g.outPerGroup / m), splits * g.groups],
   });
 }
@@ -163,7 +173,6 @@ const gradientParameters = (g: Geometry, x: Tensor, grad: Tensor) => ({
   outPerGroup: g.outPerGroup,
   outHeight: g.outSize[0],
   outWidth: g.outSize[1],
-  ...windowParameters(g.kernel, g),
   groups: g.groups,
   xOffset: x.offset,
   gradOffset: grad.offset,
@@ -192,7 +201,7 @@ export function recordThinWeightGradient(
       OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
     },
     buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-    parameters: { ...gradientParameters(g, x, grad), chunk },
+    parameters: { ...gradientParameters(g, x, grad), ...windowParameters(g.kernel, g), chunk },
     grid: [1, Math.ceil(g.outPerGroup / 64), splits * g.groups],
   });
 }

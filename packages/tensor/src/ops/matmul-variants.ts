@@ -7,7 +7,17 @@ import type { Family, Variant } from '../kernel/variants.ts';
 import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
-import { matrixFits, subgroupSize, tileFits, tiles64, tiles128, unitConstants, units64 } from './matmul-tiles.ts';
+import {
+  matrixFits,
+  subgroupSize,
+  tileFits,
+  tiles64,
+  tiles64x128,
+  unitConstants,
+  units64,
+  units128,
+  units128x64,
+} from './matmul-tiles.ts';
 
 type None = Record<never, never>;
 
@@ -175,24 +185,26 @@ function tiled(name: string, tiling: kernels.Tiling): Variant<None> {
 }
 
 const tiled64 = tiled('tiled64', tiles64);
-const tiled128 = tiled('tiled128', tiles128);
+const tiled64x128 = tiled('tiled64x128', tiles64x128);
 
 /** Workgroups that keep a large GPU busy. */
 const WORKGROUPS_WANTED = 264;
-/** Tiles of 128 from which they beat those of 64. */
-const MANY_TILES = 768;
+/** Workgroups from which larger tiles beat smaller ones: one a core. */
+const LARGE_TILES_WANTED = 132;
+/** The same for the largest tiles of matrix units. */
+const LARGEST_TILES_WANTED = 768;
 /** Of k, at least: shorter sums cost more to add up than they save. */
 const SHORTEST_CHUNK = 256;
 
-const tilesOf = (out: Tensor, tile: number) => {
+const tilesOf = (out: Tensor, tile: { m: number; n: number }) => {
   const [m, n] = out.shape.slice(-2);
-  return (Math.ceil(m / tile) * Math.ceil(n / tile) * out.size) / Math.max(1, m * n);
+  return (Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * out.size) / Math.max(1, m * n);
 };
 
 /** How a product with few tiles and a long k is split: how many sums, and how long each is. */
 function splitsOf(a: Tensor, out: Tensor): { splits: number; chunk: number } {
   const k = a.shape[a.rank - 1];
-  const wanted = Math.ceil(WORKGROUPS_WANTED / tilesOf(out, 64));
+  const wanted = Math.ceil(WORKGROUPS_WANTED / tilesOf(out, tiles64));
   const splits = Math.max(1, Math.min(wanted, Math.floor(k / SHORTEST_CHUNK)));
   const chunk = Math.ceil(k / splits / tiles64.step) * tiles64.step;
   return { splits: Math.ceil(k / chunk), chunk };
@@ -263,7 +275,8 @@ function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Varia
 }
 
 const matrix64 = matrix('matrix64', units64, 1);
-const matrix128 = matrix('matrix128', { m: 128, n: 128, partM: 64, partN: 32, step: 32 }, 1);
+const matrix128x64 = matrix('matrix128x64', units128x64, 1);
+const matrix128 = matrix('matrix128', units128, 1);
 const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, step: 16 }, 2);
 
 /** The part of a block's sums that must be of use for `broadcast` to beat `register`. */
@@ -281,17 +294,17 @@ function sharesColumns(device: Device, out: Tensor): boolean {
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, broadcast, tiled64, tiled128, split, matrix64, matrix128, matrixSplit],
+  variants: [register, broadcast, tiled64, tiled64x128, split, matrix64, matrix128x64, matrix128, matrixSplit],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return sharesColumns(device, out) ? 'broadcast' : 'register';
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
     // Small tiles until large ones are many: measured on an H200, which has 132 cores.
-    const many = tilesOf(out, 128) >= MANY_TILES;
-    if (many && can(matrix128)) return 'matrix128';
-    if (can(matrix64) && tilesOf(out, 64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
-    if (many && can(tiled128)) return 'tiled128';
-    if (tilesOf(out, 64) < WORKGROUPS_WANTED && splitsOf(a, out).splits > 1) return 'split';
+    if (can(matrix128) && tilesOf(out, units128) >= LARGEST_TILES_WANTED) return 'matrix128';
+    if (can(matrix128x64) && tilesOf(out, units128x64) >= LARGE_TILES_WANTED) return 'matrix128x64';
+    if (can(matrix64) && tilesOf(out, tiles64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
+    if (can(tiled64x128) && tilesOf(out, tiles64x128) >= LARGE_TILES_WANTED) return 'tiled64x128';
+    if (tilesOf(out, tiles64) < WORKGROUPS_WANTED && splitsOf(a, out).splits > 1) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
     const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
