@@ -28,6 +28,9 @@ struct Params {
 
 alias Scalar = f32;
 
+// Blocks a thread keeps, or that it takes a turn.
+const BLOCKS = max(KEPT / ELEMENTS, 1u);
+
 @compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -40,48 +43,55 @@ fn main(
   let base = row * params.length;
   let count = f32(params.length);
   let stride = ELEMENTS * LANES;
-  let blocks = select((length + stride - 1u) / stride, KEPT / ELEMENTS, KEPT > 0u);
+  // A row that is kept is one turn; an index that is a constant keeps it in registers.
+  let turns = select((length + stride - 1u) / stride, 1u, KEPT > 0u);
   var kept: array<f32, max(KEPT, 1u)>;
   var sum = 0.0;
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    if (first < length) { prepareFetch(base + first); }
-    for (var e = 0u; e < ELEMENTS; e++) {
-      if (first + e < length) {
-        let x = fetch(base + first + e);
-        if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
-        sum += x;
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      if (first < length) { prepareFetch(base + first); }
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        if (first + e < length) {
+          let x = fetch(base + first + e);
+          if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
+          sum += x;
+        }
       }
     }
   }
   let mean = rowReduce(thread, vec2<f32>(sum, 0.0)).x / count;
   var sums = vec2<f32>();
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    for (var e = 0u; e < ELEMENTS; e++) {
-      if (first + e < length) {
-        var x = 0.0;
-        if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + first + e); }
-        let d = x - mean;
-        sums += vec2<f32>(d, d * d);
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        if (first + e < length) {
+          var x = 0.0;
+          if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + first + e); }
+          let d = x - mean;
+          sums += vec2<f32>(d, d * d);
+        }
       }
     }
   }
   let about = rowReduce(thread, sums) / count;
   let inverse = inverseSqrt(about.y - about.x * about.x + params.eps);
   let firstChannel = (row % params.groups) * params.channelsPerGroup;
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    if (first < length) { prepare(base + first); }
-    for (var e = 0u; e < ELEMENTS; e++) {
-      let i = first + e;
-      if (i < length) {
-        var x = 0.0;
-        if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + i); }
-        let channel = firstChannel + i / params.spatial;
-        // The mean and its rounding apart: their sum would round again.
-        let hat = (x - mean - about.x) * inverse;
-        emit(base + i, hat * f32(weight[params.weightOffset + channel]) + f32(bias[params.biasOffset + channel]));
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      if (first < length) { prepare(base + first); }
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        let i = first + e;
+        if (i < length) {
+          var x = 0.0;
+          if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + i); }
+          let channel = firstChannel + i / params.spatial;
+          // The mean and its rounding apart: their sum would round again.
+          let hat = (x - mean - about.x) * inverse;
+          emit(base + i, hat * f32(weight[params.weightOffset + channel]) + f32(bias[params.biasOffset + channel]));
+        }
       }
     }
   }

@@ -27,6 +27,9 @@ fn pairAt(at: u32, channel: u32, mean: f32, inverse: f32) -> vec2<f32> {
   return vec2<f32>(g, (f32(x[params.xOffset + at]) - mean) * inverse);
 }
 
+// Blocks a thread keeps, or that it takes a turn.
+const BLOCKS = max(KEPT / ELEMENTS, 1u);
+
 @compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -42,34 +45,39 @@ fn main(
   let inverse = statistics[own + 1u];
   let firstChannel = (row % params.groups) * params.channelsPerGroup;
   let stride = ELEMENTS * LANES;
-  let blocks = select((length + stride - 1u) / stride, KEPT / ELEMENTS, KEPT > 0u);
+  // A row that is kept is one turn; an index that is a constant keeps it in registers.
+  let turns = select((length + stride - 1u) / stride, 1u, KEPT > 0u);
   var kept: array<vec2<f32>, max(KEPT, 1u)>;
   var sums = vec2<f32>();
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    for (var e = 0u; e < ELEMENTS; e++) {
-      let i = first + e;
-      if (i < length) {
-        let value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
-        if (KEPT > 0u) { kept[block * ELEMENTS + e] = value; }
-        sums += vec2<f32>(value.x, value.x * value.y);
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        let i = first + e;
+        if (i < length) {
+          let value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+          if (KEPT > 0u) { kept[block * ELEMENTS + e] = value; }
+          sums += vec2<f32>(value.x, value.x * value.y);
+        }
       }
     }
   }
   let means = rowReduce(thread, sums) / f32(params.length);
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    if (first < length) { prepare(base + first); }
-    for (var e = 0u; e < ELEMENTS; e++) {
-      let i = first + e;
-      if (i < length) {
-        var value = vec2<f32>();
-        if (KEPT > 0u) {
-          value = kept[block * ELEMENTS + e];
-        } else {
-          value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      if (first < length) { prepare(base + first); }
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        let i = first + e;
+        if (i < length) {
+          var value = vec2<f32>();
+          if (KEPT > 0u) {
+            value = kept[block * ELEMENTS + e];
+          } else {
+            value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+          }
+          emit(base + i, inverse * (value.x - means.x - value.y * means.y));
         }
-        emit(base + i, inverse * (value.x - means.x - value.y * means.y));
       }
     }
   }

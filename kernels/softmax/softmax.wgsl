@@ -19,6 +19,9 @@ fn isNotANumber(x: f32) -> bool {
   return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
+// Blocks a thread keeps, or that it takes a turn.
+const BLOCKS = max(KEPT / ELEMENTS, 1u);
+
 @compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -30,20 +33,23 @@ fn main(
   let length = select(0u, params.length, row < params.rows);
   let start = row * params.length;
   let stride = ELEMENTS * LANES;
-  let blocks = select((length + stride - 1u) / stride, KEPT / ELEMENTS, KEPT > 0u);
+  // A row that is kept is one turn; an index that is a constant keeps it in registers.
+  let turns = select((length + stride - 1u) / stride, 1u, KEPT > 0u);
   var kept: array<f32, max(KEPT, 1u)>;
   var seen = vec2<f32>(-3.4028234e38, 0.0);
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    if (first < length) { prepareFetch(start + first); }
-    for (var e = 0u; e < ELEMENTS; e++) {
-      if (first + e < length) {
-        let x = fetch(start + first + e);
-        if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
-        let shift = x - seen.x;
-        let larger = x > seen.x;
-        let power = select(exp(-abs(shift)), shift, isNotANumber(shift));
-        seen = select(vec2<f32>(seen.x, seen.y + power), vec2<f32>(x, seen.y * power + 1.0), larger);
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      if (first < length) { prepareFetch(start + first); }
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        if (first + e < length) {
+          let x = fetch(start + first + e);
+          if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
+          let shift = x - seen.x;
+          let larger = x > seen.x;
+          let power = select(exp(-abs(shift)), shift, isNotANumber(shift));
+          seen = select(vec2<f32>(seen.x, seen.y + power), vec2<f32>(x, seen.y * power + 1.0), larger);
+        }
       }
     }
   }
@@ -52,16 +58,18 @@ fn main(
   let infinite = bitcast<u32>(all.x) == 0x7f800000u;
   let total = select(all.y, bitcast<f32>(bitcast<u32>(all.x) | 0x00400000u), infinite);
   let logSum = select(log(total), total, isNotANumber(total));
-  for (var block = 0u; block < blocks; block++) {
-    let first = ELEMENTS * (thread % LANES) + block * stride;
-    if (first < length) { prepare(start + first); }
-    for (var e = 0u; e < ELEMENTS; e++) {
-      if (first + e < length) {
-        var x = 0.0;
-        if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(start + first + e); }
-        let shift = x - all.x;
-        let power = select(exp(shift), shift, isNotANumber(shift));
-        if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, power / total); }
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var block = 0u; block < BLOCKS; block++) { // unroll
+      let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
+      if (first < length) { prepare(start + first); }
+      for (var e = 0u; e < ELEMENTS; e++) { // unroll
+        if (first + e < length) {
+          var x = 0.0;
+          if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(start + first + e); }
+          let shift = x - all.x;
+          let power = select(exp(shift), shift, isNotANumber(shift));
+          if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, power / total); }
+        }
       }
     }
   }

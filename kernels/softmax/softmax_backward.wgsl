@@ -17,6 +17,9 @@ fn pairAt(at: u32) -> vec2<f32> {
   return vec2<f32>(f32(y[params.yOffset + at]), f32(grad[params.gradOffset + at]));
 }
 
+// Elements a thread keeps, or that it takes a turn.
+const STEPS = max(KEPT, 1u);
+
 @compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -27,24 +30,29 @@ fn main(
   // Rows past the end have no elements: what is stored may lie over what is read.
   let length = select(0u, params.length, row < params.rows);
   let base = row * params.length;
-  let steps = select((length + LANES - 1u) / LANES, KEPT, KEPT > 0u);
+  // A row that is kept is one turn; an index that is a constant keeps it in registers.
+  let turns = select((length + LANES - 1u) / LANES, 1u, KEPT > 0u);
   var kept: array<vec2<f32>, max(KEPT, 1u)>;
   var sum = 0.0;
-  for (var k = 0u; k < steps; k++) {
-    let i = thread % LANES + k * LANES;
-    if (i < length) {
-      let own = pairAt(base + i);
-      if (KEPT > 0u) { kept[k] = own; }
-      if (LOGARITHM) { sum += own.y; } else { sum += own.x * own.y; }
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var k = 0u; k < STEPS; k++) { // unroll
+      let i = thread % LANES + (turn * STEPS + k) * LANES;
+      if (i < length) {
+        let own = pairAt(base + i);
+        if (KEPT > 0u) { kept[k] = own; }
+        if (LOGARITHM) { sum += own.y; } else { sum += own.x * own.y; }
+      }
     }
   }
   let total = rowReduce(thread, sum);
-  for (var k = 0u; k < steps; k++) {
-    let i = thread % LANES + k * LANES;
-    if (i < length) {
-      var own = vec2<f32>();
-      if (KEPT > 0u) { own = kept[k]; } else { own = pairAt(base + i); }
-      if (LOGARITHM) { emit(base + i, own.y - exp(own.x) * total); } else { emit(base + i, own.x * (own.y - total)); }
+  for (var turn = 0u; turn < turns; turn++) {
+    for (var k = 0u; k < STEPS; k++) { // unroll
+      let i = thread % LANES + (turn * STEPS + k) * LANES;
+      if (i < length) {
+        var own = vec2<f32>();
+        if (KEPT > 0u) { own = kept[k]; } else { own = pairAt(base + i); }
+        if (LOGARITHM) { emit(base + i, own.y - exp(own.x) * total); } else { emit(base + i, own.x * (own.y - total)); }
+      }
     }
   }
 }
