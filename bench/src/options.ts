@@ -29,6 +29,8 @@ export interface Options {
   batch?: number;
   set: string[];
   runs?: number;
+  /** Of `step` and `tune`: what the student computes in. */
+  dtype?: 'f32' | 'f16';
   help: boolean;
 }
 
@@ -53,8 +55,10 @@ of step and tune:
   --config NAME    small, mert-95m-rvq, mert-330m-rvq, or a YAML file (default: small)
   --batch N        clips in a step (default: the configuration's)
   --set KEY=VALUE  one setting, as in mert pretrain; may be given more than once
+  --dtype TYPE     f32 or f16: what the student computes in (default: the configuration's training.precision)
   --runs N         how often each is timed (default: 20, fewer where that takes over a minute)
-  --peers          also the same student in PyTorch (or --compare): f32, and on CUDA bf16 with fused attention`;
+  --peers          also the same student in PyTorch (or --compare): f32, and on CUDA bf16 with fused attention; with
+                   --dtype f16 bf16 alone`;
 
 /** Options that some commands do not have. */
 const owners: Readonly<Record<string, readonly Command[]>> = {
@@ -67,6 +71,7 @@ const owners: Readonly<Record<string, readonly Command[]>> = {
   config: ['step', 'tune'],
   batch: ['step', 'tune'],
   set: ['step', 'tune'],
+  dtype: ['step', 'tune'],
   save: ['kernels', 'engine', 'dsp', 'step'],
   runs: ['step'],
   compare: ['step'],
@@ -79,6 +84,11 @@ function wholeNumber(name: string, text: string | undefined): number | undefined
     throw new UsageError(`bench: --${name} is ${text || 'empty'}; expected a whole number from 1`);
   }
   return value;
+}
+
+function dtypeOf(text: string | undefined): Options['dtype'] {
+  if (text === undefined || text === 'f32' || text === 'f16') return text;
+  throw new UsageError(`bench: --dtype is ${text || 'empty'}; expected f32 or f16`);
 }
 
 function timingOf(text: string | undefined): Timing | undefined {
@@ -128,6 +138,7 @@ export function parseOptions(words: readonly string[]): Options {
     batch: wholeNumber('batch', values.batch),
     set: values.set ?? [],
     runs: wholeNumber('runs', values.runs),
+    dtype: dtypeOf(values.dtype),
     help: values.help ?? false,
   };
 }
@@ -149,6 +160,7 @@ function parse(words: readonly string[]) {
       batch: { type: 'string' },
       set: { type: 'string', multiple: true },
       runs: { type: 'string' },
+      dtype: { type: 'string' },
       compare: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },

@@ -11,7 +11,7 @@ import { openTorchStep, type TorchStep } from './torch.ts';
 
 /** A line of `--json`: `gradient` is the whole of forward, backward and update. */
 export interface StepResult extends Omit<Result, 'dtype' | 'gbps'> {
-  dtype: 'f32' | 'bf16';
+  dtype: 'f32' | 'f16' | 'bf16';
   clipsPerSecond: number;
   /** Most bytes of tensors in use, parameters and moments included; undefined where nobody says. */
   peakBytes?: number;
@@ -49,8 +49,12 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
   const parameters = [...model.trainer.parameters.values()].reduce((sum, { size }) => sum + size, 0);
   log(
     `${name}: ${(parameters / 1e6).toFixed(1)} M parameters with the heads, ${batchSize} clips of ` +
-      `${config.audio.cropSeconds} s, ${model.frames} frames each; f32, layer drop 0`,
+      `${config.audio.cropSeconds} s, ${model.frames} frames each; ${config.training.precision}, layer drop 0`,
   );
+
+  if (config.training.precision === 'f16' && !device.features.has('shader-f16')) {
+    throw new Error(`${name}: ${device.adapter.name} has no shader-f16, halves in shaders; use --dtype f32`);
+  }
 
   // Parameters, moments and the batch; what one contender keeps beside them is not counted for the next.
   const base = device.statistics().liveBytes;
@@ -76,7 +80,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
     return {
       name: label,
       engine: 'dawnchorus',
-      dtype: 'f32',
+      dtype: config.training.precision,
       adapter: device.adapter.name,
       loss,
       maxError: expected === undefined ? 0 : Math.abs(loss - expected) / Math.abs(expected),
@@ -100,7 +104,12 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
         log(`torch: skipped: ${error.message}`);
         return undefined;
       });
-      if (torch) contenders.push(...(await torchContenders(torch, await lossOf(model), student.name, parameters)));
+      if (torch) {
+        const half = config.training.precision === 'f16';
+        contenders.push(
+          ...(await torchContenders(torch, await lossOf(model), { name: student.name, parameters, half })),
+        );
+      }
     }
 
     const runs = options.runs ?? (await affordableRuns(contenders));
@@ -152,8 +161,7 @@ const TORCH_TOLERANCE = 1e-3;
 async function torchContenders(
   torch: TorchStep,
   expected: number,
-  name: string,
-  parameters: number,
+  { name, parameters, half }: { name: string; parameters: number; half: boolean },
 ): Promise<Contender[]> {
   const loss = await torch.loss();
   const maxError = Math.abs(loss - expected) / Math.abs(expected);
@@ -162,7 +170,10 @@ async function torchContenders(
       `PyTorch's model is another: loss ${loss}, ours ${expected}; ${torch.hello.parameters} parameters, ours ${parameters}`,
     );
   }
-  return torch.hello.precisions.map((dtype) => {
+  // Where there is no bf16, f32 is what there is to be compared with.
+  const { precisions } = torch.hello;
+  const wanted = half && precisions.includes('bf16') ? (['bf16'] as const) : precisions;
+  return wanted.map((dtype) => {
     const contender: Contender = {
       name,
       engine: 'torch',

@@ -5,6 +5,7 @@ export interface StepSetting {
   config?: string;
   batch?: number;
   set?: readonly string[];
+  dtype?: 'f32' | 'f16';
 }
 
 /**
@@ -13,7 +14,7 @@ export interface StepSetting {
  *
  * @throws Error named ConfigError as `loadConfig` does.
  */
-export function stepConfig({ config: name = 'small', batch, set = [] }: StepSetting): {
+export function stepConfig({ config: name = 'small', batch, set = [], dtype }: StepSetting): {
   name: string;
   config: PretrainConfig;
 } {
@@ -22,7 +23,9 @@ export function stepConfig({ config: name = 'small', batch, set = [] }: StepSett
   const own = ['model.layerdrop=0', ...(batch === undefined ? [] : [`training.batchSize=${batch}`])];
   // One clip has no other to be mixed with.
   if (batch === 1) own.push('mixture.probability=0');
+  if (dtype) own.push(`training.precision=${dtype}`);
   const config = loadConfig({ ...source, set: [...own, ...set] });
   const short = isPreset ? name : name.replace(/^.*\/|\.ya?ml$/g, '');
-  return { name: `step_${short}_b${config.training.batchSize}`, config };
+  const half = config.training.precision === 'f16' ? '_f16' : '';
+  return { name: `step_${short}_b${config.training.batchSize}${half}`, config };
 }

@@ -1,4 +1,5 @@
 import {
+  cast,
   conv1d,
   conv2d,
   convTranspose1d,
@@ -163,8 +164,8 @@ export class WeightNormConv1d extends Module {
     return weightNorm(this.weightV, this.weightG);
   }
 
-  /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
+  /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. Of f32 parts the kernel is made in f32, and used as x is. */
   forward(x: Tensor): Tensor {
-    return conv1d(x, this.weight(), { ...this.options, bias: this.bias });
+    return conv1d(x, cast(this.weight(), x.dtype), { ...this.options, bias: this.bias });
   }
 }

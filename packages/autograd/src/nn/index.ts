@@ -8,3 +8,4 @@ export * from './losses/index.ts';
 export * from './lstm.ts';
 export * from './module.ts';
 export * from './normalization.ts';
+export { withParameters } from './substitute.ts';

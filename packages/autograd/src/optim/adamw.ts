@@ -48,8 +48,8 @@ export class AdamW {
    * halves with each step that overflows and doubles after `growthInterval` steps without; it stays within 2^-24 and 2^24.
    */
   readonly lossScale: Tensor;
-  /** Steps, loss scale, steps since that changed, and what a step keeps for itself. */
-  readonly #state: Tensor;
+  /** f32 [4], for checkpoints: steps, loss scale, steps since that changed, and what a step keeps for itself. */
+  readonly state: Tensor;
   readonly #growthInterval: number;
 
   /**
@@ -69,9 +69,9 @@ export class AdamW {
     this.#growthInterval = lossScale ? growthInterval : 0;
     this.shards = createArena(parameters, { shardBytes });
     const { device } = this.shards[0].values;
-    this.#state = keep(() => full([4], 0, { device }));
-    device.write(this.#state.storage, 0, Float32Array.of(0, lossScale ? initial : 1, 0, 1));
-    [this.steps, this.lossScale] = [0, 1].map((at) => keep(() => this.#state.select(0, at)));
+    this.state = keep(() => full([4], 0, { device }));
+    device.write(this.state.storage, 0, Float32Array.of(0, lossScale ? initial : 1, 0, 1));
+    [this.steps, this.lossScale] = [0, 1].map((at) => keep(() => this.state.select(0, at)));
     this.moments = this.shards.map((shard) => ({ first: shardZeros(shard), second: shardZeros(shard) }));
   }
 
@@ -85,13 +85,13 @@ export class AdamW {
     const { betas, eps, weightDecay, clipNorm } = this.options;
     return scope(() => {
       const gathered = this.shards.map((shard) => gatherGradients(shard, gradients));
-      const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.#state], { begins: i === 0 })[0]);
+      const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.state], { begins: i === 0 })[0]);
       const allSums = sums.length === 1 ? sums[0] : concat(sums);
       const isNumber = typeof learningRate === 'number';
       const last = this.shards.length - 1;
       const norms = this.shards.map((shard, i) => {
         const { first, second } = this.moments[i];
-        const inputs = [gathered[i], allSums, this.#state, shard.values, first, second];
+        const inputs = [gathered[i], allSums, this.state, shard.values, first, second];
         return apply('adamw', isNumber ? inputs : [...inputs, learningRate], {
           beta1: betas[0],
           beta2: betas[1],
@@ -109,19 +109,19 @@ export class AdamW {
 
   /** Goes on from a checkpoint: the next step is number `count` + 1. */
   setSteps(count: number): void {
-    const { device, storage } = this.#state;
+    const { device, storage } = this.state;
     device.write(storage, 0, Float32Array.of(count));
   }
 
   /** Goes on from a checkpoint: the loss scale that `lossScale` read. */
   setLossScale(scale: number): void {
-    const { device, storage } = this.#state;
+    const { device, storage } = this.state;
     device.write(storage, 4, Float32Array.of(scale, 0));
   }
 
   /** Gives the moments back; the parameters, views of the arena, keep their storage. */
   dispose(): void {
-    for (const tensor of [this.steps, this.lossScale, this.#state]) tensor.dispose();
+    for (const tensor of [this.steps, this.lossScale, this.state]) tensor.dispose();
     for (const { values } of this.shards) values.dispose();
     for (const { first, second } of this.moments) {
       first.dispose();

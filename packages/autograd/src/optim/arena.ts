@@ -1,9 +1,11 @@
-import { concat, type Device, formatShape, type Tensor, zeros } from '@dawnchorus/tensor';
+import { cast, concat, type Device, formatShape, type Shape, type Tensor, zeros } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 
 /** A run of parameters that share one buffer. */
 export interface Shard {
   readonly names: readonly string[];
+  /** The parameters' shapes, in the order of `names`: they lie one after another. */
+  readonly shapes: readonly Shape[];
   readonly size: number;
   /** `[size]`: every parameter's elements, one after another. */
   readonly values: Tensor;
@@ -44,7 +46,12 @@ export function createArena(
       parameter.rebind(values.storage, offset);
       offset += parameter.size;
     }
-    return { names: group.map(([name]) => name), size: offset, values };
+    return {
+      names: group.map(([name]) => name),
+      shapes: group.map(([, { shape }]) => shape),
+      size: offset,
+      values,
+    };
   });
 }
 
@@ -53,7 +60,8 @@ export function gatherGradients(shard: Shard, gradients: ReadonlyMap<string, Ten
   const parts = shard.names.map((name) => {
     const gradient = gradients.get(name);
     if (!gradient) throw new Error(`the gradient of ${name} is missing`);
-    return gradient.reshape([-1]);
+    // Those of halves are sums in f32 already where a compiled step joins this to the product.
+    return cast(gradient, 'f32').reshape([-1]);
   });
   // One alone may lie as it should already.
   const [first] = parts;

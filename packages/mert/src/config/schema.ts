@@ -125,6 +125,19 @@ const training = z.strictObject({
   steps: count().default(400000).describe('optimiser steps'),
   batchSize: count().default(16).describe('clips in a step on one device'),
   seed: z.int().min(0).max(0xffffffff).default(1337).describe('seed of every random draw, 32 bits'),
+  precision: z
+    .enum(['f32', 'f16'])
+    .default('f32')
+    .describe('what the student computes in; f16 keeps f32 masters and scales the loss'),
+  lossScale: z
+    .number()
+    .positive()
+    .max(2 ** 24)
+    .default(128)
+    .describe('with f16: what the loss is multiplied by at first; an overflow halves it'),
+  lossScaleInterval: count()
+    .default(256)
+    .describe('with f16: steps without overflow after which the loss scale doubles'),
   checkpointEvery: z.int().min(0).default(25000).describe('steps between checkpoints; 0: only at the end'),
 });
 

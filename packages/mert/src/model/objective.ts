@@ -1,5 +1,5 @@
 import type { nn } from '@dawnchorus/autograd';
-import { indexSelect, type Tensor } from '@dawnchorus/tensor';
+import { cast, indexSelect, type Tensor } from '@dawnchorus/tensor';
 import type { Heads } from './heads.ts';
 import type { Student } from './student.ts';
 
@@ -45,9 +45,10 @@ export function objective(
 ): ObjectiveOutput {
   const { features, hiddenStates } = student.forward(batch.waveform, { mask: batch.mask, keys });
   const last = hiddenStates[hiddenStates.length - 1];
-  const frames = indexSelect(last.reshape([-1, last.shape[2]]), 0, batch.rows);
+  // Heads and losses are f32 whatever the student computes in: they are few rows.
+  const frames = cast(indexSelect(last.reshape([-1, last.shape[2]]), 0, batch.rows), 'f32');
   const { lossCodes, lossCqt, accuracy } = heads.forward(frames, batch.labels, batch.cqt);
-  const featurePenalty = features.square().mean();
+  const featurePenalty = cast(features, 'f32').square().mean();
   const loss = lossCodes
     .sum()
     .add(lossCqt.mul(weights.cqtWeight))

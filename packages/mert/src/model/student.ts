@@ -1,5 +1,5 @@
-import { nn, stopGradient } from '@dawnchorus/autograd';
-import { type Tensor, transpose, where } from '@dawnchorus/tensor';
+import { customVjp, nn } from '@dawnchorus/autograd';
+import { cast, type Tensor, transpose, where } from '@dawnchorus/tensor';
 import type { ModelConfig } from '../config/index.ts';
 import { Encoder } from './encoder.ts';
 import { FeatureExtractor } from './extractor.ts';
@@ -16,6 +16,14 @@ export class FeatureProjection extends nn.Module {
     this.projection = new nn.Linear(features, config.hiddenSize, keys);
   }
 }
+
+/** The same values, whose gradient is scaled. */
+const scaleGradient = (factor: number) =>
+  customVjp({
+    name: 'scaleGradient',
+    forward: (x: Tensor) => ({ output: x }),
+    backward: (gradient: Tensor) => [gradient.mul(factor)],
+  });
 
 /** What the student makes of a batch. */
 export interface StudentOutput {
@@ -50,15 +58,15 @@ export class Student extends nn.Module {
 
   /**
    * The hidden states of clips. `mask`, bool [batch, frames], tells which frames to replace before the transformer; `keys`,
-   * the draws of dropout and layer drop, are given while training, and only then.
+   * the draws of dropout and layer drop, are given while training, and only then. Computed in the dtype of the weights.
    *
    * @param waveform f32 [batch, samples] at the model's sample rate.
    */
   forward(waveform: Tensor, { mask, keys }: { mask?: Tensor; keys?: nn.KeySequence } = {}): StudentOutput {
-    const features = this.featureExtractor.forward(waveform);
+    const { dtype } = this.featureProjection.projection.weight;
+    const features = this.featureExtractor.forward(cast(waveform, dtype));
     const multiplier = this.config.featureGradMult;
-    const passed =
-      multiplier === 1 ? features : features.mul(multiplier).add(stopGradient(features.mul(1 - multiplier)));
+    const passed = multiplier === 1 ? features : scaleGradient(multiplier)(features);
     const projected = this.featureProjection.projection.forward(
       this.featureProjection.layerNorm.forward(transpose(passed)),
     );

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
-import { type PretrainConfig, toHuggingFace } from '../config/index.ts';
+import { configSchema, type PretrainConfig, toHuggingFace } from '../config/index.ts';
 import { loadParameters, namedForHuggingFace } from '../model/checkpoint.ts';
 
 /** What a resumed run must know besides its tensors. */
@@ -44,8 +44,12 @@ export async function saveTensors(path: string, tensors: ReadonlyMap<string, Ten
 }
 
 /** Fills tensors from a file that saveTensors wrote. */
-export async function loadTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
-  loadParameters(tensors, await readSafetensors(path), { path });
+export async function loadTensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  optional: readonly string[] = [],
+): Promise<void> {
+  loadParameters(tensors, await readSafetensors(path), { path, optional });
 }
 
 /** The newest whole checkpoint under a run's folder. */
@@ -100,7 +104,9 @@ export async function saveCheckpoint(out: string, parts: CheckpointParts, state:
 export async function loadTrainerState(folder: string): Promise<TrainerState> {
   const path = join(folder, 'trainer.json');
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as TrainerState;
+    const state = JSON.parse(await readFile(path, 'utf8')) as TrainerState;
+    // Settings that there were none of yet have the values that were built in then: their defaults.
+    return { ...state, config: configSchema.parse(state.config) };
   } catch (cause) {
     throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that pretrain wrote`, {
       cause,
@@ -110,5 +116,6 @@ export async function loadTrainerState(folder: string): Promise<TrainerState> {
 
 export async function loadCheckpoint(folder: string, parts: CheckpointParts): Promise<void> {
   await loadTensors(join(folder, 'model.safetensors'), parts.student);
-  await loadTensors(join(folder, 'training.safetensors'), parts.training);
+  // Checkpoints from before half precision say the steps in trainer.json alone.
+  await loadTensors(join(folder, 'training.safetensors'), parts.training, ['optimizer.state']);
 }

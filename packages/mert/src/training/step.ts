@@ -7,6 +7,7 @@ import { Heads } from '../model/heads.ts';
 import { type Batch, objective } from '../model/objective.ts';
 import { Student } from '../model/student.ts';
 import { type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
+import { withPrecision } from './precision.ts';
 
 /** Bins of the constant-Q spectrum: 7 octaves of 48. */
 export const CQT_BINS = 336;
@@ -149,7 +150,15 @@ export function createTrainer(config: PretrainConfig): Trainer {
   );
   const parameters = new Map([...student.namedParameters(), ...heads.namedParameters()]);
   const { betas, eps, weightDecay, clipNorm, learningRate, warmupSteps } = config.optimizer;
-  const optimizer = new optim.AdamW(parameters, { betas, eps, weightDecay, clipNorm });
+  const { precision, lossScale: initial, lossScaleInterval: growthInterval } = config.training;
+  const { device } = student.maskedSpecEmbed;
+  if (precision === 'f16' && !device.features.has('shader-f16')) {
+    throw new Error(
+      `training.precision is f16, but ${device.adapter.name} has no shader-f16, halves in shaders; use training.precision=f32`,
+    );
+  }
+  const lossScale = precision === 'f16' ? { initial, growthInterval } : undefined;
+  const optimizer = new optim.AdamW(parameters, { betas, eps, weightDecay, clipNorm, lossScale });
   const schedule = optim.polynomialDecay({ peak: learningRate, warmupSteps, totalSteps: config.training.steps + 1 });
   const statistics = {
     labelCounts: nn.initZeros([rvq.numCodebooks, rvq.codebookSize]),
@@ -168,6 +177,7 @@ export function disposeTrainer({ student, heads, optimizer, statistics }: Traine
 /** What a checkpoint holds besides the student: heads, moments and statistics. */
 export function trainingTensors({ heads, optimizer, statistics }: Trainer): Map<string, Tensor> {
   const named = new Map<string, Tensor>(heads.stateDict());
+  named.set('optimizer.state', optimizer.state);
   optimizer.moments.forEach(({ first, second }, i) => {
     named.set(`optimizer.${i}.firstMoment`, first);
     named.set(`optimizer.${i}.secondMoment`, second);
@@ -238,18 +248,21 @@ export function trainStep(
  * @returns what `readMetrics` reads.
  */
 export function learn(
-  { student, heads, optimizer, parameters }: Trainer,
+  trainer: Trainer,
   batch: Batch,
   config: PretrainConfig,
   keys: nn.KeySequence,
   learningRate: number | Tensor,
 ): Tensor {
-  const { gradients, auxiliary } = valueAndGrad(() => {
-    const output = objective(student, heads, batch, config.loss, keys);
-    return { loss: output.loss, auxiliary: output };
-  }, [...parameters.values()]);
-  const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
-  return packOutput(auxiliary, optimizer.step(named, learningRate));
+  const { student, heads, optimizer } = trainer;
+  return withPrecision(config.training.precision, trainer, (leaves) => {
+    const { gradients, auxiliary } = valueAndGrad(() => {
+      const output = objective(student, heads, batch, config.loss, keys);
+      return { loss: output.loss.mul(optimizer.lossScale), auxiliary: output };
+    }, [...leaves.values()]);
+    const named = new Map([...leaves.keys()].map((name, i) => [name, gradients[i]]));
+    return packOutput(auxiliary, optimizer.step(named, learningRate));
+  });
 }
 
 function packOutput(output: ReturnType<typeof objective>, squaredNorm: Tensor): Tensor {
