@@ -1,6 +1,6 @@
 // out[offset + i through outStrides] = in[offset + i through inStrides]: writes one tensor into a part of another
 // (concatenation, gathering gradients into an arena, the gradient of a slice).
-// In front: Element.
+// In front: Element; TURNS, elements a workgroup's width apart of a thread, all of which it reads before it stores one.
 struct Params {
   size: u32,
   rank: u32,
@@ -14,20 +14,36 @@ struct Params {
 @group(0) @binding(1) var<storage, read> input: array<Element>;
 @group(0) @binding(2) var<storage, read_write> out: array<Element>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-  let i = id.x + id.y * groups.x * 64u;
-  if (i >= params.size) { return; }
-  var start = params.inOffset;
-  var to = params.outOffset;
+// Where the element lies in input and out.
+fn placesOf(i: u32) -> vec2<u32> {
+  var places = vec2<u32>(params.inOffset, params.outOffset);
   var rest = i;
   for (var d = params.rank; d > 0u; d--) {
     let at = d - 1u;
     let extent = params.shape[at / 4u][at % 4u];
     let coordinate = rest % extent;
     rest /= extent;
-    start += coordinate * params.inStrides[at / 4u][at % 4u];
-    to += coordinate * params.outStrides[at / 4u][at % 4u];
+    places += coordinate * vec2<u32>(params.inStrides[at / 4u][at % 4u], params.outStrides[at / 4u][at % 4u]);
   }
-  out[to] = input[start];
+  return places;
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let first = (group.x + group.y * groups.x) * 64u * TURNS + lane;
+  if (first >= params.size) { return; }
+  var all: array<Element, TURNS>;
+  var to: array<u32, TURNS>;
+  for (var turn = 0u; turn < TURNS; turn++) { // unroll
+    let places = placesOf(min(first + 64u * turn, params.size - 1u));
+    all[turn] = input[places.x];
+    to[turn] = places.y;
+  }
+  for (var turn = 0u; turn < TURNS; turn++) { // unroll
+    if (first + 64u * turn < params.size) { out[to[turn]] = all[turn]; }
+  }
 }

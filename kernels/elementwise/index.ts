@@ -42,14 +42,19 @@ export const map = defineKernel({
   },
 });
 
-/** Whatever a graph compiler puts in place of `body`, once for each element. Its bindings are the compiler's. */
+/** Whatever a graph compiler makes and stores of each element. Its bindings are the compiler's. Grid: size / (64 TURNS). */
 export const fused = defineKernel({
   name: 'fused',
   source: fusedSource,
   bindings: {},
   parameters: { size: 'u32' },
-  constants: { ELEMENTS: 'const ELEMENTS = 1u;' },
-  hooks: { body: { text: 'fn body(i: u32) {}' }, prepare },
+  constants: { ELEMENTS: 'const ELEMENTS = 1u;', TURNS: 'const TURNS = 1u;' },
+  hooks: {
+    body: {
+      text: 'struct Made { made0: f32 }\nfn made(i: u32) -> Made { return Made(); }\nfn store(i: u32, own: Made) {}',
+    },
+    prepare,
+  },
 });
 
 /** Strided copy of one tensor into a part of another. */
@@ -66,7 +71,7 @@ export const copy = defineKernel({
     inStrides: 'u32x8',
     outStrides: 'u32x8',
   },
-  constants: { Element: 'alias Element = f32;' },
+  constants: { Element: 'alias Element = f32;', TURNS: 'const TURNS = 1u;' },
 });
 
 /** Numbers in equal steps. */

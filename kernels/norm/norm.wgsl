@@ -45,7 +45,7 @@ fn main(
   let stride = ELEMENTS * LANES;
   // A row that is kept is one turn; an index that is a constant keeps it in registers.
   let turns = select((length + stride - 1u) / stride, 1u, KEPT > 0u);
-  var kept: array<f32, max(KEPT, 1u)>;
+  var kept: array<f32, max(KEPT, ELEMENTS)>;
   var sum = 0.0;
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll

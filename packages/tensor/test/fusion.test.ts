@@ -54,6 +54,25 @@ const layer = (x: t.Tensor, w: t.Tensor, b: t.Tensor, residual: t.Tensor, step: 
 const layerOf = (m: number, k: number, n: number) =>
   [floats(m, k), floats(k, n), floats(n), floats(m, n), t.tensor(Uint32Array.of(7))] as const;
 
+test('on hardware a thread has several elements of a large tensor, and none beyond its end', async () => {
+  await onHardware(async () => {
+    const size = 2 ** 19 + 37;
+    const x = t.uniform([size], { seed: 4, stream: 1 });
+    const large = t.compile((a: t.Tensor) => [a.mul(3).add(1), a.neg()]);
+    const [sum, negative] = large(x);
+    const joined = t.concat([x, negative, sum]);
+    const [given, all] = [await x.data(), await joined.data()];
+    assert.is(all.length, 3 * size);
+    for (let i = 0; i < size; i++) {
+      if (all[i] !== given[i] || all[size + i] !== -given[i] || Math.abs(all[2 * size + i] - 3 * given[i] - 1) > 1e-6) {
+        assert.unreachable(`element ${i}: ${given[i]} gave ${all[i]}, ${all[size + i]}, ${all[2 * size + i]}`);
+      }
+    }
+    for (const tensor of [x, sum, negative, joined]) tensor.dispose();
+    large.dispose();
+  });
+});
+
 test('a product, its bias, activation, dropout and residual are one kernel', async () => {
   const one = (kernel: string) => [`matmul_${kernel}_fused: matmul add gelu dropout add`];
   assert.equal(await agree(layer, ...layerOf(5, 7, 12)), one('register'));

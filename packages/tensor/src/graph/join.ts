@@ -15,6 +15,13 @@ interface Binding {
   readonly access: 'read' | 'readWrite';
 }
 
+/** A value that a body leaves, of this type, and the element of a binding that it goes to. */
+export interface Stored {
+  readonly value: string;
+  readonly type: string;
+  readonly target: string;
+}
+
 /** What goes into a kernel by one of its hooks. */
 export interface Join {
   readonly hook: 'fetch' | 'emit' | 'body';
@@ -22,8 +29,8 @@ export interface Join {
   readonly steps: readonly Step[];
   /** What is stored, each with the index at which it is. */
   readonly stores: readonly { readonly view: View; readonly index: string }[];
-  /** The text of the hook's function, given the statements of the body and those that store. */
-  readonly write: (lines: string[], storing: string[]) => string;
+  /** The text of the hook's function, given the statements of the body, those that store, and what these store where. */
+  readonly write: (lines: string[], storing: string[], stored: readonly Stored[]) => string;
   /** Storages that nobody reads after this. */
   readonly dying: ReadonlySet<Storage>;
   /** What the kernel fetches again from where it was stored, one of the stores. */
@@ -126,9 +133,12 @@ export function join(
       return `${readNames[read]}[${offset === undefined ? '' : `${word(offset)} + `}${index}]`;
     },
   };
-  const storing = stores.map(
-    ({ view, index }, k) => `  ${storeNames[k]}[${index}] = ${body.values.get(view.storage)};`,
-  );
+  const stored = stores.map(({ view, index }, k) => ({
+    value: body.values.get(view.storage) as string,
+    type: wgslType[view.dtype],
+    target: `${storeNames[k]}[${index}]`,
+  }));
+  const storing = stored.map(({ target, value }) => `  ${target} = ${value};`);
   if (draws) {
     constants[prepare] = `fn ${prepare}(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
     if ('ELEMENTS' in kernel.constants) constants.ELEMENTS = 'const ELEMENTS = 4u;';
@@ -139,7 +149,7 @@ export function join(
   for (let g = 0; g < groups; g++) parameters[`fusedWords${first + g}`] = words.slice(8 * g, 8 * g + 8);
   // Part of the pipeline's key: kernels of one name differ in what they bind.
   const comments = bindings.map(({ name, type }) => `// ${name}: ${type}\n`).join('');
-  constants[hook] = `${comments}${body.functions}\n${write(lines, storing)}`;
+  constants[hook] = `${comments}${body.functions}\n${write(lines, storing, stored)}`;
   const library = [elementwise.elementwiseFunctions, ...(draws ? [random.drawFunctions] : [])];
   const dispatch: AnyDispatch = {
     ...base,

@@ -1,14 +1,14 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement, wgslType } from '../dtype.ts';
-import { gridFor } from '../kernel/grid.ts';
+import { gridFor, turnsFor } from '../kernel/grid.ts';
 import type { Cost } from '../kernel/profiler.ts';
 import type { Storage } from '../memory/storage.ts';
 import { sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { bodyOf, indexIn } from './codegen.ts';
 import type { Unit } from './fuse.ts';
-import { type AnyDispatch, type Joined, join } from './join.ts';
+import { type AnyDispatch, type Joined, join, type Stored } from './join.ts';
 import type { Step, View } from './optimize.ts';
 import { onPaper } from './tracing.ts';
 
@@ -73,23 +73,40 @@ function plain(device: Device, step: Step): Lowered[] {
   return dispatches.map((dispatch) => ({ ...dispatch, operations: [name], cost }));
 }
 
-function elementwiseUnit(steps: readonly Step[], stores: readonly View[], dying: ReadonlySet<Storage>): LoweredUnit {
+/** What `made` and `store` of the kernel for elementwise operations are. */
+function elementText(lines: readonly string[], stored: readonly Stored[]): string {
+  const fields = stored.map(({ type }, k) => `made${k}: ${type}`).join(', ');
+  return [
+    `struct Made { ${fields} }`,
+    `fn made(i: u32) -> Made {\n${lines.join('\n')}\n  return Made(${stored.map(({ value }) => value).join(', ')});\n}`,
+    `fn store(i: u32, own: Made) {\n${stored.map(({ target }, k) => `  ${target} = own.made${k};`).join('\n')}\n}`,
+  ].join('\n');
+}
+
+function elementwiseUnit(
+  device: Device,
+  steps: readonly Step[],
+  stores: readonly View[],
+  dying: ReadonlySet<Storage>,
+): LoweredUnit {
   if (stores.length === 0 || sizeOf(stores[0].shape) === 0) return { dispatches: [], inPlace: new Map() };
   const size = sizeOf(stores[0].shape);
   const body = bodyOf(steps, 'v');
+  const draws = body.words.length > 0;
+  const turns = draws ? 1 : turnsFor(device, size);
   const base: AnyDispatch = {
     kernel: elementwise.fused,
-    constants: elementwise.fused.constants,
+    constants: { ...elementwise.fused.constants, TURNS: `const TURNS = ${turns}u;` },
     buffers: [],
     parameters: { size },
-    grid: gridFor(body.words.length > 0 ? Math.ceil(size / 4) : size),
+    grid: gridFor(Math.ceil(size / (draws ? 4 : turns))),
   };
   const { dispatch, inPlace } = join(base, {
     hook: 'body',
     body,
     steps,
     stores: elements(stores),
-    write: (lines, storing) => `fn body(i: u32) {\n${[...lines, ...storing].join('\n')}\n}`,
+    write: (lines, _, stored) => elementText(lines, stored),
     dying,
   }) as Joined;
   const lowered = {
@@ -196,7 +213,7 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
 /** The dispatches of a unit, in order. `dying`: storages that no later unit reads. */
 export function lower(device: Device, unit: Unit, dying: ReadonlySet<Storage>): LoweredUnit {
   const { anchor, before, after, stores } = unit;
-  if (!anchor) return elementwiseUnit(after, stores, dying);
+  if (!anchor) return elementwiseUnit(device, after, stores, dying);
   if (before.length + after.length === 0) return { dispatches: plain(device, anchor), inPlace: new Map() };
   const joined = joinedUnit(device, unit, anchor, dying);
   if (joined) return joined;
@@ -207,9 +224,10 @@ export function lower(device: Device, unit: Unit, dying: ReadonlySet<Storage>): 
   const kept = outputs(before).filter(({ storage }) => read.has(storage) || stored.has(storage));
   return {
     dispatches: [
-      ...elementwiseUnit(before, kept, new Set()).dispatches,
+      ...elementwiseUnit(device, before, kept, new Set()).dispatches,
       ...plain(device, anchor),
       ...elementwiseUnit(
+        device,
         after,
         outputs(after).filter(({ storage }) => stored.has(storage)),
         new Set(),

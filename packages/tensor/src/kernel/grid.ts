@@ -17,6 +17,17 @@ export function gridFor(count: number, threads = 64): Grid {
   return linearGrid(Math.ceil(count / threads));
 }
 
+/** Elements from which threads have several: fewer are too few to keep a GPU busy. */
+const MANY_ELEMENTS = 2 ** 19;
+
+/**
+ * Elements a thread, for kernels that only move them: on GPUs a thread that waits for one number at a time leaves most of
+ * the memory's speed unused.
+ */
+export function turnsFor({ adapter }: Pick<RowDevice, 'adapter'>, size: number): 1 | 4 {
+  return adapter.software || size < MANY_ELEMENTS ? 1 : 4;
+}
+
 /** How threads share the rows of a kernel with `rows` (see `@dawnchorus/kernels`). */
 export interface RowShape {
   readonly constants: { readonly LANES: string; readonly ROWS: string; readonly SUBGROUPS: string };

@@ -1,7 +1,7 @@
 import { elementwise, gather as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, fromBits, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor } from '../kernel/grid.ts';
+import { gridFor, turnsFor } from '../kernel/grid.ts';
 import { collapse, contiguousStrides, formatShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
@@ -197,9 +197,10 @@ export function writePart(
 ): void {
   if (source.size === 0) return;
   const merged = collapse(source.shape, source.strides, strides);
+  const turns = turnsFor(device, source.size);
   device.recorder.dispatch({
     kernel: elementwise.copy,
-    constants: { Element: `alias Element = ${wgslType[source.dtype]};` },
+    constants: { Element: `alias Element = ${wgslType[source.dtype]};`, TURNS: `const TURNS = ${turns}u;` },
     buffers: [source.storage.buffer, out.storage.buffer],
     parameters: {
       size: source.size,
@@ -210,7 +211,7 @@ export function writePart(
       inStrides: merged.strides[0],
       outStrides: merged.strides[1],
     },
-    grid: gridFor(source.size),
+    grid: gridFor(Math.ceil(source.size / turns)),
   });
 }
 
