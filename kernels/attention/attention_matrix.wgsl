@@ -124,11 +124,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
       let start = firstDraw(pair, rowStart + row);
       let key = keyStart + 4u * (i % FOURS);
       var four = weightsOf(scoresOf(row * SCORE_PITCH + i % FOURS, visibleFrom, rowStart + row, key), running[row].x);
-      if (DROPS) {
-        for (var j = 0u; j < 4u; j++) { // unroll
-          if (meets(rowStart + row, key + j)) { four[j] *= keepOf(start, key + j, stream); }
-        }
-      }
+      if (DROPS) { four *= keepFour(start, key, stream); }
       storeHalves(weights + row * WEIGHT_PITCH + i % FOURS, four);
     }
     workgroupBarrier();

@@ -81,7 +81,8 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
         let mark = 2u * (pair * params.queries + min(row, params.queries - 1u));
         let logSum = bitcast<f32>(statistics[mark]);
         let delta = bitcast<f32>(statistics[mark + 1u]);
-        let start = firstDraw(pair, row);
+        var keep = vec4<f32>(1.0);
+        if (DROPS) { keep = keepFour(firstDraw(pair, row), keyStart + first, stream); }
         for (var j = 0u; j < 4u; j++) { // unroll
           let key = keyStart + first + j;
           weight[j][c] = 0.0;
@@ -90,11 +91,9 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
             let at = (first + j) * SCORE_PITCH + i % FOURS;
             var seen = true;
             if (MASKED) { seen = visible[visibleFrom + key * params.visibleKey] != 0u; }
-            var keep = 1.0;
-            if (DROPS) { keep = keepOf(start, key, stream); }
             let own = weightOf(scores[at][c] * params.scale, logSum, row, seen);
-            slope[j][c] = select(0.0, own * (scores[SCORES + at][c] * keep - delta), seen);
-            weight[j][c] = own * keep;
+            slope[j][c] = select(0.0, own * (scores[SCORES + at][c] * keep[j] - delta), seen);
+            weight[j][c] = own * keep[j];
           }
         }
       }

@@ -73,17 +73,14 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) 
       let start = firstDraw(pair, rowStart + row);
       let at = row * SCORE_PITCH + i % FOURS;
       let score = scores[at] * params.scale;
-      let gain = scores[SCORES + at];
+      var gain = scores[SCORES + at];
+      if (DROPS) { gain *= keepFour(start, keyStart + 4u * (i % FOURS), stream); }
       var four = vec4<f32>();
       for (var j = 0u; j < 4u; j++) { // unroll
         let key = keyStart + 4u * (i % FOURS) + j;
         var seen = meets(rowStart + row, key);
         if (MASKED && seen) { seen = visible[visibleFrom + key * params.visibleKey] != 0u; }
-        if (seen) {
-          var own = gain[j];
-          if (DROPS) { own *= keepOf(start, key, stream); }
-          four[j] = weightOf(score[j], logSum, rowStart + row, true) * (own - delta);
-        }
+        if (seen) { four[j] = weightOf(score[j], logSum, rowStart + row, true) * (gain[j] - delta); }
       }
       storeHalves(slopes + row * WEIGHT_PITCH + i % FOURS, four);
     }

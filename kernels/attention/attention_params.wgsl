@@ -91,10 +91,12 @@ fn weightOf(score: f32, logSum: f32, row: u32, isVisible: bool) -> f32 {
   return select(select(0.0, power(score - logSum), isVisible), alike, logSum < -1e38);
 }
 
-// Which number of the draws the first weight of a row has: its low and high words.
+// Which number of the draws the first weight of a row has: its low and high words. Draws come in fours, and each row begins
+// with the next four, so that four neighbours are one block.
 fn firstDraw(pair: u32, row: u32) -> vec2<u32> {
   let at = pair * params.queries + row;
-  return vec2<u32>(at * params.keys, multiplyHigh(at, params.keys));
+  let width = (params.keys + 3u) / 4u * 4u;
+  return vec2<u32>(at * width, multiplyHigh(at, width));
 }
 
 fn drawStream(step: u32) -> vec2<u32> {
@@ -103,22 +105,13 @@ fn drawStream(step: u32) -> vec2<u32> {
   return stream;
 }
 
-// Draws come in fours; the last four are kept for the neighbours.
-var<private> drawnBlock = vec2<u32>(0xffffffffu);
-var<private> drawn: vec4<f32>;
-
-// 0 for a weight that is dropped, else 1 / (1 - p). Element by element as `dropout` of the weights [batch, heads, queries,
-// keys] would do.
-fn keepOf(start: vec2<u32>, key: u32, stream: vec2<u32>) -> f32 {
+// Factors of four neighbouring keys from a multiple of four on: 0 for a weight that is dropped, else 1 / (1 - p). Element by
+// element as `dropout` of the weights [batch, heads, queries, keys, these rounded up to fours] would do.
+fn keepFour(start: vec2<u32>, key: u32, stream: vec2<u32>) -> vec4<f32> {
   let low = start.x + key;
   let high = start.y + select(0u, 1u, low < key);
   let block = vec2<u32>((low >> 2u) | (high << 30u), high >> 2u);
-  if (any(block != drawnBlock)) {
-    let bits = philox(vec4<u32>(block, stream), vec2<u32>(params.seedLow, params.seedHigh));
-    drawn = vec4<f32>(bits >> vec4<u32>(8u)) * 5.9604644775390625e-8;
-    drawnBlock = block;
-  }
-  // An index that is not known makes some compilers keep the vector in memory.
-  let two = select(drawn.xy, drawn.zw, (low & 2u) != 0u);
-  return select(0.0, params.kept, select(two.x, two.y, (low & 1u) != 0u) >= params.dropped);
+  let bits = philox(vec4<u32>(block, stream), vec2<u32>(params.seedLow, params.seedHigh));
+  let draws = vec4<f32>(bits >> vec4<u32>(8u)) * 5.9604644775390625e-8;
+  return select(vec4<f32>(), vec4<f32>(params.kept), draws >= vec4<f32>(params.dropped));
 }

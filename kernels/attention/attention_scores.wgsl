@@ -49,12 +49,7 @@ fn storeFour(pair: u32, row: u32, key: u32, seen: vec4<bool>, step: u32, product
   if (CAUSAL) { x = select(x, vec4<f32>(), later); }
   var keep = vec4<f32>(1.0);
   if (DROPS) {
-    let start = firstDraw(pair, row);
-    let stream = drawStream(step);
-    keep.x = keepOf(start, key, stream);
-    keep.y = keepOf(start, key + 1u, stream);
-    keep.z = keepOf(start, key + 2u, stream);
-    keep.w = keepOf(start, key + 3u, stream);
+    keep = keepFour(firstDraw(pair, row), key, drawStream(step));
   }
   putWeights(at, key, x * keep);
   putSlopes(at, key, select(vec4<f32>(), x * (gains * keep - delta) * params.scale, seen));

@@ -19,10 +19,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let start = firstDraw(pair, own);
   let stream = drawStream(steps[params.stepOffset]);
   var total = 0.0;
-  for (var j = 0u; j < end; j++) {
-    let weight = power(weights[origin + j] - largest);
-    total += weight;
-    if (DROPS) { weights[origin + j] = weight * keepOf(start, j, stream); } else { weights[origin + j] = weight; }
+  for (var first = 0u; first < end; first += 4u) {
+    var keep = vec4<f32>(1.0);
+    if (DROPS) { keep = keepFour(start, first, stream); }
+    for (var j = first; j < min(end, first + 4u); j++) {
+      let weight = power(weights[origin + j] - largest);
+      total += weight;
+      weights[origin + j] = weight * keep[j - first];
+    }
   }
   // What comes later is not attended to.
   for (var j = end; j < params.keys; j++) { weights[origin + j] = 0.0; }

@@ -47,31 +47,6 @@ fn weightsOf(scores: vec4<f32>, logSum: f32, row: u32, areVisible: vec4<bool>) -
   return select(own, vec4<f32>(alike), logSum < -1e38);
 }
 
-fn drawnOf(block: vec2<u32>, stream: vec2<u32>) -> vec4<f32> {
-  if (any(block != drawnBlock)) {
-    let bits = philox(vec4<u32>(block, stream), vec2<u32>(params.seedLow, params.seedHigh));
-    drawn = vec4<f32>(bits >> vec4<u32>(8u)) * 5.9604644775390625e-8;
-    drawnBlock = block;
-  }
-  return drawn;
-}
-
-// keepOf() for four neighbouring keys.
-fn keepFour(start: vec2<u32>, key: u32, stream: vec2<u32>) -> vec4<f32> {
-  let low = start.x + key;
-  let high = start.y + select(0u, 1u, low < key);
-  let block = vec2<u32>((low >> 2u) | (high << 30u), high >> 2u);
-  var draws = drawnOf(block, stream);
-  let shift = low & 3u;
-  if (shift != 0u) {
-    let later = drawnOf(vec2<u32>(block.x + 1u, block.y + select(0u, 1u, block.x == 0xffffffffu)), stream);
-    let byOne = vec4<f32>(draws.yzw, later.x);
-    let byTwo = vec4<f32>(draws.zw, later.xy);
-    draws = select(select(vec4<f32>(draws.w, later.xyz), byTwo, shift == 2u), byOne, shift == 1u);
-  }
-  return select(vec4<f32>(), vec4<f32>(params.kept), draws >= vec4<f32>(params.dropped));
-}
-
 // Adds to a thread's products of queries and keys what a slice of so many vectors holds.
 fn addSlice(products: ptr<function, array<vec4<f32>, TILE_ROWS>>, x: u32, y: u32, vectors: u32) {
   for (var c = 0u; c < vectors; c++) {

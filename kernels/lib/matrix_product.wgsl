@@ -25,8 +25,8 @@ const ROWS = PART_M / UNIT_M;
 const COLUMNS = PART_N / UNIT_N;
 // Sums leave by fragments side by side, as many as fit into the tiles' memory; vectors of four f32.
 const LINE = UNIT_N / 4u;
-const TILES_SIZE = max(PARTS * (A_SIZE + B_SIZE), SUBGROUPS_USED * UNIT_M * (LINE + 1u));
-const FITTING = (TILES_SIZE / (SUBGROUPS_USED * UNIT_M) - 1u) / LINE;
+const TILES_SIZE = max(PARTS * (A_SIZE + B_SIZE), PARTS * SUBGROUPS_USED * UNIT_M * (LINE + 1u));
+const FITTING = (TILES_SIZE / (PARTS * SUBGROUPS_USED * UNIT_M) - 1u) / LINE;
 const PHASE_COLUMNS = 1u + min(FITTING / 2u, 1u) * min(1u, COLUMNS / 2u) + 2u * min(FITTING / 4u, 1u) * min(1u, COLUMNS / 4u);
 const LINE_STRIDE = PHASE_COLUMNS * LINE + 1u;
 const LOW = 2048.0;
@@ -148,39 +148,27 @@ fn addProducts(sums: ptr<function, Sums>, tile: Tile, lane: u32, start: u32, end
 
 // Hands the sums to `keep`, neighbours to neighbouring threads: only in workgroup memory can elements be told apart.
 fn keepSums(sums: ptr<function, Sums>, tile: Tile, lane: u32) {
+  // Sums of the low parts lie behind those of the high ones.
   const AREA = UNIT_M * LINE_STRIDE;
   const WIDTH = PHASE_COLUMNS * UNIT_N;
-  // Elements of a thread each phase.
-  const OWN = (UNIT_M * WIDTH + SUBGROUP - 1u) / SUBGROUP;
   let subgroup = lane / SUBGROUP;
   let partRow = subgroup / PARTS_X * PART_M;
   let partColumn = subgroup % PARTS_X * PART_N;
-  let mine = subgroup * AREA;
-  let thread = lane % SUBGROUP;
+  let mine = subgroup * PARTS * AREA;
   for (var r = 0u; r < ROWS; r++) { // unroll
     for (var first = 0u; first < COLUMNS; first += PHASE_COLUMNS) { // unroll
-      var lows: array<f32, (OWN - 1u) * (PARTS - 1u) + 1u>;
-      for (var part = 1u; part < PARTS; part++) { // unroll
-        workgroupBarrier();
+      workgroupBarrier();
+      for (var part = 0u; part < PARTS; part++) { // unroll
         for (var c = 0u; c < PHASE_COLUMNS; c++) { // unroll
-          subgroupMatrixStore<row_major>(&tiles, mine + c * LINE, (*sums)[(part * ROWS + r) * COLUMNS + first + c], LINE_STRIDE);
-        }
-        workgroupBarrier();
-        for (var i = thread; i < UNIT_M * WIDTH; i += SUBGROUP) {
-          let at = mine + i / WIDTH * LINE_STRIDE + i % WIDTH / 4u;
-          lows[i / SUBGROUP] = bitcast<f32>(tiles[at][i % 4u]) / LOW;
+          subgroupMatrixStore<row_major>(&tiles, mine + part * AREA + c * LINE, (*sums)[(part * ROWS + r) * COLUMNS + first + c], LINE_STRIDE);
         }
       }
       workgroupBarrier();
-      for (var c = 0u; c < PHASE_COLUMNS; c++) { // unroll
-        subgroupMatrixStore<row_major>(&tiles, mine + c * LINE, (*sums)[r * COLUMNS + first + c], LINE_STRIDE);
-      }
-      workgroupBarrier();
-      for (var i = thread; i < UNIT_M * WIDTH; i += SUBGROUP) {
+      for (var i = lane % SUBGROUP; i < UNIT_M * WIDTH; i += SUBGROUP) {
         let at = mine + i / WIDTH * LINE_STRIDE + i % WIDTH / 4u;
-        let sum = bitcast<f32>(tiles[at][i % 4u]);
-        let low = select(0.0, lows[i / SUBGROUP * (PARTS - 1u)], PARTS == 2u);
-        keep(tile, partRow + r * UNIT_M + i / WIDTH, partColumn + first * UNIT_N + i % WIDTH, sum + low);
+        var sum = bitcast<f32>(tiles[at][i % 4u]);
+        if (PARTS == 2u) { sum += bitcast<f32>(tiles[at + AREA * (PARTS - 1u)][i % 4u]) / LOW; }
+        keep(tile, partRow + r * UNIT_M + i / WIDTH, partColumn + first * UNIT_N + i % WIDTH, sum);
       }
     }
   }

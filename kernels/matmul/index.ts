@@ -134,6 +134,15 @@ export function eightByVector(name: 'A' | 'B'): string {
   return `fn eightOf${name}(at: u32, step: u32, valid: u32) -> Eight { return Eight(${name.toLowerCase()}[at / 8u], vec4<u32>()); }`;
 }
 
+/** The same of f32, two vectors of four together. */
+export function eightByFours(name: 'A' | 'B'): string {
+  const array = name.toLowerCase();
+  return (
+    `fn eightOf${name}(at: u32, step: u32, valid: u32) -> Eight ` +
+    `{ return eightOf(${array}[at / 4u], ${array}[at / 4u + 1u]); }`
+  );
+}
+
 /** `fn loadLeft(at)` or `fn loadRight(at)`: a fragment of a tile, whose rows are rows of it or columns. */
 export function fragmentLoader(which: 'Left' | 'Right', rowMajor: boolean): string {
   const order = rowMajor ? 'row_major' : 'col_major';

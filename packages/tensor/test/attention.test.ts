@@ -14,7 +14,10 @@ const close = { relative: 1e-5, peak: true };
 /** By operations that hold the matrix of weights. */
 function composed(q: t.Tensor, k: t.Tensor, v: t.Tensor, drop?: t.RandomKey & { p: number }): t.Tensor {
   const weights = t.softmax(t.matmul(q, t.transpose(k)).mul(1 / Math.sqrt(q.shape[3])));
-  return t.matmul(drop ? t.dropout(weights, drop) : weights, v);
+  const keys = v.shape[2];
+  // Each row's draws begin with the next four.
+  const dropped = drop && t.dropout(t.pad(weights, [0, -keys & 3]), drop).sliceAxis(3, 0, keys);
+  return t.matmul(dropped ?? weights, v);
 }
 
 async function agrees(what: string, actual: t.Tensor, expected: t.Tensor, tolerance = close): Promise<void> {

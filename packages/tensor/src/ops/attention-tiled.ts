@@ -79,10 +79,27 @@ const FRAGMENT = 16;
 /** Bytes of workgroup memory: see `HALVES` and `SINGLES` of the kernels. */
 function matrixBytes([rows, columns]: Tile, size: number, pass: Pass): number {
   const pitch = Math.ceil(size / 16) * 16 + 8;
-  const [held, weights, scores] = pass === 'forward' ? [1, 1, 1] : [2, 2, 2];
+  const [held, weights, scores] = { forward: [1, 1, 1], queries: [2, 1, 2], keys: [2, 2, 2] }[pass];
   const halves = (held * rows + columns) * pitch + weights * rows * (columns + 8);
   return 2 * halves + 4 * scores * rows * (columns + 4) + 8 * THREADS;
 }
+
+/** From the one that won on an H200 to what fits anywhere. */
+const UNIT_TILES: Readonly<Record<Pass, readonly Tile[]>> = {
+  forward: [
+    [64, 32],
+    [32, 32],
+  ],
+  queries: [
+    [64, 32],
+    [48, 32],
+    [32, 32],
+  ],
+  keys: [
+    [48, 32],
+    [32, 32],
+  ],
+};
 
 const byUnits: Fused = {
   name: 'matrix',
@@ -94,13 +111,8 @@ const byUnits: Fused = {
     // Two threads of a subgroup share a row at most.
     if (!unit || least > 64 || q.dtype !== 'f16') return undefined;
     const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;
-    const candidates: readonly Tile[] = [
-      [64, 32],
-      [32, 32],
-    ];
-    const tile = candidates.find(
+    const tile = UNIT_TILES[pass].find(
       (each) =>
-        (pass === 'forward' || each[0] === 32) &&
         (each[0] / FRAGMENT) * least <= maxComputeInvocationsPerWorkgroup &&
         matrixBytes(each, q.shape[3], pass) <= maxComputeWorkgroupStorageSize,
     );

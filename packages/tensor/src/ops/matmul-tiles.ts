@@ -43,7 +43,7 @@ export function matrixFits(
   const subgroups = (m / partM) * (n / partN);
   // Whichever way the operands lie.
   const vectors = (extent: number) => Math.max(extent * (step / 8 + 1), step * (extent / 8 + 1));
-  const bytes = 16 * Math.max(parts * (vectors(m) + vectors(n)), subgroups * unit.M * (unit.N / 4 + 1));
+  const bytes = 16 * parts * Math.max(vectors(m) + vectors(n), subgroups * unit.M * (unit.N / 4 + 1));
   const threads = subgroups * (device.adapter.subgroupSizes?.[0] ?? 0);
   const fetched = (extent: number) => (extent * step) / 8 / threads;
   const { maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits;

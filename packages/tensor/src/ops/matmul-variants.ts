@@ -145,14 +145,15 @@ function operandConstants(product: Product, wide: 4 | 8): Record<string, string>
   const constants: Record<string, string> = {};
   for (const name of ['A', 'B'] as const) {
     const { dtype } = name === 'A' ? product.a : product.b;
-    const layout = layoutOf(product, name, wide);
-    const vector = layout.vector && (wide === 4 || dtype === 'f16');
+    const { alongK, vector } = layoutOf(product, name, wide);
     const element = wgslType[dtype];
-    const wideElement = wide === 4 ? `vec4<${element}>` : 'vec4<u32>';
-    constants[`${name}_ALONG_K`] = `const ${name}_ALONG_K = ${layout.alongK};`;
-    constants[`${name}Element`] = `alias ${name}Element = ${vector ? wideElement : element};`;
+    const halves = wide === 8 && dtype === 'f16';
+    constants[`${name}_ALONG_K`] = `const ${name}_ALONG_K = ${alongK};`;
+    constants[`${name}Element`] =
+      `alias ${name}Element = ${vector ? (halves ? 'vec4<u32>' : `vec4<${element}>`) : element};`;
     if (wide === 4) constants[`fourOf${name}`] = vector ? kernels.fourByVector(name) : kernels.fourByElements(name);
-    else constants[`eightOf${name}`] = vector ? kernels.eightByVector(name) : kernels.eightByElements(name);
+    else if (!vector) constants[`eightOf${name}`] = kernels.eightByElements(name);
+    else constants[`eightOf${name}`] = halves ? kernels.eightByVector(name) : kernels.eightByFours(name);
   }
   return constants;
 }
@@ -202,44 +203,49 @@ const tilesOf = (out: Tensor, tile: { m: number; n: number }) => {
 };
 
 /** How a product with few tiles and a long k is split: how many sums, and how long each is. */
-function splitsOf(a: Tensor, out: Tensor): { splits: number; chunk: number } {
+function splitsOf(a: Tensor, out: Tensor, tiling: kernels.Tiling, wanted: number): { splits: number; chunk: number } {
   const k = a.shape[a.rank - 1];
-  const wanted = Math.ceil(WORKGROUPS_WANTED / tilesOf(out, tiles64));
-  const splits = Math.max(1, Math.min(wanted, Math.floor(k / SHORTEST_CHUNK)));
-  const chunk = Math.ceil(k / splits / tiles64.step) * tiles64.step;
+  const most = Math.max(1, Math.min(Math.ceil(wanted / tilesOf(out, tiling)), Math.floor(k / SHORTEST_CHUNK)));
+  const chunk = Math.ceil(k / most / tiling.step) * tiling.step;
   return { splits: Math.ceil(k / chunk), chunk };
 }
 
 /** For tall and thin products (weight gradients): parts of k are summed by themselves, then added up in their order. */
-const split: Variant<None> = {
-  name: 'split',
-  legal: (_, [a], [out]) => splitsOf(a, out).splits > 1,
-  run(device, inputs, [out]) {
-    withProduct(device, inputs, out, (product) => {
-      const { a, b, count, parameters } = product;
-      const { splits, chunk } = splitsOf(a, out);
-      const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
-      try {
-        device.recorder.dispatch({
-          kernel: kernels.matmulTiled,
-          constants: tiledConstants(product, tiles64, 'f32'),
-          buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
-          parameters: { ...parameters, chunk, batches: count },
-          grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count * splits],
-        });
-        device.recorder.dispatch({
-          kernel: kernels.matmulSumSplits,
-          constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
-          buffers: [partial.storage.buffer, out.storage.buffer],
-          parameters: { size: out.size, splits },
-          grid: linearGrid(Math.ceil(out.size / 256)),
-        });
-      } finally {
-        partial.dispose();
-      }
-    });
-  },
-};
+function split(name: string, tiling: kernels.Tiling, wanted: number): Variant<None> {
+  return {
+    name,
+    legal: (device, [a], [out]) => tileFits(device, tiling) && splitsOf(a, out, tiling, wanted).splits > 1,
+    run(device, inputs, [out]) {
+      withProduct(device, inputs, out, (product) => {
+        const { a, b, count, parameters } = product;
+        const { splits, chunk } = splitsOf(a, out, tiling, wanted);
+        const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
+        try {
+          device.recorder.dispatch({
+            kernel: kernels.matmulTiled,
+            constants: tiledConstants(product, tiling, 'f32'),
+            buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
+            parameters: { ...parameters, chunk, batches: count },
+            grid: [Math.ceil(parameters.n / tiling.n), Math.ceil(parameters.m / tiling.m), count * splits],
+          });
+          device.recorder.dispatch({
+            kernel: kernels.matmulSumSplits,
+            constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
+            buffers: [partial.storage.buffer, out.storage.buffer],
+            parameters: { size: out.size, splits },
+            grid: linearGrid(Math.ceil(out.size / 256)),
+          });
+        } finally {
+          partial.dispose();
+        }
+      });
+    },
+  };
+}
+
+const split64 = split('split', tiles64, WORKGROUPS_WANTED);
+/** Larger tiles, and parts of k enough that no core waits for the last of them. */
+const split64x128 = split('split64x128', tiles64x128, 2 * WORKGROUPS_WANTED);
 
 /** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
 function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
@@ -294,7 +300,18 @@ function sharesColumns(device: Device, out: Tensor): boolean {
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, broadcast, tiled64, tiled64x128, split, matrix64, matrix128x64, matrix128, matrixSplit],
+  variants: [
+    register,
+    broadcast,
+    tiled64,
+    tiled64x128,
+    split64,
+    split64x128,
+    matrix64,
+    matrix128x64,
+    matrix128,
+    matrixSplit,
+  ],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return sharesColumns(device, out) ? 'broadcast' : 'register';
@@ -304,7 +321,7 @@ export const matmulFamily: Family<None> = {
     if (can(matrix128x64) && tilesOf(out, units128x64) >= LARGE_TILES_WANTED) return 'matrix128x64';
     if (can(matrix64) && tilesOf(out, tiles64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
     if (can(tiled64x128) && tilesOf(out, tiles64x128) >= LARGE_TILES_WANTED) return 'tiled64x128';
-    if (tilesOf(out, tiles64) < WORKGROUPS_WANTED && splitsOf(a, out).splits > 1) return 'split';
+    if (tilesOf(out, tiles64) < WORKGROUPS_WANTED && can(split64)) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
     const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);

@@ -17,11 +17,19 @@ export function extras(others: readonly NDArray[]): { visible?: NDArray; step?: 
   return { visible: others.find(({ dtype }) => dtype === 'bool'), step: others.find(({ dtype }) => dtype === 'u32') };
 }
 
-/** 0 where a weight of [batch, heads, queries, keys] is dropped, else 1 / (1 - p). */
-function factors(count: number, { dropout, seed, stream }: Settings, step: NDArray | undefined): Float64Array {
-  if (dropout === 0) return new Float64Array(count).fill(1);
-  const draws = unitDraws(count, { seed, stream: stream + (step ? step.data[0] * 2 ** 20 : 0) });
-  return draws.map((u) => (u >= Math.fround(dropout) ? 1 / (1 - dropout) : 0));
+/** 0 where a weight of [rows, keys] is dropped, else 1 / (1 - p). Every row begins with the next four draws. */
+function factors(
+  rows: number,
+  keys: number,
+  { dropout, seed, stream }: Settings,
+  step: NDArray | undefined,
+): Float64Array {
+  if (dropout === 0) return new Float64Array(rows * keys).fill(1);
+  const width = 4 * Math.ceil(keys / 4);
+  const draws = unitDraws(rows * width, { seed, stream: stream + (step ? step.data[0] * 2 ** 20 : 0) });
+  return Float64Array.from({ length: rows * keys }, (_, i) =>
+    draws[Math.floor(i / keys) * width + (i % keys)] >= Math.fround(dropout) ? 1 / (1 - dropout) : 0,
+  );
 }
 
 interface Row {
@@ -88,7 +96,7 @@ export function attention([q, k, v, ...others]: readonly NDArray[], settings: Se
   const place = placeOf(q.shape);
   const logSums = build(q.shape.slice(0, 3), 'f32', () => 0);
   const logScale = new Float64Array(logSums.data.length);
-  const keep = factors(logSums.data.length * keys, settings, step);
+  const keep = factors(logSums.data.length, keys, settings, step);
   eachRow(q, k, visible, settings, ({ at, key, seen, end, scores, sizes }) => {
     const hidden = scores.map((score, j) => (seen(j) ? score : HIDDEN)).subarray(0, end);
     const largest = hidden.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -116,7 +124,7 @@ export function attentionBackward(inputs: readonly NDArray[], settings: Settings
   const gradients = [q, k, v].map(output);
   const [dq, dk, dv] = gradients;
   const [ofQuery, ofKey] = [placeOf(q.shape), placeOf(k.shape)];
-  const keep = factors(logSums.data.length * keys, settings, step);
+  const keep = factors(logSums.data.length, keys, settings, step);
   const add = (to: typeof dq, at: number, value: number, size: number) => {
     to.data[at] += value;
     to.scale[at] += size;
