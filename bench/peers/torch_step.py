@@ -150,7 +150,8 @@ class Pretraining(nn.Module):
         self.input_dropout = nn.Dropout(m["featProjDropout"])
         self.encoder = Encoder(m)
         self.final_proj = nn.Linear(m["hiddenSize"], rvq["numCodebooks"] * m["finalDim"])
-        self.label_embs_concat = nn.Parameter(torch.empty(rvq["numCodebooks"] * rvq["codebookSize"], m["finalDim"]))
+        classes = rvq["codebookSize"] + config["targets"]["specialClasses"]
+        self.label_embs_concat = nn.Parameter(torch.empty(rvq["numCodebooks"] * classes, m["finalDim"]))
         self.encoder_cqt_model = nn.Module()
         self.encoder_cqt_model.fc = nn.Linear(m["hiddenSize"], bins)
 

@@ -35,7 +35,10 @@ export async function tuneStep(device: Device, setting: StepSetting, log: Log): 
     const number = tensor(Uint32Array.of(1), { device });
     // At rate 0 no parameter changes.
     const rate = tensor(0, { device });
-    const results = await tune(() => scope(() => model.whole(model.uploaded, number, rate)).dispose(), { device, log });
+    const results = await tune(() => scope(() => model.whole(model.uploaded, number, rate)).packed.dispose(), {
+      device,
+      log,
+    });
     number.dispose();
     rate.dispose();
     log(`${results.length} classes of problems measured`);

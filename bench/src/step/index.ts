@@ -1,5 +1,5 @@
 /** A whole pretraining step, eager and compiled, with what its kernels take; and the same student in PyTorch. */
-import { readMetrics } from '@dawnchorus/mert';
+import { type Measured, readMetrics } from '@dawnchorus/mert';
 import { compile, type Device, type Profile, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { type EngineName, wallTime } from '../engines/engine.ts';
 import type { Result } from '../result.ts';
@@ -62,7 +62,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
   /** A contender of ours: its first run compiles kernels and, with the rate 0, changes no parameter. */
   async function ours(
     label: string,
-    step: (number: Tensor, rate: Tensor) => Tensor,
+    step: (number: Tensor, rate: Tensor) => Measured,
     expected?: number,
   ): Promise<Contender & { loss: number }> {
     let number = 0;
@@ -70,7 +70,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
     const once = async (rate: number) => {
       number++;
       const packed = scope(() => step(tensor(Uint32Array.of(number), { device }), tensor(rate, { device })));
-      ({ loss } = await readMetrics(packed, config.rvq.numCodebooks));
+      ({ loss } = await readMetrics(packed));
       if (!Number.isFinite(loss)) throw new Error(`${label}: the loss became ${loss}`);
     };
     const before = device.statistics().liveBytes;

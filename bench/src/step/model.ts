@@ -4,7 +4,7 @@ import {
   Autoencoder,
   askTeachers,
   type Batch,
-  cqtSettings,
+  cqtSettingsAt,
   createTrainer,
   cropSamples,
   disposeTrainer,
@@ -24,7 +24,7 @@ import { type Device, scope, type Tensor } from '@dawnchorus/tensor';
 export const LEARNING_RATE = 1e-6;
 
 /** A random acoustic teacher: its speed does not depend on what it learnt. */
-function randomTeachers(device: Device, { rvq, training }: PretrainConfig): Teachers {
+function randomTeachers(device: Device, { audio, rvq, training }: PretrainConfig): Teachers {
   const keys = nn.keySequence(training.seed + 1);
   const autoencoder = new Autoencoder(rvq.channels, rvq.dimension, keys);
   const shape = [rvq.codebookSize, rvq.dimension];
@@ -35,7 +35,7 @@ function randomTeachers(device: Device, { rvq, training }: PretrainConfig): Teac
   }));
   return {
     rvq: new RvqTeacher(autoencoder, new ResidualQuantizer(codebooks)),
-    cqt: createCqt(device, cqtSettings),
+    cqt: createCqt(device, cqtSettingsAt(audio.sampleRate)),
   };
 }
 
@@ -57,8 +57,8 @@ export function createStepModel(device: Device, config: PretrainConfig) {
   const frames = frameCount(samples, config.model);
   const { batchSize, seed } = config.training;
   const host = prepareBatch(synthesise(batchSize, samples), config, 1, frames, { seed, mixture: true });
-  const uploaded = uploadBatch(host);
-  const labelled = scope(() => askTeachers(uploaded, teachers));
+  const uploaded = uploadBatch(host, config);
+  const labelled = scope(() => askTeachers(uploaded, teachers, config));
   const keys = (number: Tensor) => nn.keySequence(seed, number);
   return {
     trainer,
@@ -67,13 +67,15 @@ export function createStepModel(device: Device, config: PretrainConfig) {
     labelled,
     /** Teachers, student, loss, gradients, update: what `trainStep` does, but for its counts of labels. */
     whole: (batch: typeof uploaded, number: Tensor, rate: Tensor) =>
-      learn(trainer, askTeachers(batch, teachers), config, keys(number), rate),
+      learn(trainer, askTeachers(batch, teachers, config), config, keys(number), rate),
     /** The same from labels that are there already. */
     student: (batch: Batch, number: Tensor, rate: Tensor) => learn(trainer, batch, config, keys(number), rate),
     /** The loss without dropout. */
     loss: () => scope(() => objective(trainer.student, trainer.heads, labelled, config.loss).loss),
     dispose() {
-      for (const tensor of new Set([...Object.values(uploaded), ...Object.values(labelled)])) tensor.dispose();
+      const { mixture, ...rest } = uploaded;
+      const tensors = [...Object.values(rest), ...Object.values(mixture ?? {}), ...Object.values(labelled)];
+      for (const tensor of new Set(tensors)) tensor.dispose();
       disposeTrainer(trainer);
       teachers.rvq?.dispose();
       teachers.cqt.dispose();

@@ -10,14 +10,45 @@ export * from './data/dataset.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';
 export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
-export type { Encoder, EncoderLayer, FeedForward, PositionalConvolution } from './model/encoder.ts';
+export type {
+  Encoder,
+  EncoderLayer,
+  EncoderOptions,
+  FeedForward,
+  LayerOptions,
+  PositionalConvolution,
+} from './model/encoder.ts';
 export type { ConvLayer, FeatureExtractor } from './model/extractor.ts';
-export { type CqtModel, Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
-export { type MaskingOptions, maskBatch } from './model/masking.ts';
-export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model/mixture.ts';
-export { type Batch, type LossWeights, type ObjectiveOutput, objective } from './model/objective.ts';
+export { Heads, type HeadsConfig, type HeadsOutput, type HeadsTargets, type SpectrumHead } from './model/heads.ts';
+export {
+  drawReplacements,
+  type MaskedInput,
+  type MaskingOptions,
+  type MaskingPlan,
+  maskBatch,
+  maskingAt,
+  mostMasked,
+} from './model/masking.ts';
+export {
+  drawMixture,
+  type MixtureDraw,
+  type MixtureOptions,
+  mix,
+  mixOnDevice,
+  type UploadedMixture,
+  uploadMixture,
+} from './model/mixture.ts';
+export {
+  type Batch,
+  type LossWeights,
+  type ObjectiveOptions,
+  type ObjectiveOutput,
+  objective,
+} from './model/objective.ts';
+export type { Padding } from './model/padding.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
-export { type FeatureProjection, Student, type StudentOutput } from './model/student.ts';
+export { type FeatureProjection, Student, type StudentOptions, type StudentOutput } from './model/student.ts';
+export type { Watch } from './model/watch.ts';
 export * from './pictures/index.ts';
 export type { HostRandom } from './random.ts';
 export { Autoencoder, type Upsample } from './rvq/autoencoder.ts';
@@ -30,22 +61,26 @@ export {
   type UpdateOptions,
 } from './rvq/quantizer.ts';
 export { RvqTeacher, type TeacherStep, type TeacherTraining, trainTeacher } from './rvq/teacher.ts';
+export { type Measured, readMetrics, type StepMetrics } from './training/metrics.ts';
+export type { Precision } from './training/precision.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
 export { saveTensors } from './training/state.ts';
 export {
-  askTeachers,
   cqtSettings,
   createTrainer,
   disposeTrainer,
   type Evaluation,
   evaluateStep,
   learn,
-  readMetrics,
-  type StepMetrics,
-  type TargetStatistics,
-  type Teachers,
+  type StepOutput,
   type Trainer,
   trainStep,
+  wholeStep,
+} from './training/step.ts';
+export {
+  askTeachers,
+  type TargetStatistics,
+  type Teachers,
   type UploadedBatch,
   uploadBatch,
-} from './training/step.ts';
+} from './training/targets.ts';

@@ -1,5 +1,3 @@
-import type { RandomKey } from '@dawnchorus/tensor';
-
 /**
  * Random numbers on the host, for what decides shapes and indices: crops, masks, mixing, order. A generator depends on
  * its seeds alone, so a resumed run draws what the unbroken one would have drawn.
@@ -23,7 +21,7 @@ function hash(words: readonly number[]): number {
 }
 
 /** What a draw is for; each has streams of its own. */
-export const purpose = { order: 1, crop: 2, mask: 3, mixture: 4, rvq: 5, kmeans: 7 } as const;
+export const purpose = { order: 1, crop: 2, mask: 3, mixture: 4, rvq: 5, kmeans: 7, replacement: 8 } as const;
 
 /** sfc32 (Chris Doty-Humphrey's PractRand generators), seeded by a list of whole numbers. */
 export function hostRandom(...seeds: number[]): HostRandom {
@@ -42,11 +40,6 @@ export function hostRandom(...seeds: number[]): HostRandom {
   for (let i = 0; i < 12; i++) next();
   const uniform = () => (next() * 2 ** 21 + (next() >>> 11)) / 2 ** 53;
   return { uniform, integer: (low, high) => low + Math.floor(uniform() * (high - low + 1)) };
-}
-
-/** One uniform draw named by a key. */
-export function drawUniform({ seed, stream }: RandomKey): number {
-  return hostRandom(seed, stream).uniform();
 }
 
 /** `count` distinct numbers of 0..size-1, in the order drawn (Fisher and Yates). */

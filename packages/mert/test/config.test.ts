@@ -6,6 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   type ConfigSources,
+  classesOf,
   configSchema,
   cropSamples,
   frameCount,
@@ -106,7 +107,7 @@ load('every problem of a file is reported, each at its line and column', () => {
     '  wrong: 1',
     'rvq.decay: 0.9',
   ]);
-  const known = 'steps, batchSize, seed, checkpointEvery';
+  const known = Object.keys(loadConfig().training).join(', ');
   assert.equal(found, [
     'run.yaml:2:15 model.hiddenSize: expected a number, got the string "768"',
     'run.yaml:3:22 model.numAttentionHeads: expected an integer, got 7.5',
@@ -118,7 +119,7 @@ load('every problem of a file is reported, each at its line and column', () => {
     'run.yaml:9:3 model.numHidenLayers: unknown key "numHidenLayers"; did you mean "numHiddenLayers"?',
     'run.yaml:10:10 masking: expected a section of keys, got 3',
     'run.yaml:11:1 audoi: unknown key "audoi"; did you mean "audio"?',
-    'run.yaml:12:22 audio.sampleRate: must be 24000 Hz, the rate the teachers work at (resample the audio), got 44100',
+    'run.yaml:12:22 audio.sampleRate: must be 24000 Hz (75 frames a second) or 16000 Hz (50), as the published models have it (resample the audio), got 44100',
     'run.yaml:13:25 mixture.lengthRange: [5,3] must be [least, greatest]; swap the two',
     'run.yaml:13:46 mixture.numberRange: expected a list of 2 values, got 3: [1,2,3]',
     'run.yaml:15:3 training.hiddenSize: unknown key "hiddenSize"; did you mean "hiddenSize" in section "model"?',
@@ -251,7 +252,9 @@ load('missing files and presets are named', () => {
   );
   assert.equal(
     problems(() => loadConfig({ preset: 'smal' })),
-    ['there is no preset "smal"; did you mean "small"? known: mert-330m-rvq, mert-95m-rvq, small'],
+    [
+      'there is no preset "smal"; did you mean "small"? known: mert-330m-rvq, mert-95m-kmeans, mert-95m-rvq, small, small-kmeans',
+    ],
   );
   assert.throws(() => loadConfig({ preset: '../test' }), /there is no preset/);
 });
@@ -262,13 +265,32 @@ preset('are valid from any working folder', () => {
   const before = process.cwd();
   process.chdir(tmpdir());
   try {
-    assert.equal(presets(), ['mert-330m-rvq', 'mert-95m-rvq', 'small']);
+    assert.equal(presets(), ['mert-330m-rvq', 'mert-95m-kmeans', 'mert-95m-rvq', 'small', 'small-kmeans']);
     for (const name of presets()) {
       loadConfig({ preset: name });
     }
   } finally {
     process.chdir(before);
   }
+});
+
+load('a field under the name that it had before is taken, and its problems are at that place', () => {
+  assert.is(loadConfig({ set: ['training.checkpointEvery=7'] }).checkpoint.every, 7);
+  assert.is(loadConfig({ set: ['training.checkpointEvery=7', 'checkpoint.every=8'] }).checkpoint.every, 8);
+  assert.equal(problemsOf(['training:', '  checkpointEvery: never']), [
+    'run.yaml:2:20 training.checkpointEvery: expected a number, got the string "never"',
+  ]);
+});
+
+load('what contradicts itself is said where it stands', () => {
+  const found = (...set: string[]) => problemsOf([], { set }).map((line) => line.replace(/^--set [^:]*: /, ''));
+  assert.match(found('model.deepnorm=true', 'model.doStableLayerNorm=true')[0], /DeepNorm is a form of post-LN/);
+  assert.match(found('model.attentionRelax=0')[0], /expected a number above 0, 32 as published, or -1/);
+  assert.match(found('masking.replace=0.7', 'masking.keep=0.5')[0], /shares of the same frames/);
+  assert.match(found('masking.schedule=[{fromStep: 5}, {fromStep: 5}]')[0], /entry 2 begins at step 5/);
+  assert.match(found('masking.schedule=[{fromStep: 5, length: 900}]')[0], /could cover all 374/);
+  assert.match(found('mixture.snr=[3, -3]')[0], /swap the two/);
+  assert.match(found('checkpoint.keepBest=true')[0], /set validation\.every/);
 });
 
 preset('have the published values', () => {
@@ -341,6 +363,10 @@ huggingFace('reads models of both norms', () => {
     finalDim: 64,
     logitTemperature: 0.1,
     featureGradMult: 0.1,
+    deepnorm: false,
+    attentionRelax: -1,
+    featureExtractorCqt: false,
+    featureExtractorCqtBins: 336,
     sampleRate: 24000,
     doNormalize: true,
   });
@@ -354,7 +380,7 @@ huggingFace('writes every field that the golden files have, and reads itself', (
     const files = JSON.parse(JSON.stringify(toHuggingFace(config))) as ReturnType<typeof toHuggingFace>;
     assert.equal(fromHuggingFace(files.config, files.preprocessor), {
       ...config.model,
-      sampleRate: 24000,
+      sampleRate: config.audio.sampleRate,
       doNormalize: true,
     });
     for (const [written, golden] of [
@@ -366,7 +392,19 @@ huggingFace('writes every field that the golden files have, and reads itself', (
       }
     }
     assert.equal(files.config.architectures, ['MERTModel']);
-    assert.is((files.config.dawnchorus as Record<string, unknown>).num_codebooks, config.rvq.numCodebooks);
+    assert.is((files.config.dawnchorus as Record<string, unknown>).num_codebooks, classesOf(config).length);
+  }
+});
+
+huggingFace('variants of the architecture survive the way there and back', () => {
+  for (const set of [
+    ['model.deepnorm=true', 'model.attentionRelax=32'],
+    ['model.featureExtractorCqt=true', 'model.doStableLayerNorm=true', 'model.featExtractNorm=layer'],
+  ]) {
+    const config = loadConfig({ preset: 'small', set });
+    const files = JSON.parse(JSON.stringify(toHuggingFace(config))) as ReturnType<typeof toHuggingFace>;
+    const { sampleRate: _, doNormalize: __, ...model } = fromHuggingFace(files.config, files.preprocessor);
+    assert.equal(model, config.model);
   }
 });
 
@@ -395,14 +433,14 @@ huggingFace('a field that is missing or mistyped is named', () => {
   const wrong = {
     hidden_size: '48',
     conv_dim: [32],
-    deepnorm: true,
+    deepnorm: 'yes',
     hidden_act: 'relu',
     extra: 3,
     layer_norm_eps: null,
   };
   assert.equal(problems(() => fromHuggingFace({ ...config, ...wrong }, { do_normalize: 1 })).sort(), [
     'config.json conv_dim: expected a list of 7 values, got 1: [32]',
-    'config.json deepnorm: expected false, got true',
+    'config.json deepnorm: expected true or false, got the string "yes"',
     'config.json hidden_act: expected "gelu", got the string "relu"',
     'config.json hidden_size: expected a number, got the string "48"',
     'config.json layer_norm_eps: expected a number, got nothing',

@@ -25,14 +25,16 @@ async function train(config: PretrainConfig, { compiled = false, steps = STEPS }
   const frames = frameCount(cropSamples(config.audio), config.model);
   const clips = [0, 1].map((seed) => tone(cropSamples(config.audio), seed));
   const teachers = { rvq: emptyTeacher(config.rvq, 1), cqt: createCqt(device, cqtSettings) };
-  const batch = scope(() => labelBatch(prepareBatch(clips, config, 1, frames, { seed: 1, mixture: false }), teachers));
+  const batch = scope(() =>
+    labelBatch(prepareBatch(clips, config, 1, frames, { seed: 1, mixture: false }), teachers, config),
+  );
   const once = (number: Tensor, rate: Tensor) => learn(trainer, batch, config, nn.keySequence(1, number), rate);
   const step = compiled ? compile(once) : once;
   const measured = [];
   for (let i = 1; i <= steps; i++) {
     const scale = await trainer.optimizer.lossScale.item();
     const packed = scope(() => step(tensor(Uint32Array.of(i)), tensor([trainer.schedule(i)])));
-    measured.push({ ...(await readMetrics(packed, config.rvq.numCodebooks)), scale });
+    measured.push({ ...(await readMetrics(packed)), scale });
   }
   const count = await trainer.optimizer.steps.item();
   disposeTrainer(trainer);

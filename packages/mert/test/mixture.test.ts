@@ -1,10 +1,39 @@
+import { scope, type Tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { prepareBatch } from '../src/data/batch.ts';
-import { drawMixture, type MixtureOptions, mix } from '../src/model/mixture.ts';
+import { normaliseWaveform, prepareBatch, stackClips } from '../src/data/batch.ts';
+import {
+  drawMixture,
+  type MixtureDraw,
+  type MixtureOptions,
+  mix,
+  mixOnDevice,
+  normaliseOnDevice,
+  uploadMixture,
+} from '../src/model/mixture.ts';
 import { hostRandom } from '../src/random.ts';
-import { goldenArrays, relativeError, tinyConfig, tone } from './support.ts';
+import { goldenArrays, openTestDevice, relativeError, tinyConfig, tone } from './support.ts';
+
+const device = await openTestDevice();
+
+/** What the GPU makes of clips, one after another. */
+async function onDevice(
+  clips: Float32Array[],
+  draws: MixtureDraw[][],
+  options: MixtureOptions,
+): Promise<Float32Array[]> {
+  const out = scope(() => mixOnDevice(stackClips(clips), uploadMixture(draws, options), options));
+  return rowsOf(out, clips.length);
+}
+
+async function rowsOf(out: Tensor, count: number): Promise<Float32Array[]> {
+  const data = (await out.data()) as Float32Array;
+  out.dispose();
+  return Array.from({ length: count }, (_, i) =>
+    data.slice((i * data.length) / count, ((i + 1) * data.length) / count),
+  );
+}
 
 const published: MixtureOptions = { probability: 0.5, numberRange: [1, 3], lengthRange: [12000, 24000], volume: 1 };
 
@@ -24,11 +53,55 @@ mixing('the published formula with recorded draws', async () => {
     [[0, 2000, 4000]],
   ].map((clip) => clip.map(([start, length, position]) => ({ start, length, position })));
   const mixed = mix(clips, draws, 1);
+  const made = await onDevice(clips, draws, published);
   for (const [i, expected] of split(golden('mert/out')).entries()) {
     assert.ok(relativeError(mixed[i], expected) < 1e-6, `clip ${i}`);
+    assert.ok(relativeError(made[i], expected) < 1e-6, `clip ${i}, on the GPU`);
   }
   assert.equal(mixed[1], clips[1]);
   assert.is.not(mixed[1], clips[1], 'a copy, so that changing one does not change the other');
+});
+
+mixing('WavLM’s formula, by levels, with recorded draws', async () => {
+  const golden = await goldenArrays('mixing.safetensors');
+  const split = (all: Float32Array) => [0, 1, 2].map((i) => all.slice(i * 6000, (i + 1) * 6000));
+  const clips = split(golden('batch'));
+  // 2500 samples of clip 2 from 500 on, at 1000 of clip 0, which is to be 3 dB under the other.
+  const draws = [[{ start: 6000 + 500, length: 2500, position: 1000, snr: -3 }], [], []];
+  const options = { ...published, snr: [-5, 5] as const };
+  const [mixed, made] = [mix(clips, draws, 1), await onDevice(clips, draws, options)];
+  for (const [i, expected] of split(golden('wavlm/out')).entries()) {
+    assert.ok(relativeError(mixed[i], expected) < 1e-6, `clip ${i}`);
+    assert.ok(relativeError(made[i], expected) < 1e-6, `clip ${i}, on the GPU`);
+  }
+  // What is silent stays so, and mixes in nothing.
+  const silent = [new Float32Array(6000), clips[1], clips[2]];
+  const part = { length: 2000, position: 0, snr: 0 };
+  const both = [[{ ...part, start: 0 }], [{ ...part, start: 0 }], []];
+  for (const clip of await onDevice(silent, both, options)) assert.ok(clip.every(Number.isFinite));
+  assert.equal((await onDevice(silent, both, options))[0], silent[0]);
+});
+
+mixing('the GPU mixes as the host does, whatever the draws', async () => {
+  for (const [seed, snr] of [
+    [1, undefined],
+    [2, undefined],
+    [3, [-5, 5] as const],
+  ] as const) {
+    const options = { ...published, probability: 0.8, lengthRange: [50, 700] as const, volume: 0.7, snr };
+    const clips = clipsOf(4, 1000);
+    const draws = drawMixture(hostRandom(seed), 4, 1000, options);
+    const [expected, made] = [mix(clips, draws, 0.7), await onDevice(clips, draws, options)];
+    for (const [i, clip] of expected.entries()) assert.ok(relativeError(made[i], clip) < 1e-6);
+    const heard = await rowsOf(
+      scope(() => normaliseOnDevice(mixOnDevice(stackClips(clips), uploadMixture(draws, options), options))),
+      4,
+    );
+    for (const [i, clip] of expected.entries()) {
+      const normal = normaliseWaveform(clip);
+      assert.ok(relativeError(heard[i], normal) < 1e-5);
+    }
+  }
 });
 
 const clipsOf = (batch: number, samples: number) => Array.from({ length: batch }, (_, i) => tone(samples, i));
@@ -137,14 +210,15 @@ preparing('clean clips, masks and what is heard depend on seed and step alone', 
   assert.equal(again, batch);
   assert.equal(batch.clean, clipsOf(3, 12000), 'what the teachers hear is not mixed');
   assert.equal(unmixed.masks, batch.masks, 'masks do not depend on the mixture');
-  assert.not.equal(unmixed.mixed, batch.mixed);
+  assert.not.equal(unmixed.draws, batch.draws);
   assert.not.equal(later.masks, batch.masks);
-  for (const clip of batch.mixed) {
-    const mean = clip.reduce((sum, value) => sum + value, 0) / clip.length;
-    assert.ok(Math.abs(mean) < 1e-4);
-    assert.ok(Math.abs(clip.reduce((sum, value) => sum + value * value, 0) / clip.length - 1) < 1e-3);
-  }
+  assert.not.equal(
+    prepareBatch(clipsOf(3, 12000), config, 2, 36, { seed: 4, mixture: true, part: 1 }).masks,
+    batch.masks,
+  );
 });
+
+preparing.after(() => device.close());
 
 mixing.run();
 drawing.run();

@@ -87,11 +87,15 @@ async function prepare() {
 const { host, frames, teachers } = await prepare();
 
 learning('labels and spectra are the clean clips’ at the masked frames', async () => {
-  const batch = labelBatch(host, teachers);
+  const batch = labelBatch(host, teachers, config);
   const [labels, cqt, rows] = await Promise.all([batch.labels.data(), batch.cqt.data(), batch.rows.data()]);
   const count = rows.length;
-  let row = 0;
+  const weights = await batch.rowWeights!.data();
+  const predicted = host.masks.flatMap((mask) => [...mask]).reduce((sum, masked) => sum + masked, 0);
+  let seen = 0;
   for (const [b, clip] of host.clean.entries()) {
+    // Every clip has room for as many; what is not filled weighs nothing.
+    let row = (b * count) / host.clean.length;
     const wave = tensor(clip, { shape: [1, clip.length] });
     const codes = await Promise.all(teachers.rvq.encode(wave).map((code) => code.data()));
     const spectrum = teachers.cqt.transform(wave);
@@ -104,10 +108,13 @@ learning('labels and spectra are the clean clips’ at the masked frames', async
       for (let bin = 0; bin < bins; bin += 5) {
         assert.ok(Math.abs(Number(cqt[row * bins + bin]) - Number(magnitudes[bin * columns + t])) < 1e-4);
       }
+      assert.ok(Math.abs(Number(weights[row]) * predicted - 1) < 1e-5);
       row++;
+      seen++;
     }
+    assert.ok(weights.slice(row, ((b + 1) * count) / host.clean.length).every((weight) => weight === 0));
   }
-  assert.is(row, count);
+  assert.is(seen, predicted);
   // With one code everywhere there would be nothing to learn.
   for (let book = 0; book < config.rvq.numCodebooks; book++) {
     const used = perplexity(Array.from(labels.subarray(book * count, (book + 1) * count), Number), CODES);

@@ -88,7 +88,7 @@ aligning('are those of the frames that the student has, in the files that the cr
   }
   assert.ok(seen.size > 12);
   const batch = await readBatch(dataset, own, 1, frames, opened);
-  const { given } = uploadBatch(batch);
+  const { given } = uploadBatch(batch, own);
   assert.equal(given?.shape, [3, batch.clean.length * frames]);
   const values = (await given!.data()) as Int32Array;
   for (const [b, clip] of batch.labels!.entries()) {

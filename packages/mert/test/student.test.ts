@@ -14,7 +14,7 @@ import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeCheckpoint, pickle } from '../../formats/test/pickles.ts';
-import { fromHuggingFace, loadConfig } from '../src/config/index.ts';
+import { countParameters, fromHuggingFace, loadConfig } from '../src/config/index.ts';
 import { normaliseWaveform } from '../src/data/batch.ts';
 import { loadParameters, namedForHuggingFace } from '../src/model/checkpoint.ts';
 import { Heads } from '../src/model/heads.ts';
@@ -22,7 +22,16 @@ import { objective } from '../src/model/objective.ts';
 import { loadPretrained } from '../src/model/pretrained.ts';
 import { Student } from '../src/model/student.ts';
 import { loadTensors, saveTensors } from '../src/training/state.ts';
-import { goldenArrays, goldenPath, messageOf, openTestDevice, relativeError, temporaryFolder } from './support.ts';
+import { createTrainer, disposeTrainer } from '../src/training/step.ts';
+import {
+  goldenArrays,
+  goldenPath,
+  messageOf,
+  openTestDevice,
+  relativeError,
+  temporaryFolder,
+  tinyConfig,
+} from './support.ts';
 
 const device = await openTestDevice();
 const folder = temporaryFolder();
@@ -268,6 +277,25 @@ function parameterCount(preset: string): number {
 
 presets('MERT-95M', () => assert.is(parameterCount('mert-95m-rvq'), 94_371_712));
 presets('MERT-330M', () => assert.is(parameterCount('mert-330m-rvq'), 315_428_992));
+
+presets('are counted without the model, heads included', () => {
+  const count = (preset: string) => countParameters(loadConfig({ preset }));
+  assert.equal([count('mert-95m-rvq').encoder, count('mert-95m-rvq').pretraining], [94_371_712, 95_550_160]);
+  assert.equal([count('mert-330m-rvq').encoder, count('mert-330m-rvq').pretraining], [315_428_992, 317_875_664]);
+  assert.is(count('mert-95m-kmeans').encoder, 94_371_712);
+  for (const more of [
+    [],
+    ['model.featExtractNorm=layer', 'model.convBias=true', 'model.doStableLayerNorm=true', 'loss.melWeight=1'],
+    ['model.featureExtractorCqt=true', 'targets.classes=[5, 7, 3]', 'targets.specialClasses=4'],
+  ]) {
+    const config = tinyConfig(...more);
+    const trainer = createTrainer(config);
+    const { encoder, pretraining } = countParameters(config);
+    assert.is(trainer.student.parameterCount(), encoder);
+    assert.is(trainer.student.parameterCount() + trainer.heads.parameterCount(), pretraining);
+    disposeTrainer(trainer);
+  }
+});
 
 presets.after(() => device.close());
 presets.run();

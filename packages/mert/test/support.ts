@@ -74,6 +74,7 @@ export const tinySettings = [
   'model.numConvPosEmbeddings=16',
   'model.numConvPosEmbeddingGroups=4',
   'model.finalDim=8',
+  'targets.specialClasses=0',
   'mixture.lengthRange=[2000, 4000]',
   'rvq.numCodebooks=2',
   'rvq.codebookSize=8',
@@ -86,7 +87,7 @@ export const tinySettings = [
   'optimizer.learningRate=0.002',
   'training.steps=6',
   'training.batchSize=2',
-  'training.checkpointEvery=0',
+  'checkpoint.every=0',
 ];
 
 export const tinyConfig = (...more: string[]): PretrainConfig => loadConfig({ set: [...tinySettings, ...more] });

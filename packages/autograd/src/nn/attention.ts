@@ -8,7 +8,15 @@ export interface AttentionOptions {
   dropout?: number;
   /** Standard deviation of the projections' normal initialisation; PyTorch's default otherwise. */
   std?: number;
+  /**
+   * The c of softmax((q / (c sqrt(d)) k - max) c) (Chen et al., "WavLM", 2022): the same weights, by scores that are c times
+   * smaller before their largest is taken off, so that products of halves stay halves. None by default.
+   */
+  relax?: number;
 }
+
+/** Told of what attention is about to compare. */
+export type WatchScores = (query: Tensor, key: Tensor, scale: number) => void;
 
 /** Multi-head self-attention (Vaswani et al., 2017): x [batch, time, features] -> the same shape. */
 export class MultiHeadAttention extends Module {
@@ -18,10 +26,16 @@ export class MultiHeadAttention extends Module {
   outProj: Linear;
   readonly heads: number;
   readonly dropout: Dropout;
+  readonly relax: number | undefined;
 
-  constructor(features: number, heads: number, keys: KeySequence, { dropout = 0, std }: AttentionOptions = {}) {
+  constructor(features: number, heads: number, keys: KeySequence, options: AttentionOptions = {}) {
     super();
+    const { dropout = 0, std, relax } = options;
     checkKeys('MultiHeadAttention', keys);
+    if (relax !== undefined && !(relax > 0)) {
+      throw new RangeError(`MultiHeadAttention: relax is ${relax}; expected a number above 0`);
+    }
+    this.relax = relax;
     if (features % heads !== 0)
       throw new RangeError(`MultiHeadAttention: ${features} features do not divide into ${heads} heads`);
     this.kProj = new Linear(features, features, keys, { std });
@@ -34,15 +48,26 @@ export class MultiHeadAttention extends Module {
 
   /**
    * x [batch, time, features] -> the same shape. `visible`, bool [batch, time], names the keys that may be attended to; all
-   * of them without it, and a clip of which none is visible attends to all alike. `keys`, the draws of dropout, are given while training, and only then.
+   * of them without it, and a clip of which none is visible attends to all alike. `keys`, the draws of dropout, are given while
+   * training, and only then. `watch` is told queries and keys, [batch, heads, time, size], and the factor on their products.
    */
-  forward(x: Tensor, { keys, visible }: { keys?: KeySequence; visible?: Tensor } = {}): Tensor {
+  forward(
+    x: Tensor,
+    { keys, visible, watch }: { keys?: KeySequence; visible?: Tensor; watch?: WatchScores } = {},
+  ): Tensor {
     const [batch, time, features] = x.shape;
     const size = features / this.heads;
     const split = (y: Tensor) => y.reshape([batch, time, this.heads, size]).permute([0, 2, 1, 3]);
-    const [query, key, value] = [this.qProj, this.kProj, this.vProj].map((project) => split(project.forward(x)));
+    let [query, key, value] = [this.qProj, this.kProj, this.vProj].map((project) => split(project.forward(x)));
+    let scale = 1 / Math.sqrt(size);
+    if (this.relax !== undefined) {
+      // The kernels take the largest score off before they take exponentials, and multiply by the scale in f32.
+      query = query.mul(scale / this.relax);
+      scale = this.relax;
+    }
+    watch?.(query, key, scale);
     const dropping = keys && this.dropout.p > 0 ? { dropout: this.dropout.p, key: keys.next() } : {};
-    const mixed = scaledDotProductAttention(query, key, value, { visible, ...dropping });
+    const mixed = scaledDotProductAttention(query, key, value, { visible, scale, ...dropping });
     return this.outProj.forward(mixed.permute([0, 2, 1, 3]).reshape([batch, time, features]));
   }
 }

@@ -82,9 +82,18 @@ export class AdamW {
    * @param learningRate a number, or an f32 scalar: in a compiled step, a tensor that is an argument.
    */
   step(gradients: ReadonlyMap<string, Tensor>, learningRate: number | Tensor): Tensor {
+    return scope(() => this.stepGathered(this.gather(gradients), learningRate));
+  }
+
+  /** Gradients laid out like the shards, f32 [size] each: to be added up over several batches, or looked at. */
+  gather(gradients: ReadonlyMap<string, Tensor>): Tensor[] {
+    return scope(() => this.shards.map((shard) => gatherGradients(shard, gradients)));
+  }
+
+  /** `step` with gradients that `gather` made, or sums of such. */
+  stepGathered(gathered: readonly Tensor[], learningRate: number | Tensor): Tensor {
     const { betas, eps, weightDecay, clipNorm } = this.options;
     return scope(() => {
-      const gathered = this.shards.map((shard) => gatherGradients(shard, gradients));
       const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.state], { begins: i === 0 })[0]);
       const allSums = sums.length === 1 ? sums[0] : concat(sums);
       const isNumber = typeof learningRate === 'number';

@@ -17,8 +17,10 @@ const program = new Command('mert')
 
 program
   .command('info')
-  .description('the adapter that would run, its features and limits')
+  .description('the adapter that would run, its features and limits; with --config, a model’s sizes and parameters')
   .option('--json', 'as JSON')
+  .option('--config <file>', 'YAML configuration, or the name of a preset')
+  .option('--set <key=value>', 'change one setting of it; may be given more than once', collect, [])
   .action(infoCommand);
 
 program

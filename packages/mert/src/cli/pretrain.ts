@@ -2,8 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDevice } from '@dawnchorus/tensor';
 import { loadConfig, presets } from '../config/index.ts';
+import { latestCheckpoint } from '../training/checkpoints.ts';
 import { pretrain } from '../training/pretrain.ts';
-import { checkpointFolder, loadTrainerState } from '../training/state.ts';
+import { loadTrainerState } from '../training/state.ts';
 import { bundledMusic, configSource } from './arguments.ts';
 import { untilInterrupted } from './interrupt.ts';
 
@@ -31,7 +32,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
   const out = options.out ?? freeRunFolder();
   let config = loadConfig(configSource(options, presets()));
   let { steps, data, labels } = options;
-  const stored = options.resume ? checkpointFolder(out) : undefined;
+  const stored = options.resume ? (await latestCheckpoint(out)).folder : undefined;
   if (stored) {
     const state = await loadTrainerState(stored);
     // What is not said again stays as it was.

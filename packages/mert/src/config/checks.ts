@@ -10,8 +10,8 @@ export type CrossCheck<C = PretrainConfig> = {
   problem(config: C): string | undefined;
 };
 
-/** Samples that one frame of the teachers takes: 24000 Hz / 75 Hz. */
-const frameLength = 320;
+/** Samples that one frame of the teachers takes, at 24000 Hz (75 a second) and at 16000 Hz (50). */
+export const frameLength = 320;
 
 export const crossChecks: CrossCheck[] = [
   divides('numAttentionHeads'),
@@ -22,7 +22,7 @@ export const crossChecks: CrossCheck[] = [
       const product = convStride.reduce((a, b) => a * b, 1);
       return unless(
         product === frameLength,
-        `the strides must multiply to ${frameLength}, the teachers' 75 frames a second at 24000 Hz; [${convStride}] gives ${product}`,
+        `the strides must multiply to ${frameLength}, the samples of a frame of the teachers; [${convStride}] gives ${product}`,
       );
     },
   },
@@ -56,6 +56,78 @@ export const crossChecks: CrossCheck[] = [
           'lower one of them or take longer crops',
       );
     },
+  },
+  {
+    paths: [
+      ['model', 'deepnorm'],
+      ['model', 'doStableLayerNorm'],
+    ],
+    problem: ({ model }) =>
+      unless(
+        !(model.deepnorm && model.doStableLayerNorm),
+        'DeepNorm is a form of post-LN; set model.doStableLayerNorm to false, or model.deepnorm',
+      ),
+  },
+  {
+    paths: [['model', 'attentionRelax']],
+    problem: ({ model: { attentionRelax } }) =>
+      unless(
+        attentionRelax === -1 || attentionRelax > 0,
+        `model.attentionRelax is ${attentionRelax}; expected a number above 0, 32 as published, or -1 for none`,
+      ),
+  },
+  {
+    paths: [
+      ['masking', 'replace'],
+      ['masking', 'keep'],
+    ],
+    problem: ({ masking: { replace, keep } }) =>
+      unless(
+        replace + keep <= 1,
+        `masking.replace (${replace}) and masking.keep (${keep}) are shares of the same frames; lower one`,
+      ),
+  },
+  {
+    paths: [
+      ['masking', 'schedule'],
+      ['audio', 'cropSeconds'],
+    ],
+    problem: ({ audio, model, masking: { schedule, minMasks } }) => {
+      const frames = frameCount(cropSamples(audio), model);
+      const unordered = schedule.findIndex(({ fromStep }, i) => i > 0 && fromStep <= schedule[i - 1].fromStep);
+      if (unordered >= 0) {
+        return `entry ${unordered + 1} begins at step ${schedule[unordered].fromStep}, not after the one before it; order them by fromStep`;
+      }
+      const long = schedule.find(({ length = 0 }) => length >= frames || (length > 0 && minMasks * length >= frames));
+      return unless(!long, `a mask of ${long?.length} frames could cover all ${frames} of a crop; shorten it`);
+    },
+  },
+  {
+    paths: [['mixture', 'snr']],
+    problem: ({ mixture: { snr } }) =>
+      unless(!snr || snr[0] <= snr[1], `[${snr}] must be [least, greatest]; swap the two`),
+  },
+  {
+    paths: [
+      ['checkpoint', 'keepBest'],
+      ['validation', 'every'],
+    ],
+    problem: ({ checkpoint, validation }) =>
+      unless(
+        !checkpoint.keepBest || validation.every > 0,
+        'the best checkpoint is that of the least held-out loss; set validation.every, too',
+      ),
+  },
+  {
+    paths: [
+      ['optimizer', 'endLearningRate'],
+      ['optimizer', 'learningRate'],
+    ],
+    problem: ({ optimizer: { endLearningRate, learningRate } }) =>
+      unless(
+        endLearningRate <= learningRate,
+        `optimizer.endLearningRate (${endLearningRate}) must be at most optimizer.learningRate (${learningRate})`,
+      ),
   },
   ascending('numberRange'),
   ascending('lengthRange'),

@@ -3,11 +3,9 @@
  * preprocessor_config.json, as m-a-p/MERT-v1-95M has them.
  */
 import { z } from 'zod';
+import { CQT_BINS, classesOf } from './count.ts';
 import { describeIssue, valueAt } from './issues.ts';
 import { type ModelConfig, type PretrainConfig, sections } from './schema.ts';
-
-/** Bins of the constant-Q spectrum that the model is trained to predict: 7 octaves of 48. */
-const cqtBins = 336;
 
 /** The two JSON files of a folder in Hugging Face's MERT layout. */
 export type HuggingFaceFiles = { config: Record<string, unknown>; preprocessor: Record<string, unknown> };
@@ -18,7 +16,9 @@ export type HuggingFaceFiles = { config: Record<string, unknown>; preprocessor: 
  * brought to zero mean and unit variance (`do_normalize`): with group norm and no bias the first layer cancels gain, so
  * a model trained without it agrees, but one with `featExtractNorm: layer` must have been trained on such input.
  */
-export function toHuggingFace({ audio, model, rvq }: PretrainConfig): HuggingFaceFiles {
+export function toHuggingFace(pretraining: PretrainConfig): HuggingFaceFiles {
+  const { audio, model, targets } = pretraining;
+  const classes = classesOf(pretraining);
   const config = {
     model_type: 'mert_model',
     architectures: ['MERTModel'],
@@ -40,10 +40,10 @@ export function toHuggingFace({ audio, model, rvq }: PretrainConfig): HuggingFac
     conv_pos_batch_norm: false,
     do_stable_layer_norm: model.doStableLayerNorm,
     layer_norm_eps: model.layerNormEps,
-    feature_extractor_cqt: false,
-    feature_extractor_cqt_bins: cqtBins,
-    deepnorm: false,
-    attention_relax: -1,
+    feature_extractor_cqt: model.featureExtractorCqt,
+    feature_extractor_cqt_bins: model.featureExtractorCqtBins,
+    deepnorm: model.deepnorm,
+    attention_relax: model.attentionRelax,
     sample_rate: audio.sampleRate,
     feat_proj_layer_norm: true,
     hidden_dropout: model.hiddenDropout,
@@ -56,9 +56,11 @@ export function toHuggingFace({ audio, model, rvq }: PretrainConfig): HuggingFac
       final_dim: model.finalDim,
       logit_temperature: model.logitTemperature,
       feature_grad_mult: model.featureGradMult,
-      num_codebooks: rvq.numCodebooks,
-      codebook_size: rvq.codebookSize,
-      cqt_bins: cqtBins,
+      num_codebooks: classes.length,
+      codebook_size: Math.max(...classes),
+      classes,
+      special_classes: targets.specialClasses,
+      cqt_bins: CQT_BINS,
     },
   };
   const preprocessor = {
@@ -99,11 +101,13 @@ const configFile = z.looseObject({
   activation_dropout: required(field.activationDropout).default(0),
   feat_proj_dropout: required(field.featProjDropout).default(0),
   layerdrop: required(field.layerdrop).default(0),
+  deepnorm: field.deepnorm,
+  attention_relax: field.attentionRelax,
+  feature_extractor_cqt: field.featureExtractorCqt,
+  feature_extractor_cqt_bins: field.featureExtractorCqtBins,
   // Variants of the architecture that exist in the format and not here.
   hidden_act: only('gelu'),
   feat_extract_activation: only('gelu'),
-  feature_extractor_cqt: only(false),
-  deepnorm: only(false),
   feat_proj_layer_norm: only(true),
   conv_pos_batch_norm: only(false),
   dawnchorus: z
@@ -157,6 +161,10 @@ export function fromHuggingFace(
     numConvPosEmbeddings: config.num_conv_pos_embeddings,
     numConvPosEmbeddingGroups: config.num_conv_pos_embedding_groups,
     doStableLayerNorm: config.do_stable_layer_norm,
+    deepnorm: config.deepnorm,
+    attentionRelax: config.attention_relax,
+    featureExtractorCqt: config.feature_extractor_cqt,
+    featureExtractorCqtBins: config.feature_extractor_cqt_bins,
     hiddenDropout: config.hidden_dropout,
     attentionDropout: config.attention_dropout,
     activationDropout: config.activation_dropout,
@@ -186,6 +194,9 @@ function disagreements(config: z.output<typeof configFile>, preprocessor: z.outp
         `config.json hidden_size: ${config.hidden_size} must be a multiple of ${divisor} (${config[divisor]})`,
       );
     }
+  }
+  if (config.deepnorm && config.do_stable_layer_norm) {
+    problems.push('config.json deepnorm: DeepNorm is a form of post-LN, but do_stable_layer_norm is true');
   }
   const rate = preprocessor.sampling_rate;
   if (config.sample_rate !== undefined && config.sample_rate !== rate) {

@@ -1,4 +1,12 @@
-export { cropSamples, frameCount } from './checks.ts';
+export { cropSamples, frameCount, frameLength } from './checks.ts';
+export {
+  CQT_BINS,
+  classesOf,
+  countParameters,
+  cqtSettingsAt,
+  type ParameterCounts,
+  projectedChannels,
+} from './count.ts';
 export { fromHuggingFace, type HuggingFaceFiles, toHuggingFace } from './huggingface.ts';
-export { type ConfigSources, loadConfig, presets } from './load.ts';
+export { type ConfigSources, loadConfig, presets, renamePretraining } from './load.ts';
 export { configSchema, type ModelConfig, type PretrainConfig } from './schema.ts';

@@ -28,6 +28,8 @@ export interface ConfigKind<C> {
   crossChecks: readonly CrossCheck<C>[];
   /** Folder of the presets, one YAML file each. */
   presetFolder: URL;
+  /** Fields by names that they had before. */
+  renamed?: Readonly<Record<string, string>>;
 }
 
 /** The configuration of `mert pretrain`. */
@@ -36,7 +38,28 @@ const pretraining: ConfigKind<PretrainConfig> = {
   sections,
   crossChecks,
   presetFolder: new URL('../../configs/', import.meta.url),
+  renamed: { 'training.checkpointEvery': 'checkpoint.every' },
 };
+
+/** A layer whose fields have the names of today; places are those of the names that were written. */
+function renameFields({ value, problems, locate }: Layer, renamed: Readonly<Record<string, string>>): Layer {
+  const names = Object.entries(renamed).map(([before, now]) => ({ before: before.split('.'), now: now.split('.') }));
+  const found = names.filter(({ before }) => valueAt(value, before) !== undefined);
+  if (found.length === 0) return { value, problems, locate };
+  const fields = structuredClone(value) as Fields;
+  for (const { before, now } of found) {
+    const setting = valueAt(fields, before);
+    delete fields[before[0]][before[1]];
+    fields[now[0]] = { [now[1]]: setting, ...fields[now[0]] };
+  }
+  const written = (path: Path): Path => found.find(({ now }) => now.every((key, i) => path[i] === key))?.before ?? path;
+  return { value: fields, problems, locate: (path, part) => locate(written(path), part) };
+}
+
+/** What an older version wrote as its configuration, under the names of today. */
+export const renamePretraining = (config: unknown): unknown =>
+  renameFields({ value: config, problems: [], locate: () => ({ text: '', order: 0 }) }, pretraining.renamed ?? {})
+    .value;
 
 /** Names of the presets of a kind of configuration, sorted. */
 export function presetsOf({ presetFolder }: Pick<ConfigKind<never>, 'presetFolder'>): string[] {
@@ -67,6 +90,7 @@ export function loadKind<C>(kind: ConfigKind<C>, { preset, file, set = [] }: Con
     layers.push(fileLayer(file));
   }
   layers.push(...set.map(optionLayer));
+  layers.splice(0, layers.length, ...layers.map((layer) => renameFields(layer, kind.renamed ?? {})));
 
   const merged: Fields = {};
   const found: Problem[][] = [];

@@ -12,11 +12,12 @@ const range = () => z.tuple([count(), count()]);
 const audio = z.strictObject({
   sampleRate: z
     .int()
-    .refine((hertz) => hertz === 24000, {
-      error: 'must be 24000 Hz, the rate the teachers work at (resample the audio)',
+    .refine((hertz) => hertz === 24000 || hertz === 16000, {
+      error:
+        'must be 24000 Hz (75 frames a second) or 16000 Hz (50), as the published models have it (resample the audio)',
     })
     .default(24000)
-    .describe('Hz'),
+    .describe('Hz; a frame takes 320 samples'),
   cropSeconds: z.number().positive().default(5).describe('length of the random crop of each clip, seconds'),
 });
 
@@ -45,6 +46,18 @@ const model = z.strictObject({
     .boolean()
     .default(false)
     .describe('true: layer norm before each block (pre-LN); false: after it (post-LN)'),
+  deepnorm: z.boolean().default(false).describe('post-LN with residuals and first weights scaled by depth (DeepNorm)'),
+  attentionRelax: z
+    .number()
+    .default(-1)
+    .describe(
+      'c of softmax((q/(c sqrt d) k - max) c), which keeps scores of halves small; -1: none; published for 330M: 32',
+    ),
+  featureExtractorCqt: z
+    .boolean()
+    .default(false)
+    .describe('whether the constant-Q spectrum of what is heard joins the convolutional features'),
+  featureExtractorCqtBins: count().default(336).describe('its bins, 48 an octave from 32.7 Hz'),
   hiddenDropout: rate()
     .default(0.1)
     .describe('dropout after attention, feed-forward and positional convolution, probability'),
@@ -67,10 +80,51 @@ const masking = z.strictObject({
     .describe('share of frames that spans would cover if none overlapped'),
   length: count().default(5).describe('length of a masked span, frames of 1/75 s'),
   minMasks: z.int().min(0).default(2).describe('least number of spans in a clip'),
+  replace: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('share of the masked frames that another frame stands in for, not the learnt mask'),
+  replaceFrom: z
+    .enum(['sample', 'batch'])
+    .default('sample')
+    .describe('where such frames come from: the same clip, or any of the batch'),
+  keep: z.number().min(0).max(1).default(0).describe('share of the masked frames that are heard all the same'),
+  schedule: z
+    .array(
+      z.strictObject({
+        fromStep: z.int().min(1).describe('first step it holds for'),
+        probability: z.number().min(0).max(1).optional(),
+        length: count().optional(),
+      }),
+    )
+    .default([])
+    .describe('other probabilities and lengths from some steps on, in the order of steps'),
+});
+
+const targets = z.strictObject({
+  classes: z
+    .array(z.int().min(2))
+    .default([])
+    .describe(
+      'classes of each set of labels, e.g. [300, 200]; empty: those of the acoustic teacher, or of given labels',
+    ),
+  specialClasses: z
+    .int()
+    .min(0)
+    .default(4)
+    .describe('classes in front of the codes that never occur, as fairseq’s dictionaries have them'),
+  melBins: count().default(84).describe('bands of the mel spectrum that loss.melWeight asks for'),
 });
 
 const loss = z.strictObject({
   cqtWeight: z.number().min(0).default(1).describe('factor on the mean squared error of the constant-Q spectrum'),
+  melWeight: z
+    .number()
+    .min(0)
+    .default(0)
+    .describe('factor on the mean squared error of the standardised log-mel spectrum; 0: no such head'),
   featurePenaltyWeight: z
     .number()
     .min(0)
@@ -88,6 +142,13 @@ const mixture = z.strictObject({
   numberRange: range().default([1, 3]).describe('least and greatest number of parts mixed into a clip'),
   lengthRange: range().default([12000, 24000]).describe('shortest and longest part, samples'),
   volume: z.number().positive().default(1).describe('amplitude factor on the parts'),
+  snr: z
+    .tuple([z.number(), z.number()])
+    .nullable()
+    .default(null)
+    .describe(
+      'least and greatest level of a clip over its part, dB, as in WavLM: one part each, scaled; null: volume as it is',
+    ),
 });
 
 const rvq = z.strictObject({
@@ -119,11 +180,27 @@ const optimizer = z.strictObject({
   weightDecay: z.number().min(0).default(0.01).describe('decoupled weight decay'),
   clipNorm: z.number().positive().default(10).describe('greatest norm of the gradient of all parameters together'),
   warmupSteps: z.int().min(0).default(32000).describe('steps over which the learning rate rises from 0'),
+  decayPower: z.number().positive().default(1).describe('power of the decay after the warm-up; 1: linear'),
+  endLearningRate: z.number().min(0).default(0).describe('learning rate after the last step'),
 });
 
 const training = z.strictObject({
   steps: count().default(400000).describe('optimiser steps'),
-  batchSize: count().default(16).describe('clips in a step on one device'),
+  batchSize: count().default(16).describe('clips that go through the student at once'),
+  accumulate: count().default(1).describe('such batches in one step of the optimiser'),
+  checkpointActivations: z
+    .boolean()
+    .default(false)
+    .describe(
+      'transformer layers keep only their input and are computed again for the backward pass: less memory, a third more time',
+    ),
+  compile: z
+    .enum(['auto', 'always', 'never'])
+    .default('auto')
+    .describe(
+      'whether a step is compiled into one plan; auto: on GPUs, but not on CPU drivers, whose compilers take minutes',
+    ),
+  ema: z.number().min(0).lt(1).default(0).describe('decay of averaged weights, saved as ema.safetensors; 0: none'),
   seed: z.int().min(0).max(0xffffffff).default(1337).describe('seed of every random draw, 32 bits'),
   precision: z
     .enum(['f32', 'f16'])
@@ -138,22 +215,76 @@ const training = z.strictObject({
   lossScaleInterval: count()
     .default(256)
     .describe('with f16: steps without overflow after which the loss scale doubles'),
-  checkpointEvery: z.int().min(0).default(25000).describe('steps between checkpoints; 0: only at the end'),
+});
+
+const checkpoint = z.strictObject({
+  every: z.int().min(0).default(25000).describe('steps between checkpoints; 0: only at the end'),
+  keepLast: count().default(1).describe('how many of the latest are kept'),
+  keepEvery: z.int().min(0).default(0).describe('those of steps that are multiples of this are kept for good; 0: none'),
+  keepBest: z.boolean().default(false).describe('whether the one with the least held-out loss is kept'),
+});
+
+const validation = z.strictObject({
+  every: z.int().min(0).default(0).describe('steps between evaluations on the held-out music; 0: only at the end'),
+  batches: count().default(6).describe('batches of each'),
+});
+
+const monitor = z.strictObject({
+  every: z
+    .int()
+    .min(0)
+    .default(1)
+    .describe('steps between lines of metrics.jsonl that also say what each layer does; 0: none do'),
+  attention: z.boolean().default(true).describe('whether the largest attention logit of each layer is among it'),
+});
+
+const divergence = z.strictObject({
+  rollback: z.boolean().default(true).describe('whether a diverged run goes back to its last good checkpoint, or ends'),
+  lossFactor: z
+    .number()
+    .gt(1)
+    .default(2)
+    .describe('a loss this many times its running mean counts as diverged, for `patience` steps on end'),
+  gradNormFactor: z.number().gt(1).default(1000).describe('the same of the norm of the gradients'),
+  patience: count().default(20).describe('steps on end that must be bad'),
+  afterSteps: z.int().min(0).default(50).describe('steps in which the means are learnt and nothing counts as diverged'),
+  minLossScale: z.number().positive().default(1e-4).describe('with f16: a loss scale below this counts as diverged'),
+  rateFactor: z.number().gt(0).lt(1).default(0.5).describe('what the learning rate is multiplied by after each return'),
+  maxRollbacks: z.int().min(0).default(3).describe('returns after which the run ends with an error'),
 });
 
 /** The sections by name, each a strict object whose fields all have defaults. */
-export const sections = { audio, model, masking, loss, mixture, rvq, optimizer, training };
+export const sections = {
+  audio,
+  model,
+  masking,
+  targets,
+  loss,
+  mixture,
+  rvq,
+  optimizer,
+  training,
+  checkpoint,
+  validation,
+  monitor,
+  divergence,
+};
 
 /** Fills in defaults; refuses unknown keys. Checks across fields are in checks.ts. */
 export const configSchema = z.strictObject({
   audio: audio.prefault({}),
   model: model.prefault({}),
   masking: masking.prefault({}),
+  targets: targets.prefault({}),
   loss: loss.prefault({}),
   mixture: mixture.prefault({}),
   rvq: rvq.prefault({}),
   optimizer: optimizer.prefault({}),
   training: training.prefault({}),
+  checkpoint: checkpoint.prefault({}),
+  validation: validation.prefault({}),
+  monitor: monitor.prefault({}),
+  divergence: divergence.prefault({}),
 });
 
 /** A whole checked configuration: audio, model, teachers, masking, mixture, training. */

@@ -1,8 +1,8 @@
 import { type Tensor, tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import type { CropLabels } from '../labels/crops.ts';
-import { maskBatch } from '../model/masking.ts';
-import { drawMixture, mix } from '../model/mixture.ts';
+import { drawReplacements, type MaskedInput, maskBatch, maskingAt } from '../model/masking.ts';
+import { drawMixture, type MixtureDraw } from '../model/mixture.ts';
 import { hostRandom, purpose } from '../random.ts';
 import type { Dataset } from './dataset.ts';
 
@@ -10,10 +10,12 @@ import type { Dataset } from './dataset.ts';
 export interface HostBatch {
   /** Clean clips: what the teachers hear. */
   clean: Float32Array[];
-  /** Mixed and normalised clips: what the student hears. */
-  mixed: Float32Array[];
-  /** A row of 0 and 1 for each clip, [batch][frames]. */
+  /** What is mixed into each clip, on the GPU, before the student hears it. */
+  draws: MixtureDraw[][];
+  /** A row of 0 and 1 for each clip, [batch][frames]: the frames to predict. */
   masks: Uint8Array[];
+  /** Where not all of them are masked: what stands in for them. */
+  masked?: MaskedInput;
   /** What a teacher said of the clean clips, where it was asked before: [batch] of [codebooks, frames]. */
   labels?: Int32Array[];
 }
@@ -37,17 +39,25 @@ export function normaliseWaveform(samples: Float32Array): Float32Array {
   return samples.map((sample) => (sample - mean) * scale);
 }
 
-/** The clips, mixture and masks of a step: all by (seed, step), whatever was drawn before. */
+/**
+ * The clips, mixture and masks of a step's batch: all by seed and number, whatever was drawn before. Where a step takes several
+ * batches, `part` counts them.
+ */
 export async function readBatch(
   dataset: Dataset,
   config: PretrainConfig,
   step: number,
   frames: number,
   labels?: CropLabels,
+  part = 0,
 ): Promise<HostBatch> {
-  const { batchSize, seed } = config.training;
-  const crops = await readCrops(dataset, (step - 1) * batchSize, batchSize, labels);
-  return { ...prepareBatch(crops.clean, config, step, frames, { seed, mixture: true }), labels: crops.labels };
+  const { batchSize, accumulate, seed } = config.training;
+  const first = ((step - 1) * accumulate + part) * batchSize;
+  const crops = await readCrops(dataset, first, batchSize, labels);
+  return {
+    ...prepareBatch(crops.clean, config, step, frames, { seed, mixture: true, part }),
+    labels: crops.labels,
+  };
 }
 
 /** `count` crops from number `first` on, with their labels. */
@@ -64,18 +74,26 @@ export async function readCrops(
   };
 }
 
-/** Mixture and masks of given clips. */
+/** Mixture and masks of given clips, for a step. */
 export function prepareBatch(
   clean: Float32Array[],
   config: PretrainConfig,
   step: number,
   frames: number,
-  { seed, mixture }: { seed: number; mixture: boolean },
+  { seed, mixture, part = 0 }: { seed: number; mixture: boolean; part?: number },
 ): HostBatch {
+  // A step of one batch draws what it drew when there were no others.
+  const random = (of: number) => hostRandom(seed, of, step, ...(part > 0 ? [part] : []));
   const draws = mixture
-    ? drawMixture(hostRandom(seed, purpose.mixture, step), clean.length, clean[0].length, config.mixture)
+    ? drawMixture(random(purpose.mixture), clean.length, clean[0].length, config.mixture)
     : clean.map(() => []);
-  const mixed = mix(clean, draws, config.mixture.volume).map(normaliseWaveform);
-  const masks = maskBatch(hostRandom(seed, purpose.mask, step), clean.length, frames, config.masking);
-  return { clean, mixed, masks };
+  const plan = maskingAt(config.masking, step);
+  const masks = maskBatch(random(purpose.mask), clean.length, frames, plan);
+  const replacing = plan.replace + plan.keep > 0;
+  return {
+    clean,
+    draws,
+    masks,
+    ...(replacing && { masked: drawReplacements(random(purpose.replacement), masks, plan) }),
+  };
 }

@@ -1,7 +1,7 @@
-import { nn } from '@dawnchorus/autograd';
-import { type Tensor, transpose } from '@dawnchorus/tensor';
+import { checkpoint, nn } from '@dawnchorus/autograd';
+import { ge, type Tensor, transpose, uniform, where } from '@dawnchorus/tensor';
 import type { ModelConfig } from '../config/index.ts';
-import { drawUniform } from '../random.ts';
+import { largestLogit, meanSquare, type Watch } from './watch.ts';
 
 /**
  * Standard deviation of a linear layer's weights: BERT's 0.02, as published. In narrow models 0.02 would let almost nothing
@@ -56,7 +56,22 @@ export class FeedForward extends nn.Module {
   }
 }
 
-/** A transformer layer; layer norm stands before each block (pre-LN) or after it (post-LN). */
+/** DeepNorm's factors (Wang et al., 2022): of residuals, and divisor of the first weights of what is added to them. */
+const deepNorm = ({ numHiddenLayers }: ModelConfig) => ({
+  alpha: (2 * numHiddenLayers) ** 0.25,
+  beta: (8 * numHiddenLayers) ** 0.25,
+});
+
+/** What a layer is told beside its input. */
+export interface LayerOptions {
+  /** The draws of dropout, while training. */
+  keys?: nn.KeySequence;
+  /** bool [batch, frames]: the frames that are no padding. */
+  visible?: Tensor;
+  watch?: nn.WatchScores;
+}
+
+/** A transformer layer; layer norm stands before each block (pre-LN) or after it (post-LN, with DeepNorm's factors or without). */
 export class EncoderLayer extends nn.Module {
   attention: nn.MultiHeadAttention;
   layerNorm: nn.LayerNorm;
@@ -64,6 +79,8 @@ export class EncoderLayer extends nn.Module {
   finalLayerNorm: nn.LayerNorm;
   readonly dropout: nn.Dropout;
   readonly preNorm: boolean;
+  /** What residuals are multiplied by. */
+  readonly alpha: number;
 
   constructor(config: ModelConfig, keys: nn.KeySequence) {
     super();
@@ -71,25 +88,49 @@ export class EncoderLayer extends nn.Module {
     this.attention = new nn.MultiHeadAttention(config.hiddenSize, config.numAttentionHeads, keys, {
       dropout: config.attentionDropout,
       std: weightStd(config.hiddenSize),
+      ...(config.attentionRelax > 0 && { relax: config.attentionRelax }),
     });
     this.layerNorm = new nn.LayerNorm(config.hiddenSize, { eps });
     this.feedForward = new FeedForward(config, keys);
     this.finalLayerNorm = new nn.LayerNorm(config.hiddenSize, { eps });
     this.dropout = new nn.Dropout(config.hiddenDropout);
     this.preNorm = config.doStableLayerNorm;
+    const { alpha, beta } = deepNorm(config);
+    this.alpha = config.deepnorm ? alpha : 1;
+    if (config.deepnorm) {
+      const { intermediateDense, outputDense } = this.feedForward;
+      for (const layer of [intermediateDense, outputDense, this.attention.outProj, this.attention.vProj]) {
+        const { weight } = layer;
+        layer.weight = nn.initNormal(weight.shape, weightStd(weight.shape[1]) / beta, keys);
+        weight.dispose();
+      }
+    }
   }
 
   /** [batch, frames, dim] -> the same. */
-  forward(x: Tensor, keys?: nn.KeySequence): Tensor {
-    const attend = (y: Tensor) => this.dropout.forward(this.attention.forward(y, { keys }), keys);
+  forward(x: Tensor, { keys, visible, watch }: LayerOptions = {}): Tensor {
+    const attend = (y: Tensor) => this.dropout.forward(this.attention.forward(y, { keys, visible, watch }), keys);
     const feed = (y: Tensor) => this.dropout.forward(this.feedForward.forward(y, keys), keys);
     if (this.preNorm) {
       const attended = x.add(attend(this.layerNorm.forward(x)));
       return attended.add(feed(this.finalLayerNorm.forward(attended)));
     }
-    const attended = this.layerNorm.forward(x.add(attend(x)));
-    return this.finalLayerNorm.forward(attended.add(feed(attended)));
+    const residual = (y: Tensor) => (this.alpha === 1 ? y : y.mul(this.alpha));
+    const attended = this.layerNorm.forward(residual(x).add(attend(x)));
+    return this.finalLayerNorm.forward(residual(attended).add(feed(attended)));
   }
+}
+
+/** What the encoder is told beside its input. */
+export interface EncoderOptions {
+  /** The draws of dropout and layer drop, while training. */
+  keys?: nn.KeySequence;
+  /** bool [batch, frames]: the frames that are no padding. */
+  visible?: Tensor;
+  /** Takes down what each layer does. */
+  watch?: Watch;
+  /** Whether layers are computed again in the backward pass, not kept. */
+  recompute?: boolean;
 }
 
 /** Positional convolution and transformer layers: x [batch, time, features] -> a hidden state before and after each layer. */
@@ -115,14 +156,25 @@ export class Encoder extends nn.Module {
    * Hidden states as Hugging Face's `output_hidden_states`: the input of the first layer, then the output of each; with
    * pre-LN the last one is after the encoder's own layer norm.
    */
-  forward(x: Tensor, keys?: nn.KeySequence): Tensor[] {
-    let hidden = x.add(this.posConvEmbed.forward(x));
+  forward(x: Tensor, { keys, visible, watch, recompute = false }: EncoderOptions = {}): Tensor[] {
+    // What is padding must be as the zeros around a clip that is alone.
+    const real = visible ? where(visible.unsqueeze(-1), x, 0) : x;
+    let hidden = real.add(this.posConvEmbed.forward(real));
     if (!this.preNorm) hidden = this.layerNorm.forward(hidden);
     hidden = this.dropout.forward(hidden, keys);
     const states = [hidden];
     for (const layer of this.layers) {
-      const skipped = keys !== undefined && this.layerdrop > 0 && drawUniform(keys.next()) < this.layerdrop;
-      if (!skipped) hidden = layer.forward(hidden, keys);
+      // Drawn on the GPU, and the layer computed all the same, so that a compiled step draws anew.
+      const drawn = keys && this.layerdrop > 0 ? uniform([1], keys.next()) : undefined;
+      const run = (input: Tensor) => {
+        const logits: Tensor[] = [];
+        const scores = watch?.attention && ((...of: Parameters<nn.WatchScores>) => logits.push(largestLogit(...of)));
+        return [layer.forward(input, { keys, visible, watch: scores }), ...logits];
+      };
+      const [output, ...logits] = recompute ? checkpoint(run)(hidden) : run(hidden);
+      hidden = drawn ? where(ge(drawn, this.layerdrop), output, hidden) : output;
+      watch?.attention?.push(...logits);
+      watch?.activations.push(meanSquare(hidden));
       states.push(hidden);
     }
     if (this.preNorm) states[states.length - 1] = this.layerNorm.forward(hidden);

@@ -1,6 +1,7 @@
 import { nn } from '@dawnchorus/autograd';
 import { type Tensor, transpose } from '@dawnchorus/tensor';
 import type { ModelConfig } from '../config/index.ts';
+import { maskedInstanceNorm, type Padding, realPlaces } from './padding.ts';
 
 /** One convolution of the feature extractor with its norm, then GELU. */
 export class ConvLayer extends nn.Module {
@@ -25,12 +26,15 @@ export class ConvLayer extends nn.Module {
     else if (index === 0) this.layerNorm = new nn.GroupNorm(outChannels, outChannels, { eps: config.layerNormEps });
   }
 
-  /** [batch, channels, samples] -> [batch, channels, fewer samples]. */
-  forward(x: Tensor): Tensor {
+  /** [batch, channels, samples] -> [batch, channels, fewer samples]. `padding` where clips differ in length, for the first. */
+  forward(x: Tensor, padding?: Padding): Tensor {
     const y = this.conv.forward(x);
     if (this.layerNorm instanceof nn.LayerNorm) {
       return transpose(this.layerNorm.forward(transpose(y))).gelu();
     }
+    // Over time, which must end where the clip does.
+    if (this.layerNorm && padding)
+      return maskedInstanceNorm(y, realPlaces(padding, 1, y.shape[2]), this.layerNorm).gelu();
     return (this.layerNorm ? this.layerNorm.forward(y) : y).gelu();
   }
 }
@@ -45,8 +49,8 @@ export class FeatureExtractor extends nn.Module {
   }
 
   /** [batch, samples] -> [batch, channels, frames]. */
-  forward(waveform: Tensor): Tensor {
+  forward(waveform: Tensor, padding?: Padding): Tensor {
     const [batch, samples] = waveform.shape;
-    return this.convLayers.reduce((x, layer) => layer.forward(x), waveform.reshape([batch, 1, samples]));
+    return this.convLayers.reduce((x, layer) => layer.forward(x, padding), waveform.reshape([batch, 1, samples]));
   }
 }

@@ -1,8 +1,10 @@
 import { customVjp, nn } from '@dawnchorus/autograd';
-import { cast, type Tensor, transpose, where } from '@dawnchorus/tensor';
-import type { ModelConfig } from '../config/index.ts';
-import { Encoder } from './encoder.ts';
+import { type Cqt, createCqt } from '@dawnchorus/dsp';
+import { cast, concat, indexSelect, type Tensor, transpose, where } from '@dawnchorus/tensor';
+import { cqtSettingsAt, type ModelConfig, projectedChannels } from '../config/index.ts';
+import { Encoder, type EncoderOptions } from './encoder.ts';
 import { FeatureExtractor } from './extractor.ts';
+import { paddingOf, realPlaces } from './padding.ts';
 
 /** From the features of the waveform to the width of the transformer. */
 export class FeatureProjection extends nn.Module {
@@ -11,7 +13,7 @@ export class FeatureProjection extends nn.Module {
 
   constructor(config: ModelConfig, keys: nn.KeySequence) {
     super();
-    const features = config.convDim[config.convDim.length - 1];
+    const features = projectedChannels(config);
     this.layerNorm = new nn.LayerNorm(features, { eps: config.layerNormEps });
     this.projection = new nn.Linear(features, config.hiddenSize, keys);
   }
@@ -24,6 +26,19 @@ const scaleGradient = (factor: number) =>
     forward: (x: Tensor) => ({ output: x }),
     backward: (gradient: Tensor) => [gradient.mul(factor)],
   });
+
+/** What the student is told beside the waveform. */
+export interface StudentOptions extends Omit<EncoderOptions, 'visible'> {
+  /** bool [batch, frames]: the frames that the learnt mask stands in for before the transformer. */
+  mask?: Tensor;
+  /** i32 [batch * frames]: the frame that stands in the place of each, itself for most, before those are masked. */
+  replacements?: Tensor;
+  /**
+   * Samples of each clip, where some end before the others: what follows is padding, which no real frame hears. The frames
+   * after a clip's own, `frameCount(samples)`, are of no use.
+   */
+  lengths?: readonly number[];
+}
 
 /** What the student makes of a batch. */
 export interface StudentOutput {
@@ -44,11 +59,15 @@ export class Student extends nn.Module {
   featureProjection: FeatureProjection;
   encoder: Encoder;
   readonly config: ModelConfig;
+  /** Samples a second of what it hears: the constant-Q input needs to know. */
+  readonly sampleRate: number;
   readonly inputDropout: nn.Dropout;
+  #cqt: Cqt | undefined;
 
-  constructor(config: ModelConfig, keys: nn.KeySequence) {
+  constructor(config: ModelConfig, keys: nn.KeySequence, { sampleRate = 24000 }: { sampleRate?: number } = {}) {
     super();
     this.config = config;
+    this.sampleRate = sampleRate;
     this.maskedSpecEmbed = nn.initUniform([config.hiddenSize], 0, 1, keys);
     this.featureExtractor = new FeatureExtractor(config, keys);
     this.featureProjection = new FeatureProjection(config, keys);
@@ -56,22 +75,45 @@ export class Student extends nn.Module {
     this.inputDropout = new nn.Dropout(config.featProjDropout);
   }
 
+  /** Constant-Q magnitudes of what is heard, as many frames as there are features: [batch, bins, frames]. */
+  #spectrum(waveform: Tensor, frames: number): Tensor {
+    const bins = this.config.featureExtractorCqtBins;
+    this.#cqt ??= createCqt(waveform.device, { ...cqtSettingsAt(this.sampleRate), bins });
+    return this.#cqt.transform(cast(waveform, 'f32')).sliceAxis(2, 0, frames);
+  }
+
   /**
-   * The hidden states of clips. `mask`, bool [batch, frames], tells which frames to replace before the transformer; `keys`,
-   * the draws of dropout and layer drop, are given while training, and only then. Computed in the dtype of the weights.
+   * The hidden states of clips, in the dtype of the weights. `keys`, the draws of dropout and layer drop, are given while
+   * training, and only then.
    *
    * @param waveform f32 [batch, samples] at the model's sample rate.
    */
-  forward(waveform: Tensor, { mask, keys }: { mask?: Tensor; keys?: nn.KeySequence } = {}): StudentOutput {
+  forward(
+    waveform: Tensor,
+    { mask, replacements, lengths, keys, watch, recompute }: StudentOptions = {},
+  ): StudentOutput {
     const { dtype } = this.featureProjection.projection.weight;
-    const features = this.featureExtractor.forward(cast(waveform, dtype));
+    const padding = lengths && paddingOf(lengths, this.config);
+    const features = this.featureExtractor.forward(cast(waveform, dtype), padding);
+    const [, , frames] = features.shape;
     const multiplier = this.config.featureGradMult;
-    const passed = multiplier === 1 ? features : scaleGradient(multiplier)(features);
+    let passed = multiplier === 1 ? features : scaleGradient(multiplier)(features);
+    if (this.config.featureExtractorCqt) passed = concat([passed, cast(this.#spectrum(waveform, frames), dtype)], 1);
     const projected = this.featureProjection.projection.forward(
       this.featureProjection.layerNorm.forward(transpose(passed)),
     );
     let hidden = this.inputDropout.forward(projected, keys);
+    if (replacements) {
+      const rows = hidden.reshape([-1, hidden.shape[2]]);
+      hidden = indexSelect(rows, 0, replacements).reshape(hidden.shape);
+    }
     if (mask) hidden = where(mask.unsqueeze(-1), this.maskedSpecEmbed, hidden);
-    return { features, hiddenStates: this.encoder.forward(hidden, keys) };
+    const visible = padding && realPlaces(padding, this.config.convKernel.length, frames);
+    return { features, hiddenStates: this.encoder.forward(hidden, { keys, visible, watch, recompute }) };
+  }
+
+  override dispose(): void {
+    this.#cqt?.dispose();
+    super.dispose();
   }
 }

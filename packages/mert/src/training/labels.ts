@@ -34,11 +34,26 @@ export async function openRunLabels(
       `${run.out}: the run was started with ${name(state.labels?.teacher)}, not ${name(own)}; resume with the same`,
     );
   }
+  const wanted = config.targets.classes;
+  if (!labels && wanted.length > 0) {
+    throw new Error(
+      `targets.classes is [${wanted}]: the student is to learn labels that were made before; give their folder by --labels, as ` +
+        'mert label makes it',
+    );
+  }
   if (!labels) return undefined;
   const { name, hash, codebooks } = labels.teacher;
+  if (!state && wanted.length > 0 && wanted.join() !== codebooks.join()) {
+    await labels.close();
+    throw new Error(
+      `${labels.folder}: codebooks of [${codebooks}] classes, but targets.classes of the configuration is [${wanted}]; label with ` +
+        'a teacher of that size, or set targets.classes to []',
+    );
+  }
   const grid = { sampleRate: config.audio.sampleRate, hop: SAMPLES_PER_CODE, frames };
   config.rvq.numCodebooks = codebooks.length;
   config.rvq.codebookSize = Math.max(...codebooks);
+  config.targets.classes = state?.config.targets.classes ?? [...codebooks];
   return {
     ...labelsOfCrops(labels, run.data, grid),
     description: `labels: of teacher ${name} ${hash.slice(0, 12)}, codebooks of ${codebooks.join(', ')}, from ${labels.folder}`,

@@ -2,35 +2,20 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { createCqt } from '@dawnchorus/dsp';
-import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import type { Device } from '@dawnchorus/tensor';
-import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
-import { prepareBatch, readBatch, readCrops } from '../data/batch.ts';
-import { type Dataset, dataFolders, openDataset } from '../data/dataset.ts';
-import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE, trainTeacher } from '../rvq/teacher.ts';
-import { heldOutBaselines, type TargetSums, trainingBaselines } from './baselines.ts';
-import { openLabelled, openRunLabels, type RunLabels } from './labels.ts';
-import { createProgress, formatDuration } from './progress.ts';
-import { type ReportInput, readMetricsLog, writeReport } from './report.ts';
-import {
-  checkpointFolder,
-  loadCheckpoint,
-  loadTensors,
-  loadTrainerState,
-  saveCheckpoint,
-  saveTensors,
-  type TrainerState,
-} from './state.ts';
-import {
-  cqtSettings,
-  createTrainer,
-  disposeTrainer,
-  evaluateStep,
-  type Teachers,
-  type Trainer,
-  trainingTensors,
-  trainStep,
-} from './step.ts';
+import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
+import { readBatch } from '../data/batch.ts';
+import { type Dataset, dataFolders } from '../data/dataset.ts';
+import { trainingBaselines } from './baselines.ts';
+import { hasCheckpoints, latestCheckpoint, writeCheckpoint } from './checkpoints.ts';
+import { openLabelled, openRunLabels } from './labels.ts';
+import { runSteps } from './loop.ts';
+import { readMetricsLog, writeReport } from './report.ts';
+import { createRunner } from './runner.ts';
+import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } from './state.ts';
+import { averagedStudent, createTrainer, disposeTrainer, trainingTensors } from './step.ts';
+import { obtainTeacher } from './teacher.ts';
+import { openValidation, sumsOf } from './validation.ts';
 
 /** A pretraining run: what to train on what, and where to leave it. */
 export interface PretrainOptions {
@@ -61,10 +46,8 @@ export interface PretrainResult {
   report: string | undefined;
 }
 
-const HELD_OUT_BATCHES = 6;
-
-/** Settings that may change when a run goes on. */
-const freeToChange = new Set(['training.steps', 'training.checkpointEvery']);
+/** Settings that may change when a run goes on: they change nothing of what is learnt. */
+const freeToChange = /^(training\.(steps|compile)|(checkpoint|validation|monitor|divergence)\..*)$/;
 
 /** Names the settings that differ between two configurations. */
 function differences(a: PretrainConfig, b: PretrainConfig): string[] {
@@ -73,7 +56,7 @@ function differences(a: PretrainConfig, b: PretrainConfig): string[] {
     const [left, right] = [a[section], b[section]] as [Record<string, unknown>, Record<string, unknown>];
     for (const key of Object.keys(left)) {
       const name = `${section}.${key}`;
-      if (JSON.stringify(left[key]) !== JSON.stringify(right?.[key]) && !freeToChange.has(name)) {
+      if (JSON.stringify(left[key]) !== JSON.stringify(right?.[key]) && !freeToChange.test(name)) {
         found.push(`${name}: ${JSON.stringify(right?.[key])} in the run, ${JSON.stringify(left[key])} now`);
       }
     }
@@ -81,105 +64,31 @@ function differences(a: PretrainConfig, b: PretrainConfig): string[] {
   return found;
 }
 
-async function sumsOf({ statistics }: Trainer): Promise<TargetSums> {
-  const [codebooks, size] = statistics.labelCounts.shape;
-  const counts = (await statistics.labelCounts.data()) as Float32Array;
-  const sums = (await statistics.cqtSums.data()) as Float32Array;
-  const bins = statistics.cqtSums.shape[1];
-  return {
-    labelCounts: Array.from({ length: codebooks }, (_, i) =>
-      Float64Array.from(counts.subarray(i * size, (i + 1) * size)),
-    ),
-    cqtSum: Float64Array.from(sums.subarray(0, bins)),
-    cqtSumOfSquares: Float64Array.from(sums.subarray(bins)),
-    frames: await statistics.frames.item(),
-  };
-}
-
-/** The acoustic teacher: loaded from the run's folder, or trained now and saved there. */
-async function obtainTeacher(
-  options: PretrainOptions,
-  folder: string,
+/** The checkpoint to go on from, if the run in the folder has one. */
+async function prepareFolder(
+  { out, resume }: PretrainOptions,
   log: (line: string) => void,
-): Promise<RvqTeacher | undefined> {
-  const { config, out, stopped } = options;
-  const path = join(out, 'teacher', 'rvq.safetensors');
-  if (existsSync(path)) {
-    const teacher = emptyTeacher(config.rvq, config.training.seed);
-    await loadTensors(path, teacher.named());
-    return teacher;
-  }
-  const clipSamples =
-    Math.round((config.rvq.cropSeconds * config.audio.sampleRate) / SAMPLES_PER_CODE) * SAMPLES_PER_CODE;
-  const dataset = await openDataset({
-    folder,
-    sampleRate: config.audio.sampleRate,
-    cropSamples: clipSamples,
-    seed: config.training.seed + 1,
-  });
-  const progress = createProgress({ label: 'teacher', total: config.rvq.steps });
-  const start = performance.now();
-  let last = '';
-  const teacher = await trainTeacher({
-    config: config.rvq,
-    seed: config.training.seed,
-    readClips: (first, count) => Promise.all(Array.from({ length: count }, (_, i) => dataset.readCrop(first + i))),
-    onStep({ step, loss, error, perplexity }) {
-      const use = perplexity.length > 0 ? `  perplexity ${perplexity.map((value) => value.toFixed(0)).join(' ')}` : '';
-      last = `loss ${loss.toFixed(3)}  waveform error ${error.toFixed(3)}${use}`;
-      progress.update(step, last);
-    },
-    stopped,
-  });
-  progress.end();
-  if (!teacher) return undefined;
-  await mkdir(join(out, 'teacher'), { recursive: true });
-  await saveTensors(path, teacher.named());
-  log(
-    `teacher: ${config.rvq.numCodebooks} codebooks of ${config.rvq.codebookSize}, trained in ${formatDuration((performance.now() - start) / 1000)}; ${last}`,
-  );
-  return teacher;
-}
-
-async function evaluateHeldOut(
-  folder: string,
-  trainer: Trainer,
-  teachers: Teachers,
-  config: PretrainConfig,
-  sums: TargetSums,
-  labels: RunLabels | undefined,
-): Promise<ReportInput['heldOut']> {
-  const { seed, batchSize } = config.training;
-  const samples = cropSamples(config.audio);
-  const frames = frameCount(samples, config.model);
-  const dataset = await openLabelled(
-    { folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed },
-    labels,
-  );
-  const losses = { loss: 0, lossRvq: 0, lossCqt: 0, accuracy: 0 };
-  const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0 };
-  for (let i = 0; i < HELD_OUT_BATCHES; i++) {
-    const crops = await readCrops(dataset, i * batchSize, batchSize, labels);
-    const prepared = prepareBatch(crops.clean, config, i, frames, { seed, mixture: false });
-    const host = { ...prepared, labels: crops.labels };
-    const { metrics, labels: targets, cqt } = await evaluateStep(trainer, teachers, host, config);
-    const guesses = heldOutBaselines(sums, targets, cqt);
-    for (const key of Object.keys(losses) as (keyof typeof losses)[]) losses[key] += metrics[key] / HELD_OUT_BATCHES;
-    for (const key of Object.keys(baselines) as (keyof typeof baselines)[])
-      baselines[key] += guesses[key] / HELD_OUT_BATCHES;
-  }
-  return { losses, baselines, files: dataset.files.length };
-}
-
-async function prepareFolder({ out, resume }: PretrainOptions): Promise<string | undefined> {
-  const signs = ['metrics.jsonl', 'checkpoint', 'checkpoint.previous', 'teacher'].map((name) => join(out, name));
-  const holdsRun = signs.some((path) => existsSync(path));
+): Promise<string | undefined> {
+  const holdsRun = hasCheckpoints(out) || ['metrics.jsonl', 'teacher'].some((name) => existsSync(join(out, name)));
   if (holdsRun && !resume) {
     throw new Error(`${out}: this folder already holds a run; go on with --resume, or choose another --out`);
   }
   if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
-  await mkdir(out, { recursive: true });
-  return resume ? checkpointFolder(out) : undefined;
+  if (!resume) {
+    await mkdir(out, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
+      throw new Error(`${out}: cannot be made (${cause.code ?? cause.message}); choose another --out`, { cause });
+    });
+    return undefined;
+  }
+  const { folder, step, damaged } = await latestCheckpoint(out);
+  for (const line of damaged) log(`passed over ${line}`);
+  if (!folder && damaged.length > 0) {
+    throw new Error(
+      `${out}: no checkpoint of this run is whole:\n  ${damaged.join('\n  ')}\nrestore one from a copy, or start anew in another --out`,
+    );
+  }
+  if (folder && damaged.length > 0) log(`going on from ${folder}, step ${step}, which is whole`);
+  return folder;
 }
 
 function checkFiles(dataset: Dataset, folder: string, state: TrainerState): void {
@@ -194,13 +103,14 @@ function checkFiles(dataset: Dataset, folder: string, state: TrainerState): void
 }
 
 /**
- * Pretrains a MERT student: trains the acoustic teacher on the same music unless the run has one, then the student to
- * predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and curves.svg into
- * `out`. The same configuration, data and seed give the same metrics to the bit on one adapter, also across a stop.
+ * Pretrains a MERT student: trains the acoustic teacher on the same music unless the run has one or labels were given, then
+ * the student to predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and
+ * curves.svg into `out`. The same configuration, data and seed give the same metrics to the bit on one adapter, also across
+ * stops and crashes. A run that diverges goes back to its last good checkpoint with a lower learning rate.
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { device, out, log = (line: string) => console.error(line), stopped } = options;
-  const resumeFrom = await prepareFolder(options);
+  const resumeFrom = await prepareFolder(options, log);
   const state = resumeFrom ? await loadTrainerState(resumeFrom) : undefined;
   const config = structuredClone(options.config);
   const stopAt = options.steps ?? config.training.steps;
@@ -209,7 +119,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const samples = cropSamples(config.audio);
   const frames = frameCount(samples, config.model);
   const { sampleRate } = config.audio;
-  const { seed } = config.training;
+  const { seed, accumulate, batchSize } = config.training;
   await using labels = await openRunLabels(options, config, frames, state);
   if (state) {
     const changed = differences(config, state.config);
@@ -229,38 +139,41 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   if (state) checkFiles(dataset, folders.train, state);
 
   if (labels) log(labels.description);
-  const rvq = labels ? undefined : await obtainTeacher({ ...options, config }, folders.train, log);
+  const rvq = labels ? undefined : await obtainTeacher({ config, out, folder: folders.train, stopped, log });
   if (!rvq && !labels) {
     log('stopped while training the teacher; nothing was saved, the next run starts it anew');
     return { step: 0, finished: false, checkpoint: undefined, report: undefined };
   }
-  const teachers = { rvq, cqt: createCqt(device, cqtSettings) };
+  const teachers = { rvq, cqt: createCqt(device, cqtSettingsAt(sampleRate)) };
   const trainer = createTrainer(config);
+  const runner = createRunner(device, trainer, teachers, config);
   using _memory = {
     [Symbol.dispose]() {
+      runner.dispose();
       disposeTrainer(trainer);
       teachers.rvq?.dispose();
       teachers.cqt.dispose();
     },
   };
   const parts = () => ({ student: trainer.student.stateDict(), training: trainingTensors(trainer) });
-  let done = 0;
-  const metricsPath = join(out, 'metrics.jsonl');
+  const load = async (folder: string) => {
+    trainer.optimizer.setSteps((await loadTrainerState(folder)).optimizerSteps);
+    await loadCheckpoint(folder, parts());
+  };
   if (state && resumeFrom) {
-    await loadCheckpoint(resumeFrom, parts());
-    trainer.optimizer.setSteps(state.optimizerSteps);
-    done = state.step;
-    log(`resuming after step ${done}`);
+    await load(resumeFrom);
+    log(`resuming after step ${state.step}`);
   }
-  if (existsSync(metricsPath)) await truncateMetricsLog(metricsPath, done);
   log(
     `student: ${(trainer.student.parameterCount() / 1e6).toFixed(2)} M parameters (${(trainer.heads.parameterCount() / 1e6).toFixed(2)} M more in the heads), ` +
-      `${config.training.batchSize} clips of ${config.audio.cropSeconds} s a step`,
+      `${batchSize * accumulate} clips of ${config.audio.cropSeconds} s a step${accumulate > 1 ? `, ${batchSize} at a time` : ''}` +
+      `${config.training.precision === 'f16' ? ', in half precision' : ''}${runner.compiled ? ', compiled' : ''}`,
   );
 
-  const metrics = openMetricsLog(metricsPath);
-  const save = async (step: number) =>
-    saveCheckpoint(out, parts(), {
+  const validation = await openValidation(folders.valid, config, labels);
+  const save = async (step: number, heldOut?: { step: number; loss: number }) => {
+    const averaged = averagedStudent(trainer);
+    const own: TrainerState = {
       step,
       stopAt,
       optimizerSteps: await trainer.optimizer.steps.item(),
@@ -268,58 +181,42 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       data: options.data,
       files: dataset.files.map((file) => relative(folders.train, file.path)),
       labels: labels?.state,
-    });
-  const progress = createProgress({ label: 'pretrain', total: stopAt, initial: done });
-  let saved = done;
-  try {
-    let next = done < stopAt ? readBatch(dataset, config, done + 1, frames, labels) : undefined;
-    while (done < stopAt && next !== undefined && !stopped?.()) {
-      const step = done + 1;
-      const start = performance.now();
-      const host = await next;
-      const result = trainStep(trainer, teachers, host, config, step);
-      device.flush();
-      // The next batch is read while the GPU works on this one.
-      next = step < stopAt ? readBatch(dataset, config, step + 1, frames, labels) : undefined;
-      next?.catch(() => {});
-      const { loss, lossRvq, lossCqt, accuracy, gradNorm, ...rest } = await result;
-      const seconds = (performance.now() - start) / 1000;
-      const clipsPerSecond = config.training.batchSize / seconds;
-      const learningRate = trainer.schedule(step);
-      metrics.append({
-        step,
-        loss,
-        lossRvq,
-        lossCqt,
-        accuracy,
-        gradNorm,
-        learningRate,
-        clipsPerSecond,
-        seconds,
-        ...rest,
-      });
-      done = step;
-      progress.update(
-        step,
-        `loss ${loss.toFixed(3)}  rvq ${lossRvq.toFixed(3)}  cqt ${lossCqt.toFixed(3)}  ${clipsPerSecond.toFixed(1)} clips/s`,
+      // The loss of another step says nothing of this one.
+      ...(heldOut?.step === step && Number.isFinite(heldOut.loss) && { heldOutLoss: heldOut.loss, heldOutStep: step }),
+    };
+    try {
+      return await writeCheckpoint(out, step, config.checkpoint, (folder) =>
+        fillCheckpoint(folder, { ...parts(), averaged }, own),
       );
-      const { checkpointEvery } = config.training;
-      if (checkpointEvery > 0 && step % checkpointEvery === 0) {
-        await save(step);
-        saved = step;
-      }
+    } finally {
+      for (const view of averaged?.values() ?? []) view.dispose();
     }
-  } finally {
-    progress.end();
-    metrics.close();
-  }
-  const checkpoint = done > saved ? await save(done) : checkpointFolder(out);
+  };
+  const { done } = await runSteps({
+    device,
+    config,
+    out,
+    runner,
+    schedule: trainer.schedule,
+    done: state?.step ?? 0,
+    stopAt,
+    read: (step) =>
+      Promise.all(
+        Array.from({ length: accumulate }, (_, part) => readBatch(dataset, config, step, frames, labels, part)),
+      ),
+    save,
+    load,
+    ...(validation && { evaluate: () => validation.evaluate(trainer, teachers) }),
+    stopped,
+    log,
+  });
+  const checkpoint = done > 0 ? join(out, 'checkpoint') : undefined;
   if (done < stopAt) {
     log(`stopped after step ${done} of ${stopAt}; saved in ${checkpoint ?? 'nothing yet'}; go on with --resume`);
     return { step: done, finished: false, checkpoint, report: undefined };
   }
   const sums = await sumsOf(trainer);
-  const lines = await readMetricsLog(metricsPath);
+  const lines = await readMetricsLog(join(out, 'metrics.jsonl'));
   const report = await writeReport(out, {
     adapter: device.adapter.name,
     steps: done,
@@ -330,7 +227,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     silentCrops: dataset.silentCrops,
     skippedSteps: lines.filter((line) => !Number.isFinite(line.gradNorm)).length,
     training: trainingBaselines(sums),
-    heldOut: folders.valid ? await evaluateHeldOut(folders.valid, trainer, teachers, config, sums, labels) : undefined,
+    heldOut: await validation?.evaluate(trainer, teachers),
     checkpoint: checkpoint ?? '',
   });
   return { step: done, finished: true, checkpoint, report };

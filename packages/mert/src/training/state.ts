@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
-import { configSchema, type PretrainConfig, toHuggingFace } from '../config/index.ts';
+import { configSchema, type PretrainConfig, renamePretraining, toHuggingFace } from '../config/index.ts';
 import { loadParameters, namedForHuggingFace } from '../model/checkpoint.ts';
 
 /** What a resumed run must know besides its tensors. */
@@ -20,6 +20,9 @@ export interface TrainerState {
   files: string[];
   /** The labels that the run learns from, where it has no teacher of its own: their folder, and their teacher's hash. */
   labels?: { folder: string; teacher: string };
+  /** The loss on the held-out music that was measured last, and at which step. */
+  heldOutLoss?: number;
+  heldOutStep?: number;
 }
 
 export interface CheckpointParts {
@@ -27,6 +30,8 @@ export interface CheckpointParts {
   student: ReadonlyMap<string, Tensor>;
   /** Everything else that training needs: heads, moments, label counts. */
   training: ReadonlyMap<string, Tensor>;
+  /** The student's averaged weights, where there are any: a model folder of their own, `ema`. */
+  averaged?: ReadonlyMap<string, Tensor>;
 }
 
 /** Saves tensors, f32 or i32, under Hugging Face's spelling of their names. */
@@ -87,18 +92,37 @@ export async function replaceCheckpoint(out: string, write: (folder: string) => 
 }
 
 /**
- * Writes OUT/checkpoint: a Hugging Face model folder (config.json, preprocessor_config.json, model.safetensors) with what
- * training needs beside it (training.safetensors, trainer.json).
+ * Fills a checkpoint's folder: a Hugging Face model folder (config.json, preprocessor_config.json, model.safetensors) with
+ * what training needs beside it (training.safetensors, trainer.json), and the averaged weights as a model folder inside.
  */
-export async function saveCheckpoint(out: string, parts: CheckpointParts, state: TrainerState): Promise<string> {
-  return replaceCheckpoint(out, async (folder) => {
-    await saveTensors(join(folder, 'model.safetensors'), parts.student);
-    await saveTensors(join(folder, 'training.safetensors'), parts.training);
-    const { config, preprocessor } = toHuggingFace(state.config);
-    await writeJson(join(folder, 'config.json'), config);
-    await writeJson(join(folder, 'preprocessor_config.json'), preprocessor);
-    await writeJson(join(folder, 'trainer.json'), state);
-  });
+export async function fillCheckpoint(folder: string, parts: CheckpointParts, state: TrainerState): Promise<void> {
+  const { config, preprocessor } = toHuggingFace(state.config);
+  const writeModel = async (place: string, student: ReadonlyMap<string, Tensor>) => {
+    await mkdir(place, { recursive: true });
+    await saveTensors(join(place, 'model.safetensors'), student);
+    await writeJson(join(place, 'config.json'), config);
+    await writeJson(join(place, 'preprocessor_config.json'), preprocessor);
+  };
+  await writeModel(folder, parts.student);
+  if (parts.averaged) await writeModel(join(folder, 'ema'), parts.averaged);
+  await saveTensors(join(folder, 'training.safetensors'), parts.training);
+  await writeJson(join(folder, 'trainer.json'), state);
+}
+
+/** Values that were built in before they became settings, where a run's configuration lacks them. */
+const builtIn: Record<string, Record<string, unknown>> = {
+  targets: { specialClasses: 0 },
+  checkpoint: { keepLast: 1 },
+  divergence: { rollback: false },
+};
+
+/** A run's configuration under the names and with the settings of today. */
+function configOf(stored: unknown): PretrainConfig {
+  const renamed = renamePretraining(stored) as Record<string, Record<string, unknown>>;
+  const old = !('monitor' in renamed);
+  const filled = { ...renamed };
+  if (old) for (const [name, fields] of Object.entries(builtIn)) filled[name] = { ...fields, ...renamed[name] };
+  return configSchema.parse(filled);
 }
 
 export async function loadTrainerState(folder: string): Promise<TrainerState> {
@@ -106,7 +130,7 @@ export async function loadTrainerState(folder: string): Promise<TrainerState> {
   try {
     const state = JSON.parse(await readFile(path, 'utf8')) as TrainerState;
     // Settings that there were none of yet have the values that were built in then: their defaults.
-    return { ...state, config: configSchema.parse(state.config) };
+    return { ...state, config: configOf(state.config) };
   } catch (cause) {
     throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that pretrain wrote`, {
       cause,
@@ -114,6 +138,7 @@ export async function loadTrainerState(folder: string): Promise<TrainerState> {
   }
 }
 
+/** Fills a trainer's tensors from a checkpoint's folder. @throws Error that lists what does not fit, before anything changes. */
 export async function loadCheckpoint(folder: string, parts: CheckpointParts): Promise<void> {
   await loadTensors(join(folder, 'model.safetensors'), parts.student);
   // Checkpoints from before half precision say the steps in trainer.json alone.

@@ -1,125 +1,28 @@
 import { nn, optim, valueAndGrad } from '@dawnchorus/autograd';
-import type { Cqt } from '@dawnchorus/dsp';
-import { add, apply, concat, indexSelect, ones, scope, type Tensor, tensor } from '@dawnchorus/tensor';
-import type { PretrainConfig } from '../config/index.ts';
-import { type HostBatch, stackClips } from '../data/batch.ts';
+import { add, apply, full, scope, sumSquares, type Tensor, tensor } from '@dawnchorus/tensor';
+import { CQT_BINS, classesOf, cqtSettingsAt, type PretrainConfig } from '../config/index.ts';
+import type { HostBatch } from '../data/batch.ts';
 import { Heads } from '../model/heads.ts';
-import { type Batch, objective } from '../model/objective.ts';
+import { type Batch, type ObjectiveOutput, objective } from '../model/objective.ts';
 import { Student } from '../model/student.ts';
-import { type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
+import type { Watch } from '../model/watch.ts';
+import { type Measured, measuredParts, packMeasured, readMetrics, type StepMetrics } from './metrics.ts';
 import { withPrecision } from './precision.ts';
+import {
+  askTeachers,
+  countTargets,
+  guess,
+  labelBatch,
+  type TargetStatistics,
+  type Teachers,
+  type UploadedBatch,
+} from './targets.ts';
 
-/** Bins of the constant-Q spectrum: 7 octaves of 48. */
-export const CQT_BINS = 336;
+export { readMetrics, type StepMetrics } from './metrics.ts';
+export { askTeachers, labelBatch, type Teachers, uploadBatch } from './targets.ts';
 
-/** The teachers' settings of the constant-Q transform (nnAudio's CQT1992v2 as MERT calls it). */
-export const cqtSettings = {
-  sampleRate: 24000,
-  hopLength: 320,
-  fMin: 32.7,
-  bins: CQT_BINS,
-  binsPerOctave: 48,
-} as const;
-
-/** The two views that the student predicts. */
-export interface Teachers {
-  /** Not needed for batches that come with labels. */
-  rvq?: RvqTeacher;
-  cqt: Cqt;
-}
-
-/** What one step measured. Losses are in nats, before weighting; the CQT's is in squared magnitude. */
-export interface StepMetrics {
-  loss: number;
-  lossRvq: number;
-  lossCqt: number;
-  featurePenalty: number;
-  accuracy: number;
-  gradNorm: number;
-  /** Of each codebook. */
-  lossCodes: number[];
-  accuracies: number[];
-}
-
-/** A batch on the GPU that no teacher has heard yet. */
-export interface UploadedBatch extends Pick<Batch, 'waveform' | 'mask' | 'rows'> {
-  /** f32 [batch, samples]: the clean clips. */
-  heard: Tensor;
-  /** i32 [rows]: the masked frames' places in [batch * codes] and in [batch * spectra]. */
-  codeRows: Tensor;
-  spectrumRows: Tensor;
-  /** i32 [codebooks, batch * frames], where they were made before. */
-  given?: Tensor;
-}
-
-/** Brings a batch onto the GPU. */
-export function uploadBatch({ clean, mixed, masks, labels }: HostBatch): UploadedBatch {
-  const [samples, frames] = [clean[0].length, masks[0].length];
-  // The same frame of each clip lies at another place in rows of frames, codes and spectra, which differ in length.
-  const places = (length: number) =>
-    tensor(
-      Int32Array.from(masks.flatMap((mask, b) => [...mask.keys()].filter((t) => mask[t]).map((t) => b * length + t))),
-    );
-  return {
-    heard: stackClips(clean),
-    waveform: stackClips(mixed),
-    mask: tensor(Uint32Array.from(masks.flatMap((mask) => [...mask])), {
-      shape: [masks.length, frames],
-      dtype: 'bool',
-    }),
-    rows: places(frames),
-    codeRows: places(Math.floor(samples / SAMPLES_PER_CODE)),
-    spectrumRows: places(Math.floor(samples / cqtSettings.hopLength) + 1),
-    ...(labels && { given: joinLabels(labels, frames) }),
-  };
-}
-
-/** Labels of clips, [codebooks, frames] each, side by side: [codebooks, batch * frames]. */
-function joinLabels(labels: readonly Int32Array[], frames: number): Tensor {
-  const codebooks = labels[0].length / frames;
-  const all = new Int32Array(codebooks * labels.length * frames);
-  for (const [b, own] of labels.entries()) {
-    for (let k = 0; k < codebooks; k++) {
-      all.set(own.subarray(k * frames, (k + 1) * frames), (k * labels.length + b) * frames);
-    }
-  }
-  return tensor(all, { shape: [codebooks, labels.length * frames] });
-}
-
-/** The acoustic teacher's labels at the masked frames: [codebooks, rows]. */
-function labelsAt({ heard, rows, codeRows, given }: UploadedBatch, rvq: RvqTeacher | undefined): Tensor {
-  if (given) return indexSelect(given, 1, rows);
-  if (!rvq) throw new Error('a batch without labels needs an acoustic teacher');
-  return concat(rvq.encode(heard).map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows)));
-}
-
-/** Asks the teachers for a batch's targets at the masked frames. */
-export function askTeachers(batch: UploadedBatch, { rvq, cqt }: Teachers): Batch {
-  const { heard, waveform, mask, rows, spectrumRows } = batch;
-  const spectrum = cqt.transform(heard).permute([0, 2, 1]);
-  return {
-    waveform,
-    mask,
-    rows,
-    labels: labelsAt(batch, rvq),
-    cqt: indexSelect(spectrum.reshape([-1, spectrum.shape[2]]), 0, spectrumRows),
-  };
-}
-
-/** Uploads a batch and asks the teachers for its targets at the masked frames. */
-export function labelBatch(host: HostBatch, teachers: Teachers): Batch {
-  return askTeachers(uploadBatch(host), teachers);
-}
-
-/** Sums over what the student was asked to predict, from which the trivial guesses are scored. */
-export interface TargetStatistics {
-  /** Occurrences of each code, [numCodebooks, codebookSize]. */
-  labelCounts: Tensor;
-  /** Sum and sum of squares of each CQT bin, [2, bins]. */
-  cqtSums: Tensor;
-  /** Frames seen, [1]. */
-  frames: Tensor;
-}
+/** The teachers' settings of the constant-Q transform at 24 kHz. */
+export const cqtSettings = cqtSettingsAt(24000);
 
 /** A student in training: its heads, its optimiser, and what it has seen. */
 export interface Trainer {
@@ -128,29 +31,36 @@ export interface Trainer {
   optimizer: optim.AdamW;
   parameters: Map<string, Tensor>;
   statistics: TargetStatistics;
+  /** Averaged weights, laid out like the optimiser's shards, with the weight of a new value in them; none without EMA. */
+  ema: { averages: Tensor[]; weight: Tensor } | undefined;
   /** The learning rate of a step; the first is 1. */
   schedule: (step: number) => number;
 }
 
 /** Student, heads, optimiser and schedule of a configuration, with fresh parameters. */
 export function createTrainer(config: PretrainConfig): Trainer {
-  const { model, rvq } = config;
-  const keys = nn.keySequence(config.training.seed);
-  const student = new Student(model, keys);
+  const { model, audio, targets, loss, training } = config;
+  const keys = nn.keySequence(training.seed);
+  const student = new Student(model, keys, { sampleRate: audio.sampleRate });
+  const classes = classesOf(config);
   const heads = new Heads(
     {
       hiddenSize: model.hiddenSize,
-      numCodebooks: rvq.numCodebooks,
-      codebookSize: rvq.codebookSize,
+      numCodebooks: classes.length,
+      codebookSize: Math.max(...classes),
+      classes,
+      specialClasses: targets.specialClasses,
       finalDim: model.finalDim,
       cqtBins: CQT_BINS,
+      ...(loss.melWeight > 0 && { melBins: targets.melBins }),
       logitTemperature: model.logitTemperature,
     },
     keys,
   );
   const parameters = new Map([...student.namedParameters(), ...heads.namedParameters()]);
-  const { betas, eps, weightDecay, clipNorm, learningRate, warmupSteps } = config.optimizer;
-  const { precision, lossScale: initial, lossScaleInterval: growthInterval } = config.training;
+  const { betas, eps, weightDecay, clipNorm, learningRate, warmupSteps, decayPower, endLearningRate } =
+    config.optimizer;
+  const { precision, lossScale: initial, lossScaleInterval: growthInterval } = training;
   const { device } = student.maskedSpecEmbed;
   if (precision === 'f16' && !device.features.has('shader-f16')) {
     throw new Error(
@@ -159,23 +69,37 @@ export function createTrainer(config: PretrainConfig): Trainer {
   }
   const lossScale = precision === 'f16' ? { initial, growthInterval } : undefined;
   const optimizer = new optim.AdamW(parameters, { betas, eps, weightDecay, clipNorm, lossScale });
-  const schedule = optim.polynomialDecay({ peak: learningRate, warmupSteps, totalSteps: config.training.steps + 1 });
+  const schedule = optim.polynomialDecay({
+    peak: learningRate,
+    warmupSteps,
+    totalSteps: training.steps + 1,
+    power: decayPower,
+    end: endLearningRate,
+  });
   const statistics = {
-    labelCounts: nn.initZeros([rvq.numCodebooks, rvq.codebookSize]),
+    labelCounts: nn.initZeros([classes.length, Math.max(...classes)]),
     cqtSums: nn.initZeros([2, CQT_BINS]),
     frames: nn.initZeros([1]),
   };
-  return { student, heads, optimizer, parameters, statistics, schedule };
+  const ema =
+    training.ema > 0
+      ? scope(() => ({
+          averages: optimizer.shards.map(({ values }) => values.add(0).retain()),
+          weight: full([], 1 - training.ema).retain(),
+        }))
+      : undefined;
+  return { student, heads, optimizer, parameters, statistics, ema, schedule };
 }
 
 /** Gives a trainer's memory back. */
-export function disposeTrainer({ student, heads, optimizer, statistics }: Trainer): void {
+export function disposeTrainer({ student, heads, optimizer, statistics, ema }: Trainer): void {
   for (const part of [student, heads, optimizer]) part.dispose();
   for (const sum of Object.values<Tensor>({ ...statistics })) sum.dispose();
+  for (const average of ema ? [...ema.averages, ema.weight] : []) average.dispose();
 }
 
-/** What a checkpoint holds besides the student: heads, moments and statistics. */
-export function trainingTensors({ heads, optimizer, statistics }: Trainer): Map<string, Tensor> {
+/** What a checkpoint holds besides the student: heads, moments, statistics and averages. */
+export function trainingTensors({ heads, optimizer, statistics, ema }: Trainer): Map<string, Tensor> {
   const named = new Map<string, Tensor>(heads.stateDict());
   named.set('optimizer.state', optimizer.state);
   optimizer.moments.forEach(({ first, second }, i) => {
@@ -183,66 +107,120 @@ export function trainingTensors({ heads, optimizer, statistics }: Trainer): Map<
     named.set(`optimizer.${i}.secondMoment`, second);
   });
   for (const [name, value] of Object.entries(statistics)) named.set(`statistics.${name}`, value);
+  ema?.averages.forEach((average, i) => {
+    named.set(`ema.${i}`, average);
+  });
   return named;
 }
 
-/** Adds a batch's targets to the sums. */
-function countTargets(statistics: TargetStatistics, { labels, cqt }: Batch): void {
-  const [codebooks, size] = statistics.labelCounts.shape;
-  const rows = labels.shape[1];
-  const next: TargetStatistics = scope(() => {
-    const one = ones([codebooks, rows]);
-    const counts = apply('scatterAdd', [one, labels], { axis: 1, extent: size })[0];
-    const sums = concat([cqt.sum({ dim: 0, keepdim: true }), cqt.square().sum({ dim: 0, keepdim: true })]);
-    return {
-      labelCounts: add(statistics.labelCounts, counts).retain(),
-      cqtSums: add(statistics.cqtSums, sums).retain(),
-      frames: add(statistics.frames, rows).retain(),
-    };
-  });
-  for (const old of [statistics.labelCounts, statistics.cqtSums, statistics.frames]) old.dispose();
-  Object.assign(statistics, next);
+/** The averaged weights of the student, by name: views, to be disposed. */
+export function averagedStudent({ student, optimizer, ema }: Trainer): Map<string, Tensor> | undefined {
+  if (!ema) return undefined;
+  const own = student.namedParameters();
+  const named = new Map<string, Tensor>();
+  for (const [i, { names, shapes }] of optimizer.shards.entries()) {
+    let offset = 0;
+    for (const [k, name] of names.entries()) {
+      const size = shapes[k].reduce((product, extent) => product * extent, 1);
+      if (own.has(name)) named.set(name, ema.averages[i].sliceAxis(0, offset, offset + size).reshape(shapes[k]));
+      offset += size;
+    }
+  }
+  return named;
 }
 
-/** What a step measured, from what `learn` returned, which it disposes. */
-export async function readMetrics(packed: Tensor, codebooks: number): Promise<StepMetrics> {
-  const [loss, lossCqt, featurePenalty, squaredNorm, ...rest] = (await packed.data()) as Float32Array;
-  packed.dispose();
-  const lossCodes = rest.slice(0, codebooks);
-  const accuracies = rest.slice(codebooks);
-  const mean = (values: number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** What the gradients of a batch need: the draws, a share of the step, and what is measured beside them. */
+export interface LearnOptions {
+  keys: nn.KeySequence;
+  /** The part of a step's loss that this batch is: 1 over how many there are. */
+  share?: number;
+}
+
+/** Gradients of a batch, of the loss times its scale and share, laid out like the optimiser's shards. */
+function gradientsOf(
+  trainer: Trainer,
+  batch: Batch,
+  config: PretrainConfig,
+  { keys, share = 1 }: LearnOptions,
+): { gathered: Tensor[]; output: ObjectiveOutput; watch: Watch | undefined } {
+  const { student, heads, optimizer } = trainer;
+  const { monitor, training, loss } = config;
+  const watch = monitor.every > 0 ? { activations: [], ...(monitor.attention && { attention: [] }) } : undefined;
+  return withPrecision(training.precision, trainer, (leaves) => {
+    const { gradients, auxiliary } = valueAndGrad(() => {
+      const output = objective(student, heads, batch, loss, {
+        keys,
+        watch,
+        recompute: training.checkpointActivations,
+      });
+      const scaled = output.loss.mul(optimizer.lossScale);
+      return { loss: share === 1 ? scaled : scaled.mul(share), auxiliary: { output, watch } };
+    }, [...leaves.values()]);
+    const named = new Map([...leaves.keys()].map((name, i) => [name, gradients[i]]));
+    return { gathered: optimizer.gather(named), ...auxiliary };
+  });
+}
+
+const outputValues = (output: ObjectiveOutput, watch: Watch | undefined) => ({
+  loss: output.loss,
+  lossCqt: output.lossCqt,
+  lossMel: output.lossMel,
+  featurePenalty: output.featurePenalty,
+  lossCodes: output.lossCodes,
+  accuracy: output.accuracy,
+  attentionLogits: watch?.attention,
+  activations: watch?.activations,
+});
+
+/** Which part of the model a parameter is of: a layer's number, or a name. */
+function partOf(name: string): number | (typeof measuredParts)[number] {
+  const layer = /^encoder\.layers\.(\d+)\./.exec(name);
+  if (layer) return Number(layer[1]);
+  if (name.startsWith('encoder.')) return 'position';
+  if (name.startsWith('featureExtractor.')) return 'extractor';
+  return name.startsWith('featureProjection.') || name === 'maskedSpecEmbed' ? 'projection' : 'heads';
+}
+
+/** Sums of squares of the gradients of each layer and part, divided by the loss scale: neighbours in the arena at once. */
+function squaresByPart({ optimizer, student }: Trainer, gathered: readonly Tensor[]) {
+  const found = new Map<ReturnType<typeof partOf>, Tensor>();
+  const unscale = optimizer.lossScale.square().reciprocal();
+  for (const [i, { names, shapes }] of optimizer.shards.entries()) {
+    let first = 0;
+    let end = 0;
+    for (const [k, name] of names.entries()) {
+      end += shapes[k].reduce((product, extent) => product * extent, 1);
+      if (k + 1 < names.length && partOf(names[k + 1]) === partOf(name)) continue;
+      const squares = sumSquares(gathered[i].sliceAxis(0, first, end)).mul(unscale);
+      const before = found.get(partOf(name));
+      found.set(partOf(name), before ? before.add(squares) : squares);
+      first = end;
+    }
+  }
+  const of = (part: ReturnType<typeof partOf>) => found.get(part) ?? unscale.mul(0);
   return {
-    loss,
-    lossRvq: mean(lossCodes),
-    lossCqt,
-    featurePenalty,
-    accuracy: mean(accuracies),
-    gradNorm: Math.sqrt(squaredNorm),
-    lossCodes,
-    accuracies,
+    layerSquares: student.encoder.layers.map((_, i) => of(i)),
+    partSquares: measuredParts.map(of),
   };
 }
 
-/** One step of pretraining: label, forward, backward, update. Everything is on its way when this returns. */
-export function trainStep(
-  trainer: Trainer,
-  teachers: Teachers,
-  host: HostBatch,
-  config: PretrainConfig,
-  step: number,
-): Promise<StepMetrics> {
-  const packed = scope(() => {
-    const batch = labelBatch(host, teachers);
-    countTargets(trainer.statistics, batch);
-    const keys = nn.keySequence(config.training.seed, step);
-    return learn(trainer, batch, config, keys, trainer.schedule(step));
+/** Changes the parameters; what is measured is of before. */
+function update(trainer: Trainer, gathered: readonly Tensor[], config: PretrainConfig, rate: number | Tensor) {
+  const { optimizer, ema } = trainer;
+  const half = config.training.precision === 'f16';
+  const before = {
+    ...(half && { lossScale: optimizer.lossScale.mul(1) }),
+    ...(config.monitor.every > 0 && squaresByPart(trainer, gathered)),
+  };
+  const squaredNorm = optimizer.stepGathered(gathered, rate);
+  ema?.averages.forEach((average, i) => {
+    apply('lerp', [average, optimizer.shards[i].values, ema.weight], {});
   });
-  return readMetrics(packed, config.rvq.numCodebooks);
+  return { ...before, squaredNorm };
 }
 
 /**
- * Forward, backward and update on a labelled batch: nothing but operations, so that it may be compiled. Layer drop is
- * drawn on the host: a compiled step would skip the same layers each time, so it needs `layerdrop` 0.
+ * Forward, backward and update on a labelled batch: nothing but operations, so that it may be compiled.
  *
  * @param learningRate a number, or an f32 scalar.
  * @returns what `readMetrics` reads.
@@ -253,21 +231,91 @@ export function learn(
   config: PretrainConfig,
   keys: nn.KeySequence,
   learningRate: number | Tensor,
-): Tensor {
-  const { student, heads, optimizer } = trainer;
-  return withPrecision(config.training.precision, trainer, (leaves) => {
-    const { gradients, auxiliary } = valueAndGrad(() => {
-      const output = objective(student, heads, batch, config.loss, keys);
-      return { loss: output.loss.mul(optimizer.lossScale), auxiliary: output };
-    }, [...leaves.values()]);
-    const named = new Map([...leaves.keys()].map((name, i) => [name, gradients[i]]));
-    return packOutput(auxiliary, optimizer.step(named, learningRate));
-  });
+): Measured {
+  const { gathered, output, watch } = gradientsOf(trainer, batch, config, { keys });
+  return packMeasured({ ...outputValues(output, watch), ...update(trainer, gathered, config, learningRate) });
 }
 
-function packOutput(output: ReturnType<typeof objective>, squaredNorm: Tensor): Tensor {
-  const scalars = [output.loss, output.lossCqt, output.featurePenalty, squaredNorm].map((value) => value.reshape([1]));
-  return concat([...scalars, output.lossCodes, output.accuracy]);
+/** What `wholeStep` makes: what it measured, and the sums of what it has seen. */
+export interface StepOutput {
+  measured: Measured;
+  statistics: TargetStatistics;
+}
+
+/** One step of one batch: teachers, guesses, forward, backward, update. Nothing but operations. */
+export function wholeStep(
+  trainer: Trainer,
+  teachers: Teachers,
+  config: PretrainConfig,
+): (uploaded: UploadedBatch, statistics: TargetStatistics, number: Tensor, rate: Tensor) => StepOutput {
+  return (uploaded, before, number, rate) => {
+    const batch = askTeachers(uploaded, teachers, config);
+    const statistics = countTargets(before, batch);
+    const keys = nn.keySequence(config.training.seed, number);
+    const { gathered, output, watch } = gradientsOf(trainer, batch, config, { keys });
+    const guesses = { ...guess(statistics, batch) };
+    const values = { ...outputValues(output, watch), ...guesses, ...update(trainer, gathered, config, rate) };
+    return { measured: packMeasured(values), statistics };
+  };
+}
+
+/** One of several batches of a step: its gradients are added to those of the batches before. Nothing but operations. */
+export function partStep(
+  trainer: Trainer,
+  teachers: Teachers,
+  config: PretrainConfig,
+): (
+  uploaded: UploadedBatch,
+  statistics: TargetStatistics,
+  number: Tensor,
+  sums: readonly Tensor[],
+) => StepOutput & { sums: Tensor[] } {
+  const share = 1 / config.training.accumulate;
+  return (uploaded, before, number, sums) => {
+    const batch = askTeachers(uploaded, teachers, config);
+    const statistics = countTargets(before, batch);
+    const keys = nn.keySequence(config.training.seed, number);
+    const { gathered, output, watch } = gradientsOf(trainer, batch, config, { keys, share });
+    const values = { ...outputValues(output, watch), ...guess(statistics, batch) };
+    return { measured: packMeasured(values), statistics, sums: gathered.map((own, i) => add(sums[i], own)) };
+  };
+}
+
+/** The end of a step of several batches. Nothing but operations. */
+export function updateStep(
+  trainer: Trainer,
+  config: PretrainConfig,
+): (sums: readonly Tensor[], rate: Tensor) => Measured {
+  return (sums, rate) => packMeasured(update(trainer, sums, config, rate));
+}
+
+/** One step of pretraining on one batch: label, forward, backward, update. Everything is on its way when this returns. */
+export function trainStep(
+  trainer: Trainer,
+  teachers: Teachers,
+  host: HostBatch,
+  config: PretrainConfig,
+  step: number,
+): Promise<StepMetrics> {
+  const measured = scope(() => {
+    const batch = labelBatch(host, teachers, config);
+    const counted = countTargets(trainer.statistics, batch);
+    replaceStatistics(trainer, {
+      labelCounts: counted.labelCounts.retain(),
+      cqtSums: counted.cqtSums.retain(),
+      frames: counted.frames.retain(),
+    });
+    const keys = nn.keySequence(config.training.seed, step);
+    return learn(trainer, batch, config, keys, trainer.schedule(step));
+  });
+  return readMetrics(measured);
+}
+
+/** Takes new sums for the old ones, which it disposes. */
+export function replaceStatistics(trainer: Trainer, next: TargetStatistics): void {
+  const { labelCounts, cqtSums, frames } = trainer.statistics;
+  for (const old of [labelCounts, cqtSums, frames]) old.dispose();
+  trainer.statistics = next;
 }
 
 /** A batch's losses, with the targets themselves so that guesses can be scored on them. */
@@ -279,24 +327,41 @@ export interface Evaluation {
   cqt: Float32Array;
 }
 
-/** The losses of a batch without dropout and without learning from it. */
+/** The rows of [sets, rows, width] that weigh something. */
+function weighed<A extends Float32Array | Int32Array>(all: A, weights: Float32Array, sets: number, width: number): A {
+  const kept = [...weights.keys()].filter((row) => weights[row] > 0);
+  const out = all.slice(0, sets * kept.length * width) as A;
+  for (let k = 0; k < sets; k++) {
+    for (const [i, row] of kept.entries()) {
+      const from = (k * weights.length + row) * width;
+      out.set(all.subarray(from, from + width), (k * kept.length + i) * width);
+    }
+  }
+  return out;
+}
+
+/** The losses of a batch, in f32, without dropout and without learning from it. */
 export async function evaluateStep(
   trainer: Trainer,
   teachers: Teachers,
   host: HostBatch,
   config: PretrainConfig,
 ): Promise<Evaluation> {
-  const { packed, labels, cqt } = scope(() => {
-    const batch = labelBatch(host, teachers);
+  const { measured, labels, cqt, rowWeights } = scope(() => {
+    const batch = labelBatch(host, teachers, config);
     const output = objective(trainer.student, trainer.heads, batch, config.loss);
-    return { packed: packOutput(output, tensor([0])), labels: batch.labels, cqt: batch.cqt };
+    const guesses = { ...guess(trainer.statistics, batch) };
+    const values = { ...outputValues(output, undefined), ...guesses, squaredNorm: tensor(0) };
+    return { measured: packMeasured(values), labels: batch.labels, cqt: batch.cqt, rowWeights: batch.rowWeights! };
   });
+  const metrics = await readMetrics(measured);
+  const weights = (await rowWeights.data()) as Float32Array;
+  const [sets] = labels.shape;
   const result = {
-    metrics: await readMetrics(packed, config.rvq.numCodebooks),
-    labels: (await labels.data()) as Int32Array,
-    cqt: (await cqt.data()) as Float32Array,
+    metrics,
+    labels: weighed((await labels.data()) as Int32Array, weights, sets, 1),
+    cqt: weighed((await cqt.data()) as Float32Array, weights, 1, cqt.shape[1]),
   };
-  labels.dispose();
-  cqt.dispose();
+  for (const own of [labels, cqt, rowWeights]) own.dispose();
   return result;
 }

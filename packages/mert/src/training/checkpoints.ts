@@ -1,0 +1,192 @@
+/**
+ * A run's checkpoints: OUT/checkpoint is the latest, OUT/checkpoints/step-N are older ones that a rule keeps. Each is written
+ * aside and takes its place when it is whole; the checksums in it, written last, tell a whole one from a damaged one.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { writeJson } from '@dawnchorus/formats';
+
+/** Which checkpoints stay. */
+export interface KeepRule {
+  /** How many of the latest. */
+  keepLast: number;
+  /** Those of steps that are multiples of this; 0 for none. */
+  keepEvery: number;
+  /** Whether the one with the least held-out loss. */
+  keepBest: boolean;
+}
+
+/** What trainer.json says of a checkpoint that others need to know. */
+interface Summary {
+  step: number;
+  heldOutLoss?: number;
+}
+
+/** A checkpoint's folder, and the step it is of. */
+interface Found extends Summary {
+  folder: string;
+}
+
+const CHECKSUMS = 'checksums.json';
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 22 })) hash.update(chunk as Uint8Array);
+  return hash.digest('hex');
+}
+
+/** Files of a checkpoint, folders in it included, but for the checksums themselves. */
+async function filesOf(folder: string): Promise<string[]> {
+  const names = await readdir(folder, { recursive: true });
+  const files: string[] = [];
+  for (const name of names.sort()) {
+    if (name !== CHECKSUMS && (await stat(join(folder, name))).isFile()) files.push(name);
+  }
+  return files;
+}
+
+async function writeChecksums(folder: string): Promise<void> {
+  const files: Record<string, { bytes: number; sha256: string }> = {};
+  for (const name of await filesOf(folder)) {
+    const path = join(folder, name);
+    files[name.split('\\').join('/')] = { bytes: (await stat(path)).size, sha256: await sha256(path) };
+  }
+  await writeJson(join(folder, CHECKSUMS), { format: 'dawnchorus-checksums', version: 1, files });
+}
+
+/** What is wrong with a checkpoint; undefined when it is whole. Those from before checksums pass when trainer.json is there. */
+export async function damageOf(folder: string): Promise<string | undefined> {
+  const path = join(folder, CHECKSUMS);
+  if (!existsSync(path)) {
+    return existsSync(join(folder, 'trainer.json')) ? undefined : 'trainer.json is missing';
+  }
+  let files: Record<string, { bytes: number; sha256: string }>;
+  try {
+    ({ files } = JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    return `${CHECKSUMS} cannot be read: ${(error as Error).message}`;
+  }
+  for (const [name, { bytes, sha256: expected }] of Object.entries(files ?? {})) {
+    const own = join(folder, name);
+    const found = await stat(own).catch(() => undefined);
+    if (!found) return `${name} is missing`;
+    if (found.size !== bytes) return `${name} has ${found.size} bytes, not ${bytes}`;
+    if ((await sha256(own)) !== expected) return `${name} is damaged: its SHA-256 is not that of ${CHECKSUMS}`;
+  }
+  return files?.['trainer.json'] ? undefined : 'trainer.json is not among its files';
+}
+
+async function summaryOf(folder: string): Promise<Summary | undefined> {
+  try {
+    const { step, heldOutLoss } = JSON.parse(await readFile(join(folder, 'trainer.json'), 'utf8')) as Summary;
+    return Number.isSafeInteger(step) ? { step, heldOutLoss } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const latest = (out: string) => join(out, 'checkpoint');
+const kept = (out: string) => join(out, 'checkpoints');
+
+/** Folders that hold checkpoints, the newest step first; those whose step cannot be read are left out, and named. */
+async function listCheckpoints(out: string): Promise<{ found: Found[]; unreadable: string[] }> {
+  const older = await readdir(kept(out)).catch(() => []);
+  const folders = [
+    latest(out),
+    join(out, 'checkpoint.previous'),
+    ...older.filter((name) => /^step-\d+$/.test(name)).map((name) => join(kept(out), name)),
+  ].filter((folder) => existsSync(folder));
+  const found: Found[] = [];
+  const unreadable: string[] = [];
+  for (const folder of folders) {
+    const summary = await summaryOf(folder);
+    if (summary) found.push({ folder, ...summary });
+    else unreadable.push(folder);
+  }
+  // Of one step the one in its place comes first.
+  return { found: found.sort((a, b) => b.step - a.step), unreadable };
+}
+
+/** Whether a folder holds anything that looks like a checkpoint. */
+export const hasCheckpoints = (out: string): boolean =>
+  [latest(out), join(out, 'checkpoint.previous'), kept(out)].some((folder) => existsSync(folder));
+
+/** The latest whole checkpoint, and what was found damaged before it. */
+export async function latestCheckpoint(
+  out: string,
+  { before = Number.POSITIVE_INFINITY }: { before?: number } = {},
+): Promise<{ folder: string | undefined; step: number; damaged: string[] }> {
+  const { found, unreadable } = await listCheckpoints(out);
+  const damaged = unreadable.map((folder) => `${folder}: trainer.json is missing or cannot be read`);
+  for (const { folder, step } of found) {
+    if (step > before) continue;
+    const damage = await damageOf(folder);
+    if (damage === undefined) return { folder, step, damaged };
+    damaged.push(`${folder}: ${damage}`);
+  }
+  return { folder: undefined, step: 0, damaged };
+}
+
+/** Which of some checkpoints a rule keeps. */
+export function keptBy(rule: KeepRule, checkpoints: readonly Summary[]): Set<number> {
+  const steps = checkpoints.map(({ step }) => step).sort((a, b) => b - a);
+  const keep = new Set(steps.slice(0, rule.keepLast));
+  for (const step of steps) if (rule.keepEvery > 0 && step % rule.keepEvery === 0) keep.add(step);
+  const scored = checkpoints.filter(({ heldOutLoss }) => heldOutLoss !== undefined && Number.isFinite(heldOutLoss));
+  if (rule.keepBest && scored.length > 0) {
+    keep.add(scored.reduce((best, one) => (one.heldOutLoss! < best.heldOutLoss! ? one : best)).step);
+  }
+  return keep;
+}
+
+/**
+ * Writes OUT/checkpoint anew: `write` fills a folder aside, which gets its checksums and takes the place of the one there; that
+ * one stays among OUT/checkpoints where the rule keeps it. At no moment is there no whole checkpoint.
+ */
+export async function writeCheckpoint(
+  out: string,
+  step: number,
+  rule: KeepRule,
+  write: (folder: string) => Promise<void>,
+): Promise<string> {
+  const [final, previous, aside] = [latest(out), join(out, 'checkpoint.previous'), join(out, 'checkpoint.writing')];
+  try {
+    await rm(aside, { recursive: true, force: true });
+    await mkdir(aside, { recursive: true });
+    await write(aside);
+    await writeChecksums(aside);
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true }).catch(() => {});
+    throw error;
+  }
+  const { found } = await listCheckpoints(out);
+  const own = await summaryOf(aside);
+  // What is of later steps belongs to a run that went back.
+  const older = found.filter((one) => one.step < step);
+  const keep = keptBy(rule, [...older, { step, heldOutLoss: own?.heldOutLoss }]);
+  if (existsSync(final)) {
+    const old = older.find(({ folder }) => folder === final);
+    if (old && keep.has(old.step)) {
+      await mkdir(kept(out), { recursive: true });
+      const place = join(kept(out), `step-${old.step}`);
+      await rm(place, { recursive: true, force: true });
+      await rename(final, place);
+    } else {
+      await rm(previous, { recursive: true, force: true });
+      await rename(final, previous);
+    }
+  }
+  await rename(aside, final);
+  await rm(previous, { recursive: true, force: true });
+  for (const name of await readdir(kept(out)).catch(() => [])) {
+    const number = Number(/^step-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
+    if (Number.isNaN(number) || (keep.has(number) && number < step)) continue;
+    await rm(join(kept(out), name), { recursive: true, force: true });
+  }
+  return final;
+}
+
+/** A checkpoint's name for people, within a run. */
+export const nameOf = (folder: string): string => basename(folder);
