@@ -144,7 +144,7 @@ function clicks(seconds: number, beats: readonly number[]): Float32Array {
   return out;
 }
 
-const RHYTHM_SECONDS = 8;
+const RHYTHM_SECONDS = 6;
 
 export function makeGtzan(folder: string, rhythm = false): string {
   const lists: Record<Split, string[]> = { train: [], valid: [], test: [] };
@@ -152,7 +152,7 @@ export function makeGtzan(folder: string, rhythm = false): string {
     const name = `${gtzanGenres[code]}.${String(number).padStart(5, '0')}.wav`;
     lists[split].push(`${gtzanGenres[code]}/${name}`);
     const interval = 60 / (70 + 11 * (number % 10));
-    const beats = Array.from({ length: Math.floor((RHYTHM_SECONDS - 0.3) / interval) }, (_, i) => 0.1 + i * interval);
+    const beats = Array.from({ length: Math.floor((RHYTHM_SECONDS - 0.1) / interval) }, (_, i) => 0.1 + i * interval);
     const samples = rhythm ? clicks(RHYTHM_SECONDS, beats) : codedTone(code, 0.5, number);
     writeFile(join(folder, 'genres', gtzanGenres[code], name), wav(samples));
     if (!rhythm) return;
@@ -246,7 +246,7 @@ export function makeJamendo(folder: string, list: string): string {
 const STEM_TONES = [400, 1200, 2800, 5200];
 /** How loud each stem is, which tells who plays what. */
 const STEM_VOLUMES = [0.4, 0.2, 0.15, 0.1];
-const TRACK_SECONDS = 1.2;
+const TRACK_SECONDS = 0.5;
 
 const sine = (hertz: number, volume: number, samples: number, phase: number): Float32Array =>
   Float32Array.from({ length: samples }, (_, n) => volume * Math.sin((2 * Math.PI * hertz * n) / SAMPLE_RATE + phase));

@@ -13,6 +13,8 @@ export interface BeatDecoderOptions {
   transitionLambda?: number;
   /** The first 1/lambda of a beat shows in the activation. */
   observationLambda?: number;
+  /** Beats are looked for from the first to the last frame that is as likely as this. */
+  threshold?: number;
 }
 
 const TINY = 1e-9;
@@ -87,7 +89,8 @@ function viterbi(activation: ArrayLike<number>, intervals: readonly number[], la
  * @throws RangeError when the tempi leave no interval.
  */
 export function decodeBeats(activation: ArrayLike<number>, options: BeatDecoderOptions): number[] {
-  const { framesPerSecond, minBpm = 55, maxBpm = 215, transitionLambda = 100, observationLambda = 16 } = options;
+  const { framesPerSecond, minBpm = 55, maxBpm = 215, transitionLambda = 100 } = options;
+  const { observationLambda = 16, threshold = 0.05 } = options;
   const shortest = Math.round((60 * framesPerSecond) / maxBpm);
   const longest = Math.round((60 * framesPerSecond) / minBpm);
   if (!(shortest >= 1 && longest >= shortest && longest - shortest < 255)) {
@@ -95,19 +98,23 @@ export function decodeBeats(activation: ArrayLike<number>, options: BeatDecoderO
       `decodeBeats: ${minBpm} to ${maxBpm} bpm at ${framesPerSecond} frames a second; expected intervals from 1 frame on, and fewer than 256 of them`,
     );
   }
-  if (activation.length === 0) return [];
+  const all = Float64Array.from(activation);
+  const first = all.findIndex((p) => p >= threshold);
+  if (first < 0) return [];
+  const own = all.subarray(first, all.findLastIndex((p) => p >= threshold) + 1);
   const intervals = Array.from({ length: longest - shortest + 1 }, (_, i) => shortest + i);
-  const { places, lengths } = viterbi(activation, intervals, transitionLambda, observationLambda);
-  const beats: number[] = [];
+  const { places, lengths } = viterbi(own, intervals, transitionLambda, observationLambda);
   const isShown = (t: number) => places[t] < lengths[t] / observationLambda;
+  const beats: number[] = [];
   // Of each run of frames that show a beat, the one that shows it most.
-  for (let t = 0; t < activation.length; t++) {
+  for (let t = 0; t < own.length; t++) {
     if (!isShown(t)) continue;
     let best = t;
-    const begin = t;
-    while (t + 1 < activation.length && isShown(t + 1) && places[t + 1] > places[t]) t++;
-    for (let own = begin; own <= t; own++) if (activation[own] > activation[best]) best = own;
-    beats.push(best / framesPerSecond);
+    while (t + 1 < own.length && isShown(t + 1) && places[t + 1] > places[t]) {
+      t++;
+      if (own[t] > own[best]) best = t;
+    }
+    beats.push((first + best) / framesPerSecond);
   }
   return beats;
 }

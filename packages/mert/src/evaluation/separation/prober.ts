@@ -22,6 +22,8 @@ const stftOptions = { ...stftConventions.librosa, nFft: N_FFT, hopLength: HOP };
 /** Which draws of `hostRandom` order the windows and place what is learned of them. */
 const [ORDER, CROP] = [104, 105];
 const STEMS = stemNames.length;
+/** Windows of validation that are listened to after each pass. */
+const VALID_WINDOWS = 16;
 
 /** A window of a track. */
 interface Window {
@@ -104,35 +106,79 @@ export function separationProber(
       }
       const shape = { layers: layers.length, dimension: table.dimension, bins: BINS, hidden, lstmLayers };
 
-      /** Estimates of every stem of tracks. */
-      const separate = async (head: SeparationHead, of: readonly Clip[]) => {
+      /** Windows of one length -> their stems, [windows * 4, samples]. */
+      const estimatorOf = (head: SeparationHead) =>
+        compile(
+          (mixtures: Tensor, x: Tensor) => {
+            const [windows, frames] = x.shape;
+            const spectra = stft(mixtures, stftOptions).permute([0, 2, 1, 3]);
+            const magnitudes = magnitudesOf(spectra);
+            const masks = head.forward(x, magnitudes).div(magnitudes.unsqueeze(2));
+            const masked = mul(masks.unsqueeze(-1), spectra.unsqueeze(2)).permute([0, 2, 3, 1, 4]);
+            const length = mixtures.shape[1];
+            return istft(masked.reshape([windows * STEMS, BINS, frames, 2]), { ...stftOptions, length });
+          },
+          { cacheSize: 6 },
+        );
+      type Estimator = ReturnType<typeof estimatorOf>;
+
+      /** Estimates of the stems of windows, in order, those of one length together. */
+      const estimate = async (estimator: Estimator, of: readonly Window[]): Promise<Float32Array[][]> => {
+        const found = new Array<Float32Array[]>(of.length);
+        const byLength = new Map<number, number[]>();
+        for (const [i, { length }] of of.entries()) byLength.set(length, [...(byLength.get(length) ?? []), i]);
+        for (const [length, members] of byLength) {
+          const frames = framesOf(length);
+          for (let at = 0; at < members.length; at += batchSize) {
+            const own = members.slice(at, at + batchSize);
+            const [sound, x] = [new Float32Array(own.length * length), new Float32Array(own.length * frames * width)];
+            for (const [k, i] of own.entries()) {
+              const { mixture } = await trackOf(of[i].clip);
+              sound.set(mixture.subarray(of[i].start, of[i].start + length), k * length);
+              x.set(await read(of[i], 0, frames), k * frames * width);
+            }
+            const shape = [own.length, frames, layers.length, table.dimension];
+            const out = scope(() => estimator(tensor(sound, { shape: [own.length, length] }), tensor(x, { shape })));
+            const samples = (await out.data()) as Float32Array;
+            out.dispose();
+            for (const [k, i] of own.entries()) {
+              found[i] = stemNames.map((_, stem) =>
+                samples.slice((k * STEMS + stem) * length, (k * STEMS + stem + 1) * length),
+              );
+            }
+          }
+        }
+        return found;
+      };
+
+      /** Scores of whole tracks. */
+      const separate = async (estimator: Estimator, of: readonly Clip[]) => {
         const found: { track: Track; estimates: Float32Array[] }[] = [];
         for (const clip of of) {
           const track = await trackOf(clip);
           const estimates = stemNames.map(() => new Float32Array(track.mixture.length));
-          for (const window of await windowsOf([clip])) {
-            const frames = framesOf(window.length);
-            const x = await read(window, 0, frames);
-            const out = scope(() => {
-              const mixture = tensor(track.mixture.slice(window.start, window.start + window.length), {
-                shape: [1, window.length],
-              });
-              const spectra = stft(mixture, stftOptions).permute([0, 2, 1, 3]);
-              const magnitudes = magnitudesOf(spectra);
-              const features = tensor(x, { shape: [1, frames, layers.length, table.dimension] });
-              const masks = head.forward(features, magnitudes).div(magnitudes.unsqueeze(2));
-              const masked = mul(masks.unsqueeze(-1), spectra.unsqueeze(2)).permute([0, 2, 3, 1, 4]);
-              return istft(masked.reshape([STEMS, BINS, frames, 2]), { ...stftOptions, length: window.length });
-            });
-            const samples = (await out.data()) as Float32Array;
-            out.dispose();
-            for (const [k, own] of estimates.entries()) {
-              own.set(samples.subarray(k * window.length, (k + 1) * window.length), window.start);
-            }
+          const windows = await windowsOf([clip]);
+          for (const [i, stems] of (await estimate(estimator, windows)).entries()) {
+            for (const [k, own] of estimates.entries()) own.set(stems[k], windows[i].start);
           }
           found.push({ track, estimates });
         }
         return scoreTracks(found);
+      };
+
+      const allValid = await windowsOf(clips.valid);
+      const apart = Math.max(1, Math.ceil(allValid.length / VALID_WINDOWS));
+      const watched = allValid.filter((_, i) => i % apart === 0);
+      /** SDR of some windows of validation, each as if it were a track. */
+      const watch = async (estimator: Estimator): Promise<number> => {
+        const found: { track: Track; estimates: Float32Array[] }[] = [];
+        for (const [i, estimates] of (await estimate(estimator, watched)).entries()) {
+          const { clip, start, length } = watched[i];
+          const { mixture, stems } = await trackOf(clip);
+          const part = (samples: Float32Array) => samples.subarray(start, start + length);
+          found.push({ track: { mixture: part(mixture), stems: stems.map(part) }, estimates });
+        }
+        return scoreTracks(found).metrics.sdr;
       };
 
       /** Mixture and stems around some frames of windows, [windows * 5, samples], and their features. */
@@ -158,6 +204,7 @@ export function separationProber(
         async train(rate, seed, checkStopped) {
           const head = new SeparationHead(shape, nn.keySequence(seed));
           const parameters = head.namedParameters();
+          const estimator = estimatorOf(head);
           const optimizer = new optim.AdamW(parameters, { weightDecay: 0 });
           const step = compile((sound: Tensor, x: Tensor, number: Tensor, learningRate: Tensor) => {
             const keys = nn.keySequence(seed, number);
@@ -201,11 +248,11 @@ export function separationProber(
                 ),
               );
             }
-            const { metrics } = await separate(head, clips.valid);
-            if (metrics.sdr > bestScore + 1e-4) {
+            const score = await watch(estimator);
+            if (score > bestScore + 1e-4) {
               for (const own of best ?? []) own.dispose();
               best = copy();
-              [bestScore, bestPass, since] = [metrics.sdr, pass, 0];
+              [bestScore, bestPass, since] = [score, pass, 0];
             } else if (++since > task.schedule.plateau) [current, since] = [current / 2, 0];
             checkStopped?.();
           }
@@ -215,10 +262,11 @@ export function separationProber(
           return {
             ...{ valid: bestScore, pass: bestPass, passes },
             async judge() {
-              const valid = await separate(head, clips.valid);
-              return { valid: valid.metrics, test: await separate(head, clips.test), details: {} };
+              const valid = await separate(estimator, clips.valid);
+              return { valid: valid.metrics, test: await separate(estimator, clips.test), details: {} };
             },
             dispose() {
+              estimator.dispose();
               optimizer.dispose();
               head.dispose();
             },
