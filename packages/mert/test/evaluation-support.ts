@@ -57,17 +57,21 @@ export const oracle = (dimension = CODES, codes: (code: number) => number = (cod
     Float32Array.from({ length: dimension }, (_, k) => (codes(codeOf(clip)) === k ? 1 : 0)),
   );
 
-/** Frames that contain the answer of beats: how loud they are. */
+/** Frames that contain the answer of beats: whether a click, or a loud one, is 0, 1 or 2 frames away. */
 export const beatOracle = (): FeatureSource =>
-  source('beat-oracle', 2, (clip) => {
+  source('beat-oracle', 6, (clip) => {
     const frames = Math.floor(clip.length / HOP) + 1;
-    return Float32Array.from({ length: frames * 2 }, (_, i) => {
+    const out = new Float32Array(frames * 6);
+    for (let n = 0; n < clip.length; n++) {
+      if (Math.abs(clip[n]) < 0.3) continue;
       // Frame t is centred on sample t HOP.
-      const centre = (i >> 1) * HOP;
-      const own = clip.subarray(Math.max(0, centre - HOP / 2), centre + HOP / 2);
-      const loudest = own.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
-      return loudest > (i % 2 === 0 ? 0.3 : 0.8) ? 1 : 0;
-    });
+      const click = Math.round(n / HOP);
+      for (let t = Math.max(0, click - 2); t <= Math.min(frames - 1, click + 2); t++) {
+        out[t * 6 + Math.abs(t - click)] = 1;
+        if (Math.abs(clip[n]) > 0.8) out[t * 6 + 3 + Math.abs(t - click)] = 1;
+      }
+    }
+    return out;
   });
 
 const wav = (samples: Float32Array): Uint8Array => encodeWav(samples, SAMPLE_RATE);
@@ -151,8 +155,11 @@ export function makeGtzan(folder: string, rhythm = false): string {
   each((split, code, number) => {
     const name = `${gtzanGenres[code]}.${String(number).padStart(5, '0')}.wav`;
     lists[split].push(`${gtzanGenres[code]}/${name}`);
-    const interval = 60 / (70 + 11 * (number % 10));
-    const beats = Array.from({ length: Math.floor((RHYTHM_SECONDS - 0.1) / interval) }, (_, i) => 0.1 + i * interval);
+    const [interval, first] = [60 / (75 + ((number * 29) % 127)), 0.05 + ((number * 0.137) % 0.4)];
+    const beats = Array.from(
+      { length: Math.floor((RHYTHM_SECONDS - first) / interval) },
+      (_, i) => first + i * interval,
+    );
     const samples = rhythm ? clicks(RHYTHM_SECONDS, beats) : codedTone(code, 0.5, number);
     writeFile(join(folder, 'genres', gtzanGenres[code], name), wav(samples));
     if (!rhythm) return;

@@ -33,6 +33,8 @@ export interface SeparationSettings {
   rate: number;
   /** Frames that the LSTM reads at once while it learns: parts of the windows of 6 s. */
   frames: number;
+  /** Whether steps are compiled, which takes seconds and pays after some hundred steps. */
+  compiled: boolean;
 }
 
 /** MARBLE's grid of learning rates; the MERT paper's is the same without the first. */
@@ -47,7 +49,7 @@ export const paperSettings: ProbeSettings = {
   dropout: 0.2,
   batchSize: 64,
   shuffleLabels: false,
-  separation: { hidden: 512, lstmLayers: 3, batchSize: 16, rate: 1e-3, frames: 451 },
+  separation: { hidden: 512, lstmLayers: 3, batchSize: 16, rate: 1e-3, frames: 451, compiled: true },
 };
 
 /** A smaller protocol for small data on slow machines: fewer rates and passes, and a small separation head. */
@@ -56,5 +58,5 @@ export const quickSettings: ProbeSettings = {
   rates: [1e-4, 5e-4, 1e-3, 5e-3],
   epochs: 40,
   patience: 8,
-  separation: { hidden: 64, lstmLayers: 1, batchSize: 8, rate: 5e-3, frames: 64 },
+  separation: { hidden: 64, lstmLayers: 1, batchSize: 8, rate: 5e-3, frames: 64, compiled: true },
 };

@@ -60,7 +60,7 @@ export function separationProber(
   standardise: boolean,
 ): Prober {
   const { task } = data;
-  const { hidden, lstmLayers, batchSize, rate: ownRate, frames: cropFrames } = settings.separation;
+  const { hidden, lstmLayers, batchSize, rate: ownRate, frames: cropFrames, compiled } = settings.separation;
   const usable = usableClips(data, table);
   const clips = settings.shuffleLabels ? shuffled(usable, settings.seeds[0]) : usable;
   const trackOf = createTracks();
@@ -107,19 +107,18 @@ export function separationProber(
       const shape = { layers: layers.length, dimension: table.dimension, bins: BINS, hidden, lstmLayers };
 
       /** Windows of one length -> their stems, [windows * 4, samples]. */
-      const estimatorOf = (head: SeparationHead) =>
-        compile(
-          (mixtures: Tensor, x: Tensor) => {
-            const [windows, frames] = x.shape;
-            const spectra = stft(mixtures, stftOptions).permute([0, 2, 1, 3]);
-            const magnitudes = magnitudesOf(spectra);
-            const masks = head.forward(x, magnitudes).div(magnitudes.unsqueeze(2));
-            const masked = mul(masks.unsqueeze(-1), spectra.unsqueeze(2)).permute([0, 2, 3, 1, 4]);
-            const length = mixtures.shape[1];
-            return istft(masked.reshape([windows * STEMS, BINS, frames, 2]), { ...stftOptions, length });
-          },
-          { cacheSize: 6 },
-        );
+      const estimatorOf = (head: SeparationHead) => {
+        const estimateStems = (mixtures: Tensor, x: Tensor): Tensor => {
+          const [windows, frames] = x.shape;
+          const spectra = stft(mixtures, stftOptions).permute([0, 2, 1, 3]);
+          const magnitudes = magnitudesOf(spectra);
+          const masks = head.forward(x, magnitudes).div(magnitudes.unsqueeze(2));
+          const masked = mul(masks.unsqueeze(-1), spectra.unsqueeze(2)).permute([0, 2, 3, 1, 4]);
+          const length = mixtures.shape[1];
+          return istft(masked.reshape([windows * STEMS, BINS, frames, 2]), { ...stftOptions, length });
+        };
+        return compiled ? compile(estimateStems, { cacheSize: 6 }) : estimateStems;
+      };
       type Estimator = ReturnType<typeof estimatorOf>;
 
       /** Estimates of the stems of windows, in order, those of one length together. */
@@ -206,7 +205,7 @@ export function separationProber(
           const parameters = head.namedParameters();
           const estimator = estimatorOf(head);
           const optimizer = new optim.AdamW(parameters, { weightDecay: 0 });
-          const step = compile((sound: Tensor, x: Tensor, number: Tensor, learningRate: Tensor) => {
+          const learnBatch = (sound: Tensor, x: Tensor, number: Tensor, learningRate: Tensor): Tensor => {
             const keys = nn.keySequence(seed, number);
             const spectra = stft(sound, stftOptions);
             const [batch, frames] = [x.shape[0], x.shape[1]];
@@ -220,7 +219,8 @@ export function separationProber(
             );
             optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])), learningRate);
             return value;
-          });
+          };
+          const step = compiled ? compile(learnBatch) : learnBatch;
           const { epochs = task.schedule.epochs, patience = task.schedule.patience } = settings;
           const copy = (): Tensor[] =>
             [...head.stateDict().values()].map((own) => scope(() => concat([own.reshape([-1])]).retain()));
@@ -258,7 +258,7 @@ export function separationProber(
           }
           await restore(head, best);
           for (const own of best ?? []) own.dispose();
-          step.dispose();
+          disposeCompiled(step);
           return {
             ...{ valid: bestScore, pass: bestPass, passes },
             async judge() {
@@ -266,7 +266,7 @@ export function separationProber(
               return { valid: valid.metrics, test: await separate(estimator, clips.test), details: {} };
             },
             dispose() {
-              estimator.dispose();
+              disposeCompiled(estimator);
               optimizer.dispose();
               head.dispose();
             },
@@ -296,6 +296,11 @@ export function separationProber(
     },
     dispose: () => {},
   };
+}
+
+/** Gives the memory of a function back that may have been compiled. */
+function disposeCompiled(fn: object): void {
+  if ('dispose' in fn && typeof fn.dispose === 'function') fn.dispose();
 }
 
 /** Writes a copy of a module's state back into it. */
