@@ -253,7 +253,7 @@ export function makeJamendo(folder: string, list: string): string {
 const STEM_TONES = [400, 1200, 2800, 5200];
 /** How loud each stem is, which tells who plays what. */
 const STEM_VOLUMES = [0.4, 0.2, 0.15, 0.1];
-const TRACK_SECONDS = 0.5;
+const TRACK_SECONDS = 0.25;
 
 const sine = (hertz: number, volume: number, samples: number, phase: number): Float32Array =>
   Float32Array.from({ length: samples }, (_, n) => volume * Math.sin((2 * Math.PI * hertz * n) / SAMPLE_RATE + phase));

@@ -33,6 +33,8 @@ export interface SeparationSettings {
   rate: number;
   /** Frames that the LSTM reads at once while it learns: parts of the windows of 6 s. */
   frames: number;
+  /** Samples of a transform; the spectrogram has half as many bins, and one. */
+  nFft: number;
   /** Whether steps are compiled, which takes seconds and pays after some hundred steps. */
   compiled: boolean;
 }
@@ -49,7 +51,7 @@ export const paperSettings: ProbeSettings = {
   dropout: 0.2,
   batchSize: 64,
   shuffleLabels: false,
-  separation: { hidden: 512, lstmLayers: 3, batchSize: 16, rate: 1e-3, frames: 451, compiled: true },
+  separation: { hidden: 512, lstmLayers: 3, batchSize: 16, rate: 1e-3, frames: 451, nFft: 2048, compiled: true },
 };
 
 /** A smaller protocol for small data on slow machines: fewer rates and passes, and a small separation head. */
@@ -58,5 +60,5 @@ export const quickSettings: ProbeSettings = {
   rates: [1e-4, 5e-4, 1e-3, 5e-3],
   epochs: 40,
   patience: 8,
-  separation: { hidden: 64, lstmLayers: 1, batchSize: 8, rate: 5e-3, frames: 64, compiled: true },
+  separation: { hidden: 64, lstmLayers: 1, batchSize: 8, rate: 5e-3, frames: 64, nFft: 2048, compiled: true },
 };

@@ -16,9 +16,6 @@ import type { ProbeSettings } from '../probe/settings.ts';
 import { SeparationHead } from './head.ts';
 import { createTracks, type Track } from './tracks.ts';
 
-const N_FFT = 2048;
-const BINS = N_FFT / 2 + 1;
-const stftOptions = { ...stftConventions.librosa, nFft: N_FFT, hopLength: HOP };
 /** Which draws of `hostRandom` order the windows and place what is learned of them. */
 const [ORDER, CROP] = [104, 105];
 const STEMS = stemNames.length;
@@ -60,7 +57,9 @@ export function separationProber(
   standardise: boolean,
 ): Prober {
   const { task } = data;
-  const { hidden, lstmLayers, batchSize, rate: ownRate, frames: cropFrames, compiled } = settings.separation;
+  const { hidden, lstmLayers, batchSize, rate: ownRate, frames: cropFrames, compiled, nFft } = settings.separation;
+  const bins = nFft / 2 + 1;
+  const stftOptions = { ...stftConventions.librosa, nFft, hopLength: HOP };
   const usable = usableClips(data, table);
   const clips = settings.shuffleLabels ? shuffled(usable, settings.seeds[0]) : usable;
   const trackOf = createTracks();
@@ -104,7 +103,7 @@ export function separationProber(
         }
         units = scalingOf(all, width);
       }
-      const shape = { layers: layers.length, dimension: table.dimension, bins: BINS, hidden, lstmLayers };
+      const shape = { layers: layers.length, dimension: table.dimension, bins, hidden, lstmLayers };
 
       /** Windows of one length -> their stems, [windows * 4, samples]. */
       const estimatorOf = (head: SeparationHead) => {
@@ -115,7 +114,7 @@ export function separationProber(
           const masks = head.forward(x, magnitudes).div(magnitudes.unsqueeze(2));
           const masked = mul(masks.unsqueeze(-1), spectra.unsqueeze(2)).permute([0, 2, 3, 1, 4]);
           const length = mixtures.shape[1];
-          return istft(masked.reshape([windows * STEMS, BINS, frames, 2]), { ...stftOptions, length });
+          return istft(masked.reshape([windows * STEMS, bins, frames, 2]), { ...stftOptions, length });
         };
         return compiled ? compile(estimateStems, { cacheSize: 6 }) : estimateStems;
       };
@@ -210,7 +209,7 @@ export function separationProber(
             const spectra = stft(sound, stftOptions);
             const [batch, frames] = [x.shape[0], x.shape[1]];
             const magnitudes = magnitudesOf(spectra)
-              .reshape([batch, 1 + STEMS, BINS, frames])
+              .reshape([batch, 1 + STEMS, bins, frames])
               .permute([0, 3, 1, 2]);
             const target = magnitudes.narrow(2, 1, STEMS);
             const { value, gradients } = valueAndGrad(
