@@ -7,6 +7,7 @@ export * from './codec/index.ts';
 export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';
+export * from './evaluation/index.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';
 export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';

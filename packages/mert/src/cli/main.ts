@@ -9,6 +9,8 @@ import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
 import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
+import { addProbeCommands } from './probe.ts';
+import { tasksCommand } from './tasks.ts';
 
 const program = new Command('mert')
   .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')
@@ -69,6 +71,13 @@ program.addCommand(codecCommand());
 program.addCommand(kmeansCommand());
 addLabelCommand(program);
 program.addCommand(pictureCommand());
+addProbeCommands(program);
+
+program
+  .command('tasks')
+  .description('the 14 tasks: data sets, metrics, layouts, classes, splits')
+  .option('--json', 'as JSON')
+  .action(tasksCommand);
 
 try {
   await program.parseAsync();

@@ -1,0 +1,29 @@
+/** The names of the 14 tasks of the MERT paper, which say what is asked, not by which music. */
+export const taskNames = [
+  'tagging',
+  'key',
+  'genre',
+  'beats',
+  'emotion',
+  'instrument',
+  'pitch',
+  'technique',
+  'singer',
+  'instrument-tagging',
+  'mood-tagging',
+  'genre-tagging',
+  'top50-tagging',
+  'separation',
+] as const;
+
+export type TaskName = (typeof taskNames)[number];
+
+export const splits = ['train', 'valid', 'test'] as const;
+export type Split = (typeof splits)[number];
+
+/** What MUSDB18 and everything like it is taken apart into. */
+export const stemNames = ['vocals', 'drums', 'bass', 'other'] as const;
+export type StemName = (typeof stemNames)[number];
+
+/** Is this the name of one of the 14 tasks? */
+export const isTaskName = (name: string): name is TaskName => (taskNames as readonly string[]).includes(name);
