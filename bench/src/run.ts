@@ -61,7 +61,9 @@ async function runPass(
     try {
       prepared = await engine.prepare(work, pass);
       if (!prepared) {
-        log(`  ${engine.name}: has no ${work.operation}${work.dtype === 'f16' ? ' in f16' : ''}`);
+        log(
+          `  ${engine.name}: ${engine.whyNot?.(work) ?? `has no ${work.operation}${work.dtype === 'f16' ? ' in f16' : ''}`}`,
+        );
         continue;
       }
       const maxError = largestError(expected, await prepared.read());

@@ -80,8 +80,8 @@ export function resampleCase(name: string, clips: number, samples: number, from:
 const ENCODEC_FLOPS = 2.98e9;
 
 /**
- * EnCodec's 24 kHz encoder and 8 codebooks, random weights in each engine: what it computes is tested elsewhere, and how
- * long it takes does not depend on them.
+ * EnCodec's 24 kHz encoder and 8 codebooks, random weights in each engine, on which its time does not depend. Ours holds its
+ * first codes against an encoder in f64; the others have weights of their own.
  */
 export function encodecCase(name: string, clips: number, seconds: number): Case {
   const samples = 24000 * seconds;

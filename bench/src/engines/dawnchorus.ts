@@ -15,13 +15,33 @@ import {
   type Tensor,
   tensor,
 } from '@dawnchorus/tensor';
+import { referenceLatents, wrongCodes } from '../cases/encodec-reference.ts';
 import { cqtMethods } from '../cases/teachers.ts';
-import type { Operation, Work } from '../work.ts';
+import { noise, type Operation, type Work } from '../work.ts';
 import { type Engine, type Timing, wallTime } from './engine.ts';
 
 type Run = (...inputs: Tensor[]) => Tensor;
 
-function operationOf(device: Device, work: Work): { run: Run; dispose?: () => void } {
+/** Frames of the first clip that are held against f64. */
+const CHECKED_FRAMES = 8;
+
+/** Holds codes i32 [clips, 8, frames] of the case against an encoder in f64. @throws Error when they are others. */
+async function checkEncodec(codec: Codec, { inputs: [x] }: Work, codes: ArrayLike<number>): Promise<void> {
+  const latents = await referenceLatents(codec, Float32Array.from(x.data.slice(0, CHECKED_FRAMES * codec.hopLength)));
+  const stages = codec.codebooks();
+  const frames = x.shape[1] / codec.hopLength;
+  const own = Array.from({ length: stages }, (_, k) =>
+    Array.from({ length: CHECKED_FRAMES }, (_, t) => codes[k * frames + t]),
+  );
+  const books = await Promise.all(codec.quantizer.codebooks.slice(0, stages).map(({ embed }) => embed.data()));
+  const wrong = wrongCodes(latents, books, own, 1e-4);
+  if (wrong > 0) throw new Error(`${wrong} of ${CHECKED_FRAMES} frames have other codes than in f64`);
+}
+
+function operationOf(
+  device: Device,
+  work: Work,
+): { run: Run; check?: (result: ArrayLike<number>) => Promise<void>; dispose?: () => void } {
   const { settings } = work;
   const operations: Record<Exclude<Operation, 'cqt' | 'encodec'>, Run> = {
     matmul(a, b) {
@@ -51,7 +71,14 @@ function operationOf(device: Device, work: Work): { run: Run; dispose?: () => vo
   };
   if (work.operation === 'encodec') {
     const codec = new Codec(codecConfig(), nn.keySequence(1));
-    return { run: (x) => codec.encode(x), dispose: () => codec.dispose() };
+    // Codebooks of about the latents' size.
+    for (const { embed } of codec.quantizer.codebooks)
+      embed.device.write(embed.storage, 0, noise(2, embed.shape, 'f32').data as Float32Array<ArrayBuffer>);
+    return {
+      run: (x) => codec.encode(x),
+      check: (codes) => checkEncodec(codec, work, codes),
+      dispose: () => codec.dispose(),
+    };
   }
   if (work.operation !== 'cqt') return { run: operations[work.operation] };
   const cqt = createCqt(device, { ...cqtSettings, method: cqtMethods[settings.method] });
@@ -67,7 +94,7 @@ export function dawnchorusEngine(device: Device, timing: Timing): Engine {
     name: 'dawnchorus',
     adapter: device.adapter.name,
     async prepare(work, pass) {
-      const { run, dispose } = operationOf(device, work);
+      const { run, check, dispose } = operationOf(device, work);
       const place = ({ data, shape, dtype }: Work['inputs'][number]) => tensor(data, { shape, dtype, device });
       const inputs = work.inputs.map(place);
       const seed = work.outputGradient && place(work.outputGradient);
@@ -95,6 +122,7 @@ export function dawnchorusEngine(device: Device, timing: Timing): Engine {
           const results = scope(call);
           const values = await Promise.all(results.map((result) => result.data() as Promise<Float32Array>));
           for (const result of results) result.dispose();
+          await check?.(values[0]);
           return values;
         },
         dispose() {

@@ -162,6 +162,8 @@ export function denseEngine(device: Device, timing: Timing): Engine {
         },
       };
     },
+    whyNot: ({ operation, settings }) =>
+      operation === 'cqt' && settings.method !== 0 ? "not timed again: that of the case 'cqt' counts" : undefined,
     close: () => {},
   };
 }

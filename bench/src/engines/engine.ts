@@ -23,6 +23,8 @@ export interface Engine {
   readonly adapter: string;
   /** Undefined where it has no such operation. */
   prepare(work: Work, pass: Pass): Promise<Prepared | undefined>;
+  /** Why it prepares nothing for this, where that is not for want of the operation. */
+  whyNot?(work: Work): string | undefined;
   close(): void;
 }
 

@@ -48,6 +48,12 @@ export interface CqtOptions {
   readonly output?: CqtOutput;
   /** What lies before and after a clip: zeros (`constant`, default, as MERT has it) or its mirror image (`reflect`). */
   readonly padMode?: 'constant' | 'reflect';
+  /**
+   * Whether frame t is centred on sample t hopLength (true, default), or begins there (nnAudio's `center=False`): its centre
+   * then lies half a kernel width after it, the width being the least power of 2 that holds the longest filter, and frames
+   * lie within the clip.
+   */
+  readonly center?: boolean;
 }
 
 /** A constant-Q transform with its filters on the device. */
@@ -58,7 +64,7 @@ export interface Cqt {
   readonly frequencies: Float64Array;
   /** Filter lengths in samples: [bins]. */
   readonly lengths: Int32Array;
-  /** Frames of a clip: floor(samples / hopLength) + 1; frame t is centred on sample t hopLength. */
+  /** Frames of a clip: floor(samples / hopLength) + 1, or with `center: false` floor((samples - width) / hopLength) + 1. */
   frames(samples: number): number;
   /**
    * x f32 [batch, samples] -> f32 [batch, bins, frames], or [batch, bins, frames, 2] with `output: 'complex'` (re, im) or
@@ -111,7 +117,7 @@ function checkChoices({ method = 'fft', output = 'magnitude', normalization = 'l
  * @throws RangeError when a setting is out of range or the top bin lies above half the sample rate.
  */
 export function createCqt(device: Device, options: CqtOptions): Cqt {
-  const { output = 'magnitude', normalization = 'librosa', padMode = 'constant', ...rest } = options;
+  const { output = 'magnitude', normalization = 'librosa', padMode = 'constant', center = true, ...rest } = options;
   checkChoices(options);
   const settings: CqtSettings = { ...rest, normalization };
   checkCqtSettings(settings);
@@ -143,18 +149,38 @@ export function createCqt(device: Device, options: CqtOptions): Cqt {
     return implementation.transform(wide).narrow(2, before, cqtFrames(samples, hopLength));
   }
 
+  /** Frames that begin at multiples of the hop and lie within the clip. */
+  function transformWithin(x: Tensor): Tensor {
+    const samples = x.shape[1];
+    if (samples < width) {
+      throw new RangeError(
+        `cqt: a clip of ${samples} samples is shorter than the width of the filters, ${width}; use center: true, a higher fMin or a longer clip`,
+      );
+    }
+    // Zeros in front bring the first frame's centre onto the grid of centred frames.
+    const before = (hopLength - ((width / 2) % hopLength)) % hopLength;
+    const first = (width / 2 + before) / hopLength;
+    return implementation.transform(pad(x, [before, 0])).narrow(2, first, framesOf(samples));
+  }
+
+  const width = 2 ** Math.ceil(Math.log2(lengths[0]));
+  const framesOf = (samples: number) =>
+    center ? cqtFrames(samples, hopLength) : Math.max(0, Math.floor((samples - width) / hopLength) + 1);
+
   return {
     method,
     frequencies: cqtFrequencies(settings),
     lengths,
-    frames: (samples) => cqtFrames(samples, hopLength),
+    frames: framesOf,
     transform(x) {
       check('transform', x);
       checkClips(x);
+      if (!center) return transformWithin(x);
       return padMode === 'reflect' ? transformMirrored(x) : implementation.transform(x);
     },
     inverse(coefficients, { samples, iterations = 16 } = {}) {
       check('inverse', coefficients);
+      if (!center) throw new RangeError('cqt: the inverse needs frames of center: true');
       const { shape, dtype } = coefficients;
       if (dtype !== 'f32' || shape.length !== 4 || shape[1] !== bins || shape[2] < 1 || shape[3] !== 2) {
         throw new RangeError(

@@ -76,9 +76,13 @@ function sizesOf({ sampleRate, frameLength = 25, frameShift = 10 }: KaldiFbankOp
 
 const toMel = (hz: number) => 1127 * Math.log(1 + hz / 700);
 
+/** A step of torchaudio's arithmetic, which is in f32. */
+const f32 = Math.fround;
+
 /**
- * Triangles that are straight in mel, 1127 ln(1 + f / 700), row-major [nMels, nFft / 2 + 1], computed in f64. The bin at
- * half the sample rate has no weight.
+ * Triangles that are straight in mel, 1127 ln(1 + f / 700), row-major [nMels, nFft / 2 + 1], rounded as torchaudio rounds
+ * them: some 4e-6 beside the exact ones, for a mel in f32 has few digits left. The bin at half the sample rate has no
+ * weight.
  *
  * @throws RangeError when nMels is no whole number from 1, or the edges do not lie in order within half the sample rate.
  */
@@ -102,12 +106,19 @@ export function kaldiMelFilterbank(options: {
   }
   const bins = nFft / 2 + 1;
   const low = toMel(fMin);
-  const step = (toMel(highest) - low) / (nMels + 1);
+  const step = f32((toMel(highest) - low) / (nMels + 1));
+  const binWidth = f32(sampleRate / nFft);
+  const mels = Array.from({ length: bins - 1 }, (_, f) =>
+    f32(1127 * f32(Math.log(f32(1 + f32(f32(binWidth * f) / 700))))),
+  );
+  const edge = (m: number) => f32(f32(low) + f32(m * step));
   const bank = new Float32Array(nMels * bins);
   for (let m = 0; m < nMels; m++) {
+    const [left, centre, right] = [edge(m), edge(m + 1), edge(m + 2)];
     for (let f = 0; f < bins - 1; f++) {
-      const position = (toMel((f * sampleRate) / nFft) - low) / step - m;
-      bank[m * bins + f] = Math.max(0, Math.min(position, 2 - position));
+      const rising = f32(f32(mels[f] - left) / f32(centre - left));
+      const falling = f32(f32(right - mels[f]) / f32(right - centre));
+      bank[m * bins + f] = Math.max(0, Math.min(rising, falling));
     }
   }
   return bank;
@@ -200,7 +211,7 @@ export function kaldiMfcc(x: Tensor, options: KaldiMfccOptions): Tensor {
   }
   const { mel, energy } = bands(x, options);
   const table = cachedTable(x.device, `kaldi dct ${JSON.stringify([nMfcc, nMels, lifter])}`, () =>
-    dctMatrix(nMfcc, nMels, 'ortho').map((value, i) => {
+    dctMatrix(nMfcc, nMels, 'ortho', 'torchaudio').map((value, i) => {
       const k = Math.floor(i / nMels);
       return value * (lifter === 0 ? 1 : 1 + (lifter / 2) * Math.sin((Math.PI * k) / lifter));
     }),

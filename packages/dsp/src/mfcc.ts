@@ -1,5 +1,5 @@
 import { cachedTable, concat, formatShape, matmul, permute, reshape, type Tensor } from '@dawnchorus/tensor';
-import { type DctNorm, dctMatrix } from './dct.ts';
+import { type DctConvention, type DctNorm, dctMatrix } from './dct.ts';
 import { deltas } from './deltas.ts';
 import { type KaldiMfccOptions, kaldiMfcc } from './kaldi.ts';
 import { amplitudeToDb, logMel, type MelOptions, melSpectrogram } from './mel.ts';
@@ -10,6 +10,8 @@ export interface CepstraOptions {
   readonly nMfcc: number;
   /** Default `ortho`. */
   readonly norm?: DctNorm;
+  /** Whose cosines; default scipy's, librosa's. */
+  readonly convention?: DctConvention;
   /** Cepstrum i times 1 + lifter / 2 sin(pi (i + 1) / lifter), as librosa counts; default 0, none. */
   readonly lifter?: number;
 }
@@ -20,7 +22,7 @@ export interface CepstraOptions {
  * @throws RangeError when nMfcc is no whole number from 1 to nMels, or lifter is negative.
  */
 export function cepstra(bands: Tensor, options: CepstraOptions): Tensor {
-  const { nMfcc, norm = 'ortho', lifter = 0 } = options;
+  const { nMfcc, norm = 'ortho', lifter = 0, convention = 'scipy' } = options;
   if (bands.dtype !== 'f32' || bands.rank !== 3 || bands.size === 0) {
     throw new RangeError(
       `cepstra: bands are ${bands.dtype}${formatShape(bands.shape)}; expected f32 [batch, nMels, frames], not empty`,
@@ -31,8 +33,8 @@ export function cepstra(bands: Tensor, options: CepstraOptions): Tensor {
     throw new RangeError(`cepstra: nMfcc is ${nMfcc}; expected a whole number from 1 to the bands, ${nMels}`);
   }
   if (!(lifter >= 0)) throw new RangeError(`cepstra: lifter is ${lifter}; expected 0 or more`);
-  const table = cachedTable(bands.device, `dct ${JSON.stringify([nMfcc, nMels, norm, lifter])}`, () =>
-    dctMatrix(nMfcc, nMels, norm).map((value, i) => {
+  const table = cachedTable(bands.device, `dct ${JSON.stringify([nMfcc, nMels, norm, lifter, convention])}`, () =>
+    dctMatrix(nMfcc, nMels, norm, convention).map((value, i) => {
       const k = Math.floor(i / nMels) + 1;
       return lifter === 0 ? value : value * (1 + (lifter / 2) * Math.sin((Math.PI * k) / lifter));
     }),
@@ -95,7 +97,10 @@ export function mfcc(x: Tensor, options: MfccOptions): Tensor {
   const { topDb = 80 } = options;
   const decibels = () => amplitudeToDb(melSpectrogram(x, bands), { of: 'power', topDb });
   if (options.preset === 'torchaudio') {
-    return cepstra(options.logMels ? logMel(x, bands) : decibels(), { nMfcc: options.nMfcc ?? 40 });
+    return cepstra(options.logMels ? logMel(x, bands) : decibels(), {
+      nMfcc: options.nMfcc ?? 40,
+      convention: 'torchaudio',
+    });
   }
   return cepstra(decibels(), { nMfcc: options.nMfcc ?? 20, lifter: options.lifter });
 }

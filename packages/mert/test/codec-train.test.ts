@@ -2,15 +2,17 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeWav, readAudio } from '@dawnchorus/dsp';
-import { type Tensor, tensor } from '@dawnchorus/tensor';
+import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { adversarialLoss } from '../src/codec/discriminator.ts';
 import { evaluateCodec } from '../src/codec/evaluate.ts';
 import { loadCodec } from '../src/codec/load.ts';
 import { codeUse, melDistance, siSdr } from '../src/codec/measures.ts';
 import { trainCodec } from '../src/codec/train.ts';
 import { codecPresets, loadCodecTrainConfig } from '../src/codec/train-config.ts';
 import { createCodecTrainer, disposeTrainingState, startCodebooks, trainCodecStep } from '../src/codec/trainer.ts';
+import { startAsTransform } from '../src/codec/transform-start.ts';
 import { stackClips } from '../src/data/batch.ts';
 import { hashNoise } from './codec-support.ts';
 import { messageOf, openTestDevice, temporaryFolder, tone, writeFile } from './support.ts';
@@ -170,6 +172,45 @@ stepping('the discriminator learns to tell, and does so by probability', async (
   const never = await steps(3, 'discriminator.updateProbability=0', 'discriminator.startStep=0');
   assert.ok(never.measured.every(({ discriminator }) => discriminator === undefined));
   never.dispose();
+});
+
+stepping('the discriminator learns from a step’s output first, and then judges it', async () => {
+  const set = ['discriminator.updateProbability=1', 'discriminator.startStep=0', 'quantizer.startSteps=99'];
+  set.push('optimizer.learningRate=0.05');
+  const trainer = createCodecTrainer(configOf('training.steps=100', ...set));
+  using waveform = stackClips([melody(4800, 1), melody(4800, 2)]);
+  using output = scope(() => trainer.codec.synthesize(trainer.codec.latents(waveform)));
+  const judge = async () => {
+    using loss = scope(() => adversarialLoss(trainer.discriminator!.forward(output)));
+    return (await loss.item()) as number;
+  };
+  const before = await judge();
+  const { losses } = await trainCodecStep(trainer, waveform, 1);
+  const after = await judge();
+  assert.ok(Math.abs(after - before) > 1e-3, `${before} -> ${after}`);
+  assert.ok(Math.abs(losses.adversarial! - after) < 1e-5, `${losses.adversarial} is not ${after}`);
+  disposeTrainingState(trainer);
+  trainer.codec.dispose();
+});
+
+stepping('as a transform the codec starts with the waveform’s low frequencies, at random with none', async () => {
+  const config = configOf('model.numFilters=8', 'model.hiddenSize=16');
+  const target = melody(4800, 3);
+  using waveform = tensor(target, { shape: [1, 4800] });
+  for (const transform of [false, true]) {
+    for (const useConvShortcut of [false, true]) {
+      const codec = createCodecTrainer({ ...config, model: { ...config.model, useConvShortcut } }).codec;
+      if (transform) await startAsTransform(codec);
+      using output = scope(() => codec.synthesize(codec.latents(waveform)));
+      const quality = siSdr(await floats(output), target);
+      assert.ok(transform ? quality > 3 : quality < -8, `${transform}: ${quality} dB`);
+      codec.dispose();
+    }
+  }
+  assert.match(
+    await messageOf(() => loadCodecTrainConfig({ set: [...tinySettings, 'training.start=transform'] })),
+    /a codec of 4 filters and strides 4, 5, 8 has fewer channels than samples before its last stride/,
+  );
 });
 
 stepping('a loss that is not finite ends the run with a remedy', async () => {

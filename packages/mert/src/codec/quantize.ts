@@ -1,5 +1,5 @@
 import { stopGradient } from '@dawnchorus/autograd';
-import { add, indexSelect, mul, nearestCode, sub, type Tensor, where } from '@dawnchorus/tensor';
+import { add, mul, residualCodes, type Tensor, where } from '@dawnchorus/tensor';
 import { type Codebook, movedCodebook, type UpdateOptions } from '../rvq/quantizer.ts';
 
 /** What a training step's quantisation gave. */
@@ -15,35 +15,35 @@ export interface QuantizedRows {
 }
 
 /**
- * Quantises rows [rows, dimension] in training, the first `used` stages of them: one scalar a stage, 1 or 0, so that a
- * compiled step serves every number of stages (quantiser dropout). The residual of each stage is detached from its entries,
- * and one straight-through estimator stands at the end, as in audiocraft: through the published code's per-stage estimators
- * no commitment reaches the encoder from the second stage on.
+ * Quantises rows [rows, dimension] in training, all stages in one search. `used` is one scalar a stage, first ones and then
+ * zeros: those that are in use, so that a compiled step serves every number of stages (quantiser dropout). The residual of
+ * each stage is detached from its entries, and one straight-through estimator stands at the end, as in audiocraft: through
+ * the published code's per-stage estimators no commitment reaches the encoder from the second stage on.
  */
 export function quantizeRows(rows: Tensor, codebooks: readonly Codebook[], used?: readonly Tensor[]): QuantizedRows {
   const fixed = stopGradient(rows);
-  const codes: Tensor[] = [];
-  const inputs: Tensor[] = [];
-  let [residual, sum, commitment, count]: (Tensor | undefined)[] = [fixed, undefined, undefined, undefined];
-  for (const [i, { embed }] of codebooks.entries()) {
-    inputs.push(residual!);
-    const found = nearestCode(residual!, embed);
-    codes.push(found.codes);
-    const entry = indexSelect(embed, 0, found.codes);
-    const kept = used ? mul(entry, used[i]) : entry;
-    // The distance moves the rows alone: what the stages before took off is constant.
-    const before = sum ? sub(rows, sum) : rows;
-    const distance = before.sub(entry).square().mean();
-    const own = used ? mul(distance, used[i]) : distance;
-    commitment = commitment ? add(commitment, own) : own;
-    if (used) count = count ? add(count, used[i]) : used[i];
-    sum = sum ? add(sum, kept) : kept;
-    residual = sub(residual!, kept);
-  }
+  const entries = codebooks.map(({ embed }) => embed);
+  const found = residualCodes(fixed, entries, { keep: true });
+  const codes = codebooks.map((_, i) => found.codes.select(0, i));
+  const left = codebooks.map((_, i) => found.residual.select(0, i));
+  const inputs = [fixed, ...left.slice(0, -1)];
+  const kept = (value: Tensor, i: number) => (used ? mul(value, used[i]) : value);
+  // The distance moves the rows alone: what the stages took off is constant.
+  const distances = left.map((own, i) =>
+    kept(
+      rows
+        .sub(stopGradient(fixed.sub(own)))
+        .square()
+        .mean(),
+      i,
+    ),
+  );
+  const taken = left.map((own, i) => kept(inputs[i].sub(own), i));
+  const total = (parts: readonly Tensor[]) => parts.reduce((sum, part) => add(sum, part));
   return {
     // The value is the sum of the entries; the gradient goes to the rows.
-    quantized: rows.add(stopGradient(sum!.sub(fixed))),
-    commitment: count ? commitment!.div(count) : commitment!.div(codebooks.length),
+    quantized: rows.add(stopGradient(total(taken).sub(fixed))),
+    commitment: total(distances).div(used ? total(used) : codebooks.length),
     codes,
     inputs,
   };

@@ -18,7 +18,7 @@ class Elu extends nn.Module implements CodecLayer {
 }
 
 /** A residual unit: a dilated convolution and one of kernel 1, beside a shortcut. */
-class ResidualUnit extends nn.Module implements CodecLayer {
+export class ResidualUnit extends nn.Module implements CodecLayer {
   block: CodecLayer[];
   shortcut: CausalConv1d | undefined;
 

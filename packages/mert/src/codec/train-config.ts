@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { type ConfigKind, type ConfigSources, loadKind, presetsOf } from '../config/load.ts';
 import { codecSchema, hopLength } from './config.ts';
+import { transformProblem } from './transform-start.ts';
 
 const count = () => z.int().positive();
 const share = () => z.number().min(0).max(1);
@@ -87,6 +88,10 @@ const training = z.strictObject({
   steps: count().default(400000).describe('optimiser steps'),
   batchSize: count().default(64).describe('crops in a step'),
   cropSeconds: z.number().positive().default(1).describe('length of a crop, seconds'),
+  start: z
+    .enum(['random', 'transform'])
+    .default('random')
+    .describe('what the network starts as: random weights, or a cosine transform of blocks and its inverse'),
   seed: z.int().min(0).max(0xffffffff).default(1337).describe('seed of every random draw, 32 bits'),
   checkpointEvery: z.int().min(0).default(2000).describe('steps between checkpoints; 0: only at the end'),
 });
@@ -151,6 +156,14 @@ const kind: ConfigKind<CodecTrainConfig> = {
           ? undefined
           : `a crop of ${samples} samples is not longer than the longest frame of the losses, ${longest}; take longer crops`;
       },
+    },
+    {
+      paths: [
+        ['training', 'start'],
+        ['model', 'numFilters'],
+        ['model', 'upsamplingRatios'],
+      ],
+      problem: ({ training, model }) => (training.start === 'transform' ? transformProblem(model) : undefined),
     },
     {
       paths: [

@@ -19,6 +19,7 @@ import {
   startCodebooks,
   trainCodecStep,
 } from './trainer.ts';
+import { startAsTransform } from './transform-start.ts';
 
 /** A training run of a codec: what to train on what, and where to leave it. */
 export interface CodecTraining {
@@ -171,7 +172,7 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
     await restore(trainer, resumeFrom, state);
     done = state.step;
     log(`resuming after step ${done}`);
-  }
+  } else if (config.training.start === 'transform') await startAsTransform(trainer.codec);
   if (existsSync(metricsPath)) await truncateMetricsLog(metricsPath, done);
   const { codec } = trainer;
   const parameters = codec.encoder.parameterCount() + codec.decoder.parameterCount();

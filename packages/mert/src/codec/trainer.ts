@@ -171,13 +171,30 @@ function placed(values: Partial<Record<LossName, Tensor>>): Tensor {
   return concat(lossNames.map((name) => (values[name] ?? tensor(0)).reshape([1])));
 }
 
+/** One step of the discriminator on real and decoded clips [batch, samples]; its loss. */
+function teachDiscriminator(
+  { discriminator, discriminatorOptimizer }: CodecTrainer,
+  real: Tensor,
+  decoded: Tensor,
+  learningRate: Tensor,
+): Tensor | undefined {
+  if (!discriminator || !discriminatorOptimizer) return undefined;
+  const named = discriminator.namedParameters();
+  const { value, gradients } = valueAndGrad(
+    () => hingeLoss(discriminator.forward(real), discriminator.forward(decoded)),
+    [...named.values()],
+  );
+  discriminatorOptimizer.step(new Map([...named.keys()].map((name, i) => [name, gradients[i]])), learningRate);
+  return value;
+}
+
 /**
  * One step: the gradients of all losses with respect to the output, balanced into one, which goes back through the codec
- * together with the commitment; then the codebooks' averages, and the discriminator, which judges what the codec made before
- * this step. Nothing but operations.
+ * together with the commitment; then the codebooks' averages. Where the discriminator learns, it does so first. Nothing but
+ * operations.
  */
 function learn(trainer: CodecTrainer, input: StepInput): StepOutput {
-  const { codec, config, parameters, optimizer, discriminator, discriminatorOptimizer } = trainer;
+  const { codec, config, parameters, optimizer } = trainer;
   const { waveform, learningRate, codebooks, used, picks, adversarial, discriminating } = input;
   const losses = lossesOf(trainer, waveform, adversarial);
   const { gradients, auxiliary } = valueAndGrad(() => {
@@ -185,6 +202,8 @@ function learn(trainer: CodecTrainer, input: StepInput): StepOutput {
     const quantized = codebooks.length > 0 ? quantizeRows(rows, codebooks, used) : undefined;
     const output = codec.synthesize(latentsOfRows(quantized?.quantized ?? rows, waveform.shape[0]));
     const fixed = stopGradient(output);
+    // As in audiocraft: the discriminator learns from this output first, and its newer self judges it.
+    const judged = discriminating ? teachDiscriminator(trainer, waveform, fixed, learningRate) : undefined;
     const found = losses.map(({ of }) => valueAndGrad(() => of(fixed), [fixed]));
     const joined = joinGradients(
       trainer,
@@ -196,19 +215,9 @@ function learn(trainer: CodecTrainer, input: StepInput): StepOutput {
     const { commitment: weight } = config.loss;
     const loss = quantized && weight > 0 ? fromOutput.add(quantized.commitment.mul(weight)) : fromOutput;
     const values = Object.fromEntries(losses.map(({ name }, i) => [name, found[i].value]));
-    return { loss, auxiliary: { fixed, quantized, values, balancer: joined.balancer } };
+    return { loss, auxiliary: { judged, quantized, values, balancer: joined.balancer } };
   }, [...parameters.values()]);
-  const { fixed, quantized, values, balancer } = auxiliary;
-  let judged: Tensor | undefined;
-  if (discriminating && discriminator && discriminatorOptimizer) {
-    const named = discriminator.namedParameters();
-    const own = valueAndGrad(
-      () => hingeLoss(discriminator.forward(waveform), discriminator.forward(fixed)),
-      [...named.values()],
-    );
-    judged = own.value;
-    discriminatorOptimizer.step(new Map([...named.keys()].map((name, i) => [name, own.gradients[i]])), learningRate);
-  }
+  const { judged, quantized, values, balancer } = auxiliary;
   const squaredNorm = optimizer.step(
     new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])),
     learningRate,
