@@ -16,7 +16,7 @@ export interface KnownFont {
   /** Where it comes from: Debian's package, or npm's. */
   readonly from: string;
   readonly licence: string;
-  /** Programs whose notes an audit of their pitch found an octave or more off, or without one (`audit.ts`). */
+  /** Programs that an audit by the notes' harmonics found without the pitch that is written. */
   readonly unsound: readonly number[];
 }
 
@@ -48,11 +48,11 @@ export const knownFonts: readonly KnownFont[] = [
   },
   {
     ...{ name: 'timgm6mb', file: 'TimGM6mb.sf2', lineage: 'T', from: 'timgm6mb-soundfont', licence: 'GPL-2' },
-    unsound: [],
+    unsound: [21, 78],
   },
   {
     ...{ name: 'csound', file: 'sf_GMbank.sf2', lineage: 'T', from: 'csound-soundfont', licence: 'public domain' },
-    unsound: [],
+    unsound: [21, 78],
   },
   {
     ...{ name: 'sonivox', file: 'sonivox.sf2', lineage: 'S', from: 'npm @coderline/alphatab', licence: 'Apache-2.0' },

@@ -6,7 +6,10 @@ import type { Font } from './fonts.ts';
 import { noteOff, noteOn, program } from './midi.ts';
 import { type ClipPlan, clipSeed, type PlanOptions } from './plan.ts';
 
-/** General MIDI's programs of each family, and the notes from lowest to highest that they are asked for. */
+/**
+ * General MIDI's programs of each family, without those that fonts play in other octaves (19, 33, 65, 68), and the notes from
+ * lowest to highest that they are asked for.
+ */
 export const noteFamilies: Readonly<Record<string, { programs: readonly number[]; low: number; high: number }>> = {
   bass: { programs: [32, 34, 35, 36, 37, 38, 39], low: 28, high: 67 },
   brass: { programs: [56, 57, 58, 59, 60, 61, 62, 63], low: 40, high: 84 },
@@ -20,6 +23,9 @@ export const noteFamilies: Readonly<Record<string, { programs: readonly number[]
   synth_lead: { programs: [80, 81, 82, 83, 84, 85, 87], low: 36, high: 96 },
   vocal: { programs: [52, 53, 54], low: 48, high: 84 },
 };
+
+/** Drawbar organs sound an octave under what is written: right of their family, wrong of their pitch. */
+const octaveUnder = [16, 17, 18];
 
 /** The seconds of a clip, and those that the key is held. */
 export const noteSeconds = { clip: 4, held: 3 };
@@ -56,7 +62,8 @@ function drawer(of: 'pitch' | 'instrument', allowed: readonly string[], random: 
     const asked = next();
     const family = of === 'pitch' ? pick(random, covering(Number(asked))) : asked;
     const { programs, low, high } = noteFamilies[family];
-    const sound = programs.filter((own) => !font.unsound.includes(own));
+    const wrong = of === 'pitch' ? [...octaveUnder, ...font.unsound] : font.unsound;
+    const sound = programs.filter((own) => !wrong.includes(own));
     const pitch = of === 'pitch' ? Number(asked) : random.integer(low, high);
     return { family, program: pick(random, sound), pitch };
   };
