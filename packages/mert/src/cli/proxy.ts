@@ -12,18 +12,21 @@ interface MakeCommandOptions {
   clips?: number;
   seed: number;
   font: string[];
+  lineage: string[];
+  ownMusic?: boolean;
 }
 
 /** Dropped clips that are named one by one; of more there is a number. */
 const NAMED = 10;
 
 /** Makes a proxy, or goes on with it. Ctrl-C stops after a batch; a second one ends at once, with nothing lost. */
-async function makeCommand({ task, out, clips, seed, font }: MakeCommandOptions): Promise<void> {
+async function makeCommand({ task, out, clips, seed, font, lineage, ownMusic }: MakeCommandOptions): Promise<void> {
   const interrupt = untilInterrupted('this batch', '; either way the same command goes on');
   let progress: ReturnType<typeof createProgress> | undefined;
   try {
     const result = await makeProxy({
-      ...{ task, out, seed, fonts: font, stopped: interrupt.stopped },
+      ...{ task, out, seed, fonts: font, ownMusic, stopped: interrupt.stopped },
+      ...(lineage.length > 0 && { lineages: lineage }),
       ...(clips !== undefined && { clips }),
       onClips(done, total) {
         progress ??= createProgress({ label: 'proxy', total, initial: done });
@@ -91,6 +94,13 @@ export function proxyCommand(): Command {
       collect,
       [],
     )
+    .option(
+      '--lineage <letter>',
+      'use fonts of this lineage alone: F or O, and T or S for the test; may be given more than once',
+      collect,
+      [],
+    )
+    .option('--own-music', 'of key, beats and separation: a few accompaniments of our own, without mma')
     .action(makeCommand);
   command
     .command('list')

@@ -97,6 +97,9 @@ export function findFonts(extra: readonly string[] = []): Font[] {
   });
 }
 
+/** The lineages of known fonts. */
+export const lineages = [...new Set(knownFonts.map(({ lineage }) => lineage))];
+
 /** The fonts of each split: no lineage of the test is heard in training or on validation. */
 export function fontsBySplit(fonts: readonly Font[]): Record<Split, Font[]> {
   const of = (split: Split) => fonts.filter(({ lineage }) => roles[split].includes(lineage));

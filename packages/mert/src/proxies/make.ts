@@ -14,7 +14,7 @@ import {
   readProxy,
 } from '../evaluation/proxy.ts';
 import { type ProxyKind, proxyKind } from './catalogue.ts';
-import { fontsBySplit } from './fonts.ts';
+import { fontsBySplit, lineages } from './fonts.ts';
 import type { Segment } from './midi.ts';
 import { countBySplit } from './notes.ts';
 import { type ClipPlan, type Composed, countsOf } from './plan.ts';
@@ -32,6 +32,10 @@ export interface MakeOptions {
   seed?: number;
   /** Sound fonts, or folders of them, beside those that are installed. */
   fonts?: readonly string[];
+  /** Lineages of fonts to use: all that are there unless given. */
+  lineages?: readonly string[];
+  /** Accompaniments of our own in the place of mma's: of key, beats and separation. */
+  ownMusic?: boolean;
   /** Asked after each batch; true makes it stop, and the next call goes on. */
   stopped?: () => boolean;
   /** Called with the clips that are done, those of before included. */
@@ -212,17 +216,22 @@ function describe(kind: ProxyKind, clips: readonly ProxyClip[], tools: Tools, op
  * task, or the folder holds something else.
  */
 export async function makeProxy(options: MakeOptions): Promise<MakeResult> {
-  const { out, seed = 1, stopped, onClips } = options;
+  const { out, seed = 1, ownMusic = false, stopped, onClips } = options;
   const kind = proxyKind(options.task);
-  const tools = await findTools({ songs: kind.songs, fonts: options.fonts });
+  const strange = options.lineages?.find((own) => !(lineages as readonly string[]).includes(own));
+  if (strange !== undefined) throw new Error(`lineage ${strange}: expected ${lineages.join(', ')}`);
+  if (ownMusic && !['key', 'beats', 'separation'].includes(kind.kind)) {
+    throw new Error(`${kind.kind}: has no accompaniments of our own; key, beats and separation have`);
+  }
+  const tools = await findTools({ songs: kind.songs && !ownMusic, fonts: options.fonts, lineages: options.lineages });
   const wanted = options.clips ?? kind.clips;
   if (!Number.isInteger(wanted) || wanted < 3) {
     throw new RangeError(`${wanted} clips; expected a whole number from 3, one for each split at least`);
   }
   const fonts = fontsBySplit(tools.fonts);
-  const plans = kind.plan({ counts: countsOf(wanted), seed, fonts, styles: tools.styles ?? '' });
+  const plans = kind.plan({ counts: countsOf(wanted), seed, fonts, styles: tools.styles ?? '', own: ownMusic });
   checkHeldOut(plans, kind.heldOut, kind.name);
-  const settings = { kind: kind.kind, clips: wanted, seed };
+  const settings = { kind: kind.kind, clips: wanted, seed, ...(ownMusic && { accompaniment: 'own' }) };
   const names = splits.map((split) => `${split} ${fonts[split].map(({ name }) => name).join(' ')}`);
   const signature = JSON.stringify({ ...settings, ...tools.versions, fonts: names });
   const made = await openState(out, signature);

@@ -41,6 +41,8 @@ export interface PlanOptions {
   readonly fonts: Readonly<Record<Split, readonly Font[]>>;
   /** mma's folder of style files, for songs. */
   readonly styles: string;
+  /** Accompaniments of our own in the place of mma's? */
+  readonly own?: boolean;
 }
 
 /** The seeds of a split's clips are of a range of its own. */

@@ -58,7 +58,11 @@ const styleFolders = ['/usr/share/mma/lib/stdlib', '/usr/local/share/mma/lib/std
  * @param needs whether songs are made, which needs mma
  * @throws MissingProgram that says what to install.
  */
-export async function findTools(needs: { songs: boolean; fonts?: readonly string[] }): Promise<Tools> {
+export async function findTools(needs: {
+  songs: boolean;
+  fonts?: readonly string[];
+  lineages?: readonly string[];
+}): Promise<Tools> {
   const missing: string[] = [];
   const packages: string[] = [];
   const want = (there: boolean, what: string, name: string) => {
@@ -71,7 +75,7 @@ export async function findTools(needs: { songs: boolean; fonts?: readonly string
   const mma = needs.songs ? await versionOf('mma', '-v') : undefined;
   const styles = needs.songs ? styleFolders.find((folder) => existsSync(folder)) : undefined;
   if (needs.songs) want(mma !== undefined && styles !== undefined, 'mma with its style files', 'mma');
-  const fonts = findFonts(needs.fonts);
+  const fonts = findFonts(needs.fonts).filter(({ lineage }) => needs.lineages?.includes(lineage) ?? true);
   const { train, test } = fontsBySplit(fonts);
   want(train.length > 0, 'a sound font to train on (FluidR3’s lineage)', 'fluidr3mono-gm-soundfont');
   want(test.length > 0, 'a sound font of another lineage to test on', 'timgm6mb-soundfont');

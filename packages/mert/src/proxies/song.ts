@@ -2,10 +2,11 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseMidi } from 'midi-file';
+import { type MidiEvent, parseMidi } from 'midi-file';
 import { type HostRandom, hostRandom } from '../random.ts';
 import { type Chart, chordName, chordTones, type Mode, scaleTones } from './chart.ts';
 import { DRUMS, type Message, type Note, noteOff, noteOn, program } from './midi.ts';
+import { type BeatNote, isOwn, playOwn } from './plain.ts';
 import { runProgram } from './programs.ts';
 import type { Groove } from './styles.ts';
 
@@ -93,8 +94,16 @@ function melodyNotes({ chart, tonic, mode, groove }: SongPlan, random: HostRando
 const partOf = (track: string, channel: number): SongPart =>
   channel === DRUMS ? 'drums' : /^(bass|walk)/i.test(track) ? 'bass' : 'other';
 
-/** Has mma play a song. The same plan gives the same song. @throws Error when mma refuses. */
-export async function playSong(plan: SongPlan): Promise<Song> {
+type PartMessage = Message & { readonly part: SongPart };
+
+/** What a song is made of, timed in beats. */
+interface Score {
+  readonly messages: readonly PartMessage[];
+  readonly channels: ReadonlySet<number>;
+}
+
+/** Messages of mma's accompaniment. @throws Error when mma refuses. */
+async function mmaScore(plan: SongPlan): Promise<Score> {
   const folder = await mkdtemp(join(tmpdir(), 'dawnchorus-song-'));
   let bytes: Uint8Array;
   try {
@@ -104,18 +113,9 @@ export async function playSong(plan: SongPlan): Promise<Song> {
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  const random = hostRandom(plan.seed, 1);
   const { header, tracks } = parseMidi(bytes);
-  const perBeat = header.ticksPerBeat as number;
-  const { metre } = plan.groove;
-  const count = plan.chart.length * TIMES * metre;
-  const times = beatTimes(plan, count + 8, random);
-  const seconds = (tick: number) => {
-    const beat = Math.max(0, Math.min(times.length - 2, Math.floor(tick / perBeat)));
-    return times[beat] + (tick / perBeat - beat) * (times[beat + 1] - times[beat]);
-  };
-  const messages: (Message & { part: SongPart })[] = [];
-  const used = new Set([DRUMS]);
+  const messages: PartMessage[] = [];
+  const channels = new Set([DRUMS]);
   for (const track of tracks) {
     let tick = 0;
     let name = '';
@@ -123,31 +123,73 @@ export async function playSong(plan: SongPlan): Promise<Song> {
       tick += event.deltaTime;
       if (event.type === 'trackName') name = event.text;
       if (!('channel' in event)) continue;
-      const { channel } = event;
-      used.add(channel);
-      const part = partOf(name, channel);
-      const time = Math.max(0, seconds(tick));
-      if (event.type === 'noteOn') messages.push({ ...noteOn(time, channel, event.noteNumber, event.velocity), part });
-      else if (event.type === 'noteOff') messages.push({ ...noteOff(time, channel, event.noteNumber), part });
-      else if (event.type === 'programChange') messages.push({ ...program(time, channel, event.programNumber), part });
-      else if (event.type === 'controller') {
-        messages.push({ time, bytes: [0xb0 | channel, event.controllerType, event.value], part });
-      } else if (event.type === 'pitchBend') {
-        const value = event.value + 8192;
-        messages.push({ time, bytes: [0xe0 | channel, value & 127, value >> 7], part });
-      }
+      channels.add(event.channel);
+      const own = messageOf(event, tick / (header.ticksPerBeat as number));
+      if (own) messages.push({ ...own, part: partOf(name, event.channel) });
     }
   }
+  return { messages, channels };
+}
+
+function messageOf(event: MidiEvent & { channel: number }, time: number): Message | undefined {
+  const { channel } = event;
+  switch (event.type) {
+    case 'noteOn':
+      return noteOn(time, channel, event.noteNumber, event.velocity);
+    case 'noteOff':
+      return noteOff(time, channel, event.noteNumber);
+    case 'programChange':
+      return program(time, channel, event.programNumber);
+    case 'controller':
+      return { time, bytes: [0xb0 | channel, event.controllerType, event.value] };
+    case 'pitchBend':
+      return { time, bytes: [0xe0 | channel, (event.value + 8192) & 127, (event.value + 8192) >> 7] };
+    default:
+      return undefined;
+  }
+}
+
+const notesOf = ({ beat, length, channel, pitch, velocity, part }: BeatNote): PartMessage[] => [
+  { ...noteOn(beat, channel, pitch, velocity), part },
+  { ...noteOff(beat + length, channel, pitch), part },
+];
+
+function ownScore({ groove, chart, tonic, seed }: SongPlan): Score {
+  const bars = Array.from({ length: TIMES }, () => chart).flat();
+  const { notes, programs } = playOwn(groove.style, bars, tonic, hostRandom(seed, 11));
+  const starts = programs.map(([channel, number, part]) => ({ ...program(0, channel, number), part }));
+  return {
+    messages: [...starts, ...notes.flatMap(notesOf)],
+    channels: new Set([DRUMS, ...programs.map(([own]) => own)]),
+  };
+}
+
+/**
+ * Plays a song: mma, or a pattern of our own where the groove is one. The same plan gives the same song.
+ *
+ * @throws Error when mma refuses.
+ */
+export async function playSong(plan: SongPlan): Promise<Song> {
+  const { messages: accompaniment, channels } = isOwn(plan.groove.style) ? ownScore(plan) : await mmaScore(plan);
+  const random = hostRandom(plan.seed, 1);
+  const { metre } = plan.groove;
+  const count = plan.chart.length * TIMES * metre;
+  const times = beatTimes(plan, count + 8, random);
+  const seconds = (beat: number) => {
+    const whole = Math.max(0, Math.min(times.length - 2, Math.floor(beat)));
+    return Math.max(0, times[whole] + (beat - whole) * (times[whole + 1] - times[whole]));
+  };
+  const inBeats = [...accompaniment];
   if (plan.melody !== undefined) {
-    const channel = Array.from({ length: 16 }, (_, i) => i).find((own) => !used.has(own));
+    const channel = Array.from({ length: 16 }, (_, i) => i).find((own) => !channels.has(own));
     if (channel === undefined)
       throw new Error(`${plan.groove.name}: plays on every channel; none is left for a melody`);
-    messages.push({ ...program(0, channel, plan.melody), part: 'melody' });
-    for (const { beat, length, pitch, velocity } of melodyNotes(plan, random)) {
-      messages.push({ ...noteOn(seconds(beat * perBeat), channel, pitch, velocity), part: 'melody' });
-      messages.push({ ...noteOff(seconds((beat + 0.9 * length) * perBeat), channel, pitch), part: 'melody' });
+    inBeats.push({ ...program(0, channel, plan.melody), part: 'melody' });
+    for (const note of melodyNotes(plan, random)) {
+      inBeats.push(...notesOf({ ...note, length: 0.9 * note.length, channel, part: 'melody' }));
     }
   }
+  const messages = inBeats.map((message) => ({ ...message, time: seconds(message.time) }));
   messages.sort((a, b) => a.time - b.time);
   const beats = times.slice(0, count);
   return {

@@ -4,6 +4,7 @@ import { hostRandom } from '../random.ts';
 import { chartName, drawChart, type Mode, tonics } from './chart.ts';
 import { DRUMS, type Note } from './midi.ts';
 import { deck } from './notes.ts';
+import { isOwn, ownGroove, ownStyles } from './plain.ts';
 import { type ClipPlan, type Composed, clipSeed, type Label, type PlanOptions } from './plan.ts';
 import { parts, playSong, type Song, type SongPart } from './song.ts';
 import { families, type Groove, groovesOf, stylesBySplit, styleWords } from './styles.ts';
@@ -150,14 +151,17 @@ function drawGroove(
   const grooves = new Map<string, Groove[]>();
   return () => {
     const style = balanced ? (stylesOf.get(nextFamily()) as () => string)() : nextStyle();
-    const own = grooves.get(style) ?? groovesOf(folder, style);
+    const own = grooves.get(style) ?? (isOwn(style) ? [ownGroove(style)] : groovesOf(folder, style));
     grooves.set(style, own);
     return own[random.integer(0, own.length - 1)];
   };
 }
 
 /** Clips of songs, no chart, style file, font lineage or seed of the test among those of training. */
-export function planSongs(kind: SongKind, { counts, seed, fonts, styles: folder }: PlanOptions): ClipPlan[] {
+export function planSongs(
+  kind: SongKind,
+  { counts, seed, fonts, styles: folder, own: ownMusic }: PlanOptions,
+): ClipPlan[] {
   const inFamilies = kind === 'genre' || kind === 'tagging' || kind === 'top50-tagging';
   const styles = stylesBySplit(inFamilies ? 'families' : 'all');
   if (kind === 'genre-tagging') {
@@ -166,6 +170,7 @@ export function planSongs(kind: SongKind, { counts, seed, fonts, styles: folder 
     const tagged = all.filter((style) => styleWords.some((word) => style.includes(word)));
     for (const split of splits) styles[split] = tagged.toSorted();
   }
+  if (ownMusic) for (const split of splits) styles[split] = [...ownStyles[split]];
   const charts = new Set<string>();
   const plans: ClipPlan[] = [];
   let keys = Array.from({ length: 24 }, (_, i) => i);
