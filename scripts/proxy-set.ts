@@ -14,6 +14,7 @@ import { makeProxy } from '../packages/mert/src/proxies/make.ts';
 
 const [sonivox, ...others] = process.argv.slice(2);
 if (!sonivox) throw new Error('usage: npx tsx scripts/proxy-set.ts path/to/sonivox.sf2');
+const only = process.env.ONLY;
 const target = fileURLToPath(new URL('../data/proxies', import.meta.url));
 
 const sets = [
@@ -23,6 +24,7 @@ const sets = [
   { task: 'beats', clips: 14, ownMusic: true },
 ];
 for (const set of sets) {
+  if (only && set.task !== only) continue;
   const folder = join(target, set.task);
   rmSync(folder, { recursive: true, force: true });
   await makeProxy({ ...set, out: folder, fonts: [sonivox, ...others], lineages: ['F', 'S'], seed: 20 });

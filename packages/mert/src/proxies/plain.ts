@@ -145,7 +145,7 @@ export function playOwn(style: string, chart: Chart, tonic: number, random: Host
     }
     for (const [beat, step] of bass) {
       const tone = chordTones(tonic, at(beat))[step];
-      play(first + beat, 0.9, BASS, 36 + ((tone + 8) % 12) - 4, 95, 'bass');
+      play(first + beat, 0.9, BASS, 32 + ((tone + 4) % 12), 95, 'bass');
     }
     for (const [pitch, beats, loud] of [
       [36, kick, 100],

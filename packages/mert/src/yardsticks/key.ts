@@ -36,7 +36,9 @@ export function krumhanslKey(chroma: readonly number[]): string {
 export async function meanChroma(waveform: Float32Array, sampleRate: number): Promise<number[]> {
   const chroma = scope(() => {
     const x = tensor(Float32Array.from(waveform), { shape: [1, waveform.length] });
-    const options = { ...stftConventions.librosa, nFft: 4096, hopLength: 1024, sampleRate, power: 1 as const };
+    // The octaves of accompaniments: higher up there are harmonics, a fifth away, and cymbals.
+    const octaves = { octaveCentre: 4, octaveWidth: 1, power: 1, norm: null } as const;
+    const options = { ...stftConventions.librosa, nFft: 8192, hopLength: 2048, sampleRate, ...octaves };
     return mean(chromaStft(x, options), { dim: 2 });
   });
   const values = [...((await chroma.data()) as Float32Array)];
