@@ -13,7 +13,7 @@ export function encodeWav(
   { format = 'pcm16' }: { format?: 'pcm16' | 'float32' } = {},
 ): Uint8Array {
   const channels = Array.isArray(samples) ? samples : [samples];
-  const frames = checkedLength(channels);
+  const frames = checkedLength('encodeWav', channels, 0xffff);
   if (!Number.isInteger(sampleRate) || sampleRate <= 0 || sampleRate > 0xffffffff) {
     throw new RangeError(`encodeWav: the sample rate must be a positive whole number of hertz, got ${sampleRate}`);
   }
@@ -58,18 +58,19 @@ export function encodeWav(
   return bytes;
 }
 
-function checkedLength(channels: Float32Array[]): number {
-  if (channels.length === 0 || channels.length > 0xffff) {
-    throw new RangeError(`encodeWav: expected 1 to 65535 channels, got ${channels.length}`);
+/** The samples of each channel. @throws RangeError as the encoders do. */
+export function checkedLength(name: string, channels: Float32Array[], most: number): number {
+  if (channels.length === 0 || channels.length > most) {
+    throw new RangeError(`${name}: expected 1 to ${most} channels, got ${channels.length}`);
   }
   for (const [index, channel] of channels.entries()) {
     if (channel.length !== channels[0].length) {
       throw new RangeError(
-        `encodeWav: all channels must be of one length, but channel ${index} has ${channel.length} samples and channel 0 has ${channels[0].length}`,
+        `${name}: all channels must be of one length, but channel ${index} has ${channel.length} samples and channel 0 has ${channels[0].length}`,
       );
     }
     const bad = channel.findIndex((sample) => !Number.isFinite(sample));
-    if (bad >= 0) throw new RangeError(`encodeWav: sample ${bad} of channel ${index} is ${channel[bad]}`);
+    if (bad >= 0) throw new RangeError(`${name}: sample ${bad} of channel ${index} is ${channel[bad]}`);
   }
   return channels[0].length;
 }

@@ -11,6 +11,7 @@ import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
 import { addProbeCommands } from './probe.ts';
 import { tasksCommand } from './tasks.ts';
+import { proxyCommand } from './proxy.ts';
 
 const program = new Command('mert')
   .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')
@@ -78,6 +79,7 @@ program
   .description('the 14 tasks: data sets, metrics, layouts, classes, splits')
   .option('--json', 'as JSON')
   .action(tasksCommand);
+program.addCommand(proxyCommand());
 
 try {
   await program.parseAsync();
