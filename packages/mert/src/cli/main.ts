@@ -10,8 +10,8 @@ import { addLabelCommand } from './label.ts';
 import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
 import { addProbeCommands } from './probe.ts';
-import { tasksCommand } from './tasks.ts';
 import { proxyCommand } from './proxy.ts';
+import { tasksCommand } from './tasks.ts';
 
 const program = new Command('mert')
   .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')
