@@ -203,49 +203,46 @@ const tilesOf = (out: Tensor, tile: { m: number; n: number }) => {
 };
 
 /** How a product with few tiles and a long k is split: how many sums, and how long each is. */
-function splitsOf(a: Tensor, out: Tensor, tiling: kernels.Tiling, wanted: number): { splits: number; chunk: number } {
+function splitsOf(a: Tensor, out: Tensor): { splits: number; chunk: number } {
   const k = a.shape[a.rank - 1];
-  const most = Math.max(1, Math.min(Math.ceil(wanted / tilesOf(out, tiling)), Math.floor(k / SHORTEST_CHUNK)));
-  const chunk = Math.ceil(k / most / tiling.step) * tiling.step;
+  const most = Math.max(
+    1,
+    Math.min(Math.ceil(WORKGROUPS_WANTED / tilesOf(out, tiles64)), Math.floor(k / SHORTEST_CHUNK)),
+  );
+  const chunk = Math.ceil(k / most / tiles64.step) * tiles64.step;
   return { splits: Math.ceil(k / chunk), chunk };
 }
 
 /** For tall and thin products (weight gradients): parts of k are summed by themselves, then added up in their order. */
-function split(name: string, tiling: kernels.Tiling, wanted: number): Variant<None> {
-  return {
-    name,
-    legal: (device, [a], [out]) => tileFits(device, tiling) && splitsOf(a, out, tiling, wanted).splits > 1,
-    run(device, inputs, [out]) {
-      withProduct(device, inputs, out, (product) => {
-        const { a, b, count, parameters } = product;
-        const { splits, chunk } = splitsOf(a, out, tiling, wanted);
-        const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
-        try {
-          device.recorder.dispatch({
-            kernel: kernels.matmulTiled,
-            constants: tiledConstants(product, tiling, 'f32'),
-            buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
-            parameters: { ...parameters, chunk, batches: count },
-            grid: [Math.ceil(parameters.n / tiling.n), Math.ceil(parameters.m / tiling.m), count * splits],
-          });
-          device.recorder.dispatch({
-            kernel: kernels.matmulSumSplits,
-            constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
-            buffers: [partial.storage.buffer, out.storage.buffer],
-            parameters: { size: out.size, splits },
-            grid: linearGrid(Math.ceil(out.size / 256)),
-          });
-        } finally {
-          partial.dispose();
-        }
-      });
-    },
-  };
-}
-
-const split64 = split('split', tiles64, WORKGROUPS_WANTED);
-/** Larger tiles, and parts of k enough that no core waits for the last of them. */
-const split64x128 = split('split64x128', tiles64x128, 2 * WORKGROUPS_WANTED);
+const split: Variant<None> = {
+  name: 'split',
+  legal: (_, [a], [out]) => splitsOf(a, out).splits > 1,
+  run(device, inputs, [out]) {
+    withProduct(device, inputs, out, (product) => {
+      const { a, b, count, parameters } = product;
+      const { splits, chunk } = splitsOf(a, out);
+      const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
+      try {
+        device.recorder.dispatch({
+          kernel: kernels.matmulTiled,
+          constants: tiledConstants(product, tiles64, 'f32'),
+          buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
+          parameters: { ...parameters, chunk, batches: count },
+          grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count * splits],
+        });
+        device.recorder.dispatch({
+          kernel: kernels.matmulSumSplits,
+          constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
+          buffers: [partial.storage.buffer, out.storage.buffer],
+          parameters: { size: out.size, splits },
+          grid: linearGrid(Math.ceil(out.size / 256)),
+        });
+      } finally {
+        partial.dispose();
+      }
+    });
+  },
+};
 
 /** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
 function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
@@ -321,7 +318,7 @@ export const matmulFamily: Family<None> = {
     if (can(matrix128x64) && tilesOf(out, units128x64) >= LARGE_TILES_WANTED) return 'matrix128x64';
     if (can(matrix64) && tilesOf(out, tiles64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
     if (can(tiled64x128) && tilesOf(out, tiles64x128) >= LARGE_TILES_WANTED) return 'tiled64x128';
-    if (tilesOf(out, tiles64) < WORKGROUPS_WANTED && can(split64)) return 'split';
+    if (tilesOf(out, tiles64) < WORKGROUPS_WANTED && can(split)) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
     const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
