@@ -297,18 +297,7 @@ function sharesColumns(device: Device, out: Tensor): boolean {
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [
-    register,
-    broadcast,
-    tiled64,
-    tiled64x128,
-    split64,
-    split64x128,
-    matrix64,
-    matrix128x64,
-    matrix128,
-    matrixSplit,
-  ],
+  variants: [register, broadcast, tiled64, tiled64x128, split, matrix64, matrix128x64, matrix128, matrixSplit],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
     if (device.adapter.software) return sharesColumns(device, out) ? 'broadcast' : 'register';
