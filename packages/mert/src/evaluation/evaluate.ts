@@ -11,6 +11,7 @@ import { findTasks, loadTask } from './loaders/index.ts';
 import type { TaskName } from './names.ts';
 import { type ProbeResult, probe } from './probe/probe.ts';
 import type { ProbeSettings } from './probe/settings.ts';
+import { isProxyFolder } from './proxy.ts';
 import { htmlReport } from './report/html.ts';
 import { markdownReport } from './report/table.ts';
 import { taskOf } from './tasks.ts';
@@ -31,7 +32,7 @@ export interface EvaluationReport {
   model: string;
   settings: ProbeSettings;
   tasks: TaskReport[];
-  /** Tasks of which no folder was found, or none that could be read. */
+  /** Tasks whose real data set was not found, and folders that could not be read. */
   missing: { task: TaskName; dataSet: string; reason: string }[];
 }
 
@@ -111,8 +112,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
     for (const name of options.tasks) {
       const { dataSet, source } = taskOf(name);
       const places = found.filter((own) => own.name === name);
-      if (places.length === 0) {
-        const reason = `no folder ${taskOf(name).folders.join(' or ')} and no proxy of it below ${options.data}; it comes from ${source}`;
+      if (places.every(({ folder }) => isProxyFolder(folder))) {
+        const reason = `no folder ${taskOf(name).folders.join(' or ')} below ${options.data}; it comes from ${source}`;
         report.missing.push({ task: name, dataSet, reason });
       }
       for (const { folder } of places) {

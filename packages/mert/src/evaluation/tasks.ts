@@ -3,7 +3,7 @@
  * 2306.10548): data sets, metrics, windows and schedules.
  */
 import * as classes from './classes.ts';
-import type { TaskName } from './names.ts';
+import { stemNames, type TaskName } from './names.ts';
 
 /** What a head learns, and what is scored. */
 export type TaskKind = 'multiclass' | 'multilabel' | 'regression' | 'beats' | 'separation';
@@ -212,7 +212,7 @@ export const tasks: readonly Task[] = [
     folders: ['MUSDB18', 'MUSDB18-HQ', 'musdb18hq'],
     kind: 'separation',
     metrics: ['sdr', 'sdr_vocals', 'sdr_drums', 'sdr_bass', 'sdr_other'],
-    classes: [],
+    classes: stemNames,
     layout: ['{train,test}/TRACK/{mixture,vocals,drums,bass,other}.wav (MUSDB18-HQ’s layout)'],
     split: 'official: 86 train, 14 valid, 50 test',
     source: 'https://zenodo.org/records/3338373 (MUSDB18-HQ), or MUSDB18 through `musdbconvert`',

@@ -2,7 +2,7 @@
 import type { EvaluationReport, TaskReport } from '../evaluate.ts';
 import type { ProbeResult } from '../probe/probe.ts';
 import { publishedModels } from '../published.ts';
-import { columnsOf, footnotes, formatScore, metricsOf, tableRows } from './table.ts';
+import { columnsOf, countsOf, footnotes, formatScore, metricsOf, tableRows } from './table.ts';
 
 const escape = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
@@ -21,7 +21,7 @@ svg text { font: 11px system-ui, sans-serif; fill: #1d2129; } svg .soft { fill: 
 
 function overview(report: EvaluationReport): string {
   const columns = columnsOf(report);
-  const models = report.tasks.some(({ proxy }) => !proxy) ? publishedModels : [];
+  const models = publishedModels;
   let before = '';
   const rows = tableRows(report).map(({ task, data, metric, cells, chance, published: others }) => {
     const key = `${task} ${data}`;
@@ -108,7 +108,8 @@ function layerCurve(task: TaskReport, { layers, chosen }: ProbeResult): string {
   ];
   const all = lines.flatMap(({ values }) => values);
   const [low, high] = [Math.min(...all), Math.max(...all)];
-  const [bottom, top] = [low - 0.1 * (high - low) - 1e-6, high + 0.1 * (high - low) + 1e-6];
+  const space = Math.max(0.01, 0.1 * (high - low));
+  const [bottom, top] = [low - space, high + space];
   const x = (i: number) => LEFT + (i / (layers.length - 1)) * (CURVE_WIDTH - LEFT - 12);
   const y = (value: number) => 28 + ((top - value) / (top - bottom)) * (CURVE_HEIGHT - BOTTOM - 28);
   const drawn = lines.map(({ colour, values }) => {
@@ -150,7 +151,7 @@ function section(task: TaskReport): string {
 /** report.html */
 export function htmlReport(report: EvaluationReport): string {
   const title = `${report.model}: music understanding`;
-  const counts = `${report.tasks.length} tasks found, ${report.missing.length} missing`;
+  const counts = countsOf(report);
   const notes = footnotes(report).map((note) => `<li>${escape(note)}</li>`);
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escape(title)}</title><style>${style}</style></head>

@@ -1,11 +1,12 @@
 /** One table of all tasks: for terminals, and as Markdown. */
 import type { EvaluationReport, TaskReport } from '../evaluate.ts';
+import { type TaskName, taskNames } from '../names.ts';
 import { published, publishedModels, publishedSource } from '../published.ts';
 import { taskOf } from '../tasks.ts';
 
 /** A row: a metric of a task, and what each scored. */
 export interface TableRow {
-  task: string;
+  task: TaskName;
   data: string;
   metric: string;
   /** Of the model, the controls, and of chance, by column. */
@@ -34,28 +35,39 @@ export function columnsOf(report: EvaluationReport): string[] {
   return [...new Set(report.tasks.flatMap(({ results }) => results.map(({ name }) => name)))];
 }
 
-/** The rows of the table. */
+const publishedOf = (task: TaskReport['task'], metric: string) =>
+  Object.fromEntries(publishedModels.map((model) => [model, published(task, metric, model)]));
+
+/** The rows of the table: what was found, in the order of the tasks, and of what is missing the published scores. */
 export function tableRows(report: EvaluationReport): TableRow[] {
-  return report.tasks.flatMap((own) =>
+  const found = report.tasks.flatMap((own) =>
     metricsOf(own).map((metric) => ({
       task: own.task,
       data: own.data,
       metric,
       cells: Object.fromEntries(own.results.map(({ name, result }) => [name, result.metrics[metric]])),
       chance: own.results[0]?.result.chance[metric],
-      published: Object.fromEntries(
-        publishedModels.map((model) => [model, own.proxy ? undefined : published(own.task, metric, model)]),
-      ),
+      published: own.proxy ? {} : publishedOf(own.task, metric),
     })),
   );
+  const missing = report.missing.flatMap(({ task, dataSet }) => {
+    const { metrics } = taskOf(task);
+    return metrics
+      .filter((metric) => publishedModels.some((model) => published(task, metric, model) !== undefined))
+      .map((metric) => ({
+        ...{ task, metric, data: `${dataSet} (missing)`, cells: {}, chance: undefined },
+        published: publishedOf(task, metric),
+      }));
+  });
+  const place = ({ task }: TableRow) => taskNames.indexOf(task);
+  return [...found, ...missing].sort((a, b) => place(a) - place(b));
 }
 
-/** The table as lists of texts, the heads first. Published columns are there where a real data set is. */
+/** The table as lists of texts, the heads first. */
 function texts(report: EvaluationReport): string[][] {
   const columns = columnsOf(report);
-  const models = report.tasks.some(({ proxy }) => !proxy) ? publishedModels : [];
   return [
-    ['task', 'data', 'metric', ...columns, 'chance', ...models.map((model) => `${model} (published)`)],
+    ['task', 'data', 'metric', ...columns, 'chance', ...publishedModels.map((model) => `${model} (published)`)],
     ...tableRows(report).map(({ task, data, metric, cells, chance, published: others }) => [
       ...[task, data, metric],
       ...columns.map((name) => {
@@ -63,12 +75,20 @@ function texts(report: EvaluationReport): string[][] {
         return cell ? formatScore(metric, cell.mean, cell.spread) : '';
       }),
       chance === undefined ? '' : formatScore(metric, chance),
-      ...models.map((model) => {
+      ...publishedModels.map((model) => {
         const value = others[model];
         return value === undefined ? '' : formatScore(metric, value);
       }),
     ]),
   ];
+}
+
+/** How much was found, in words. */
+export function countsOf({ tasks, missing }: EvaluationReport): string {
+  const real = new Set(tasks.filter(({ proxy }) => !proxy).map(({ task }) => task)).size;
+  const proxies = tasks.filter(({ proxy }) => proxy).length;
+  const lost = new Set(missing.map(({ task }) => task)).size;
+  return `${real} of ${taskNames.length} tasks on real data, ${proxies} on proxies; ${lost} real data sets missing`;
 }
 
 /** What the table leaves out. */
@@ -117,7 +137,7 @@ export function markdownReport(report: EvaluationReport): string {
     (results[0]?.result.notes ?? []).map((note) => `- ${task} (${data}): ${note}`),
   );
   return [
-    `# ${report.model}: ${report.tasks.length} tasks found, ${report.missing.length} missing`,
+    `# ${report.model}: ${countsOf(report)}`,
     '',
     ...[line(head), line(head.map((_, column) => (column < 3 ? '---' : '---:'))), ...rows.map(line)],
     '',
