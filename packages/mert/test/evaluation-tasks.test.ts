@@ -67,7 +67,17 @@ const settings: ProbeSettings = {
   hidden: 32,
   epochs: 60,
   patience: 60,
-  separation: { hidden: 16, lstmLayers: 1, batchSize: 8, rate: 4e-2, frames: 8, nFft: 1024, compiled: false },
+  beats: { hidden: 32, cropSeconds: 10, validClips: 8 },
+  separation: {
+    hidden: 16,
+    lstmLayers: 1,
+    batchSize: 8,
+    rate: 4e-2,
+    frames: 8,
+    nFft: 1024,
+    sweepLayers: true,
+    compiled: false,
+  },
 };
 
 const run = async (name: TaskName, more: Partial<ProbeSettings> = {}): Promise<ProbeResult> => {

@@ -14,8 +14,6 @@ import { createMachine, learn, type Machine } from '../probe/train.ts';
 import { decodeBeats, decodeDownbeats } from './decode.ts';
 
 const FRAMES_PER_SECOND = SAMPLE_RATE / HOP;
-/** Frames of a crop to learn from: 10 s. */
-const CROP_FRAMES = 10 * FRAMES_PER_SECOND;
 /** Crops in a step: with the paper's 64 a step would hold 48,000 rows. */
 const CROPS = 8;
 /** Which draws of `hostRandom` place the crops. */
@@ -72,12 +70,13 @@ export function beatProber(data: TaskData, table: FeatureTable, settings: ProbeS
   const usable = usableClips(data, table);
   const clips = settings.shuffleLabels ? shuffled(usable, settings.seeds[0]) : usable;
   const framesOf = (clip: Clip): number => table.clips.get(clip.id)?.rows[0] ?? 0;
-  const crop = Math.min(CROP_FRAMES, ...clips.train.map(framesOf));
+  const { hidden, cropSeconds, validClips } = settings.beats;
+  const crop = Math.min(Math.round(cropSeconds * FRAMES_PER_SECOND), ...clips.train.map(framesOf));
   const machines = new Map<number, Machine>();
   const machineOf = (layers: number): Machine => {
     let own = machines.get(layers);
     if (!own) {
-      const { hidden, dropout } = settings;
+      const { dropout } = settings;
       own = createMachine({ layers, dimension: table.dimension, hidden, outputs: 2, dropout }, task.kind);
       machines.set(layers, own);
     }
@@ -102,7 +101,7 @@ export function beatProber(data: TaskData, table: FeatureTable, settings: ProbeS
       }
       const targets = clips.train.map((clip) => beatTargets(clip, framesOf(clip)));
       const room = getDefaultDevice().limits.maxStorageBufferBindingSize / 4;
-      const crops = Math.max(1, Math.min(CROPS, Math.floor(room / (crop * Math.max(width, settings.hidden)))));
+      const crops = Math.max(1, Math.min(CROPS, Math.floor(room / (crop * Math.max(width, hidden)))));
       const find = async (weights: Weights, of: readonly Clip[]) => {
         const found: { clip: Clip; beats: number[]; downbeats: number[] }[] = [];
         for (const clip of of) {
@@ -133,7 +132,7 @@ export function beatProber(data: TaskData, table: FeatureTable, settings: ProbeS
                 return { x, target, rows: examples.length * crop };
               },
             },
-            validate: async (weights) => (await find(weights, clips.valid)).metrics.f70ms,
+            validate: async (weights) => (await find(weights, clips.valid.slice(0, validClips))).metrics.f70ms,
           });
           return {
             ...learned,

@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { writeJson, writeNpy } from '@dawnchorus/formats';
-import { scope, type Tensor } from '@dawnchorus/tensor';
+import { getDefaultDevice, scope, type Tensor } from '@dawnchorus/tensor';
 import type { Clip, TaskData } from '../data.ts';
 import { type FeatureSource, HOP, SAMPLE_RATE } from './source.ts';
 import { FeatureTable, type PartIndex } from './table.ts';
@@ -18,8 +18,8 @@ import { readWindows } from './windows.ts';
 
 /** Clips of a part: few where their frames are kept, so that one can be read alone. */
 const CLIPS_OF_PART = { window: 64, frame: 1 } as const;
-/** Seconds that are heard at once. */
-const BATCH_SECONDS = 64;
+/** Seconds that are heard at once; software adapters bind little memory, and gain nothing from more. */
+const batchSeconds = (): number => (getDefaultDevice().adapter.software ? 16 : 64);
 /** How much of both ends of a file its hash sees, bytes: whole files of a large set would take as long as the features. */
 const HASHED_BYTES = 16384;
 
@@ -68,7 +68,7 @@ async function hearWindows(source: FeatureSource, windows: readonly Float32Array
   const byLength = new Map<number, number[]>();
   for (const [i, { length }] of windows.entries()) byLength.set(length, [...(byLength.get(length) ?? []), i]);
   for (const [length, members] of byLength) {
-    const atOnce = Math.max(1, Math.floor((BATCH_SECONDS * SAMPLE_RATE) / length));
+    const atOnce = Math.max(1, Math.floor((batchSeconds() * SAMPLE_RATE) / length));
     for (let first = 0; first < members.length; first += atOnce) {
       const own = members.slice(first, first + atOnce);
       const kept: Tensor = scope(() => {

@@ -33,10 +33,11 @@ export function keyScore(ref: string, est: string): number {
   return step === 0 ? 0.2 : 0;
 }
 
-/** The scores of every pair of keys: [true][estimated], in the order of `keyNames`. */
-export const key_matrix: readonly (readonly number[])[] = keyNames.map((ref) =>
-  keyNames.map((est) => keyScore(ref, est)),
-);
+/** The scores of every pair of keys: [true][estimated], in the order of `order`. */
+export const key_matrix: {
+  readonly order: readonly string[];
+  readonly ref_row_est_col: readonly (readonly number[])[];
+} = { order: keyNames, ref_row_est_col: keyNames.map((ref) => keyNames.map((est) => keyScore(ref, est))) };
 
 /** The mean score of songs. @throws RangeError when the lists differ in length or are empty. */
 export function weightedKeyScore(ref: readonly string[], est: readonly string[]): number {

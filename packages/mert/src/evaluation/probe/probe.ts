@@ -5,6 +5,7 @@ import type { TaskData } from '../data.ts';
 import { type ExtractOptions, extractFeatures, StoppedError } from '../features/extract.ts';
 import type { FeatureSource } from '../features/source.ts';
 import type { FeatureTable } from '../features/table.ts';
+import { checkHeldOut } from '../proxy.ts';
 import { separationProber } from '../separation/prober.ts';
 import type { Judgement, Prober } from './prober.ts';
 import type { Scores } from './scores.ts';
@@ -90,11 +91,15 @@ function meanAndSpread(values: readonly number[]): { mean: number; spread: numbe
 }
 
 /** Tries layers and rates with the first seed, and tells the best rate of each layer. */
-async function sweep(prober: Prober, options: ProbeOptions, checkStopped: () => void): Promise<LayerScore[]> {
-  const { source, settings, log, data } = options;
+async function sweep(
+  prober: Prober,
+  { source, log, data, settings }: ProbeOptions,
+  choices: readonly LayerChoice[],
+  rates: readonly number[],
+  checkStopped: () => void,
+): Promise<LayerScore[]> {
   const found: LayerScore[] = [];
-  const rates = prober.rates ?? settings.rates;
-  for (const layer of layerChoices(source, settings.layer)) {
+  for (const layer of choices) {
     const opened = await prober.open(layersOf(source, layer));
     let best: (LayerScore & { judge(): Promise<Judgement>; dispose(): void }) | undefined;
     for (const rate of rates) {
@@ -127,6 +132,12 @@ export async function probe(options: ProbeOptions): Promise<ProbeResult> {
     throw new Error('a probe needs a seed and a learning rate');
   }
   layerChoices(source, settings.layer);
+  // What a song is known by in training must not be what the test asks for.
+  checkHeldOut(
+    data.clips.map(({ id, split, song }) => ({ path: id, split, groups: { song } })),
+    [],
+    data.name,
+  );
   const checkStopped = () => {
     if (stopped?.()) throw new StoppedError();
   };
@@ -136,9 +147,10 @@ export async function probe(options: ProbeOptions): Promise<ProbeResult> {
   const standardised = settings.standardise ?? source.standardise;
   const prober = proberOf(data, table, settings, standardised);
   try {
-    const [choices, rates] = [layerChoices(source, settings.layer), prober.rates ?? settings.rates];
+    const wanted = prober.sumOnly && settings.layer === 'sweep' ? 'weighted' : settings.layer;
+    const [choices, rates] = [layerChoices(source, wanted), prober.rates ?? settings.rates];
     const only = choices.length === 1 && rates.length === 1;
-    const layers = only ? [] : await sweep(prober, options, checkStopped);
+    const layers = only ? [] : await sweep(prober, options, choices, rates, checkStopped);
     const best = only
       ? { layer: choices[0], rate: rates[0] }
       : layers.reduce((own, other) => (other.valid > own.valid ? other : own));

@@ -32,6 +32,8 @@ export interface Prober {
   counts: { train: number; valid: number; test: number };
   /** The rates to choose from, where they are not the settings’. */
   rates?: readonly number[];
+  /** Whether a sweep is the learned sum alone. */
+  sumOnly?: boolean;
   open(layers: readonly number[]): Promise<Opened>;
   /** What would be scored without features. */
   chance(): Record<string, number> | Promise<Record<string, number>>;

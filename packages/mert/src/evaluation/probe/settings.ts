@@ -20,7 +20,17 @@ export interface ProbeSettings {
   standardise?: boolean;
   /** Whether labels of training and validation are dealt out anew among their clips: scores must fall to chance. */
   shuffleLabels: boolean;
+  beats: BeatSettings;
   separation: SeparationSettings;
+}
+
+/** Settings of the beat head. */
+export interface BeatSettings {
+  hidden: number;
+  /** Of the crops of the training clips. */
+  cropSeconds: number;
+  /** Clips that are decoded after each pass; the choice among layers and rates is by these, too. */
+  validClips: number;
 }
 
 /** Settings of the separation head. */
@@ -35,6 +45,8 @@ export interface SeparationSettings {
   frames: number;
   /** Samples of a transform; the spectrogram has half as many bins, and one. */
   nFft: number;
+  /** Whether layers are swept; else a sweep is the learned sum alone. */
+  sweepLayers: boolean;
   /** Whether steps are compiled, which takes seconds and pays after some hundred steps. */
   compiled: boolean;
 }
@@ -51,14 +63,28 @@ export const paperSettings: ProbeSettings = {
   dropout: 0.2,
   batchSize: 64,
   shuffleLabels: false,
-  separation: { hidden: 512, lstmLayers: 3, batchSize: 16, rate: 1e-3, frames: 451, nFft: 2048, compiled: true },
+  beats: { hidden: 512, cropSeconds: 10, validClips: 1000 },
+  separation: {
+    hidden: 512,
+    lstmLayers: 3,
+    batchSize: 16,
+    rate: 1e-3,
+    frames: 451,
+    nFft: 2048,
+    sweepLayers: true,
+    compiled: true,
+  },
 };
 
-/** A smaller protocol for small data on slow machines: fewer rates and passes, and a small separation head. */
+/** A smaller protocol for small data on slow machines: fewer rates and passes, and small heads for beats and separation. */
 export const quickSettings: ProbeSettings = {
   ...paperSettings,
   rates: [1e-4, 5e-4, 1e-3, 5e-3],
   epochs: 40,
   patience: 8,
-  separation: { hidden: 64, lstmLayers: 1, batchSize: 8, rate: 5e-3, frames: 64, nFft: 2048, compiled: true },
+  beats: { hidden: 128, cropSeconds: 5, validClips: 8 },
+  separation: {
+    ...paperSettings.separation,
+    ...{ hidden: 64, lstmLayers: 1, batchSize: 8, rate: 5e-3, frames: 64, sweepLayers: false },
+  },
 };

@@ -81,6 +81,7 @@ export function separationProber(
   return {
     counts: { train: clips.train.length, valid: clips.valid.length, test: clips.test.length },
     rates: [ownRate],
+    sumOnly: !settings.separation.sweepLayers,
     async open(layers) {
       const width = layers.length * table.dimension;
       const train = await windowsOf(clips.train);
