@@ -169,6 +169,7 @@ function controlsOf(text: string, model: string): string[] {
   const names: Record<string, string> = {
     random,
     shuffled: 'shuffled',
+    yardstick: 'yardstick',
     ...Object.fromEntries(controlNames.map((name) => [name, name])),
   };
   const wanted = text === 'all' ? Object.keys(names) : text === 'none' ? [] : text.split(',');
@@ -238,7 +239,7 @@ export function addProbeCommands(program: Command): void {
       .requiredOption('--data <root>', 'folder of data sets and proxies')
       .requiredOption('--out <dir>', 'where report.html, report.md, report.json, results and features go')
       .option('--tasks <list>', 'all, or names with commas', 'all')
-      .option('--controls <list>', 'all, none, or some of random, logmel, cqt, chroma, shuffled', 'all')
+      .option('--controls <list>', 'all, none, or some of random, logmel, cqt, chroma, shuffled, yardstick', 'all')
       .option('--layer <which>', 'a layer’s number, weighted, or sweep', parseLayer, 'sweep')
       .option('--json', 'print the report as JSON'),
   ).action(evaluateCommand);

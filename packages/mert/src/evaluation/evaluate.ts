@@ -15,6 +15,7 @@ import { isProxyFolder } from './proxy.ts';
 import { htmlReport } from './report/html.ts';
 import { markdownReport } from './report/table.ts';
 import { taskOf } from './tasks.ts';
+import { yardstick } from './yardstick.ts';
 
 /** A task’s scores: of the model, and of each control. */
 export interface TaskReport {
@@ -46,7 +47,10 @@ export interface EvaluateOptions {
   out: string;
   cache?: string;
   settings: ProbeSettings;
-  /** What `openSource` takes; and `shuffled`: the model with labels dealt out anew. */
+  /**
+   * What `openSource` takes; `shuffled`: the model with labels dealt out anew; `yardstick`: what is known of keys, beats and
+   * pitches without learning.
+   */
   controls: readonly string[];
   partial?: boolean;
   log?(line: string): void;
@@ -54,8 +58,9 @@ export interface EvaluateOptions {
   stopped?(): boolean;
 }
 
-/** What stands in a table for a control. */
+/** What stands in a table for controls that are no sources. */
 export const SHUFFLED = 'shuffled labels';
+export const YARDSTICK = 'yardstick';
 
 const isStopped = (error: unknown): boolean => error instanceof StoppedError;
 
@@ -76,9 +81,9 @@ async function resumed(
 
 /** Layers are swept in the model and in encoders alone; shuffled labels go by what the model chose. */
 function settingsOf(settings: ProbeSettings, name: string, model: ProbeResult | undefined): ProbeSettings {
-  if (name !== SHUFFLED || !model) return settings;
-  const { layer, rate } = model.chosen;
-  return { ...settings, layer, rates: [rate], shuffleLabels: true };
+  if (name !== SHUFFLED) return settings;
+  const chosen = model && { layer: model.chosen.layer, rates: [model.chosen.rate] };
+  return { ...settings, ...chosen, shuffleLabels: true };
 }
 
 /**
@@ -135,6 +140,11 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
           const shuffle = control === 'shuffled';
           const label = shuffle ? SHUFFLED : control;
           try {
+            if (control === YARDSTICK) {
+              const result = await yardstick(data);
+              if (result) own.results.push({ name: YARDSTICK, result });
+              continue;
+            }
             const heard = await sourceOf(shuffle ? model : control);
             const chosen = settingsOf(settings, label, own.results[0]?.result);
             const key = createHash('sha256')

@@ -49,7 +49,9 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Scores of clips from what was found in each. */
-function scoreClips(found: readonly { clip: Clip; beats: readonly number[]; downbeats: readonly number[] }[]): Scores {
+export function scoreClips(
+  found: readonly { clip: Clip; beats: readonly number[]; downbeats: readonly number[] }[],
+): Scores {
   const own = found.map(({ clip, beats }) => beat(clip.beats ?? [], beats));
   const bars = found.filter(({ clip }) => (clip.downbeats ?? []).length > 0);
   return {
