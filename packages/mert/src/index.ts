@@ -8,6 +8,7 @@ export * from './config/index.ts';
 export * from './data/batch.ts';
 export * from './data/dataset.ts';
 export * from './evaluation/index.ts';
+export * from './huggingface/index.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';
 export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { collect, fromOne, fromZero } from './arguments.ts';
 import { codecCommand } from './codec.ts';
+import { addConvertCommand } from './convert.ts';
 import { cqtCommand } from './cqt.ts';
 import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
@@ -68,6 +69,7 @@ program
   .option('--picture <file>', 'where a picture of them goes, .png or .svg')
   .action(cqtCommand);
 
+addConvertCommand(program);
 program.addCommand(codecCommand());
 program.addCommand(kmeansCommand());
 addLabelCommand(program);
