@@ -173,6 +173,7 @@ pretraining('a full disk leaves the previous checkpoint, and the run goes on onc
     assert.equal(readdirSync(out).sort(), [
       'checkpoint',
       'curves.svg',
+      'data.jsonl',
       'metrics.jsonl',
       'report.json',
       'report.md',

@@ -30,7 +30,10 @@ program
 program
   .command('pretrain')
   .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
-  .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
+  .option(
+    '--data <dir>',
+    'folder of music (audio files, .tar, .parquet), searched recursively, or a manifest (.tsv, .jsonl); train and valid are kept apart',
+  )
   .option(
     '--labels <dir>',
     'learn these labels of that music, made by mert label, in the place of a new RVQ-VAE’s codes',
@@ -45,6 +48,11 @@ program
     [],
   )
   .option('--seed <n>', 'seed of every random draw', fromZero)
+  .option(
+    '--workers <n>',
+    'threads that decode music ahead of the GPU, of no influence on results (default: cores less one, at most 8; 0 on a software adapter)',
+    fromZero,
+  )
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);
 

@@ -31,9 +31,11 @@ export function createFeed<T>({
   fill();
   return {
     async take() {
+      if (queue.length === 0) fill();
       const result = queue.shift();
       if (!result) return undefined;
-      fill();
+      // What is done with the one before begins first, so that the device has work when this thread reads.
+      setImmediate(fill);
       const start = performance.now();
       const value = await result;
       return { value, waited: (performance.now() - start) / 1000 };
