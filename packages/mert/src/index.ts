@@ -6,8 +6,12 @@
 export * from './codec/index.ts';
 export * from './config/index.ts';
 export * from './data/batch.ts';
+export { listAudio } from './data/collection.ts';
 export * from './data/dataset.ts';
 export * from './evaluation/index.ts';
+export { createFeed, type Feed } from './data/feed.ts';
+export { type ManifestOptions, type ManifestResult, writeManifest } from './data/manifest.ts';
+export type { AudioItem, Place } from './data/places.ts';
 export * from './huggingface/index.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';

@@ -7,10 +7,15 @@ import { encodeWav } from '@dawnchorus/dsp';
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { listAudio } from '../src/data/collection.ts';
+import { dataFolders, listAudio } from '../src/data/collection.ts';
 import { openDataset } from '../src/data/dataset.ts';
 import { createFeed } from '../src/data/feed.ts';
+import { writeManifest } from '../src/data/manifest.ts';
 import { tarIndex } from '../src/data/tar.ts';
+import { labelsOfCrops } from '../src/labels/crops.ts';
+import { openLabels } from '../src/labels/read.ts';
+import { labelFolder } from '../src/labels/write.ts';
+import { fakeTeacher } from './labels-support.ts';
 import { messageOf, temporaryFolder, tone, writeFile } from './support.ts';
 
 const folder = temporaryFolder();
@@ -225,6 +230,57 @@ sources('the number of threads changes nothing', async () => {
   assert.ok(alone.some(({ path }) => /\.(ogg|flac)$/.test(path)));
   assert.equal(one, alone);
   assert.equal(three, alone);
+});
+
+sources('mert manifest’s lists stand for what they were made of', async () => {
+  for (const [data, name] of [
+    [plain, 'plain.jsonl'],
+    [archives, 'archives.jsonl'],
+    [plain, 'plain.tsv'],
+  ] as const) {
+    const out = join(folder, 'made', name);
+    mkdirSync(join(folder, 'made'), { recursive: true });
+    const result = await writeManifest({ data, out, ...(name.endsWith('tsv') && { sampleRate: 24000 }) });
+    assert.equal(result.skipped, []);
+    assert.equal(await crops(out), await crops(data), name);
+  }
+  const train = join(folder, 'made', 'train.jsonl');
+  const split = await writeManifest({ data: archives, out: train, validShare: 0.4, seed: 2 });
+  const { train: first, valid } = dataFolders(train);
+  assert.is(first, train);
+  assert.is((await listAudio(valid!)).length, split.valid);
+  assert.is((await listAudio(train)).length, 9 - split.valid);
+  assert.equal(dataFolders(join(folder, 'made')), { train, valid });
+  const wrong = (options: object) => messageOf(() => writeManifest({ data: plain, out: 'x.tsv', ...options }));
+  assert.match(await wrong({}), /does not say the rate of its files; give --sample-rate/);
+  assert.match(await wrong({ data: archives, sampleRate: 24000 }), /cannot say what lies in archives; write a \.jsonl/);
+  assert.match(await wrong({ sampleRate: 16000 }), /none of its 3 files can be used/);
+  assert.match(await wrong({ out: 'a.csv' }), /end in \.jsonl or \.tsv/);
+  assert.match(await wrong({ out: 'a.jsonl', validShare: 0.5 }), /is to be called train\.jsonl/);
+});
+
+sources('labels are the same wherever the music lies', async () => {
+  const teacher = fakeTeacher();
+  const labelled = async (data: string, name: string) => {
+    const out = join(folder, 'labels', name);
+    mkdirSync(join(folder, 'labels'), { recursive: true });
+    const result = await labelFolder({ data, out, teacher });
+    assert.is(result.labelled, 3);
+    assert.is((await labelFolder({ data, out, teacher })).already, 3);
+    const labels = await openLabels(out);
+    assert.equal(await labels.verify({ data }), []);
+    const keys = new Map((await listAudio(data)).map(({ path, key }) => [path, key]));
+    const crops = labelsOfCrops(labels, keys, { sampleRate: 24000, hop: 320, frames: 19 });
+    const dataset = await openDataset({ ...options, folder: data, latestStart: crops.latestStart });
+    crops.check(dataset.files);
+    const all = await Promise.all(Array.from({ length: 9 }, async (_, i) => crops.of(await dataset.readPlaced(i))));
+    await labels.close();
+    return all;
+  };
+  const expected = await labelled(join(manifests, 'all.tsv'), 'tsv');
+  for (const name of ['archives/one.tar', 'archives/struct.parquet', 'manifests/all.jsonl']) {
+    assert.equal(await labelled(join(folder, name), name.replace('/', '-')), expected, name);
+  }
 });
 
 sources('what is read ahead comes in order, and waiting is told', async () => {

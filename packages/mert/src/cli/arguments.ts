@@ -28,6 +28,9 @@ export const aboveZero = (text: string): number =>
 export const seconds = (text: string): number =>
   finiteNumber(text, (value) => value >= 0, 'expected seconds, 0 or more.');
 
+export const share = (text: string): number =>
+  finiteNumber(text, (value) => value > 0 && value < 1, 'expected a number between 0 and 1.');
+
 /** For options that may be given more than once. */
 export const collect = (value: string, previous: string[]): string[] => [...previous, value];
 

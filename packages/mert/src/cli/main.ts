@@ -8,6 +8,7 @@ import { embedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
 import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
+import { addManifestCommand } from './manifest.ts';
 import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
 import { addProbeCommands } from './probe.ts';
@@ -81,6 +82,7 @@ addConvertCommand(program);
 program.addCommand(codecCommand());
 program.addCommand(kmeansCommand());
 addLabelCommand(program);
+addManifestCommand(program);
 program.addCommand(pictureCommand());
 addProbeCommands(program);
 
