@@ -12,6 +12,7 @@ export * from './evaluation/index.ts';
 export { createFeed, type Feed } from './data/feed.ts';
 export { type ManifestOptions, type ManifestResult, writeManifest } from './data/manifest.ts';
 export type { AudioItem, Place } from './data/places.ts';
+export * from './embed/index.ts';
 export * from './huggingface/index.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';

@@ -1,19 +1,13 @@
 import type { Command } from 'commander';
 import { readModelFiles } from '../huggingface/read.ts';
 import { saveModel } from '../huggingface/save.ts';
+import { oneOf } from './arguments.ts';
 
 interface Options {
   model: string;
   out: string;
   as: string;
   dtype: string;
-}
-
-function oneOf<T extends string>(option: string, value: string, known: readonly T[]): T {
-  if (!(known as readonly string[]).includes(value)) {
-    throw new Error(`${option} ${value}: expected ${known.join(' or ')}`);
-  }
-  return value as T;
 }
 
 /** Writes a model in another layout. */

@@ -4,7 +4,7 @@ import { collect, fromOne, fromZero } from './arguments.ts';
 import { codecCommand } from './codec.ts';
 import { addConvertCommand } from './convert.ts';
 import { cqtCommand } from './cqt.ts';
-import { embedCommand } from './embed.ts';
+import { addEmbedCommand } from './embed.ts';
 import { infoCommand } from './info.ts';
 import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
@@ -57,18 +57,7 @@ program
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);
 
-program
-  .command('embed')
-  .description('hidden states of an audio file, as a NumPy file')
-  .requiredOption('--model <dir>', 'model folder in Hugging Face’s MERT layout, e.g. OUT/checkpoint')
-  .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
-  .requiredOption('--out <file>', 'where the .npy goes')
-  .option(
-    '--layers <which>',
-    'all: [layers + 1, frames, dim]; mean over layers, or one layer’s number: [frames, dim]',
-    'all',
-  )
-  .action(embedCommand);
+addEmbedCommand(program);
 
 program
   .command('cqt')
