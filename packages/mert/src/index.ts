@@ -53,6 +53,11 @@ export {
   objective,
 } from './model/objective.ts';
 export type { Padding } from './model/padding.ts';
+export { type CqtModel, Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
+export { type MaskingOptions, maskBatch } from './model/masking.ts';
+export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model/mixture.ts';
+export { type Batch, type LossWeights, type ObjectiveOutput, objective } from './model/objective.ts';
+export { type StudentOnnxOptions, studentToOnnx } from './model/onnx.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { type FeatureProjection, Student, type StudentOptions, type StudentOutput } from './model/student.ts';
 export type { Watch } from './model/watch.ts';

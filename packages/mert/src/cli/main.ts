@@ -5,6 +5,7 @@ import { codecCommand } from './codec.ts';
 import { addConvertCommand } from './convert.ts';
 import { cqtCommand } from './cqt.ts';
 import { addEmbedCommand } from './embed.ts';
+import { addExportCommand } from './export.ts';
 import { infoCommand } from './info.ts';
 import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
@@ -68,6 +69,7 @@ program
   .action(cqtCommand);
 
 addConvertCommand(program);
+addExportCommand(program);
 program.addCommand(codecCommand());
 program.addCommand(kmeansCommand());
 addLabelCommand(program);
