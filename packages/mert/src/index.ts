@@ -8,11 +8,11 @@ export * from './config/index.ts';
 export * from './data/batch.ts';
 export { listAudio } from './data/collection.ts';
 export * from './data/dataset.ts';
-export * from './evaluation/index.ts';
 export { createFeed, type Feed } from './data/feed.ts';
 export { type ManifestOptions, type ManifestResult, writeManifest } from './data/manifest.ts';
 export type { AudioItem, Place } from './data/places.ts';
 export * from './embed/index.ts';
+export * from './evaluation/index.ts';
 export * from './huggingface/index.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';
@@ -26,20 +26,36 @@ export type {
   PositionalConvolution,
 } from './model/encoder.ts';
 export type { ConvLayer, FeatureExtractor } from './model/extractor.ts';
-export { Heads, type HeadsConfig, type HeadsOutput, type HeadsTargets, type SpectrumHead } from './model/heads.ts';
+export {
+  type CqtModel,
+  Heads,
+  Heads,
+  type HeadsConfig,
+  type HeadsConfig,
+  type HeadsOutput,
+  type HeadsOutput,
+  type HeadsTargets,
+  type SpectrumHead,
+} from './model/heads.ts';
 export {
   drawReplacements,
   type MaskedInput,
   type MaskingOptions,
+  type MaskingOptions,
   type MaskingPlan,
+  maskBatch,
   maskBatch,
   maskingAt,
   mostMasked,
 } from './model/masking.ts';
 export {
   drawMixture,
+  drawMixture,
+  type MixtureDraw,
   type MixtureDraw,
   type MixtureOptions,
+  type MixtureOptions,
+  mix,
   mix,
   mixOnDevice,
   type UploadedMixture,
@@ -47,17 +63,17 @@ export {
 } from './model/mixture.ts';
 export {
   type Batch,
+  type Batch,
+  type LossWeights,
   type LossWeights,
   type ObjectiveOptions,
   type ObjectiveOutput,
+  type ObjectiveOutput,
+  objective,
   objective,
 } from './model/objective.ts';
-export type { Padding } from './model/padding.ts';
-export { type CqtModel, Heads, type HeadsConfig, type HeadsOutput } from './model/heads.ts';
-export { type MaskingOptions, maskBatch } from './model/masking.ts';
-export { drawMixture, type MixtureDraw, type MixtureOptions, mix } from './model/mixture.ts';
-export { type Batch, type LossWeights, type ObjectiveOutput, objective } from './model/objective.ts';
 export { type StudentOnnxOptions, studentToOnnx } from './model/onnx.ts';
+export type { Padding } from './model/padding.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { type FeatureProjection, Student, type StudentOptions, type StudentOutput } from './model/student.ts';
 export type { Watch } from './model/watch.ts';
@@ -73,6 +89,7 @@ export {
   type UpdateOptions,
 } from './rvq/quantizer.ts';
 export { RvqTeacher, type TeacherStep, type TeacherTraining, trainTeacher } from './rvq/teacher.ts';
+export * from './seeing/index.ts';
 export { type Measured, readMetrics, type StepMetrics } from './training/metrics.ts';
 export type { Precision } from './training/precision.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';

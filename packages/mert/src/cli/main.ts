@@ -14,7 +14,9 @@ import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
 import { addProbeCommands } from './probe.ts';
 import { proxyCommand } from './proxy.ts';
+import { addReportCommand } from './report.ts';
 import { tasksCommand } from './tasks.ts';
+import { addWatchCommand } from './watch.ts';
 
 const program = new Command('mert')
   .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')
@@ -83,6 +85,8 @@ program
   .option('--json', 'as JSON')
   .action(tasksCommand);
 program.addCommand(proxyCommand());
+addReportCommand(program);
+addWatchCommand(program);
 
 try {
   await program.parseAsync();

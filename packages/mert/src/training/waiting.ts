@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openMetricsLog, truncateMetricsLog, writeJson } from '@dawnchorus/formats';
 import type { Dataset } from '../data/dataset.ts';
+import { mirrorLogs } from '../seeing/mirror.ts';
 
 /** What is known of a run's music beside its steps. */
 export interface DataLogOptions {
@@ -31,7 +32,7 @@ export interface DataLog {
 const RECENT = 20;
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 
-/** Opens `data.jsonl`, a line a step, and writes `data.json`. */
+/** Opens `data.jsonl`, a line a step, writes `data.json`, and keeps TensorBoard's event files beside the logs. */
 export async function openDataLog(options: DataLogOptions): Promise<DataLog> {
   const { out, data, dataset, workers, adapter } = options;
   const path = join(out, 'data.jsonl');
@@ -42,6 +43,7 @@ export async function openDataLog(options: DataLogOptions): Promise<DataLog> {
     });
   await describe();
   let log = openMetricsLog(path);
+  const events = mirrorLogs(out);
   let told = skipped.length;
   let [waitedAll, secondsAll] = [0, 0];
   const recent: number[] = [];
@@ -57,6 +59,7 @@ export async function openDataLog(options: DataLogOptions): Promise<DataLog> {
         ...{ step, seconds, waitedSeconds: waited },
         ...{ skippedFiles: skipped.length, silentCrops: dataset.silentCrops },
       });
+      events.update();
       waitedAll += waited;
       secondsAll += seconds;
       recent.push(Math.min(1, waited / seconds));
@@ -74,6 +77,7 @@ export async function openDataLog(options: DataLogOptions): Promise<DataLog> {
           `${recent.length}, with ${workers} threads that decode`,
     async close() {
       log.close();
+      events.close();
     },
   };
 }
