@@ -6,8 +6,10 @@ import { type AudioItem, withBytes } from './places.ts';
 /** A crop to be read: plain data, so that any thread can do it and get the same. */
 export interface CropTask {
   item: Pick<AudioItem, 'path' | 'place'>;
-  /** Seconds, as its header says. */
-  duration: number;
+  /** Samples of the file at that rate, as its header says. */
+  total: number;
+  /** Whether the file is decoded whole and kept; else what the crop needs alone. The crop is the same. */
+  whole: boolean;
   /** Hz */
   sampleRate: number;
   /** Samples of the crop at that rate. */
@@ -29,8 +31,6 @@ export interface ReadCrop {
 
 /** Crops start on the teachers' grid, so that labels and frames line up. */
 export const GRID = 320;
-/** Longer files are read crop by crop; shorter ones are decoded once and kept. */
-const WHOLE_FILE_SECONDS = 600;
 
 /** Decoded files, the least recently used dropped first. */
 function createCache(bytesKept: number) {
@@ -68,25 +68,15 @@ function createCache(bytesKept: number) {
 export function createCropReader(bytesKept: number): (task: CropTask) => Promise<ReadCrop> {
   const decode = createCache(bytesKept);
   return async (task) => {
-    const { item, duration, sampleRate, cropSamples, latestStart, seeds, drawn } = task;
+    const { item, total, whole, sampleRate, cropSamples, latestStart, seeds, drawn } = task;
     const random = hostRandom(...seeds);
     for (let i = 0; i < drawn; i++) random.uniform();
-    const drawStart = (total: number) =>
-      random.integer(0, Math.floor(Math.min(total - cropSamples, latestStart) / GRID)) * GRID;
-    let samples: Float32Array;
-    let start: number;
-    if (duration <= WHOLE_FILE_SECONDS) {
-      const whole = await decode(task);
-      if (whole.length < cropSamples) throw new Error('shorter than its header says');
-      start = drawStart(whole.length);
-      samples = whole.slice(start, start + cropSamples);
-    } else {
-      start = drawStart(Math.floor(duration * sampleRate));
-      const part = { start: start / sampleRate, duration: cropSamples / sampleRate, sampleRate };
-      const read = await withBytes(item, (source) => decodeAudio(source, part));
-      if (read.samples.length < cropSamples) throw new Error('shorter than its header says');
-      samples = read.samples.slice(0, cropSamples);
-    }
+    const start = random.integer(0, Math.floor(Math.min(total - cropSamples, latestStart) / GRID)) * GRID;
+    const part = { start: start / sampleRate, duration: cropSamples / sampleRate, sampleRate };
+    const samples = whole
+      ? (await decode(task)).slice(start, start + cropSamples)
+      : (await withBytes(item, (source) => decodeAudio(source, part))).samples;
+    if (samples.length < cropSamples) throw new Error('shorter than its header says');
     if (!samples.every(Number.isFinite)) throw new Error('has samples that are not numbers (NaN or infinite)');
     return { samples, start, silent: samples.every((sample) => Math.abs(sample) < 1e-6) };
   };

@@ -1,8 +1,8 @@
-import { AudioError, type AudioInfo } from '@dawnchorus/dsp';
+import { AudioError, type AudioInfo, resampledLength } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
 import { listAudio } from './collection.ts';
 import { type AudioItem, checkItem } from './places.ts';
-import { createReaders, ReaderError } from './workers.ts';
+import { CACHE_BYTES, createReaders, ReaderError } from './workers.ts';
 
 export { dataFolders } from './collection.ts';
 
@@ -58,6 +58,8 @@ export interface Dataset {
 }
 
 const ATTEMPTS = 100;
+/** Longer files are read crop by crop. */
+const WHOLE_FILE_SECONDS = 600;
 /** Files whose headers are looked at at once. */
 const LOOKED_AT = 16;
 /** How far a manifest may be off: encoders add some samples, and programs count them differently. */
@@ -131,6 +133,9 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     );
   }
   const readers = createReaders(workers);
+  const seconds = files.reduce((sum, file) => sum + file.duration, 0);
+  // Of a collection that fits into memory files are decoded once; of a larger one no file would come again in time.
+  const fits = seconds * sampleRate * Float32Array.BYTES_PER_ELEMENT <= CACHE_BYTES;
   const orders = new Map<number, number[]>();
 
   /** The files' order in an epoch. */
@@ -148,7 +153,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     files,
     skipped,
     silentCrops: 0,
-    seconds: files.reduce((sum, file) => sum + file.duration, 0),
+    seconds,
     async readCrop(index) {
       return (await dataset.readPlaced(index)).samples;
     },
@@ -160,12 +165,13 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
           attempt === 0
             ? order(Math.floor(index / files.length))[index % files.length]
             : hostRandom(...seeds).integer(0, files.length - 1);
-        const { path, duration } = files[at];
+        const { path, duration, frames, sampleRate: own } = files[at];
         try {
           const crop = await readers.read(
             {
               item: { path, place: used[at].place },
-              duration,
+              total: resampledLength(frames, own, sampleRate),
+              whole: fits && duration <= WHOLE_FILE_SECONDS,
               sampleRate,
               cropSamples,
               latestStart: latestStart?.(path) ?? Number.POSITIVE_INFINITY,

@@ -8,7 +8,7 @@ import type { WorkerAnswer } from './worker.ts';
 export class ReaderError extends Error {}
 
 /** Decoded audio that is kept, by all threads together. */
-const CACHE_BYTES = 1 << 29;
+export const CACHE_BYTES = 1 << 29;
 
 /** Readers of crops: what they read does not depend on how many there are. */
 export interface CropReaders {
