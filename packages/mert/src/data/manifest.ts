@@ -18,6 +18,7 @@ export interface ManifestOptions {
   /** Share of the files that go to a manifest `valid` beside it, drawn by the seed; default none. */
   validShare?: number;
   seed?: number;
+  /** Told now and then how many of how many files were looked at. */
   onFile?(number: number, total: number): void;
 }
 

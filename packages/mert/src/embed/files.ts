@@ -41,7 +41,9 @@ export interface EmbedFilesOptions extends EmbedSettings {
   resample?: ResampleQuality | 'never';
   /** Leave files alone whose output is there. */
   skipExisting?: boolean;
+  /** Asked before each file; true ends the run. */
   stopped?(): boolean;
+  /** Told of each file when it was heard. */
   onFile?(number: number, total: number): void;
 }
 

@@ -7,9 +7,15 @@ export type Pool = 'none' | 'mean' | 'max';
 
 /** Takes the hidden states of one recording, a window at a time, in order. */
 export interface Sink {
-  /** @param states of the layers that are wanted, each [frames of the window, dim]. */
+  /**
+   * Takes a window.
+   *
+   * @param states - of the layers that are wanted, each [frames of the window, dim].
+   */
   write(window: Window, states: readonly Float32Array[]): Promise<void>;
+  /** All windows were given. */
   finish(): Promise<void>;
+  /** There will be no more; what was written is removed. */
   abort(): Promise<void>;
 }
 

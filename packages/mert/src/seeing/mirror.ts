@@ -10,6 +10,7 @@ export interface EventMirror {
   update(): void;
   /** Adds pictures. */
   images(step: number, images: Record<string, EventImage>): void;
+  /** Takes over what is new, and closes the file. */
   close(): void;
 }
 

@@ -88,7 +88,9 @@ export function encodeEvent(
 /** An event file that grows. */
 export interface EventFile {
   readonly path: string;
+  /** Adds numbers and pictures of a step; the time is in seconds since 1970. */
   append(step: number, wallTime: number, scalars: Record<string, number>, images?: Record<string, EventImage>): void;
+  /** Closes the file. */
   close(): void;
 }
 
