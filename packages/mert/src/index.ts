@@ -26,36 +26,20 @@ export type {
   PositionalConvolution,
 } from './model/encoder.ts';
 export type { ConvLayer, FeatureExtractor } from './model/extractor.ts';
-export {
-  type CqtModel,
-  Heads,
-  Heads,
-  type HeadsConfig,
-  type HeadsConfig,
-  type HeadsOutput,
-  type HeadsOutput,
-  type HeadsTargets,
-  type SpectrumHead,
-} from './model/heads.ts';
+export { Heads, type HeadsConfig, type HeadsOutput, type HeadsTargets, type SpectrumHead } from './model/heads.ts';
 export {
   drawReplacements,
   type MaskedInput,
   type MaskingOptions,
-  type MaskingOptions,
   type MaskingPlan,
-  maskBatch,
   maskBatch,
   maskingAt,
   mostMasked,
 } from './model/masking.ts';
 export {
   drawMixture,
-  drawMixture,
-  type MixtureDraw,
   type MixtureDraw,
   type MixtureOptions,
-  type MixtureOptions,
-  mix,
   mix,
   mixOnDevice,
   type UploadedMixture,
@@ -63,13 +47,9 @@ export {
 } from './model/mixture.ts';
 export {
   type Batch,
-  type Batch,
-  type LossWeights,
   type LossWeights,
   type ObjectiveOptions,
   type ObjectiveOutput,
-  type ObjectiveOutput,
-  objective,
   objective,
 } from './model/objective.ts';
 export { type StudentOnnxOptions, studentToOnnx } from './model/onnx.ts';

@@ -2,7 +2,7 @@
 import { getDefaultDevice } from '@dawnchorus/tensor';
 import { type Recording, readSpans } from '../labels/teacher.ts';
 import type { PretrainedModel } from '../model/pretrained.ts';
-import { type LayerChoice, layerIndices } from './layers.ts';
+import { type HiddenStateChoice, layerIndices } from './layers.ts';
 import type { Sink } from './sinks.ts';
 import { framesOf, planWindows, type Window } from './windows.ts';
 
@@ -14,7 +14,7 @@ export interface EmbedSettings {
   overlap?: number;
   /** Windows of one length that are computed at once; default 1 on a software adapter, else 4. */
   batch?: number;
-  layers?: LayerChoice;
+  layers?: HiddenStateChoice;
   /** Told of what is decided for the user, e.g. shorter windows where the adapter cannot hold them. */
   log?(line: string): void;
 }

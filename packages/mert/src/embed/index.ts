@@ -9,7 +9,7 @@ export {
   embedFiles,
   embedFormats,
 } from './files.ts';
-export { type LayerChoice, parseLayers } from './layers.ts';
+export { type HiddenStateChoice, parseLayers } from './layers.ts';
 export { type AudioInput, type Embedding, type EmbedOptions, loadMert, type Mert } from './load.ts';
 export type { Pool, Sink } from './sinks.ts';
 export { planWindows, type Window } from './windows.ts';

@@ -1,6 +1,6 @@
 import { exportOnnx } from '@dawnchorus/formats';
 import { scope, type Tensor, zeros } from '@dawnchorus/tensor';
-import { type LayerChoice, layerIndices } from '../embed/layers.ts';
+import { type HiddenStateChoice, layerIndices } from '../embed/layers.ts';
 import type { PretrainedModel } from './pretrained.ts';
 
 /** What an ONNX model of a student takes and gives. */
@@ -10,7 +10,7 @@ export interface StudentOnnxOptions {
   /** Clips; default 1. */
   batch?: number;
   /** Hidden states that it gives: `hidden.N`, each [batch, frames, dim]; of `mean`, one `hidden`. Default all. */
-  layers?: LayerChoice;
+  layers?: HiddenStateChoice;
   opset?: number;
 }
 

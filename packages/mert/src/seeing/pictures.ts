@@ -2,7 +2,7 @@
 import { createCqt } from '@dawnchorus/dsp';
 import type { SafetensorsTensor } from '@dawnchorus/formats';
 import { type Device, matmul, scope, type Tensor, tensor, transpose } from '@dawnchorus/tensor';
-import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
+import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { normaliseWaveform } from '../data/batch.ts';
 import { dataFolders, openDataset } from '../data/dataset.ts';
 import { maskBatch } from '../model/masking.ts';
@@ -108,7 +108,7 @@ export async function seeClip(device: Device, run: Run, data?: string): Promise<
   const frames = frameCount(clip.length, config.model);
   const step = cqtSettings.hopLength / config.audio.sampleRate;
   const [mask] = maskBatch(hostRandom(config.training.seed, purpose.mask, 0), 1, frames, config.masking);
-  const cqt = createCqt(device, { ...cqtSettings, sampleRate: config.audio.sampleRate });
+  const cqt = createCqt(device, cqtSettingsAt(config.audio.sampleRate));
   const [weight, bias] = ['weight', 'bias'].map((part) => model.heads.get(`encoder_cqt_model.fc.${part}`));
   const layers = shownLayers(config.model.numHiddenLayers);
   const result = scope(() => {
