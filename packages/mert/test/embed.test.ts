@@ -102,7 +102,7 @@ layers('are numbered, listed, ranged', async () => {
 
 const files = suite('files');
 const music = join(folder, 'music');
-const lengths = [10000, 26000, 10000];
+const lengths = [8000, 26000, 7000];
 for (const [i, length] of lengths.entries()) {
   writeFile(join(music, `${i === 1 ? 'sub/' : ''}${i}.wav`), encodeWav(tone(length, i), 24000, { format: 'float32' }));
 }

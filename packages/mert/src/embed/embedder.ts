@@ -12,7 +12,10 @@ export interface EmbedSettings {
   window?: number;
   /** Seconds that two windows overlap; default 2. */
   overlap?: number;
-  /** Windows of one length that are computed at once; default 1 on a software adapter, else 4. */
+  /**
+   * Windows that are computed at once; default 1 on a software adapter, else 4. Shorter files are padded to the longest of
+   * their batch, which changes nothing but rounding.
+   */
   batch?: number;
   layers?: HiddenStateChoice;
   /** Told of what is decided for the user, e.g. shorter windows where the adapter cannot hold them. */
@@ -101,9 +104,10 @@ export function createEmbedder(model: PretrainedModel, settings: EmbedSettings =
       }),
     );
     const size = (values[indices[0]] as Float32Array).length / jobs.length;
-    for (const [b, { window: own, sink, last, owner }] of jobs.entries()) {
+    for (const [b, { window: own, samples, sink, last, owner }] of jobs.entries()) {
       if (owner.dropped) continue;
-      const layers = indices.map((i) => (values[i] as Float32Array).subarray(b * size, (b + 1) * size));
+      const real = framesOf(samples.length, frame) * dim;
+      const layers = indices.map((i) => (values[i] as Float32Array).subarray(b * size, b * size + real));
       await sink.write(own, choice === 'mean' ? [meanOf(layers)] : layers);
       if (last) await sink.finish();
     }
@@ -139,7 +143,7 @@ export function createEmbedder(model: PretrainedModel, settings: EmbedSettings =
           windows.map(({ span }) => span),
         )) {
           const job = { window: windows[next], samples, sink, last: ++next === windows.length, owner };
-          if (waiting.length > 0 && waiting[0].samples.length !== samples.length) await run();
+          if (!fitTogether([...waiting.map((one) => one.samples.length), samples.length])) await run();
           waiting.push(job);
           if (waiting.length === batch) await run();
         }
@@ -157,6 +161,9 @@ export function createEmbedder(model: PretrainedModel, settings: EmbedSettings =
     },
   };
 }
+
+/** Whether clips of such lengths are computed together: else most of the shorter ones would be padding. */
+const fitTogether = (lengths: readonly number[]): boolean => 2 * Math.min(...lengths) > Math.max(...lengths);
 
 function meanOf(layers: readonly Float32Array[]): Float32Array {
   return Float32Array.from({ length: layers[0].length }, (_, i) => {

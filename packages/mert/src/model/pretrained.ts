@@ -21,7 +21,10 @@ export interface PretrainedModel {
    * @throws RangeError when the clip is shorter than one frame's reach.
    */
   embed(samples: Float32Array): Tensor[];
-  /** The same of clips of one length: layers + 1 of f32 [clips, frames, hiddenSize]. */
+  /**
+   * The same of several clips: layers + 1 of f32 [clips, frames, hiddenSize]. Where they differ in length, frames behind a
+   * clip's end are padding, and those before it are what the clip gives alone.
+   */
   embedBatch(clips: readonly Float32Array[]): Tensor[];
   /** Samples that one frame hears, and samples from one frame to the next: frame i begins at sample i * hop. */
   frame: { readonly reach: number; readonly hop: number };
@@ -64,7 +67,17 @@ export function placeModel(files: ModelFiles): PretrainedModel {
       );
     }
     const heard = config.doNormalize ? clips.map(normaliseWaveform) : clips;
-    return scope(() => student.forward(stackClips(heard)).hiddenStates);
+    const lengths = clips.map(({ length }) => length);
+    const longest = Math.max(...lengths);
+    if (lengths.every((length) => length === longest)) {
+      return scope(() => student.forward(stackClips(heard)).hiddenStates);
+    }
+    const padded = heard.map((clip) => {
+      const whole = new Float32Array(longest);
+      whole.set(clip);
+      return whole;
+    });
+    return scope(() => student.forward(stackClips(padded), { lengths }).hiddenStates);
   };
   return {
     student,
