@@ -34,6 +34,10 @@ await writeSafetensors(join(folder, 'model.safetensors'), [
 ]);
 cpSync(join(root, 'packages/formats/test/golden/checkpoint.pt'), join(folder, 'checkpoint.pt'));
 const tone = Float32Array.from({ length: 24000 }, (_, i) => Math.sin(i / 10) / 2);
+// What a run leaves, as far as a model goes.
+cpSync(join(root, 'packages/mert/test/golden/student_post'), join(folder, 'runs/pretrain-1/checkpoint'), {
+  recursive: true,
+});
 writeFileSync(join(folder, 'song.wav'), encodeWav([tone], 24000));
 const device = await openDevice({ log: () => {} });
 const codec = new Codec(codecConfig({ numFilters: 4, hiddenSize: 16, codebookSize: 64 }), nn.keySequence(1));
@@ -58,7 +62,7 @@ function run(name: string, code: string): Promise<string> {
 
 test('each page that shows how to begin is there', () => {
   const found = new Set(snippets.map(({ page }) => page));
-  for (const page of ['README.md', 'compile.md', 'devices.md', 'formats.md', 'labels.md', 'onnx.md'])
+  for (const page of ['README.md', 'compile.md', 'devices.md', 'formats.md', 'labels.md', 'models.md', 'onnx.md'])
     assert.ok(found.has(page), page);
 });
 

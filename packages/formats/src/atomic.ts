@@ -209,8 +209,8 @@ async function writeFully(handle: FileHandle, chunk: Uint8Array): Promise<number
   return chunk.length;
 }
 
-/** The file to replace, links resolved. Renaming over a device or a folder would destroy it or fail late. */
-async function regularTarget(path: string): Promise<{ target: string; mode?: number }> {
+/** @internal The file to replace, links resolved. Renaming over a device or a folder would destroy it or fail late. */
+export async function regularTarget(path: string): Promise<{ target: string; mode?: number }> {
   const previous = await stat(path).catch((error) => {
     if (errorCode(error) !== 'ELOOP') return undefined;
     throw new Error(`cannot write ${path}: it is a symbolic link that leads back to itself; remove it`, {
@@ -228,7 +228,8 @@ async function regularTarget(path: string): Promise<{ target: string; mode?: num
   return { target: await realpath(path), mode: previous.mode & 0o7777 };
 }
 
-async function syncFolder(folder: string): Promise<void> {
+/** @internal */
+export async function syncFolder(folder: string): Promise<void> {
   // The rename itself is made durable where the file system can sync a folder; not all can, and the file is whole anyway.
   const handle = await open(folder, 'r').catch(() => undefined);
   await handle?.sync().catch(() => {});
@@ -248,7 +249,8 @@ function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error) ?? '');
 }
 
-function remedy(error: unknown, folder: string): string {
+/** @internal What to do about an error of the file system. */
+export function remedy(error: unknown, folder: string): string {
   const code = errorCode(error);
   if (isFull(error)) {
     return `the disk or quota of ${folder} is full (${code}); free some space or write to another folder`;

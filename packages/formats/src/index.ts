@@ -3,7 +3,17 @@
  *
  * @module @dawnchorus/formats
  */
-export * from '#atomic';
+export {
+  type AtomicOptions,
+  type Chunks,
+  type MetricsLog,
+  type MetricsRecord,
+  openMetricsLog,
+  truncateMetricsLog,
+  writeAtomically,
+  writeJson,
+} from '#atomic';
+export { openReplacement, type Replacement } from '#replacement';
 export type { FileSource } from './bytes.ts';
 export type {
   Conversion,
@@ -19,6 +29,7 @@ export * from './npy.ts';
 export { npyTypes } from './npyHeader.ts';
 export * from './npz.ts';
 export * from './onnx/index.ts';
+export * from './parts.ts';
 export * from './safetensors.ts';
 export type { ConvertedTensor, TensorFile } from './tensorFile.ts';
 export * from './torch/index.ts';

@@ -6,8 +6,14 @@
 export * from './codec/index.ts';
 export * from './config/index.ts';
 export * from './data/batch.ts';
+export { listAudio } from './data/collection.ts';
 export * from './data/dataset.ts';
+export { createFeed, type Feed } from './data/feed.ts';
+export { type ManifestOptions, type ManifestResult, writeManifest } from './data/manifest.ts';
+export type { AudioItem, Place } from './data/places.ts';
+export * from './embed/index.ts';
 export * from './evaluation/index.ts';
+export * from './huggingface/index.ts';
 export * from './kmeans/index.ts';
 export * from './labels/index.ts';
 export { type LoadOptions, loadParameters, namedForHuggingFace } from './model/checkpoint.ts';
@@ -46,6 +52,7 @@ export {
   type ObjectiveOutput,
   objective,
 } from './model/objective.ts';
+export { type StudentOnnxOptions, studentToOnnx } from './model/onnx.ts';
 export type { Padding } from './model/padding.ts';
 export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { type FeatureProjection, Student, type StudentOptions, type StudentOutput } from './model/student.ts';
@@ -62,6 +69,7 @@ export {
   type UpdateOptions,
 } from './rvq/quantizer.ts';
 export { RvqTeacher, type TeacherStep, type TeacherTraining, trainTeacher } from './rvq/teacher.ts';
+export * from './seeing/index.ts';
 export { type Measured, readMetrics, type StepMetrics } from './training/metrics.ts';
 export type { Precision } from './training/precision.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';

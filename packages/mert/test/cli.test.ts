@@ -205,6 +205,21 @@ interrupting('Ctrl-C saves a checkpoint, and --resume goes on', async () => {
   assert.match(resumed.stderr, `resuming after step ${done}`);
   assert.match(resumed.stdout, '# Pretraining report');
   assert.is(steps(), done + 2);
+  const page = join(folder, 'page.html');
+  const reported = await mert(['report', '--run', run, '--out', page]);
+  assert.is(reported.code, 0, reported.stderr);
+  const text = readFileSync(page, 'utf8');
+  for (const words of [
+    'Target: what the musical',
+    'Prediction: what the',
+    'Mask: ',
+    'Attention of layer 2',
+    'codebook 1: ',
+  ]) {
+    assert.match(text, words);
+  }
+  const watched = await mert(['watch', '--run', run, '--once']);
+  assert.match(watched.stdout, new RegExp(`step ${done + 2} of ${done + 2}, finished`));
   const refused = await mert(['pretrain', '--out', run, ...settings]);
   assert.is(refused.code, 1);
   assert.match(refused.stderr, /already holds a run; go on with --resume, or choose another --out/);

@@ -1,12 +1,16 @@
 /** The student's hidden states, and modules of other models, by ONNX Runtime. */
+import { join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
-import { exportOnnx } from '@dawnchorus/formats';
+import { readAudio } from '@dawnchorus/dsp';
+import { exportOnnx, readNpy } from '@dawnchorus/formats';
 import { sizeOf, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { firstDifference, flat, runOnnx } from '../../formats/test/onnx-runtime.ts';
+import { studentToOnnx } from '../src/model/onnx.ts';
+import { loadPretrained } from '../src/model/pretrained.ts';
 import { Student } from '../src/model/student.ts';
-import { openTestDevice, tinyConfig, tone } from './support.ts';
+import { goldenPath, openTestDevice, relativeError, tinyConfig, tone } from './support.ts';
 
 await openTestDevice();
 const { model } = tinyConfig();
@@ -36,6 +40,26 @@ for (const [name, config] of [
     });
   }
 }
+
+onnx('a model folder, its clips normalised inside', async () => {
+  const model = await loadPretrained(goldenPath('student_post'));
+  const { samples } = await readAudio(join(goldenPath('student_post'), 'input.wav'));
+  const loud = Float32Array.from(samples, (value) => 0.3 * value + 0.1);
+  const golden = await readNpy(join(goldenPath('student_post'), 'hidden.npy'));
+  const [layers, frames, dim] = golden.shape;
+  const file = await studentToOnnx(model, { samples: loud.length, layers: [0, layers - 1] });
+  const results = await runOnnx(file, {
+    waveform: { shape: [1, loud.length], dtype: 'f32', data: loud },
+  });
+  assert.equal([...results.keys()], ['hidden.0', `hidden.${layers - 1}`]);
+  for (const i of [0, layers - 1]) {
+    const result = results.get(`hidden.${i}`);
+    assert.equal(result?.shape, [1, frames, dim]);
+    const expected = (golden.data as Float32Array).subarray(i * frames * dim, (i + 1) * frames * dim);
+    assert.ok(relativeError(result?.data as Float32Array, expected) < 1e-4, `layer ${i}`);
+  }
+  model.dispose();
+});
 
 const waves = (shape: readonly number[]) =>
   tensor(

@@ -173,10 +173,13 @@ pretraining('a full disk leaves the previous checkpoint, and the run goes on onc
     assert.equal(readdirSync(out).sort(), [
       'checkpoint',
       'curves.svg',
+      'data.json',
+      'data.jsonl',
       'metrics.jsonl',
       'report.json',
       'report.md',
       'teacher',
+      'tensorboard',
     ]);
     const states = (await loadPretrained(join(out, 'checkpoint'))).embed(tone(12000, 1));
     assert.ok((await states[2].data()).every(Number.isFinite));

@@ -204,7 +204,7 @@ loading('lists what is missing or has another shape, and changes nothing', async
   assert.equal(await read(), before);
 
   const all = await messageOf(() => loadParameters(parameters, new Map(), options));
-  assert.match(all, /and \d+ more/);
+  assert.is(all.match(/: missing$/gm)?.length, parameters.size - 1);
   assert.equal(await read(), before);
 });
 

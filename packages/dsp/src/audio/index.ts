@@ -5,6 +5,7 @@ export { type ByteSource, memorySource } from './bytes.ts';
 export { type Audio, decodeAudio, type ReadOptions } from './decode.ts';
 export { AudioError, type AudioErrorReason } from './error.ts';
 export { encodeFlac } from './flac-encode.ts';
+export { openAudio } from './open.ts';
 export { type AudioPieces, openPieces } from './pieces.ts';
-export type { AudioFormat } from './stream.ts';
+export type { AudioBlock, AudioFormat, AudioStream } from './stream.ts';
 export { encodeWav } from './wav-encode.ts';

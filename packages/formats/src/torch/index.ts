@@ -17,7 +17,7 @@ import { checkTotal, identity } from './sharing.ts';
 
 export type { TorchView, UnreadableTensor } from './globals.ts';
 export type { PickledArray } from './numpy.ts';
-export type { PickledObject } from './pickle.ts';
+export { PickledObject } from './pickle.ts';
 
 /** A tensor as the reader of safetensors gives it, with the same names of dtypes, so that either takes the other's place. */
 export type TorchTensor = SafetensorsTensor;

@@ -34,6 +34,8 @@ const mentioned = new Set([
 const objects = new Set([
   'builtins.range',
   'builtins.slice',
+  // What the labels of a training run stand for: symbols and counts.
+  'fairseq.data.dictionary.Dictionary',
   'numpy.dtype',
   'numpy.random._pickle.__randomstate_ctor',
   'numpy.random._pickle.__generator_ctor',

@@ -28,6 +28,18 @@ export const aboveZero = (text: string): number =>
 export const seconds = (text: string): number =>
   finiteNumber(text, (value) => value >= 0, 'expected seconds, 0 or more.');
 
+export const share = (text: string): number =>
+  finiteNumber(text, (value) => value > 0 && value < 1, 'expected a number between 0 and 1.');
+
+/** One of several words. @throws Error that names the option and what it may say. */
+export function oneOf<T extends string>(option: string, value: string, known: readonly T[]): T {
+  if (!(known as readonly string[]).includes(value)) {
+    const last = known.at(-1);
+    throw new Error(`${option} ${value}: expected ${known.slice(0, -1).join(', ')} or ${last}`);
+  }
+  return value as T;
+}
+
 /** For options that may be given more than once. */
 export const collect = (value: string, previous: string[]): string[] => [...previous, value];
 

@@ -1,51 +1,105 @@
-import { readAudio } from '@dawnchorus/dsp';
-import { writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
+import type { Command } from 'commander';
+import { embedFiles, embedFormats } from '../embed/files.ts';
+import { parseLayers } from '../embed/layers.ts';
 import { loadPretrained } from '../model/pretrained.ts';
+import { createProgress } from '../training/progress.ts';
+import { aboveZero, collect, fromOne, oneOf, seconds } from './arguments.ts';
+import { untilInterrupted } from './interrupt.ts';
 
-/** A layer's number, or what else --layers may say. */
-function parseLayers(text: string): 'all' | 'mean' | number {
-  if (text === 'all' || text === 'mean') return text;
-  const layer = Number(text);
-  if (!Number.isInteger(layer) || layer < 0)
-    throw new Error(`--layers ${text}: expected all, mean or a layer’s number from 0`);
-  return layer;
-}
-
-/** Writes hidden states of a file: float32 [layers + 1, frames, dim], or [frames, dim] of one layer or their mean. */
-export async function embedCommand(options: {
+interface Options {
   model: string;
-  input: string;
+  input: string[];
   out: string;
   layers: string;
-}): Promise<void> {
+  pool: string;
+  window: number;
+  overlap: number;
+  batch?: number;
+  resample: string;
+  format?: string;
+  dtype: string;
+  skipExisting?: boolean;
+  json?: boolean;
+}
+
+/** Files that are named one by one. */
+const NAMED = 20;
+
+/** Writes hidden states of files. */
+async function embedCommand(options: Options): Promise<void> {
   const layers = parseLayers(options.layers);
+  const pool = oneOf('--pool', options.pool, ['none', 'mean', 'max'] as const);
+  const resample = oneOf('--resample', options.resample, ['kaiser64', 'hann6', 'never'] as const);
+  const dtype = oneOf('--dtype', options.dtype, ['f32', 'f16'] as const);
+  const format = options.format === undefined ? undefined : oneOf('--format', options.format, embedFormats);
   const device = await openDevice();
-  const model = await loadPretrained(options.model);
-  const { samples } = await readAudio(options.input, { sampleRate: model.sampleRate });
-  if (!samples.every(Number.isFinite))
-    throw new Error(`${options.input}: has samples that are not numbers (NaN or infinite)`);
-  const states = model.embed(samples);
-  if (typeof layers === 'number' && layers >= states.length) {
-    throw new Error(`--layers ${layers}: this model has layers 0 to ${states.length - 1}`);
-  }
-  const [frames, dim] = states[0].shape;
-  const values = await Promise.all(
-    (typeof layers === 'number' ? [states[layers]] : states).map((state) => state.data()),
-  );
-  const all = new Float32Array(values.length * frames * dim);
-  for (const [i, value] of values.entries()) all.set(value, i * frames * dim);
-  let data = all;
-  let shape = [values.length, frames, dim];
-  if (layers !== 'all') {
-    shape = [frames, dim];
-    data = Float32Array.from({ length: frames * dim }, (_, i) => {
-      let sum = 0;
-      for (let layer = 0; layer < values.length; layer++) sum += all[layer * frames * dim + i];
-      return sum / values.length;
+  const interrupt = untilInterrupted('this file', '; with --skip-existing the same command goes on');
+  const log = (line: string) => console.error(line);
+  let progress: ReturnType<typeof createProgress> | undefined;
+  try {
+    const model = await loadPretrained(options.model);
+    const { input, out, window, overlap, batch, skipExisting } = options;
+    const result = await embedFiles({
+      ...{ model, inputs: input, out, layers, pool, window, overlap, batch, resample, format, skipExisting, log },
+      dtype: dtype === 'f16' ? 'F16' : 'F32',
+      stopped: interrupt.stopped,
+      onFile(number, total) {
+        if (total === 1) return;
+        progress ??= createProgress({ label: 'embed', total });
+        progress.update(number, '');
+      },
     });
+    progress?.end();
+    const { written, skipped, existing } = result;
+    for (const { path, reason } of skipped.slice(0, NAMED)) log(`  left out ${path}: ${reason}`);
+    if (skipped.length > NAMED) log(`  and ${skipped.length - NAMED} more`);
+    if (options.json) console.log(JSON.stringify(result));
+    if (!result.finished) {
+      log(`stopped: ${written.length} files written; with --skip-existing the same command goes on`);
+      process.exitCode = 130;
+      return;
+    }
+    if (written.length + existing === 0) throw new Error(`${input.join(', ')}: none of the files can be used`);
+    const [first] = written;
+    const type = `float${dtype === 'f16' ? 16 : 32}`;
+    if (written.length === 1 && skipped.length + existing === 0)
+      log(`wrote ${out}: ${type} [${first.shape.join(', ')}]`);
+    else log(`wrote ${out}: ${written.length} files, ${existing} were there, ${skipped.length} left out`);
+  } finally {
+    interrupt.dispose();
+    device.close();
   }
-  await writeNpy(options.out, data, shape);
-  console.error(`wrote ${options.out}: float32 [${shape.join(', ')}]`);
-  device.close();
+}
+
+/** `mert embed` */
+export function addEmbedCommand(program: Command): void {
+  program
+    .command('embed')
+    .description('hidden states of audio files of any length, as NumPy, safetensors or parquet files')
+    .requiredOption(
+      '--model <path>',
+      'model folder in Hugging Face’s MERT layout, e.g. OUT/checkpoint; or a fairseq .pt',
+    )
+    .requiredOption(
+      '--input <file>',
+      'audio (wav, flac, mp3, ogg or opus), a folder of it, a manifest or an archive; may be given more than once',
+      (value: string, previous: string[] | undefined) => collect(value, previous ?? []),
+    )
+    .requiredOption('--out <path>', 'a .npy, .safetensors or .parquet; of several files a folder, or one .parquet')
+    .option(
+      '--layers <which>',
+      'all: [layers + 1, frames, dim]; mean over layers, or one layer’s number: [frames, dim]; or several: 3,6 or 4-8',
+      'all',
+    )
+    .option('--pool <how>', 'over time: none, mean or max', 'none')
+    .option('--window <seconds>', 'longer files are heard in windows of this length', aboveZero, 30)
+    .option('--overlap <seconds>', 'of one window and the next, each of which gives half of it', seconds, 2)
+    .option('--batch <n>', 'windows at once (default: 4; 1 on a software adapter)', fromOne)
+    .option('--resample <how>', 'files of other rates: kaiser64, hann6, or never, which refuses them', 'kaiser64')
+    .option('--format <name>', 'of the files in a folder: npy, safetensors or parquet (default: npy)')
+    .option('--dtype <type>', 'f32 or f16', 'f32')
+    .option('--skip-existing', 'leave files alone whose output is there')
+    .option('--json', 'say what was written as JSON on standard output')
+    .action(embedCommand);
 }

@@ -2,16 +2,21 @@
 import { Command } from 'commander';
 import { collect, fromOne, fromZero } from './arguments.ts';
 import { codecCommand } from './codec.ts';
+import { addConvertCommand } from './convert.ts';
 import { cqtCommand } from './cqt.ts';
-import { embedCommand } from './embed.ts';
+import { addEmbedCommand } from './embed.ts';
+import { addExportCommand } from './export.ts';
 import { infoCommand } from './info.ts';
 import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
+import { addManifestCommand } from './manifest.ts';
 import { pictureCommand } from './picture.ts';
 import { pretrainCommand } from './pretrain.ts';
 import { addProbeCommands } from './probe.ts';
 import { proxyCommand } from './proxy.ts';
+import { addReportCommand } from './report.ts';
 import { tasksCommand } from './tasks.ts';
+import { addWatchCommand } from './watch.ts';
 
 const program = new Command('mert')
   .description('Self-supervised pretraining of a music-audio transformer, on the GPU through WebGPU')
@@ -29,7 +34,10 @@ program
 program
   .command('pretrain')
   .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
-  .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
+  .option(
+    '--data <dir>',
+    'folder of music (audio files, .tar, .parquet), searched recursively, or a manifest (.tsv, .jsonl); train and valid are kept apart',
+  )
   .option(
     '--labels <dir>',
     'learn these labels of that music, made by mert label, in the place of a new RVQ-VAE’s codes',
@@ -44,21 +52,15 @@ program
     [],
   )
   .option('--seed <n>', 'seed of every random draw', fromZero)
+  .option(
+    '--workers <n>',
+    'threads that decode music ahead of the GPU, of no influence on results (default: cores less one, at most 8; 0 on a software adapter)',
+    fromZero,
+  )
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);
 
-program
-  .command('embed')
-  .description('hidden states of an audio file, as a NumPy file')
-  .requiredOption('--model <dir>', 'model folder in Hugging Face’s MERT layout, e.g. OUT/checkpoint')
-  .requiredOption('--input <file>', 'audio: wav, flac, mp3, ogg or opus')
-  .requiredOption('--out <file>', 'where the .npy goes')
-  .option(
-    '--layers <which>',
-    'all: [layers + 1, frames, dim]; mean over layers, or one layer’s number: [frames, dim]',
-    'all',
-  )
-  .action(embedCommand);
+addEmbedCommand(program);
 
 program
   .command('cqt')
@@ -68,9 +70,12 @@ program
   .option('--picture <file>', 'where a picture of them goes, .png or .svg')
   .action(cqtCommand);
 
+addConvertCommand(program);
+addExportCommand(program);
 program.addCommand(codecCommand());
 program.addCommand(kmeansCommand());
 addLabelCommand(program);
+addManifestCommand(program);
 program.addCommand(pictureCommand());
 addProbeCommands(program);
 
@@ -80,6 +85,8 @@ program
   .option('--json', 'as JSON')
   .action(tasksCommand);
 program.addCommand(proxyCommand());
+addReportCommand(program);
+addWatchCommand(program);
 
 try {
   await program.parseAsync();

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openDevice } from '@dawnchorus/tensor';
 import { loadConfig, presets } from '../config/index.ts';
@@ -16,8 +17,12 @@ interface Options {
   config?: string;
   set: string[];
   seed?: number;
+  workers?: number;
   resume?: boolean;
 }
+
+/** A software adapter needs the cores itself, and is never ahead of one thread that decodes. */
+const defaultWorkers = (software: boolean) => (software ? 0 : Math.max(1, Math.min(8, availableParallelism() - 1)));
 
 function freeRunFolder(): string {
   for (let i = 1; ; i++) {
@@ -52,6 +57,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
       out,
       resume: options.resume,
       steps,
+      workers: options.workers ?? defaultWorkers(device.adapter.software),
       stopped: interrupt.stopped,
     });
     if (result.report) {

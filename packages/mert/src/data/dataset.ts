@@ -1,7 +1,10 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { AudioError, type AudioInfo, audioFiles, checkAudio, readAudio } from '@dawnchorus/dsp';
+import { AudioError, type AudioInfo, resampledLength } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
+import { listAudio } from './collection.ts';
+import { type AudioItem, checkItem } from './places.ts';
+import { CACHE_BYTES, createReaders, ReaderError } from './workers.ts';
+
+export { dataFolders } from './collection.ts';
 
 /** A file that cannot be used, and why. */
 export interface SkippedFile {
@@ -11,17 +14,21 @@ export interface SkippedFile {
 
 /** Which crops of which files a dataset hands out. */
 export interface DatasetOptions {
-  /** Searched recursively for wav, flac, mp3, ogg and opus files. */
+  /** Music: a folder, a manifest, a tar archive or a parquet file, see `listAudio`. */
   folder: string;
   /** Hz */
   sampleRate: number;
   /** Samples of a crop at that rate. */
   cropSamples: number;
   seed: number;
+  /** Threads that decode; with 0, the default, the calling one does. What is read is the same. */
+  workers?: number;
   /** Why a file is not to be used, where it is not. */
   exclude?(path: string): string | undefined;
   /** The last sample, at that rate, that a crop of a file may begin at; default what its length allows. */
   latestStart?(path: string): number;
+  /** Told now and then how many of how many files were looked at. */
+  onFile?(number: number, total: number): void;
 }
 
 /** A crop and where it comes from. */
@@ -32,7 +39,7 @@ export interface PlacedCrop {
   start: number;
 }
 
-/** A folder of music, handed out in crops. */
+/** A collection of music, handed out in crops. */
 export interface Dataset {
   /** Files in use. */
   files: readonly AudioInfo[];
@@ -46,94 +53,89 @@ export interface Dataset {
   readCrop(index: number): Promise<Float32Array>;
   /** The same, with its place. */
   readPlaced(index: number): Promise<PlacedCrop>;
+  /** Ends its threads; nothing can be read any more. */
+  close(): Promise<void>;
 }
 
-/** What is trained on and what is held out: the folders train and valid of a folder that has both, else all of it. */
-export function dataFolders(folder: string): { train: string; valid: string | undefined } {
-  const [train, valid] = [join(folder, 'train'), join(folder, 'valid')];
-  return existsSync(train) && existsSync(valid) ? { train, valid } : { train: folder, valid: undefined };
-}
-
-/** Crops start on the teachers' grid, so that labels and frames line up. */
-const GRID = 320;
-/** Longer files are read crop by crop; shorter ones are decoded once and kept. */
-const WHOLE_FILE_SECONDS = 600;
-const CACHE_BYTES = 1 << 29;
 const ATTEMPTS = 100;
+/** Longer files are read crop by crop. */
+const WHOLE_FILE_SECONDS = 600;
+/** Files whose headers are looked at at once. */
+const LOOKED_AT = 16;
+/** How far a manifest may be off: encoders add some samples, and programs count them differently. */
+const MANIFEST_SECONDS = 0.1;
 
 function describe(error: unknown): string {
   return error instanceof AudioError ? error.message.replace(`${error.path}: `, '') : String((error as Error).message);
 }
 
-/** Decoded files, the least recently used dropped first. */
-function createCache(sampleRate: number) {
-  const cache = new Map<string, Promise<Float32Array>>();
-  let bytes = 0;
-  return (path: string): Promise<Float32Array> => {
-    const cached = cache.get(path);
-    if (cached !== undefined) {
-      cache.delete(path);
-      cache.set(path, cached);
-      return cached;
-    }
-    const decoded = readAudio(path, { sampleRate }).then(({ samples }) => {
-      bytes += samples.byteLength;
-      return samples;
-    });
-    cache.set(path, decoded);
-    decoded.catch(() => cache.delete(path));
-    if (bytes > CACHE_BYTES) {
-      const [[oldest, dropped]] = cache;
-      // One that cannot be read counted for nothing, and whoever asked for it gets the error.
-      dropped.then(
-        (samples) => {
-          bytes -= samples.byteLength;
-        },
-        () => {},
-      );
-      cache.delete(oldest);
-    }
-    return decoded;
-  };
+/** What a file holds: its header says, unless the manifest has told all that is needed. */
+async function infoOf(item: AudioItem): Promise<AudioInfo> {
+  const { path, known = {} } = item;
+  const { sampleRate, frames, channels = 1, format = 'wav' } = known;
+  if (sampleRate !== undefined && frames !== undefined) {
+    return { path, format, sampleRate, channels, frames, duration: frames / sampleRate };
+  }
+  const info = await checkItem(item);
+  if (frames !== undefined && Math.abs(frames - info.frames) > MANIFEST_SECONDS * info.sampleRate) {
+    throw new Error(
+      `the manifest says ${frames} samples, the file has ${info.frames} at ${info.sampleRate} Hz; make the manifest again`,
+    );
+  }
+  return info;
 }
 
 /**
- * Opens a folder of music. Broken, truncated and too short files are left out and listed.
+ * Opens a collection of music. Broken, truncated and too short files are left out and listed. The headers of files are
+ * looked at first; those that a manifest tells rate and samples of are taken at its word, and found out when they are read.
  *
  * @throws Error when nothing usable is left, with the reasons.
  */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
-  const { folder, sampleRate, cropSamples, seed, exclude, latestStart } = options;
-  const paths = await audioFiles(folder);
+  const { folder, sampleRate, cropSamples, seed, exclude, latestStart, workers = 0, onFile } = options;
+  const items = await listAudio(folder);
   const files: AudioInfo[] = [];
+  const used: AudioItem[] = [];
   const skipped: SkippedFile[] = [];
+  const named = new Set<string>();
   const skip = (path: string, reason: string) => {
-    if (!skipped.some((entry) => entry.path === path)) skipped.push({ path, reason });
+    if (named.has(path)) return;
+    named.add(path);
+    skipped.push({ path, reason });
   };
-  for (const path of paths) {
-    try {
-      const reason = exclude?.(path);
-      if (reason !== undefined) {
-        skip(path, reason);
-        continue;
-      }
-      const info = await checkAudio(path);
-      if (info.duration * sampleRate < cropSamples) {
+  for (let at = 0; at < items.length; at += LOOKED_AT) {
+    const some = items.slice(at, at + LOOKED_AT);
+    const looked = await Promise.all(
+      some.map(async (item) => {
+        const reason = exclude?.(item.path);
+        if (reason !== undefined) return reason;
+        return infoOf(item).catch(describe);
+      }),
+    );
+    for (const [i, info] of looked.entries()) {
+      const { path } = some[i];
+      if (typeof info === 'string') skip(path, info);
+      else if (info.duration * sampleRate < cropSamples) {
         skip(path, `too short: ${info.duration.toFixed(2)} s, a crop is ${(cropSamples / sampleRate).toFixed(2)} s`);
-      } else files.push(info);
-    } catch (error) {
-      skip(path, describe(error));
+      } else {
+        files.push(info);
+        used.push(some[i]);
+      }
     }
+    onFile?.(Math.min(items.length, at + LOOKED_AT), items.length);
   }
   if (files.length === 0) {
     const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
     throw new Error(
-      paths.length === 0
+      items.length === 0
         ? `${folder}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`
-        : `${folder}: none of its ${paths.length} audio files can be used:${reasons.join('')}`,
+        : `${folder}: none of its ${items.length} audio files can be used:${reasons.join('')}`,
     );
   }
-  const decode = createCache(sampleRate);
+  const readers = createReaders(workers);
+  const seconds = files.reduce((sum, file) => sum + file.duration, 0);
+  // Of a collection that fits into memory files are decoded once; of a larger one no file would come again in time.
+  const fits = seconds * sampleRate * Float32Array.BYTES_PER_ELEMENT <= CACHE_BYTES;
   const orders = new Map<number, number[]>();
 
   /** The files' order in an epoch. */
@@ -147,57 +149,48 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     return found;
   }
 
-  async function cropOf(file: AudioInfo, random: ReturnType<typeof hostRandom>): Promise<PlacedCrop> {
-    const drawStart = (total: number) => {
-      const latest = Math.min(total - cropSamples, latestStart?.(file.path) ?? Number.POSITIVE_INFINITY);
-      return random.integer(0, Math.floor(latest / GRID)) * GRID;
-    };
-    if (file.duration <= WHOLE_FILE_SECONDS) {
-      const samples = await decode(file.path);
-      if (samples.length < cropSamples) throw new Error('shorter than its header says');
-      const start = drawStart(samples.length);
-      return { samples: samples.slice(start, start + cropSamples), path: file.path, start };
-    }
-    const total = Math.floor(file.duration * sampleRate);
-    const start = drawStart(total);
-    const { samples } = await readAudio(file.path, {
-      start: start / sampleRate,
-      duration: cropSamples / sampleRate,
-      sampleRate,
-    });
-    if (samples.length < cropSamples) throw new Error('shorter than its header says');
-    return { samples: samples.subarray(0, cropSamples), path: file.path, start };
-  }
-
-  const dataset = {
+  const dataset: Dataset = {
     files,
     skipped,
     silentCrops: 0,
-    seconds: files.reduce((sum, file) => sum + file.duration, 0),
-    async readCrop(index: number): Promise<Float32Array> {
+    seconds,
+    async readCrop(index) {
       return (await dataset.readPlaced(index)).samples;
     },
-    async readPlaced(index: number): Promise<PlacedCrop> {
+    async readPlaced(index) {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-        const random = hostRandom(seed, purpose.crop, index, attempt);
+        const seeds = [seed, purpose.crop, index, attempt];
         // A file that turns out broken is replaced by a draw, which depends on the index alone, not on what was read before.
         const at =
           attempt === 0
             ? order(Math.floor(index / files.length))[index % files.length]
-            : random.integer(0, files.length - 1);
+            : hostRandom(...seeds).integer(0, files.length - 1);
+        const { path, duration, frames, sampleRate: own } = files[at];
         try {
-          const crop = await cropOf(files[at], random);
-          if (!crop.samples.every(Number.isFinite))
-            throw new Error('has samples that are not numbers (NaN or infinite)');
-          if (crop.samples.every((sample) => Math.abs(sample) < 1e-6)) dataset.silentCrops++;
-          return crop;
+          const crop = await readers.read(
+            {
+              item: { path, place: used[at].place },
+              total: resampledLength(frames, own, sampleRate),
+              whole: fits && duration <= WHOLE_FILE_SECONDS,
+              sampleRate,
+              cropSamples,
+              latestStart: latestStart?.(path) ?? Number.POSITIVE_INFINITY,
+              seeds,
+              drawn: attempt === 0 ? 0 : 1,
+            },
+            at,
+          );
+          if (crop.silent) dataset.silentCrops++;
+          return { samples: crop.samples, path, start: crop.start };
         } catch (error) {
-          skip(files[at].path, describe(error));
+          if (error instanceof ReaderError) throw error;
+          skip(path, describe(error));
         }
       }
       const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
       throw new Error(`${folder}: ${ATTEMPTS} files in a row could not be read:${reasons.join('')}`);
     },
+    close: () => readers.close(),
   };
   return dataset;
 }

@@ -27,11 +27,16 @@ export interface CropGrid {
 }
 
 /**
- * The labels of crops of the music in `data`, the folder that was labelled.
+ * The labels of crops of the music in `data`, the folder that was labelled; of a manifest or archive the keys of its files
+ * by their paths, as `listAudio` has them.
  *
  * @throws LabelError when they are on another grid.
  */
-export function labelsOfCrops(labels: Labels, data: string, { sampleRate, hop, frames }: CropGrid): CropLabels {
+export function labelsOfCrops(
+  labels: Labels,
+  data: string | ReadonlyMap<string, string>,
+  { sampleRate, hop, frames }: CropGrid,
+): CropLabels {
   const { teacher } = labels;
   if (teacher.sampleRate !== sampleRate || teacher.hop !== hop) {
     throw new LabelError(
@@ -39,7 +44,8 @@ export function labelsOfCrops(labels: Labels, data: string, { sampleRate, hop, f
         `samples at ${sampleRate} Hz: label with a teacher of its grid`,
     );
   }
-  const keyOf = (path: string) => relative(data, path).split(sep).join('/');
+  const keyOf = (path: string) =>
+    typeof data === 'string' ? relative(data, path).split(sep).join('/') : (data.get(path) ?? path);
   return {
     exclude(path) {
       const key = keyOf(path);

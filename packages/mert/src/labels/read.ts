@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type AudioInfo, checkAudio } from '@dawnchorus/dsp';
+import type { AudioInfo } from '@dawnchorus/dsp';
+import { listAudio } from '../data/collection.ts';
+import { type AudioItem, checkItem } from '../data/places.ts';
 import {
   entryBytes,
   type LabelEntry,
@@ -15,7 +17,7 @@ import {
   teacherSamples,
 } from './manifest.ts';
 import { byCodebook, type TeacherDescription } from './teacher.ts';
-import { hashOfFile } from './write.ts';
+import { hashOfItem } from './write.ts';
 
 /** Labels of a folder of music, which are read where they are asked for. */
 export interface Labels {
@@ -185,7 +187,10 @@ export async function openLabels(folder: string, expected: Partial<TeacherDescri
   }
 
   /** What is wrong with one file's labels, or with the file. */
-  async function verifyEntry(entry: LabelEntry, data: string | undefined): Promise<string | undefined> {
+  async function verifyEntry(
+    entry: LabelEntry,
+    music: ReadonlyMap<string, AudioItem> | undefined,
+  ): Promise<string | undefined> {
     const hash = createHash('sha256');
     const step = Math.max(1, Math.floor(VERIFY_BYTES / entryBytes(header, 1)));
     for (let first = 0; first < entry.frames; first += step) {
@@ -196,11 +201,13 @@ export async function openLabels(folder: string, expected: Partial<TeacherDescri
       hash.update(bytes);
     }
     if (hash.digest('hex') !== entry.sha256) return 'its labels are not those that were written: the shard is damaged';
-    if (data === undefined) return undefined;
-    const info = await checkAudio(join(data, entry.path));
+    if (music === undefined) return undefined;
+    const item = music.get(entry.path);
+    if (!item) return 'the file cannot be read: it is gone';
+    const info = await checkItem(item);
     const problem = problemWith(entry.path, info);
     if (problem) return problem;
-    const found = await hashOfFile(join(data, entry.path));
+    const found = await hashOfItem(item);
     if (found !== entry.audio.sha256) {
       return `is another file than the one that was labelled (SHA-256 ${short(entry.audio.sha256)}, now ${short(found)})`;
     }
@@ -241,10 +248,11 @@ export async function openLabels(folder: string, expected: Partial<TeacherDescri
     },
     async verify({ data, onFile } = {}) {
       const problems: string[] = [];
+      const music = data === undefined ? undefined : new Map((await listAudio(data)).map((item) => [item.key, item]));
       let number = 0;
       for (const entry of entries.values()) {
         try {
-          const problem = await verifyEntry(entry, data);
+          const problem = await verifyEntry(entry, music);
           if (problem) problems.push(`${entry.path}: ${problem}`);
         } catch (error) {
           const { message } = error as Error;

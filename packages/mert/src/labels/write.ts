@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
-import { AudioError, type AudioPieces, audioFiles, type ResampleQuality, streamAudio } from '@dawnchorus/dsp';
+import { join } from 'node:path';
+import { AudioError, type AudioPieces, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { writeAtomically } from '@dawnchorus/formats';
+import { listAudio } from '../data/collection.ts';
+import { type AudioItem, withBytes } from '../data/places.ts';
 import { lockFolder } from './lock.ts';
 import {
   entryBytes,
@@ -22,7 +24,7 @@ import { frameCountOf, type Teacher } from './teacher.ts';
 
 /** What to label with what, and where the labels go. */
 export interface LabelOptions {
-  /** Folder of music, searched recursively. */
+  /** Music: a folder, searched recursively, a manifest or an archive, see `listAudio`. */
   data: string;
   /** A new folder, or one that holds labels of the same teacher, which are gone on with. */
   out: string;
@@ -73,10 +75,24 @@ export function headerOf(teacher: Teacher, resample: ResampleQuality): LabelsHea
   return { format: 'dawnchorus-labels', version: 1, teacher: description, resample, bytesPerLabel };
 }
 
-export async function hashOfFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
+/** SHA-256 of a piece of music as it lies in its file or archive. */
+export async function hashOfItem(item: AudioItem): Promise<string> {
+  return withBytes(item, async (bytes) => {
+    const hash = createHash('sha256');
+    const step = 1 << 20;
+    for (let at = 0; at < bytes.size; at += step) hash.update(await bytes.read(at, step));
+    return hash.digest('hex');
+  });
+}
+
+/** Bytes of a piece of music, and when its file or archive was last changed. */
+async function stateOf({ path, place }: AudioItem): Promise<{ bytes: number | undefined; changed: number }> {
+  const { size, mtimeMs } = await stat(place.file).catch((cause) => {
+    throw new AudioError(path, 'unreadable', `the file cannot be read (${(cause as Error).message})`, { cause });
+  });
+  // Of a row of a parquet file it is not known before it is read.
+  const bytes = place.kind === 'tar' ? place.bytes : place.kind === 'parquet' ? undefined : size;
+  return { bytes, changed: mtimeMs };
 }
 
 /** Opens a folder's manifest, or starts one, and cuts off what a killed process left behind the last whole entry. */
@@ -116,29 +132,25 @@ async function openManifest(out: string, header: LabelsHeader): Promise<Manifest
 
 /** Labels one file. @throws AudioError when it cannot be used; other errors are not the file's. */
 async function labelFile(
-  path: string,
-  key: string,
+  item: AudioItem,
   header: LabelsHeader,
   { teacher }: LabelOptions,
   shards: Shards,
 ): Promise<LabelEntry> {
-  const before = await stat(path).catch((cause) => {
-    throw new AudioError(path, 'unreadable', `the file cannot be read (${(cause as Error).message})`, { cause });
-  });
+  const { path, key } = item;
+  const before = await stateOf(item);
   const hash = createHash('sha256');
-  const { place, frames, file } = await streamAudio(
-    path,
-    { sampleRate: teacher.sampleRate, quality: header.resample },
-    async (audio) => {
-      if (audio.samples === 0) throw new AudioError(path, 'empty', 'the file has no samples');
-      const frames = frameCountOf(teacher, audio.samples);
-      const parts = encodedStream(audio, header, teacher, frames);
-      return { place: await shards.append(parts, entryBytes(header, frames), hash), frames, file: audio.file };
-    },
-  );
-  const audio = { bytes: before.size, sha256: await hashOfFile(path) };
-  const after = await stat(path);
-  if (after.size !== before.size || after.mtimeMs !== before.mtimeMs) {
+  const { place, frames, file, size } = await withBytes(item, async (bytes) => {
+    const audio = await openPieces(bytes, { sampleRate: teacher.sampleRate, quality: header.resample });
+    if (audio.samples === 0) throw new AudioError(path, 'empty', 'the file has no samples');
+    const frames = frameCountOf(teacher, audio.samples);
+    const parts = encodedStream(audio, header, teacher, frames);
+    const place = await shards.append(parts, entryBytes(header, frames), hash);
+    return { place, frames, file: audio.file, size: bytes.size };
+  });
+  const audio = { bytes: size, sha256: await hashOfItem(item) };
+  const after = await stateOf(item);
+  if (after.bytes !== before.bytes || after.changed !== before.changed) {
     throw new LabelError(`${path}: was changed while it was labelled; label again when nothing writes to ${path}`);
   }
   const { sampleRate, samples } = file;
@@ -177,8 +189,8 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
   if (!Number.isSafeInteger(shardBytes) || shardBytes < 1) {
     throw new RangeError(`shards of ${shardBytes} bytes; expected a whole number from 1`);
   }
-  const paths = await audioFiles(data);
-  if (paths.length === 0) {
+  const items = await listAudio(data);
+  if (items.length === 0) {
     throw new LabelError(`${data}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`);
   }
   const header = headerOf(teacher, resample);
@@ -200,13 +212,12 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
       await manifestFile.datasync();
       end += line.length;
     };
-    const keys = paths.map((path) => relative(data, path).split(sep).join('/'));
-    const present = new Set(keys);
+    const present = new Set(items.map(({ key }) => key));
     const gone = [...manifest.entries.keys()].filter((key) => !present.has(key));
-    await checkUnchanged(paths, keys, manifest);
+    await checkUnchanged(items, manifest);
     const result: LabelResult = { finished: true, labelled: 0, already: 0, skipped: [], gone, frames: 0 };
-    for (const [i, path] of paths.entries()) {
-      const key = keys[i];
+    for (const [i, item] of items.entries()) {
+      const { key } = item;
       if (manifest.entries.has(key)) {
         result.already++;
         continue;
@@ -215,9 +226,9 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
         result.finished = false;
         break;
       }
-      const event = { number: i + 1, total: paths.length, path: key };
+      const event = { number: i + 1, total: items.length, path: key };
       try {
-        const entry = await labelFile(path, key, header, options, shards);
+        const entry = await labelFile(item, header, options, shards);
         await appendLine(entry);
         result.labelled++;
         result.frames += entry.frames;
@@ -240,14 +251,14 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
 }
 
 /** Labels of a file that is another one now would be wrong without a sign. */
-async function checkUnchanged(paths: readonly string[], keys: readonly string[], manifest: Manifest): Promise<void> {
+async function checkUnchanged(items: readonly AudioItem[], manifest: Manifest): Promise<void> {
   const changed: string[] = [];
-  for (const [i, path] of paths.entries()) {
-    const entry = manifest.entries.get(keys[i]);
+  for (const item of items) {
+    const entry = manifest.entries.get(item.key);
     if (!entry) continue;
-    const { size } = await stat(path);
-    if (size !== entry.audio.bytes)
-      changed.push(`\n  ${path}: ${entry.audio.bytes} bytes when it was labelled, ${size} now`);
+    const { bytes = entry.audio.bytes } = await stateOf(item);
+    if (bytes !== entry.audio.bytes)
+      changed.push(`\n  ${item.path}: ${entry.audio.bytes} bytes when it was labelled, ${bytes} now`);
   }
   if (changed.length > 0) {
     throw new LabelError(

@@ -21,6 +21,8 @@ export interface LoadOptions {
   optional?: readonly string[];
   /** In front of every name in the file. */
   prefix?: string;
+  /** Whether the file must hold nothing else; default false. */
+  only?: boolean;
 }
 
 /** The elements of a file as a parameter or a buffer holds them; PyTorch counts batches in I64. */
@@ -33,16 +35,18 @@ function elementsFor({ dtype }: Tensor, { data }: SafetensorsTensor): Float32Arr
 /**
  * Copies weights from a checkpoint into parameters and buffers.
  *
- * @throws Error that lists every parameter that is missing or has another shape, before anything is changed.
+ * @throws Error that lists every parameter that is missing or has another shape, and with `only` every tensor that is no
+ *   parameter, before anything is changed.
  */
 export function loadParameters(
   parameters: ReadonlyMap<string, Tensor>,
   weights: ReadonlyMap<string, SafetensorsTensor>,
-  { path, optional = [], prefix = '' }: LoadOptions,
+  { path, optional = [], prefix = '', only = false }: LoadOptions,
 ): void {
   const problems: string[] = [];
   const found: [Tensor, Float32Array | Int32Array][] = [];
-  for (const [name, parameter] of namedForHuggingFace(parameters)) {
+  const named = namedForHuggingFace(parameters);
+  for (const [name, parameter] of named) {
     const weight = weights.get(prefix + name) ?? weights.get(prefix + (aliases[name] ?? name));
     if (!weight) {
       if (!optional.includes(name)) problems.push(`${name}: missing`);
@@ -57,11 +61,14 @@ export function loadParameters(
       else problems.push(`${name}: dtype ${weight.dtype} in the file, expected ${expected}`);
     }
   }
+  if (only) {
+    const spelled = new Set([...named.keys()].flatMap((name) => [prefix + name, prefix + (aliases[name] ?? name)]));
+    for (const name of weights.keys()) if (!spelled.has(name)) problems.push(`${name}: no such tensor in the model`);
+  }
   if (problems.length > 0) {
-    const shown = problems.slice(0, 8).map((line) => `\n  ${line}`);
-    const more = problems.length > shown.length ? `\n  and ${problems.length - shown.length} more` : '';
     throw new Error(
-      `${path}: the checkpoint does not fit the model:${shown.join('')}${more}\nUse the configuration that the checkpoint was made with.`,
+      `${path}: the checkpoint does not fit the model:\n  ${problems.join('\n  ')}\n` +
+        'Use the configuration that the checkpoint was made with.',
     );
   }
   for (const [parameter, data] of found) {

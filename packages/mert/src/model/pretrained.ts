@@ -1,11 +1,9 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
-import { loadTorchStateDict, readSafetensors } from '@dawnchorus/formats';
-import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
-import { fromHuggingFace } from '../config/index.ts';
-import { normaliseWaveform } from '../data/batch.ts';
+import type { SafetensorsTensor } from '@dawnchorus/formats';
+import { scope, type Tensor } from '@dawnchorus/tensor';
+import { fromHuggingFace, type ModelConfig } from '../config/index.ts';
+import { normaliseWaveform, stackClips } from '../data/batch.ts';
+import { type ModelFiles, readModelFiles } from '../huggingface/read.ts';
 import { loadParameters } from './checkpoint.ts';
 import { Student } from './student.ts';
 
@@ -23,58 +21,80 @@ export interface PretrainedModel {
    * @throws RangeError when the clip is shorter than one frame's reach.
    */
   embed(samples: Float32Array): Tensor[];
+  /**
+   * The same of several clips: layers + 1 of f32 [clips, frames, hiddenSize]. Where they differ in length, frames behind a
+   * clip's end are padding, and those before it are what the clip gives alone.
+   */
+  embedBatch(clips: readonly Float32Array[]): Tensor[];
+  /** Samples that one frame hears, and samples from one frame to the next: frame i begins at sample i * hop. */
+  frame: { readonly reach: number; readonly hop: number };
+  /** The heads of pretraining by name, where the checkpoint has them. */
+  heads: ReadonlyMap<string, SafetensorsTensor>;
+  /** Gives its tensors back. */
+  dispose(): void;
 }
 
-async function readJson(path: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new Error(
-      `${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and the weights`,
-      { cause },
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`${path}: is not JSON: ${(cause as Error).message}`, { cause });
-  }
+/**
+ * Loads a model: a folder in Hugging Face's MERT or HuBERT layout, with model.safetensors or pytorch_model.bin, or a
+ * fairseq checkpoint (see `readModelFiles`).
+ *
+ * @throws Error that lists every tensor that is missing, unknown or of another shape.
+ */
+export async function loadPretrained(path: string): Promise<PretrainedModel> {
+  return placeModel(await readModelFiles(path));
 }
 
-/** Weights under the names that Hugging Face gives their files, the better first. */
-async function readWeights(folder: string) {
-  const [safetensors, pickled] = ['model.safetensors', 'pytorch_model.bin'].map((name) => join(folder, name));
-  if (existsSync(safetensors)) return { path: safetensors, weights: await readSafetensors(safetensors) };
-  if (existsSync(pickled)) return { path: pickled, weights: await loadTorchStateDict(pickled) };
-  throw new Error(`${safetensors}: missing, and there is no pytorch_model.bin either`);
-}
-
-/** Loads a model folder in Hugging Face's MERT layout, with model.safetensors or pytorch_model.bin. */
-export async function loadPretrained(folder: string): Promise<PretrainedModel> {
-  const preprocessorPath = join(folder, 'preprocessor_config.json');
-  const config = fromHuggingFace(await readJson(join(folder, 'config.json')), await readJson(preprocessorPath));
-  const { path, weights } = await readWeights(folder);
+/** The same of files that were read. */
+export function placeModel(files: ModelFiles): PretrainedModel {
+  const config = fromHuggingFace(files.config, files.preprocessor);
   const student = new Student(config, nn.keySequence(0));
-  const state = student.stateDict();
-  const optional = ['masked_spec_embed'];
-  loadParameters(state, weights, { path, optional });
-  const reach = config.convKernel.reduceRight((length, kernel, i) => (length - 1) * config.convStride[i] + kernel, 1);
+  try {
+    loadParameters(student.stateDict(), files.weights, {
+      path: files.path,
+      optional: ['masked_spec_embed'],
+      only: true,
+    });
+  } catch (error) {
+    student.dispose();
+    throw error;
+  }
+  const frame = frameOf(config);
+  const forward = (clips: readonly Float32Array[]): Tensor[] => {
+    const short = clips.find(({ length }) => length < frame.reach);
+    if (short) {
+      throw new RangeError(
+        `embed: ${short.length} samples are less than the ${frame.reach} that one frame needs; use a longer clip`,
+      );
+    }
+    const heard = config.doNormalize ? clips.map(normaliseWaveform) : clips;
+    const lengths = clips.map(({ length }) => length);
+    const longest = Math.max(...lengths);
+    if (lengths.every((length) => length === longest)) {
+      return scope(() => student.forward(stackClips(heard)).hiddenStates);
+    }
+    const padded = heard.map((clip) => {
+      const whole = new Float32Array(longest);
+      whole.set(clip);
+      return whole;
+    });
+    return scope(() => student.forward(stackClips(padded), { lengths }).hiddenStates);
+  };
   return {
     student,
     sampleRate: config.sampleRate,
     doNormalize: config.doNormalize,
-    embed(samples) {
-      if (samples.length < reach) {
-        throw new RangeError(
-          `embed: ${samples.length} samples are less than the ${reach} that one frame needs; use a longer clip`,
-        );
-      }
-      const heard = config.doNormalize ? normaliseWaveform(samples) : samples;
-      return scope(() => {
-        const { hiddenStates } = student.forward(tensor(heard, { shape: [1, heard.length] }));
-        return hiddenStates.map((state) => state.reshape(state.shape.slice(1)));
-      });
-    },
+    frame,
+    heads: files.heads,
+    embedBatch: forward,
+    embed: (samples) => scope(() => forward([samples]).map((state) => state.reshape(state.shape.slice(1)))),
+    dispose: () => student.dispose(),
+  };
+}
+
+/** Samples that one frame hears, and samples from one to the next. */
+function frameOf({ convKernel, convStride }: ModelConfig): PretrainedModel['frame'] {
+  return {
+    reach: convKernel.reduceRight((length, kernel, i) => (length - 1) * convStride[i] + kernel, 1),
+    hop: convStride.reduce((product, stride) => product * stride, 1),
   };
 }

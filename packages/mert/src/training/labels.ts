@@ -1,4 +1,5 @@
 import type { PretrainConfig } from '../config/index.ts';
+import { listAudio } from '../data/collection.ts';
 import { type Dataset, type DatasetOptions, openDataset } from '../data/dataset.ts';
 import { type CropLabels, labelsOfCrops } from '../labels/crops.ts';
 import { openLabels } from '../labels/read.ts';
@@ -50,12 +51,13 @@ export async function openRunLabels(
         'a teacher of that size, or set targets.classes to []',
     );
   }
+  const keys = new Map((await listAudio(run.data)).map(({ path, key }) => [path, key]));
   const grid = { sampleRate: config.audio.sampleRate, hop: SAMPLES_PER_CODE, frames };
   config.rvq.numCodebooks = codebooks.length;
   config.rvq.codebookSize = Math.max(...codebooks);
   config.targets.classes = state?.config.targets.classes ?? [...codebooks];
   return {
-    ...labelsOfCrops(labels, run.data, grid),
+    ...labelsOfCrops(labels, keys, grid),
     description: `labels: of teacher ${name} ${hash.slice(0, 12)}, codebooks of ${codebooks.join(', ')}, from ${labels.folder}`,
     state: { folder: labels.folder, teacher: hash },
     [Symbol.asyncDispose]: () => labels.close(),

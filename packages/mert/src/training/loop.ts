@@ -6,12 +6,14 @@ import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import { type Device, DeviceLostError } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import type { HostBatch } from '../data/batch.ts';
+import { createFeed, type Feed } from '../data/feed.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import { rateFactor, readRollbacks, watchDivergence, writeRollbacks } from './divergence.ts';
 import type { StepMetrics } from './metrics.ts';
 import { createProgress } from './progress.ts';
 import type { Runner } from './runner.ts';
 import type { HeldOut } from './validation.ts';
+import type { DataLog } from './waiting.ts';
 
 /** What a run's steps need. */
 export interface LoopOptions {
@@ -26,6 +28,10 @@ export interface LoopOptions {
   stopAt: number;
   /** The batches of a step. */
   read(step: number): Promise<HostBatch[]>;
+  /** Steps whose batches are read before they are needed; default 1. */
+  ahead?: number;
+  /** Takes down what was waited for. */
+  dataLog?: DataLog;
   /** Writes a checkpoint; `load` fills the trainer from one. */
   save(step: number, heldOut: { step: number; loss: number } | undefined): Promise<string>;
   load(folder: string): Promise<void>;
@@ -76,11 +82,12 @@ function lineOf(metrics: StepMetrics, step: number, every: number): Partial<Step
 
 /** @returns the last step that was done, and the one of the last checkpoint. */
 export async function runSteps(options: LoopOptions): Promise<{ done: number; saved: number }> {
-  const { device, config, out, runner, stopAt, read, stopped, log } = options;
+  const { device, config, out, runner, stopAt, read, ahead = 1, dataLog, stopped, log } = options;
   const { every } = config.checkpoint;
   const { batchSize, accumulate } = config.training;
   const rollbacks = await readRollbacks(out);
   await truncateLogs(out, options.done);
+  await dataLog?.cut(options.done);
   let watch = watchDivergence(config.divergence);
   for (const line of await lastMetrics(out)) watch.see(line);
   let metrics = openMetricsLog(join(out, METRICS));
@@ -91,11 +98,9 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
   let heldOut: { step: number; loss: number } | undefined;
   let flying: Flying | undefined;
   let lastTime = performance.now();
-  let next: Promise<HostBatch[]> | undefined;
-  const prefetch = (step: number) => {
-    next = step <= stopAt ? read(step) : undefined;
-    next?.catch(() => {});
-  };
+  // The next batches are read while the GPU works on these.
+  const feedFrom = (first: number): Feed<HostBatch[]> => createFeed({ first, last: stopAt, ahead, read });
+  let feed: Feed<HostBatch[]>;
 
   /** Waits for a step and writes it down. @returns why the run counts as diverged, if it does. */
   async function settle({ step, rate, waited, result }: Flying): Promise<string | undefined> {
@@ -111,11 +116,10 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
       ...{ clipsPerSecond, seconds, ...(skipped && { skipped }), ...rest },
     });
     done = step;
-    const share = waited / seconds;
-    const data = share >= 0.01 ? `  ${(100 * share).toFixed(0)} % waiting for data` : '';
+    await dataLog?.step(step, seconds, waited, (line) => progress.line(line));
     progress.update(
       step,
-      `loss ${measured.loss.toFixed(3)}  rvq ${measured.lossRvq.toFixed(3)}  cqt ${measured.lossCqt.toFixed(3)}  ${clipsPerSecond.toFixed(1)} clips/s${data}`,
+      `loss ${measured.loss.toFixed(3)}  rvq ${measured.lossRvq.toFixed(3)}  cqt ${measured.lossCqt.toFixed(3)}  ${clipsPerSecond.toFixed(1)} clips/s${dataLog ? `  waited ${dataLog.share()} on data` : ''}`,
     );
     return watch.see(measured);
   }
@@ -144,6 +148,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
     await writeRollbacks(out, rollbacks);
     metrics.close();
     await truncateLogs(out, step);
+    await dataLog?.cut(step);
     metrics = openMetricsLog(join(out, METRICS));
     await options.load(folder);
     progress.line(
@@ -155,22 +160,20 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
     saved = step;
     due = false;
     lastTime = performance.now();
-    prefetch(step + 1);
+    feed = feedFrom(step + 1);
   }
 
   try {
-    prefetch(done + 1);
-    while (next !== undefined && !stopped?.()) {
+    feed = feedFrom(done + 1);
+    while (!stopped?.()) {
       const step = (flying?.step ?? done) + 1;
-      const asked = performance.now();
-      const batches = await next;
-      const waited = (performance.now() - asked) / 1000;
+      const taken = await feed.take();
+      if (!taken) break;
+      const { value: batches, waited } = taken;
       const rate = options.schedule(step) * rateFactor(rollbacks, step);
       const result = runner.run(batches, step, rate);
       result.catch(() => {});
       device.flush();
-      // The next batches are read while the GPU works on these.
-      prefetch(step + 1);
       const before = flying;
       flying = { step, rate, waited, result };
       // What a compiled step measured is read while the next one runs.
@@ -214,7 +217,10 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
   } finally {
     progress.end();
     metrics.close();
+    await dataLog?.close();
   }
+  const waiting = dataLog?.summary();
+  if (waiting) log(waiting);
   if (done > saved) {
     await options.save(done, heldOut);
     saved = done;

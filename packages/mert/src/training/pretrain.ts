@@ -16,6 +16,7 @@ import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } f
 import { averagedStudent, createTrainer, disposeTrainer, trainingTensors } from './step.ts';
 import { obtainTeacher } from './teacher.ts';
 import { openValidation, sumsOf } from './validation.ts';
+import { openDataLog } from './waiting.ts';
 
 /** A pretraining run: what to train on what, and where to leave it. */
 export interface PretrainOptions {
@@ -30,6 +31,8 @@ export interface PretrainOptions {
   resume?: boolean;
   /** Steps at which to stop; the learning rate's schedule spans config.training.steps, or this where it is more. */
   steps?: number;
+  /** Threads that decode music; default 0, the calling one. What the student hears does not depend on it. */
+  workers?: number;
   /** Asked after each step; true makes the run stop and save. */
   stopped?: () => boolean;
   /** Lines for people to read; default: standard error. */
@@ -45,6 +48,9 @@ export interface PretrainResult {
   checkpoint: string | undefined;
   report: string | undefined;
 }
+
+/** Steps whose batches threads decode before they are needed. */
+const STEPS_AHEAD = 4;
 
 /** Settings that may change when a run goes on: they change nothing of what is learnt. */
 const freeToChange = /^(training\.(steps|compile)|(checkpoint|validation|monitor|divergence)\..*)$/;
@@ -130,7 +136,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     }
   }
 
-  const dataset = await openLabelled({ folder: folders.train, sampleRate, cropSamples: samples, seed }, labels);
+  const { workers = 0 } = options;
+  const dataset = await openLabelled(
+    { folder: folders.train, sampleRate, cropSamples: samples, seed, workers },
+    labels,
+  );
+  await using _readers = { [Symbol.asyncDispose]: () => dataset.close() };
   const minutes = (dataset.seconds / 60).toFixed(1);
   log(
     `data: ${dataset.files.length} files, ${minutes} min, from ${folders.train}${dataset.skipped.length ? `; ${dataset.skipped.length} left out` : ''}`,
@@ -139,7 +150,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   if (state) checkFiles(dataset, folders.train, state);
 
   if (labels) log(labels.description);
-  const rvq = labels ? undefined : await obtainTeacher({ config, out, folder: folders.train, stopped, log });
+  const rvq = labels ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
   if (!rvq && !labels) {
     log('stopped while training the teacher; nothing was saved, the next run starts it anew');
     return { step: 0, finished: false, checkpoint: undefined, report: undefined };
@@ -204,6 +215,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       Promise.all(
         Array.from({ length: accumulate }, (_, part) => readBatch(dataset, config, step, frames, labels, part)),
       ),
+    ahead: workers > 0 ? STEPS_AHEAD : 1,
+    dataLog: await openDataLog({ out, data: options.data, dataset, workers, adapter: device.adapter.name }),
     save,
     load,
     ...(validation && { evaluate: () => validation.evaluate(trainer, teachers) }),

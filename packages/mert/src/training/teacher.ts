@@ -14,6 +14,8 @@ export interface TeacherRun {
   out: string;
   /** Folder of the music to train on. */
   folder: string;
+  /** Threads that decode it. */
+  workers?: number;
   stopped?: () => boolean;
   log(line: string): void;
 }
@@ -23,6 +25,7 @@ export async function obtainTeacher({
   config,
   out,
   folder,
+  workers,
   stopped,
   log,
 }: TeacherRun): Promise<RvqTeacher | undefined> {
@@ -39,7 +42,9 @@ export async function obtainTeacher({
     sampleRate: config.audio.sampleRate,
     cropSamples: clipSamples,
     seed: config.training.seed + 1,
+    workers,
   });
+  await using _readers = { [Symbol.asyncDispose]: () => dataset.close() };
   const progress = createProgress({ label: 'teacher', total: config.rvq.steps });
   const start = performance.now();
   let last = '';

@@ -1,0 +1,193 @@
+/** What there is to hear: folders, manifests, tar archives and parquet files, as one list. */
+import { existsSync } from 'node:fs';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { AudioError, type AudioFormat, audioFiles } from '@dawnchorus/dsp';
+import { parquetIndex } from './parquet.ts';
+import type { AudioItem } from './places.ts';
+import { tarIndex } from './tar.ts';
+
+const audioEndings = new Set(['.wav', '.flac', '.mp3', '.ogg', '.oga', '.opus']);
+const manifestEndings = ['.tsv', '.jsonl'];
+
+const slashes = (path: string) => path.split(sep).join('/');
+
+/** The manifests train and valid of a folder, where it has both, as fairseq keeps them. */
+function manifestsIn(folder: string): { train: string; valid: string } | undefined {
+  for (const ending of manifestEndings) {
+    const [train, valid] = ['train', 'valid'].map((name) => join(folder, name + ending));
+    if (existsSync(train) && existsSync(valid)) return { train, valid };
+  }
+  return undefined;
+}
+
+/**
+ * What is trained on and what is held out: the manifests train and valid of a folder that has both, or its folders of
+ * these names; the manifest valid beside a manifest train; else all of it.
+ */
+export function dataFolders(data: string): { train: string; valid: string | undefined } {
+  const ending = extname(data);
+  if (manifestEndings.includes(ending)) {
+    const valid = join(dirname(data), `valid${ending}`);
+    const isTrain = data.endsWith(`train${ending}`) && existsSync(valid);
+    return { train: data, valid: isTrain ? valid : undefined };
+  }
+  const manifests = manifestsIn(data);
+  if (manifests) return manifests;
+  const [train, valid] = [join(data, 'train'), join(data, 'valid')];
+  return existsSync(train) && existsSync(valid) ? { train, valid } : { train: data, valid: undefined };
+}
+
+const wholeNumber = (text: string): number | undefined => (/^\d+$/.test(text) ? Number(text) : undefined);
+
+/** fairseq's manifest: the folder on the first line, then a path and its samples on each. */
+async function readTsv(path: string): Promise<AudioItem[]> {
+  const [head, ...lines] = (await readFile(path, 'utf8')).split(/\r?\n/);
+  if (head.trim() === '' || head.includes('\t')) {
+    throw new Error(`${path}:1: expected the folder that the paths are in, got ${JSON.stringify(head)}`);
+  }
+  const root = resolve(dirname(path), head.trim());
+  return lines.flatMap((line, i) => {
+    if (line.trim() === '') return [];
+    const [name, samples, ...more] = line.split('\t');
+    const frames = wholeNumber((samples ?? '').trim());
+    if (name === '' || frames === undefined || more.length > 0) {
+      throw new Error(`${path}:${i + 2}: expected a path, a tab and a number of samples, got ${JSON.stringify(line)}`);
+    }
+    const file = resolve(root, name);
+    return [{ path: file, key: slashes(relative(root, file)), place: { kind: 'file', file }, known: { frames } }];
+  });
+}
+
+const optional = {
+  sampleRate: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
+  frames: (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0,
+  channels: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
+};
+
+/** A manifest of one JSON object a line: `path`, and what is known of it; for archives where in them it lies. */
+async function readJsonl(path: string): Promise<AudioItem[]> {
+  const root = resolve(dirname(path));
+  const items: AudioItem[] = [];
+  for (const [i, line] of (await readFile(path, 'utf8')).split(/\r?\n/).entries()) {
+    if (line.trim() === '') continue;
+    const fail = (problem: string): never => {
+      throw new Error(`${path}:${i + 1}: ${problem}`);
+    };
+    let entry: Record<string, unknown>;
+    try {
+      entry = JSON.parse(line);
+    } catch (cause) {
+      return fail(`is not JSON: ${(cause as Error).message}`);
+    }
+    // NVIDIA NeMo's manifests have another name for it.
+    const given = entry?.path ?? entry?.audio_filepath;
+    if (typeof given !== 'string' || given === '') fail('expected an object with a "path"');
+    const file = isAbsolute(given as string) ? (given as string) : resolve(root, given as string);
+    const known: Record<string, unknown> = {};
+    for (const [key, isSound] of Object.entries(optional)) {
+      if (entry[key] === undefined) continue;
+      if (!isSound(entry[key])) fail(`"${key}" is ${JSON.stringify(entry[key])}, expected a whole number above 0`);
+      known[key] = entry[key];
+    }
+    if (typeof entry.format === 'string') known.format = entry.format as AudioFormat;
+    const { name, offset, bytes, row, column } = entry as {
+      name?: string;
+      offset?: number;
+      bytes?: number;
+      row?: number;
+      column?: string;
+    };
+    const own = slashes(relative(root, file));
+    if (row !== undefined) {
+      if (!Number.isSafeInteger(row) || row < 0 || typeof column !== 'string')
+        fail('a "row" is a number and needs a "column"');
+      const place = { kind: 'parquet', file, row, column: column as string } as const;
+      items.push({ path: `${file}/${row}`, key: `${own}/${row}`, place, known });
+    } else if (offset !== undefined) {
+      if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(bytes) || typeof name !== 'string') {
+        fail('an "offset" into an archive needs "bytes" and a "name"');
+      }
+      const place = { kind: 'tar', file, offset, bytes: bytes as number } as const;
+      items.push({ path: `${file}/${name}`, key: `${own}/${name}`, place, known });
+    } else items.push({ path: file, key: own, place: { kind: 'file', file }, known });
+  }
+  return items;
+}
+
+async function itemsOfTar(file: string, key: string): Promise<AudioItem[]> {
+  const entries = (await tarIndex(file)).filter(({ name }) => audioEndings.has(extname(name).toLowerCase()));
+  return entries.map(({ name, offset, bytes }) => ({
+    path: `${file}/${name}`,
+    key: `${key}/${name}`,
+    place: { kind: 'tar', file, offset, bytes },
+  }));
+}
+
+async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
+  const { rows, column } = await parquetIndex(file);
+  return Array.from({ length: rows }, (_, row) => ({
+    path: `${file}/${row}`,
+    key: `${key}/${row}`,
+    place: { kind: 'parquet', file, row, column },
+  }));
+}
+
+async function archivesIn(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  const seen = new Set<string>();
+  async function visit(path: string): Promise<void> {
+    const real = await realpath(path);
+    if (seen.has(real)) return;
+    seen.add(real);
+    for (const name of (await readdir(path)).sort()) {
+      const child = join(path, name);
+      const kind = await stat(child).catch(() => undefined);
+      if (kind?.isDirectory()) await visit(child);
+      else if (kind?.isFile() && ['.tar', '.parquet'].includes(extname(name).toLowerCase())) found.push(child);
+    }
+  }
+  await visit(folder);
+  return found;
+}
+
+/**
+ * Lists the music of a folder (audio files, and those in tar archives and parquet files, searched recursively; of one with
+ * the manifests train and valid, what these list), a manifest (fairseq's .tsv, or .jsonl), a .tar, a .parquet, or one audio
+ * file. Nothing is decoded. The order is that of the manifest, or by name.
+ *
+ * @throws AudioError 'unreadable' when it cannot be read; Error that names the line of a manifest, or the archive, that
+ *   makes no sense.
+ */
+export async function listAudio(data: string): Promise<AudioItem[]> {
+  const status = await stat(data).catch((cause) => {
+    throw new AudioError(data, 'unreadable', `the folder cannot be read (${(cause as Error).message})`, { cause });
+  });
+  if (!status.isDirectory()) {
+    const ending = extname(data).toLowerCase();
+    const key = slashes(relative(dirname(data), data));
+    if (ending === '.tsv') return readTsv(data);
+    if (ending === '.jsonl') return readJsonl(data);
+    if (ending === '.tar') return itemsOfTar(data, key);
+    if (ending === '.parquet') return itemsOfParquet(data, key);
+    if (audioEndings.has(ending)) return [{ path: data, key, place: { kind: 'file', file: data } }];
+    throw new AudioError(
+      data,
+      'unsupported',
+      'is no folder, manifest (.tsv, .jsonl), archive (.tar, .parquet) or audio file (.wav, .flac, .mp3, .ogg, .opus)',
+    );
+  }
+  const manifests = manifestsIn(data);
+  if (manifests) return [...(await listAudio(manifests.train)), ...(await listAudio(manifests.valid))];
+  const files = await audioFiles(data);
+  const items: AudioItem[] = files.map((file) => ({
+    path: file,
+    key: slashes(relative(data, file)),
+    place: { kind: 'file', file },
+  }));
+  for (const file of await archivesIn(data)) {
+    const key = slashes(relative(data, file));
+    items.push(...(await (extname(file).toLowerCase() === '.tar' ? itemsOfTar : itemsOfParquet)(file, key)));
+  }
+  return items;
+}

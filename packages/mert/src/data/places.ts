@@ -1,0 +1,81 @@
+/** Where audio lies: in a file of its own, in a tar archive, or in a row of a parquet file. */
+import { type FileHandle, open } from 'node:fs/promises';
+import { AudioError, type AudioInfo, type ByteSource, memorySource, openAudio } from '@dawnchorus/dsp';
+import { readRowBytes } from './parquet.ts';
+
+/** Audio's place; plain data, so that it can be handed to another thread. */
+export type Place =
+  | { kind: 'file'; file: string }
+  | { kind: 'tar'; file: string; offset: number; bytes: number }
+  | { kind: 'parquet'; file: string; row: number; column: string };
+
+/** One piece of music in a collection. */
+export interface AudioItem {
+  /** What messages call it: a path, and for audio in archives the archive’s path and the name in it. */
+  path: string;
+  /** The same in relation to the collection: what labels are filed under, with `/` between names. */
+  key: string;
+  place: Place;
+  /** What a manifest says of it; what it does not say is found out. */
+  known?: Partial<Pick<AudioInfo, 'sampleRate' | 'frames' | 'channels' | 'format'>>;
+}
+
+const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+function rangeSource(name: string, file: FileHandle, begin: number, size: number): ByteSource {
+  return {
+    name,
+    size,
+    async read(offset, length) {
+      const wanted = Math.max(0, Math.min(length, size - offset));
+      const bytes = new Uint8Array(wanted);
+      let filled = 0;
+      while (filled < wanted) {
+        const { bytesRead } = await file.read(bytes, filled, wanted - filled, begin + offset + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      return bytes.subarray(0, filled);
+    },
+  };
+}
+
+/**
+ * Opens the bytes of a piece of music for as long as `use` takes.
+ *
+ * @throws AudioError 'unreadable' when its file cannot be read; what `use` throws.
+ */
+export async function withBytes<T>(
+  { path, place }: Pick<AudioItem, 'path' | 'place'>,
+  use: (bytes: ByteSource) => Promise<T>,
+): Promise<T> {
+  let handle: FileHandle | undefined;
+  try {
+    if (place.kind === 'parquet') {
+      return await use(memorySource(await readRowBytes(place.file, place.row, place.column), path));
+    }
+    handle = await open(place.file, 'r');
+    const status = await handle.stat();
+    if (!status.isFile()) throw new AudioError(path, 'unreadable', 'expected a file, but this is none');
+    const [begin, size] = place.kind === 'tar' ? [place.offset, place.bytes] : [0, status.size];
+    if (begin + size > status.size) {
+      throw new AudioError(path, 'truncated', `${place.file} ends before it; fetch the archive again`);
+    }
+    return await use(rangeSource(path, handle, begin, size));
+  } catch (cause) {
+    if (!(cause instanceof Error && 'syscall' in cause)) throw cause;
+    throw new AudioError(path, 'unreadable', `the file cannot be read (${describe(cause)})`, { cause });
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** What a piece of music holds, and whether it is whole, as `checkAudio` tells of files. @throws AudioError */
+export async function checkItem(item: AudioItem): Promise<AudioInfo> {
+  return withBytes(item, async (bytes) => {
+    const stream = await openAudio(bytes);
+    await stream.check();
+    const { format, sampleRate, channels, frames } = stream;
+    return { path: item.path, format, sampleRate, channels, duration: frames / sampleRate, frames };
+  });
+}

@@ -1,0 +1,114 @@
+/**
+ * What lies where in a tar archive: names, offsets and sizes, read from the 512-byte headers alone.
+ * Source: POSIX.1-2001 pax (ustar and extended headers) and GNU tar's long names and base-256 sizes.
+ */
+import { type FileHandle, open } from 'node:fs/promises';
+
+/** A regular file in an archive. */
+export interface TarEntry {
+  name: string;
+  /** First byte of its content in the archive. */
+  offset: number;
+  bytes: number;
+}
+
+const BLOCK = 512;
+const text = new TextDecoder();
+
+function field(header: Uint8Array, start: number, length: number): string {
+  const bytes = header.subarray(start, start + length);
+  const end = bytes.indexOf(0);
+  return text.decode(end < 0 ? bytes : bytes.subarray(0, end));
+}
+
+function numberField(header: Uint8Array, start: number, length: number): number {
+  // Numbers that do not fit in octal digits are in base 256, with the first bit set.
+  if (header[start] & 0x80) {
+    let value = header[start] & 0x7f;
+    for (let i = 1; i < length; i++) value = value * 256 + header[start + i];
+    return value;
+  }
+  return Number.parseInt(field(header, start, length).trim() || '0', 8);
+}
+
+/** Whether the sum of a header's bytes, its own field taken as spaces, is what it says. */
+function isSound(header: Uint8Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < BLOCK; i++) sum += i >= 148 && i < 156 ? 32 : header[i];
+  return sum === numberField(header, 148, 8);
+}
+
+/** `path` and `size` of a pax header: records `LENGTH KEY=VALUE\n`. */
+function paxRecords(bytes: Uint8Array): { path?: string; size?: number } {
+  const found: { path?: string; size?: number } = {};
+  for (let at = 0; at < bytes.length; ) {
+    const space = bytes.indexOf(0x20, at);
+    const length = space < 0 ? Number.NaN : Number(text.decode(bytes.subarray(at, space)));
+    if (!(length > 0)) break;
+    const record = text.decode(bytes.subarray(space + 1, at + length - 1));
+    const equals = record.indexOf('=');
+    const [key, value] = [record.slice(0, equals), record.slice(equals + 1)];
+    if (key === 'path') found.path = value;
+    if (key === 'size') found.size = Number(value);
+    at += length;
+  }
+  return found;
+}
+
+async function readFully(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
+}
+
+/**
+ * The regular files of a tar archive, in its order.
+ *
+ * @throws Error when it is no tar archive (a compressed one is none), or ends inside a file.
+ */
+export async function tarIndex(path: string): Promise<TarEntry[]> {
+  const file = await open(path, 'r');
+  try {
+    const { size: total } = await file.stat();
+    const entries: TarEntry[] = [];
+    let next: { path?: string; size?: number } = {};
+    for (let at = 0; at + BLOCK <= total; ) {
+      const header = await readFully(file, at, BLOCK);
+      // Two blocks of zeros end an archive.
+      if (header.every((byte) => byte === 0)) return entries;
+      if (!isSound(header)) {
+        const compressed = (header[0] === 0x1f && header[1] === 0x8b) || (header[0] === 0x28 && header[1] === 0xb5);
+        throw new Error(
+          compressed
+            ? `${path}: is compressed, and its files cannot be read by index; unpack it to a plain .tar`
+            : `${path}: byte ${at} begins no header of a tar archive; fetch or write the archive again`,
+        );
+      }
+      const own = numberField(header, 124, 12);
+      const size = next.size ?? own;
+      const kind = String.fromCharCode(header[156] || 0x30);
+      const content = at + BLOCK;
+      if (!(size >= 0) || content + size > total) {
+        throw new Error(`${path}: ends inside a file, after ${total} bytes; fetch or write the archive again`);
+      }
+      at = content + Math.ceil(size / BLOCK) * BLOCK;
+      if (kind === 'x') next = { ...next, ...paxRecords(await readFully(file, content, size)) };
+      else if (kind === 'L') next = { ...next, path: field(await readFully(file, content, size), 0, size) };
+      else {
+        const prefix = text.decode(header.subarray(257, 262)) === 'ustar' ? field(header, 345, 155) : '';
+        const name = next.path ?? (prefix ? `${prefix}/${field(header, 0, 100)}` : field(header, 0, 100));
+        next = {};
+        if (kind === '0' || kind === '7')
+          entries.push({ name: name.replace(/^\.\//, ''), offset: content, bytes: size });
+      }
+    }
+    return entries;
+  } finally {
+    await file.close();
+  }
+}

@@ -1,0 +1,120 @@
+import { stat } from 'node:fs/promises';
+import { memorySource, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
+import { type Device, getDefaultDevice, openDevice } from '@dawnchorus/tensor';
+import { withBytes } from '../data/places.ts';
+import { loadPretrained, type PretrainedModel } from '../model/pretrained.ts';
+import { createEmbedder, type EmbedSettings } from './embedder.ts';
+import { layerShape } from './layers.ts';
+import { frameSink, memoryTarget, type Pool, poolSink } from './sinks.ts';
+
+/** Sound: a file's path, its bytes, or a mono signal with its rate. */
+export type AudioInput = string | Uint8Array | { samples: Float32Array; sampleRate: number };
+
+/** How a sound is heard and what of it is wanted. */
+export interface EmbedOptions extends Omit<EmbedSettings, 'log'> {
+  /** Over time; default none. */
+  pool?: Pool;
+  /** How sounds of other rates are brought to the model's; default `kaiser64`. `never` makes them an error. */
+  resample?: ResampleQuality | 'never';
+}
+
+/** Hidden states as an array. */
+export interface Embedding {
+  data: Float32Array;
+  /** `[layers, frames, dim]`; without frames where they are pooled, without layers for one of them or their mean. */
+  shape: number[];
+  /** Hz that the sound had. */
+  sampleRate: number;
+}
+
+/** A model that is ready to hear. */
+export interface Mert {
+  readonly model: PretrainedModel;
+  /** Hz of what it hears. */
+  readonly sampleRate: number;
+  /** Hidden layers, and the input of the first: what `layers` numbers. */
+  readonly layers: number;
+  readonly dim: number;
+  /** Hidden states of a sound of any length: see `createEmbedder` for windows. */
+  embed(sound: AudioInput, options?: EmbedOptions): Promise<Embedding>;
+  /** Gives its memory back, and closes the device if loadMert opened it. */
+  close(): void;
+}
+
+/** Pieces of a signal at another rate, resampled as a file of it would be. */
+async function piecesOf(sound: AudioInput, rate: number, resample: ResampleQuality | 'never') {
+  const options = { sampleRate: rate, ...(resample !== 'never' && { quality: resample }) };
+  if (typeof sound === 'string') throw new Error('a path is opened elsewhere');
+  if (sound instanceof Uint8Array) return openPieces(memorySource(sound), options);
+  const { samples, sampleRate } = sound;
+  if (!(samples instanceof Float32Array) || !Number.isSafeInteger(sampleRate) || sampleRate < 1) {
+    throw new TypeError('a signal is { samples: Float32Array, sampleRate }, its rate in Hz; it is never guessed');
+  }
+  const bad = samples.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) throw new RangeError(`sample ${bad} is ${samples[bad]}; every sample must be finite`);
+  const { encodeWav } = await import('@dawnchorus/dsp');
+  return openPieces(memorySource(encodeWav(samples, sampleRate, { format: 'float32' }), 'signal'), options);
+}
+
+/**
+ * Loads a model to embed sounds with, and opens a device if none is open.
+ *
+ * @param path - a model folder (`OUT/checkpoint` of `mert pretrain`, or any of Hugging Face's MERT or HuBERT layout), or a
+ *   fairseq checkpoint.
+ * @throws Error that lists what of the checkpoint is missing, unknown or of another shape.
+ */
+export async function loadMert(path: string): Promise<Mert> {
+  let own: Device | undefined;
+  try {
+    getDefaultDevice();
+  } catch {
+    own = await openDevice();
+  }
+  const model = await loadPretrained(path).catch((error) => {
+    own?.close();
+    throw error;
+  });
+  const { numHiddenLayers, hiddenSize: dim } = model.student.config;
+  return {
+    model,
+    sampleRate: model.sampleRate,
+    layers: numHiddenLayers + 1,
+    dim,
+    async embed(sound, { pool = 'none', resample = 'kaiser64', ...settings } = {}) {
+      const hear = async (audio: Awaited<ReturnType<typeof openPieces>>): Promise<Embedding> => {
+        const from = audio.file.sampleRate;
+        if (resample === 'never' && from !== model.sampleRate) {
+          throw new Error(`the sound has ${from} Hz, the model hears ${model.sampleRate}; resample it first`);
+        }
+        const embedder = createEmbedder(model, settings);
+        const leading = layerShape(settings.layers ?? 'all', numHiddenLayers + 1);
+        const frames = embedder.frames(audio.samples);
+        const count = embedder.layers.length * (pool === 'none' ? frames : 1) * dim;
+        const target = memoryTarget(count);
+        const sink =
+          pool === 'none'
+            ? frameSink(target, frames, dim)
+            : poolSink(pool, embedder.layers.length, dim, async (pooled) => {
+                for (const [i, values] of pooled.entries()) target.data.set(values, i * dim);
+              });
+        await embedder.add(audio, sink);
+        await embedder.flush();
+        const shape = pool === 'none' ? [...leading, frames, dim] : [...leading, dim];
+        return { data: target.data, shape, sampleRate: from };
+      };
+      if (typeof sound !== 'string') return hear(await piecesOf(sound, model.sampleRate, resample));
+      await stat(sound).catch(() => {
+        throw new Error(`${sound}: there is no such file`);
+      });
+      const place = { kind: 'file', file: sound } as const;
+      const quality = resample === 'never' ? undefined : resample;
+      return withBytes({ path: sound, place }, async (bytes) =>
+        hear(await openPieces(bytes, { sampleRate: model.sampleRate, ...(quality && { quality }) })),
+      );
+    },
+    close() {
+      model.dispose();
+      own?.close();
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/** What a run's folder tells. */
+import { existsSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SkippedFile } from '../data/dataset.ts';
+import { loadTrainerState, type TrainerState } from '../training/state.ts';
+import { followLog, type LogLine } from './log.ts';
+
+/** What `data.json` says of the music of a run. */
+export interface RunData {
+  data: string;
+  files: number;
+  hours: number;
+  workers: number;
+  adapter: string;
+  skipped: SkippedFile[];
+}
+
+/** A run, as far as it has come. */
+export interface Run {
+  out: string;
+  metrics: LogLine[];
+  data: LogLine[];
+  validation: LogLine[];
+  /** Of the last checkpoint, if there is one. */
+  checkpoint?: { folder: string; state: TrainerState };
+  /** The closing report, if the run has ended. */
+  report?: Record<string, unknown>;
+  music?: RunData;
+  /** When it last wrote a line. */
+  changed?: Date;
+}
+
+async function readJson<T>(path: string): Promise<T | undefined> {
+  if (!existsSync(path)) return undefined;
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as T;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws Error when there is no run in the folder. */
+export async function readRun(out: string): Promise<Run> {
+  const path = join(out, 'metrics.jsonl');
+  if (!existsSync(path))
+    throw new Error(`${out}: holds no run (metrics.jsonl is missing); give the --out of mert pretrain`);
+  const read = (name: string) => followLog(join(out, name)).read().lines;
+  const folder = ['checkpoint', 'checkpoint.previous']
+    .map((name) => join(out, name))
+    .find((path) => existsSync(join(path, 'trainer.json')));
+  const state = folder ? await loadTrainerState(folder).catch(() => undefined) : undefined;
+  const [report, music] = [
+    await readJson<Record<string, unknown>>(join(out, 'report.json')),
+    await readJson<RunData>(join(out, 'data.json')),
+  ];
+  return {
+    out,
+    metrics: read('metrics.jsonl'),
+    data: read('data.jsonl'),
+    validation: read('validation.jsonl'),
+    ...(folder && state && { checkpoint: { folder, state } }),
+    ...(report && { report }),
+    ...(music && { music }),
+    changed: statSync(path).mtime,
+  };
+}
