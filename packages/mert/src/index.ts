@@ -58,6 +58,7 @@ export { loadPretrained, type PretrainedModel } from './model/pretrained.ts';
 export { type FeatureProjection, Student, type StudentOptions, type StudentOutput } from './model/student.ts';
 export type { Watch } from './model/watch.ts';
 export * from './pictures/index.ts';
+export * from './proxies/index.ts';
 export type { HostRandom } from './random.ts';
 export { Autoencoder, type Upsample } from './rvq/autoencoder.ts';
 export {
@@ -93,3 +94,4 @@ export {
   type UploadedBatch,
   uploadBatch,
 } from './training/targets.ts';
+export * from './yardsticks/index.ts';

@@ -152,7 +152,7 @@ function utf8(value: number): number[] {
 /**
  * A FLAC file of the given samples, rounded to 16-bit integers and clipped beyond full scale.
  *
- * @param channels one Float32Array for each of 1 to 8 channels, all of one length; an array alone is mono
+ * @param samples one Float32Array for each of 1 to 8 channels, all of one length; an array alone is mono
  * @throws RangeError on no or too many channels, channels of different lengths, values that are not finite, or a rate
  * that is no whole number of 1 to 655350.
  */

@@ -7,6 +7,8 @@ const HARMONICS = 10;
 const DECAY = 0.84;
 /** Points of the transform: half a semitone of the lowest note is 0.8 Hz. */
 const POINTS = 65536;
+/** Notes in a transform. */
+const AT_ONCE = 16;
 
 const tables = new Map<number, Float32Array<ArrayBuffer>>();
 
@@ -40,21 +42,29 @@ export async function notePitches(waveforms: readonly Float32Array[], sampleRate
   const weights = harmonicWeights(sampleRate);
   const pitches = HIGHEST - LOWEST + 1;
   const out: number[] = [];
-  for (const waveform of waveforms) {
+  for (let first = 0; first < waveforms.length; first += AT_ONCE) {
+    const batch = waveforms.slice(first, first + AT_ONCE);
+    const windowed = new Float32Array(batch.length * POINTS);
+    for (const [row, waveform] of batch.entries()) {
+      const length = Math.min(POINTS, waveform.length);
+      for (let i = 0; i < length; i++) {
+        windowed[row * POINTS + i] = waveform[i] * (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / length));
+      }
+    }
     const salience = scope(() => {
-      const cut = Float32Array.from(waveform.subarray(0, POINTS));
-      const hann = Float32Array.from(cut, (value, i) => value * (0.5 - 0.5 * Math.cos((2 * Math.PI * i) / cut.length)));
-      const spectrum = rfft(tensor(hann, { shape: [1, hann.length] }), { n: POINTS });
+      const spectrum = rfft(tensor(windowed, { shape: [batch.length, POINTS] }));
       const power = add(square(select(spectrum, -1, 0)), square(select(spectrum, -1, 1)));
       // Fourth roots of energies: strong partials must not drown the others.
-      const compressed = power.sqrt().sqrt();
-      return matmul(compressed, tensor(weights, { shape: [POINTS / 2 + 1, pitches] }));
+      return matmul(power.sqrt().sqrt(), tensor(weights, { shape: [POINTS / 2 + 1, pitches] }));
     });
     const values = (await salience.data()) as Float32Array;
     salience.dispose();
-    let best = 0;
-    for (let i = 1; i < pitches; i++) if (values[i] > values[best]) best = i;
-    out.push(LOWEST + best);
+    for (let row = 0; row < batch.length; row++) {
+      const own = values.subarray(row * pitches, (row + 1) * pitches);
+      let best = 0;
+      for (let i = 1; i < pitches; i++) if (own[i] > own[best]) best = i;
+      out.push(LOWEST + best);
+    }
   }
   return out;
 }
