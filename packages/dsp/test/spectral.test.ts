@@ -229,15 +229,15 @@ test('Griffin-Lim agrees with librosa and torchaudio from the same phases', asyn
   const magnitude = spectrogram(x, { ...cut, power: 1 });
   const inner = (y: Float32Array) => y.slice(1000, 23000);
   const fast = await numbers(griffinLim(magnitude, own));
-  assert.ok(relativeError(inner(fast), inner(expected.get('griffinlim_librosa') as Float32Array)) < 1e-2);
+  assert.ok(relativeError(inner(fast), inner(expected.get('griffinlim_librosa') as Float32Array)) < 3e-4);
   const plain = await numbers(griffinLim(magnitude, { ...own, momentum: 0 }));
-  assert.ok(relativeError(inner(plain), inner(expected.get('griffinlim_plain') as Float32Array)) < 1e-2);
+  assert.ok(relativeError(inner(plain), inner(expected.get('griffinlim_plain') as Float32Array)) < 3e-4);
   const options = { nFft: 1024, hopLength: 256, ...torchaudio };
   const energy = spectrogram(x, options);
   const other = await numbers(griffinLim(energy, { ...options, power: 2, iterations: 8 }));
   const wanted = expected.get('griffinlim_torchaudio') as Float32Array;
   assert.is(other.length, wanted.length);
-  assert.ok(relativeError(inner(other), inner(wanted)) < 1e-2);
+  assert.ok(relativeError(inner(other), inner(wanted)) < 3e-4);
 });
 
 test('Griffin-Lim comes nearer with every iteration, and a seed names the draw', async () => {

@@ -12,6 +12,7 @@ import { goldenArrays, openTestDevice, relativeError } from './support.ts';
 
 const device = await openTestDevice();
 const golden = await goldenArrays('codec_losses.safetensors');
+const exact = await goldenArrays('balancer_f64.safetensors');
 const floats = async (x: Tensor) => (await x.data()) as Float32Array;
 const wave = (...clips: Float32Array[]) =>
   tensor(Float32Array.from(clips.flatMap((clip) => [...clip])), { shape: [clips.length, clips[0].length] });
@@ -95,9 +96,13 @@ test('the balancer over two steps', async () => {
     );
     state = balanced.state;
     await near(balanced.ratios, `balancer/step${step}/ratios`, 1e-4);
-    // A sign of an absolute difference near zero may differ, and with it a stretch of samples.
-    await near(balanced.gradient.reshape([-1]), `balancer/step${step}/grad`, 3e-3);
     const own = await floats(balanced.gradient);
+    // In the golden's f32 some differences of feature maps take the other sign in the first step: see golden/balancer_f64.py.
+    if (step === 0) {
+      const fifth = own.filter((_, i) => (i % 12000) % 5 === 0);
+      assert.ok(relativeError(fifth, exact('grad')) < 1e-3, `${relativeError(fifth, exact('grad'))}`);
+    }
+    await near(balanced.gradient.reshape([-1]), `balancer/step${step}/grad`, step === 0 ? 2.5e-3 : 1e-3);
     const expected = golden(`balancer/step${step}/grad`);
     const energy = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value * value, 0);
     assert.ok(Math.sqrt(energy(own.map((value, i) => value - expected[i])) / energy(expected)) < 1e-3);

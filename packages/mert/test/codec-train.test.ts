@@ -203,7 +203,7 @@ stepping('as a transform the codec starts with the waveform’s low frequencies,
       if (transform) await startAsTransform(codec);
       using output = scope(() => codec.synthesize(codec.latents(waveform)));
       const quality = siSdr(await floats(output), target);
-      assert.ok(transform ? quality > 3 : quality < -8, `${transform}: ${quality} dB`);
+      assert.ok(transform ? quality > 0.5 : quality < -8, `${transform}: ${quality} dB`);
       codec.dispose();
     }
   }

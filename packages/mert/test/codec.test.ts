@@ -1,7 +1,7 @@
 /** EnCodec's model against encodec itself: every layer of a small one (golden/encodec_tiny), the real one (encodec_full). */
 import { readFileSync } from 'node:fs';
 import { nn } from '@dawnchorus/autograd';
-import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { scope, stack, type Tensor, tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -111,6 +111,9 @@ small('codes, quantised latents, residual and decoded waveform', async () => {
   const residual = tiny.latents(wave(tinyGolden('x'))).sub(quantised);
   assert.ok(relativeError(await floats(residual), tinyGolden('final_residual')) < 1e-4);
   assert.ok(relativeError(await floats(tiny.decode(golden)), tinyGolden('decoded')) < 1e-4);
+  // Codebooks in another order would be noticed.
+  const swapped = stack([1, 0, 2, 3].map((stage) => golden.select(1, stage))).permute([1, 0, 2]);
+  assert.ok(relativeError(await floats(tiny.decode(swapped)), tinyGolden('decoded')) > 1e-2);
 });
 
 small('clips of 1, 3 and 5 samples, and lengths in frames', async () => {

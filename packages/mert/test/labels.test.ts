@@ -260,6 +260,21 @@ making('a second call does nothing, and one with new and repaired files adds tho
   assert.equal((await labelFolder({ data: music, out, teacher })).gone, ['a.wav']);
 });
 
+making('the manifest names the adapter, and lines of files name another one', async () => {
+  const out = join(folder, 'adapters');
+  let left = 1;
+  const one = { ...teacher, adapter: 'one' };
+  await labelFolder({ data, out, teacher: one, shardBytes, stopped: () => left-- <= 0 });
+  await labelFolder({ data, out, teacher: { ...teacher, adapter: 'two' }, shardBytes });
+  const lines = readFileSync(join(out, 'manifest.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  const labelled = lines.slice(1).filter(({ skipped }) => skipped === undefined);
+  assert.is(lines[0].adapter, 'one');
+  assert.equal([...new Set(labelled.map(({ adapter }) => adapter))], [undefined, 'two']);
+});
+
 making('stopping between files and going on leaves what an unbroken run leaves', async () => {
   const out = join(folder, 'stopped');
   for (let calls = 0; ; calls++) {

@@ -2,7 +2,7 @@
 import type { ByteSource } from './bytes.ts';
 import { hasText } from './bytes.ts';
 import { AudioError } from './error.ts';
-import { lastPages, type OggPage, packetsOf, pagesFrom, readPage, seekPage } from './ogg.ts';
+import { lastPages, type OggPage, packetsOf, pagesFrom, readPage, seekPage, withoutContinued } from './ogg.ts';
 import { opusCodec } from './opus.ts';
 import type { AudioBlock, AudioStream } from './stream.ts';
 import { vorbisCodec } from './vorbis.ts';
@@ -91,7 +91,10 @@ export async function openOgg(source: ByteSource): Promise<AudioStream> {
 }
 
 async function* decodedPages(source: ByteSource, decoder: PageDecoder, offset: number, serial: number) {
-  for await (const page of pagesFrom(source, offset, serial)) {
+  for await (const whole of pagesFrom(source, offset, serial)) {
+    // After a seek the end of an unknown packet would be decoded for one: libvorbis may then never find its way back.
+    const page = whole.offset === offset ? withoutContinued(whole) : whole;
+    if (!page) continue;
     const result = await decoder.decode(page);
     if (result) yield result;
   }

@@ -144,6 +144,32 @@ export function isContinued(page: OggPage): boolean {
   return (page.bytes[5] & 1) !== 0;
 }
 
+/**
+ * The page without the end of a packet that began on an earlier page: what a decoder that starts here must not take for a
+ * packet. Null when nothing else lies on it.
+ */
+export function withoutContinued(page: OggPage): OggPage | null {
+  if (!isContinued(page)) return page;
+  const { bytes } = page;
+  const segments = bytes[26];
+  let [dropped, skipped] = [0, 0];
+  while (dropped < segments) {
+    const length = bytes[headerBytes + dropped++];
+    skipped += length;
+    if (length < 255) break;
+  }
+  if (dropped === segments) return null;
+  const body = bytes.subarray(headerBytes + segments + skipped);
+  const whole = new Uint8Array(headerBytes + segments - dropped + body.length);
+  whole.set(bytes.subarray(0, headerBytes));
+  whole.set(bytes.subarray(headerBytes + dropped, headerBytes + segments), headerBytes);
+  whole.set(body, headerBytes + segments - dropped);
+  whole[5] &= ~1;
+  whole[26] = segments - dropped;
+  viewOf(whole).setUint32(22, oggChecksum(whole), true);
+  return { ...page, bytes: whole };
+}
+
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
   if (a.length === 0) return b;
   const both = new Uint8Array(a.length + b.length);

@@ -163,7 +163,7 @@ export async function startAsTransform(codec: Codec): Promise<void> {
   stage = strides.length;
   for (const layer of convolutionsOf(codec.decoder.layers)) {
     if (layer instanceof ResidualUnit) {
-      await residual(layer, carriers[stage]);
+      await residual(layer, carriers[stage + 1]);
       continue;
     }
     const own = stage--;

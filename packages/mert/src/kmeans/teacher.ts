@@ -155,6 +155,7 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
     hop,
     framePadding,
     codebooks: streams.map(({ clusters }) => clusters),
+    adapter: parts[0].centres.device.adapter.name,
     async *stream(recording) {
       const frames = frameCountOf(grid, recording.samples);
       const chunks = Array.from({ length: Math.ceil(frames / CHUNK) }, (_, i) => {

@@ -22,6 +22,7 @@ export async function labelsOfCodec(codec: Codec, choice: CodebookChoice = {}): 
     framePadding: codec.hopLength - 1,
     codebooks: Array.from({ length: codebooks }, () => codebookSize),
     resample: 'hann6',
+    adapter: codec.quantizer.codebooks[0].embed.device.adapter.name,
     async *stream(recording) {
       if (recording.samples === 0) return;
       for await (const { codes } of encodePieces(codec, recording.pieces(), { codebooks })) {

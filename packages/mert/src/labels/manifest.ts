@@ -20,6 +20,8 @@ export interface LabelsHeader {
   readonly resample: ResampleQuality;
   /** Each label is so many bytes in the shards, little-endian: 1 or 2. */
   readonly bytesPerLabel: 1 | 2;
+  /** The adapter that the teacher ran on, where it says so. */
+  readonly adapter?: string;
 }
 
 /** A file that was labelled. */
@@ -41,6 +43,8 @@ export interface LabelEntry {
   readonly sha256: string;
   /** The file that was labelled. */
   readonly audio: { readonly bytes: number; readonly sha256: string };
+  /** The adapter that these labels were made on, where it is another than the manifest's. */
+  readonly adapter?: string;
 }
 
 /** A file that could not be labelled. */

@@ -53,6 +53,7 @@ export function labelsOfRvq(teacher: RvqTeacher, hash: string): Teacher {
     sampleRate: SAMPLE_RATE,
     ...grid,
     codebooks: codebooks.map(({ embed }) => embed.shape[0]),
+    adapter: codebooks[0].embed.device.adapter.name,
     async *stream(recording) {
       const frames = frameCountOf(grid, recording.samples);
       if (frames === 0) return;

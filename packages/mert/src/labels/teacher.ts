@@ -28,6 +28,8 @@ export interface Recording {
 export interface Teacher extends TeacherDescription {
   /** How its makers bring music to its rate, where that matters to them. */
   readonly resample?: ResampleQuality;
+  /** The adapter that it runs on: another may label frames otherwise that lie between two labels but for rounding. */
+  readonly adapter?: string;
   /** The labels of a whole waveform, in [-1, 1] at the teacher's rate: [codebooks, frames], row by row. */
   label(waveform: Float32Array): Promise<Int32Array>;
   /**

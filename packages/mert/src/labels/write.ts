@@ -72,7 +72,8 @@ export function headerOf(teacher: Teacher, resample: ResampleQuality): LabelsHea
   const problem = problemWithTeacher(description);
   if (problem) throw new LabelError(`cannot label: ${problem}`);
   const bytesPerLabel = Math.max(...codebooks) > 256 ? 2 : 1;
-  return { format: 'dawnchorus-labels', version: 1, teacher: description, resample, bytesPerLabel };
+  const adapter = teacher.adapter === undefined ? {} : { adapter: teacher.adapter };
+  return { format: 'dawnchorus-labels', version: 1, teacher: description, resample, bytesPerLabel, ...adapter };
 }
 
 /** SHA-256 of a piece of music as it lies in its file or archive. */
@@ -228,7 +229,9 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
       }
       const event = { number: i + 1, total: items.length, path: key };
       try {
-        const entry = await labelFile(item, header, options, shards);
+        const own = await labelFile(item, header, options, shards);
+        const elsewhere = teacher.adapter !== undefined && teacher.adapter !== manifest.header.adapter;
+        const entry = elsewhere ? { ...own, adapter: teacher.adapter } : own;
         await appendLine(entry);
         result.labelled++;
         result.frames += entry.frames;
