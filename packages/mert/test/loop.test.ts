@@ -2,7 +2,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors } from '@dawnchorus/formats';
-import type { Device } from '@dawnchorus/tensor';
+import { type Device, DeviceLostError } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadConfig } from '../src/config/index.ts';
