@@ -258,6 +258,21 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
     await fresh('divergence.rollback=false'),
     /diverged at step 11: .*; lower optimizer\.learningRate, or set divergence\.rollback/,
   );
+  rmSync(out, { recursive: true });
+  mkdirSync(out);
+  weight = 0;
+  const { runner, ...rest } = options();
+  const losing: LoopOptions['runner'] = {
+    ...runner,
+    async run(batches, step, rate) {
+      if (step === 4) throw new DeviceLostError('unknown', 'the driver crashed');
+      return runner.run(batches, step, rate);
+    },
+  };
+  assert.match(
+    await messageOf(() => runSteps({ ...rest, runner: losing })),
+    /the GPU device was lost \(unknown\): the driver crashed.*\nStep 3 was the last that is known; the last checkpoint is of step 2: go on with --resume/,
+  );
   assert.match(
     await fresh('checkpoint.every=0'),
     /before its first checkpoint; lower optimizer\.learningRate, or save sooner/,
