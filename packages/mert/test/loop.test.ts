@@ -64,8 +64,13 @@ loop('several batches make one step, by the mean of their gradients, and average
     'training.accumulate=2',
     'training.steps=3',
     'training.ema=0.75',
+    'training.checkpointActivations=true',
     'checkpoint.every=1',
     'optimizer.warmupSteps=0',
+    'loss.melWeight=0.5',
+    'masking.replace=0.2',
+    'masking.keep=0.1',
+    'mixture.snr=[-5, 5]',
   ];
   await run('parts', set);
   assert.is(linesOf('parts').length, 3);
@@ -97,6 +102,13 @@ loop('each line tells what guesses score and what each layer does', () => {
   assert.ok(Number(first.guessCqtZero) > Number(first.guessCqtMean) && Number(first.guessRvq) <= Math.log(8) + 1e-5);
   for (const name of ['attentionLogits', 'activations', 'layerGradNorms'])
     assert.is((first[name] as number[]).length, 2, name);
+  const { cqtWeight, featurePenaltyWeight } = tinyConfig().loss;
+  const sum =
+    2 * Number(first.lossRvq) +
+    cqtWeight * Number(first.lossCqt) +
+    0.5 * Number(first.lossMel) +
+    featurePenaltyWeight * Number(first.featurePenalty);
+  assert.ok(Math.abs(sum / first.loss - 1) < 1e-5, `${sum} ${first.loss}`);
   const parts = Object.values(first.partGradNorms as Record<string, number>);
   const norm = Math.hypot(...parts, ...(first.layerGradNorms as number[]));
   assert.ok(Math.abs(norm / Number(first.gradNorm) - 1) < 1e-3, `${norm} ${first.gradNorm}`);
