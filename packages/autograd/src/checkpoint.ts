@@ -1,4 +1,4 @@
-import { type RandomKey, scope, type Tensor } from '@dawnchorus/tensor';
+import { type RandomKey, repeating, scope, type Tensor } from '@dawnchorus/tensor';
 import { recordKeys, replayKeys } from './nn/key-replay.ts';
 import { describe, differenceOf, followSteps, type Step, sameTaken, type Taken } from './steps.ts';
 import { addEntry, aliasOf, aside, type Entry, hearingTapes, isAside, type Tape, withoutTapes } from './tape.ts';
@@ -62,7 +62,7 @@ function secondRun({ steps, keys, results }: FirstRun, body: () => Outputs): Out
   });
   running++;
   try {
-    const result = replayKeys(keys, body);
+    const result = repeating(() => replayKeys(keys, body));
     if (at < steps.length) differs(`it ended before step ${at + 1}, ${describe(steps[at])}`);
     const now = listOf(result).map(following.takenAs);
     const other = now.findIndex((taken, i) => !results[i] || !sameTaken(results[i], taken));

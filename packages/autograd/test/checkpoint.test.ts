@@ -1,4 +1,5 @@
 import {
+  compile,
   dropout,
   layerNorm,
   matmul,
@@ -246,6 +247,27 @@ test('the error of another step leaves the device out', () => {
     assert.match(message, /step 1 was full\(\) with .*"shape":\[\d\].* and became full\(\)/);
     assert.not.match(message, /device|adapter/);
   }
+});
+
+test('a compiled function computes the block again, too, and holds less memory between', async () => {
+  const wide = draw([128, 16], 4);
+  const deep = (wrap: Wrap) => {
+    const keys = nn.keySequence(5, 3);
+    let h = wide.mul(1);
+    for (let i = 0; i < 4; i++) h = wrap((y) => block(y, keys))(h);
+    return h.square().mean();
+  };
+  const gradientsOf = (wrap: Wrap) =>
+    compile((scale: Tensor) => valueAndGrad(() => deep(wrap).mul(scale), [w, v]).gradients);
+  const [kept, again] = [gradientsOf(plain), gradientsOf(once)];
+  const [expected, made] = [kept(tensor([1])), again(tensor([1]))];
+  for (const [i, gradient] of made.entries()) {
+    const [own, other] = await Promise.all([numbers(gradient), numbers(expected[i])]);
+    const largest = other.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    for (const [k, value] of own.entries()) assert.ok(Math.abs(value - other[k]) < 1e-5 * largest);
+  }
+  assert.ok(again.plannedBytes < 0.8 * kept.plannedBytes, `${again.plannedBytes} of ${kept.plannedBytes} bytes`);
+  for (const plan of [kept, again]) plan.dispose();
 });
 
 test('without anybody differentiating, it is the function', async () => {

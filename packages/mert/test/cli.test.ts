@@ -59,6 +59,19 @@ info('says which adapter runs, with its features and limits', async () => {
   assert.match(stdout, /^ {2}maxBufferSize: \d+$/m);
 });
 
+info('--config counts the parameters of a model, without a GPU', async () => {
+  const { code, stdout } = await mert(['info', '--config', 'mert-330m-rvq', '--json']);
+  assert.is(code, 0);
+  const { parameters, sampleRate, frameRate } = JSON.parse(stdout);
+  assert.equal([parameters.encoder, parameters.pretraining], [315_428_992, 317_875_664]);
+  assert.equal([sampleRate, frameRate], [24000, 75]);
+  const small = await mert(['info', '--config', 'small-kmeans']);
+  assert.match(small.stdout, /small-kmeans: 16000 Hz, 50 frames a second/);
+  const wrong = await mert(['info', '--config', 'mert-95m-kmean']);
+  assert.is(wrong.code, 1);
+  assert.match(wrong.stderr, /there is no preset "mert-95m-kmean"; did you mean "mert-95m-kmeans"\?/);
+});
+
 info('--json prints nothing else', async () => {
   const { code, stdout } = await mert(['info', '--json']);
   assert.is(code, 0);

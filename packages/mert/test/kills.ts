@@ -18,9 +18,16 @@ export interface KillOptions {
   log?(line: string): void;
 }
 
-type When = { milliseconds: number } | { writing: true };
+/** After so many steps of the process: at once when it writes its checkpoint, or some time later. */
+type When = { steps: number; writing: boolean; milliseconds: number };
 
-/** One process; killed some time after its first step, or as soon as it writes a checkpoint. @returns whether it was. */
+/** How many steps a run has written down. */
+const stepsOf = (out: string): number => {
+  const path = join(out, 'metrics.jsonl');
+  return existsSync(path) ? readFileSync(path, 'utf8').split('\n').length - 1 : 0;
+};
+
+/** One process, killed or not. @returns whether it was. */
 function runOnce(
   data: string,
   out: string,
@@ -31,15 +38,19 @@ function runOnce(
     const process_ = spawn(process.execPath, ['--import', 'tsx', child, data, out, String(steps)]);
     let text = '';
     let timer: NodeJS.Timeout | undefined;
+    let first: number | undefined;
     const kill = () => process_.kill('SIGKILL');
     const hear = (chunk: Buffer) => {
       text += chunk;
-      if (when && 'milliseconds' in when && text.includes('student:')) timer ??= setTimeout(kill, when.milliseconds);
+      const resumed = /resuming after step (\d+)/.exec(text);
+      if (text.includes('student:')) first ??= Number(resumed?.[1] ?? 0);
     };
     process_.stdout.on('data', hear);
     process_.stderr.on('data', hear);
     const watch = setInterval(() => {
-      if (when && 'writing' in when && existsSync(join(out, 'checkpoint.writing'))) kill();
+      if (!when || first === undefined || stepsOf(out) < first + when.steps) return;
+      if (!when.writing) timer ??= setTimeout(kill, when.milliseconds);
+      else if (existsSync(join(out, 'checkpoint.writing'))) kill();
     }, 1);
     process_.on('error', reject);
     process_.on('close', (code, signal) => {
@@ -84,7 +95,7 @@ export async function testKills({
     const out = join(folder, `killed-${done.runs}`);
     for (let finished = false; !finished; ) {
       const writing = random.uniform() < 0.5;
-      const when = writing ? ({ writing: true } as const) : { milliseconds: random.integer(0, 1500) };
+      const when = { steps: random.integer(0, 4), writing, milliseconds: random.integer(0, 1000) };
       const { killed, text } = await runOnce(data, out, steps, done.kills < kills ? when : undefined);
       finished = !killed;
       if (killed) done.kills++;

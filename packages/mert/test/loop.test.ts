@@ -2,7 +2,7 @@
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readSafetensors } from '@dawnchorus/formats';
-import type { Device } from '@dawnchorus/tensor';
+import { type Device, DeviceLostError } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { loadConfig } from '../src/config/index.ts';
@@ -64,8 +64,13 @@ loop('several batches make one step, by the mean of their gradients, and average
     'training.accumulate=2',
     'training.steps=3',
     'training.ema=0.75',
+    'training.checkpointActivations=true',
     'checkpoint.every=1',
     'optimizer.warmupSteps=0',
+    'loss.melWeight=0.5',
+    'masking.replace=0.2',
+    'masking.keep=0.1',
+    'mixture.snr=[-5, 5]',
   ];
   await run('parts', set);
   assert.is(linesOf('parts').length, 3);
@@ -97,6 +102,13 @@ loop('each line tells what guesses score and what each layer does', () => {
   assert.ok(Number(first.guessCqtZero) > Number(first.guessCqtMean) && Number(first.guessRvq) <= Math.log(8) + 1e-5);
   for (const name of ['attentionLogits', 'activations', 'layerGradNorms'])
     assert.is((first[name] as number[]).length, 2, name);
+  const { cqtWeight, featurePenaltyWeight } = tinyConfig().loss;
+  const sum =
+    2 * Number(first.lossRvq) +
+    cqtWeight * Number(first.lossCqt) +
+    0.5 * Number(first.lossMel) +
+    featurePenaltyWeight * Number(first.featurePenalty);
+  assert.ok(Math.abs(sum / first.loss - 1) < 1e-5, `${sum} ${first.loss}`);
   const parts = Object.values(first.partGradNorms as Record<string, number>);
   const norm = Math.hypot(...parts, ...(first.layerGradNorms as number[]));
   assert.ok(Math.abs(norm / Number(first.gradNorm) - 1) < 1e-3, `${norm} ${first.gradNorm}`);
@@ -257,6 +269,21 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
   assert.match(
     await fresh('divergence.rollback=false'),
     /diverged at step 11: .*; lower optimizer\.learningRate, or set divergence\.rollback/,
+  );
+  rmSync(out, { recursive: true });
+  mkdirSync(out);
+  weight = 0;
+  const { runner, ...rest } = options();
+  const losing: LoopOptions['runner'] = {
+    ...runner,
+    async run(batches, step, rate) {
+      if (step === 4) throw new DeviceLostError('unknown', 'the driver crashed');
+      return runner.run(batches, step, rate);
+    },
+  };
+  assert.match(
+    await messageOf(() => runSteps({ ...rest, runner: losing })),
+    /the GPU device was lost \(unknown\): the driver crashed.*\nStep 3 was the last that is known; the last checkpoint is of step 2: go on with --resume/,
   );
   assert.match(
     await fresh('checkpoint.every=0'),

@@ -31,6 +31,7 @@ import {
   relativeError,
   temporaryFolder,
   tinyConfig,
+  tone,
 } from './support.ts';
 
 const device = await openTestDevice();
@@ -247,6 +248,28 @@ loading('a folder without a model says what one holds', async () => {
     filter: (path) => !path.endsWith('model.safetensors'),
   });
   assert.match(await messageOf(() => loadPretrained(copy)), /model\.safetensors: missing/);
+});
+
+loading('a batch of clips of different lengths has the states of each alone', async () => {
+  for (const which of ['student_post', 'student_pre']) {
+    const model = await loadPretrained(goldenPath(which));
+    const clips = [5000, 3210, 400].map((length, i) => tone(length, i));
+    const together = model.embedBatch(clips);
+    for (const [i, clip] of clips.entries()) {
+      for (const [layer, state] of model.embed(clip).entries()) {
+        const own = together[layer].select(0, i).sliceAxis(0, 0, state.shape[0]);
+        const [made, expected] = await Promise.all([own.data(), state.data()]);
+        assert.ok(
+          relativeError(made as Float32Array, expected as Float32Array) < 2e-5,
+          `${which}, clip ${i}, layer ${layer}`,
+        );
+      }
+    }
+    assert.match(
+      await messageOf(() => model.embedBatch([clips[0], new Float32Array(399)])),
+      /399 samples are less than/,
+    );
+  }
 });
 
 loading('a clip shorter than a frame is refused, one of exactly a frame is not', async () => {

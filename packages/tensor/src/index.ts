@@ -14,7 +14,7 @@ export { type DType, isFloat, promote, type TypedArrayOf } from './dtype.ts';
 export * from './functions/images.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
 export { type Graph, type GraphNode, type GraphValue, StaleTraceError, sameData, trace } from './graph/trace.ts';
-export { noteDifferentiated, observeNumbers } from './graph/tracing.ts';
+export { noteDifferentiated, observeNumbers, repeating } from './graph/tracing.ts';
 export { flattenTree } from './graph/tree.ts';
 export { float16FromNumbers, float16ToFloat32 } from './half.ts';
 export { type Grid, gridFor, linearGrid } from './kernel/grid.ts';

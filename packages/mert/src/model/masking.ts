@@ -86,7 +86,7 @@ export function maskBatch(random: HostRandom, batch: number, frames: number, opt
 export interface MaskedInput {
   /** A row of 0 and 1 for each clip: the frames that the learnt mask stands in for. */
   hidden: Uint8Array[];
-  /** [batch * frames]: the frame that stands in the place of each, itself for most. */
+  /** Which frame stands in the place of each of [batch * frames], itself for most. */
   from: Int32Array;
 }
 

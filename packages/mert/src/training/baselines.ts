@@ -8,6 +8,8 @@ export interface Baselines {
   cqtMeanLoss: number;
   /** Mean squared error of always predicting silence. */
   cqtZeroLoss: number;
+  /** Mean squared error of always predicting the mean spectrum of the very clip: what no guess without hearing it could do. */
+  cqtClipLoss?: number;
 }
 
 /** Sums over the training targets. */

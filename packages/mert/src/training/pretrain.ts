@@ -10,7 +10,7 @@ import { trainingBaselines } from './baselines.ts';
 import { hasCheckpoints, latestCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { openLabelled, openRunLabels } from './labels.ts';
 import { runSteps } from './loop.ts';
-import { readMetricsLog, writeReport } from './report.ts';
+import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
 import { createRunner } from './runner.ts';
 import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } from './state.ts';
 import { averagedStudent, createTrainer, disposeTrainer, trainingTensors } from './step.ts';
@@ -106,6 +106,12 @@ function checkFiles(dataset: Dataset, folder: string, state: TrainerState): void
     `${folder}: not the files that this run was started on (${missing.length} missing${missing.length ? `, e.g. ${missing[0]}` : ''}; ` +
       `${added.length} new${added.length ? `, e.g. ${added[0]}` : ''}); a resumed run needs the same ones`,
   );
+}
+
+/** What each clip's mean spectrum scored over the run, where it was measured. */
+function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
+  const all = lines.flatMap(({ guessCqtClip }) => (guessCqtClip === undefined ? [] : [guessCqtClip]));
+  return all.length > 0 ? { cqtClipLoss: all.reduce((sum, loss) => sum + loss / all.length, 0) } : {};
 }
 
 /**
@@ -239,7 +245,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     skipped: dataset.skipped,
     silentCrops: dataset.silentCrops,
     skippedSteps: lines.filter((line) => !Number.isFinite(line.gradNorm)).length,
-    training: trainingBaselines(sums),
+    training: { ...trainingBaselines(sums), ...clipMeanOf(lines) },
     heldOut: await validation?.evaluate(trainer, teachers),
     checkpoint: checkpoint ?? '',
   });

@@ -17,6 +17,8 @@ export interface MetricsLine {
   learningRate: number;
   clipsPerSecond: number;
   seconds: number;
+  /** What the mean spectrum of each clip scores on the batch. */
+  guessCqtClip?: number;
 }
 
 export interface Losses {
@@ -57,6 +59,9 @@ const number = (value: number) =>
   Number.isFinite(value) ? value.toFixed(Math.abs(value) < 0.1 ? 4 : 3) : String(value);
 const percent = (value: number) => `${(100 * value).toFixed(1)} %`;
 
+const clipMean = ({ cqtClipLoss }: Baselines) =>
+  cqtClipLoss === undefined ? '' : `, ${number(cqtClipLoss)} mean of each clip`;
+
 const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : many}`;
 
 /** How far a loss fell, in words and figures. */
@@ -85,7 +90,7 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
     [
       'lossCqt',
       fall(first.lossCqt, last.lossCqt),
-      `${number(training.cqtMeanLoss)} mean of each bin, ${number(training.cqtZeroLoss)} silence`,
+      `${number(training.cqtMeanLoss)} mean of each bin, ${number(training.cqtZeroLoss)} silence${clipMean(training)}`,
     ],
   ];
   const heldOutRow = (name: string) => {
@@ -95,7 +100,8 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
       return `${number(losses.lossRvq)} (label frequency ${number(baselines.labelFrequencyLoss)})`;
     if (name === 'accuracy')
       return `${percent(losses.accuracy)} (most frequent label ${percent(baselines.majorityAccuracy)})`;
-    if (name === 'lossCqt') return `${number(losses.lossCqt)} (mean of each bin ${number(baselines.cqtMeanLoss)})`;
+    if (name === 'lossCqt')
+      return `${number(losses.lossCqt)} (mean of each bin ${number(baselines.cqtMeanLoss)}${clipMean(baselines)})`;
     return number(losses.loss);
   };
   const header = heldOut

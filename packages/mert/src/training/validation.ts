@@ -56,13 +56,13 @@ export async function openValidation(
       dataset ??= await openLabelled(options, labels);
       const sums = await sumsOf(trainer);
       const losses = { loss: 0, lossRvq: 0, lossCqt: 0, accuracy: 0 };
-      const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0 };
+      const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0, cqtClipLoss: 0 };
       for (let i = 0; i < count; i++) {
         const crops = await readCrops(dataset, i * batchSize, batchSize, labels);
         const prepared = prepareBatch(crops.clean, config, i, frames, { seed, mixture: false });
         const host = { ...prepared, labels: crops.labels };
         const { metrics, labels: targets, cqt } = await evaluateStep(trainer, teachers, host, config);
-        const guesses = heldOutBaselines(sums, targets, cqt);
+        const guesses = { ...heldOutBaselines(sums, targets, cqt), cqtClipLoss: metrics.guessCqtClip ?? Number.NaN };
         for (const key of Object.keys(losses) as (keyof typeof losses)[]) losses[key] += metrics[key] / count;
         for (const key of Object.keys(baselines) as (keyof typeof baselines)[]) baselines[key] += guesses[key] / count;
       }

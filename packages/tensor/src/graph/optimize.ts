@@ -65,8 +65,8 @@ function attributesKey(attributes: Readonly<Record<string, unknown>>): string {
 }
 
 /**
- * Turns a graph into the list of what must be computed: views disappear, equal computations happen once (and are copied
- * where the caller gets both), what nobody needs is dropped. The order stays.
+ * Turns a graph into the list of what must be computed: views disappear, equal computations happen once (but for
+ * those that repeat others on purpose; they are copied where the caller gets both), what nobody needs is dropped. The order stays.
  */
 export function optimize(graph: Graph): Program {
   /** Storage that holds the same elements as another. */
@@ -110,7 +110,7 @@ export function optimize(graph: Graph): Program {
     const inputs = node.inputs.map(viewOf);
     const pure = !op.mutates && node.outputs.length > 0 && node.outputs.every((o) => !mutatedStorages.has(o.storage));
     if (pure) {
-      const key = `${identity(op)}(${inputs.map(viewKey)})${attributesKey(node.attributes)}`;
+      const key = `${node.repetition ?? ''} ${identity(op)}(${inputs.map(viewKey)})${attributesKey(node.attributes)}`;
       const before = seen.get(key);
       if (before) {
         for (const [i, output] of node.outputs.entries()) reuse(before[i], output);

@@ -8,7 +8,7 @@ import type { Op } from '../ops/op.ts';
 import { scope } from '../scope.ts';
 import { formatShape, type Shape, sameShape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import { type Tracer, traceWith } from './tracing.ts';
+import { currentRepetition, type Tracer, traceWith } from './tracing.ts';
 import { flattenTree, isPlain, mapTensors } from './tree.ts';
 
 /** A tensor of a traced function: who made it and how it lies in its storage. */
@@ -39,6 +39,8 @@ export interface GraphNode {
   readonly inputs: readonly GraphValue[];
   readonly outputs: readonly GraphValue[];
   readonly attributes: Readonly<Record<string, unknown>>;
+  /** The deliberate repetition that it is part of: see `repeating`. */
+  readonly repetition?: number;
 }
 
 /** What a function did, in order. */
@@ -167,6 +169,7 @@ function createTracer(expected?: Graph) {
         inputs: inputs.map(valueOf),
         outputs: outputs.map((output) => add(output, 'node')),
         attributes: attributes as GraphNode['attributes'],
+        ...(currentRepetition() > 0 && { repetition: currentRepetition() }),
       };
       if (expected) compareNodes(expected.nodes[nodes.length], node, nodes.length);
       nodes.push(node);

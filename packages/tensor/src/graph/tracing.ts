@@ -48,6 +48,26 @@ export function noteDifferentiated(tensors: readonly Tensor[]): void {
   current?.differentiated(tensors);
 }
 
+let repetitions = 0;
+let repetition = 0;
+
+/** Which deliberate repetition is under way; 0 for none. */
+export const currentRepetition = (): number => repetition;
+
+/**
+ * Runs `body`, whose operations repeat earlier ones so that their results need not be kept: a compiled function computes them
+ * again, too, and does not take the earlier results.
+ */
+export function repeating<T>(body: () => T): T {
+  const outer = repetition;
+  repetition = ++repetitions;
+  try {
+    return body();
+  } finally {
+    repetition = outer;
+  }
+}
+
 /** Whether new storage is virtual. */
 export function isTracing(): boolean {
   return virtual;
