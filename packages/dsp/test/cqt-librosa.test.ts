@@ -87,7 +87,10 @@ test('gradients, and what is refused', async () => {
     () => hybridCqt(x.reshape([200]), options),
     /hybridCqt: x is f32\[200\]; expected f32 \[batch, samples\]/,
   );
-  assert.throws(() => librosaCqt(x, { ...options, fMin: 34, bins: 101 }), /the top filter reaches .* over half the sample rate/);
+  assert.throws(
+    () => librosaCqt(x, { ...options, fMin: 34, bins: 101 }),
+    /the top filter reaches .* over half the sample rate/,
+  );
 });
 
 test.run();

@@ -53,8 +53,11 @@ export interface EvaluateOptions {
    */
   controls: readonly string[];
   partial?: boolean;
+  /** Told of each task that begins, and of what is left out. */
   log?(line: string): void;
+  /** Told how much of a task is done. */
   onPart?(done: number, total: number): void;
+  /** Asked between parts: true ends the evaluation, which goes on from there when called again. */
   stopped?(): boolean;
 }
 

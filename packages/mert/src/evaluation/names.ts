@@ -16,13 +16,17 @@ export const taskNames = [
   'separation',
 ] as const;
 
+/** One of `taskNames`. */
 export type TaskName = (typeof taskNames)[number];
 
+/** What heads learn from, what chooses among them, and what they are judged by. */
 export const splits = ['train', 'valid', 'test'] as const;
+/** One of `splits`. */
 export type Split = (typeof splits)[number];
 
 /** What MUSDB18 and everything like it is taken apart into. */
 export const stemNames = ['vocals', 'drums', 'bass', 'other'] as const;
+/** One of `stemNames`. */
 export type StemName = (typeof stemNames)[number];
 
 /** Is this the name of one of the 14 tasks? */

@@ -64,6 +64,7 @@ export interface Proxy {
   clips: ProxyClip[];
 }
 
+/** Whether a folder says of itself that it is a proxy. */
 export const isProxyFolder = (folder: string): boolean => existsSync(join(folder, 'proxy.json'));
 
 function parse<T>(schema: z.ZodType<T>, text: string, where: string): T {

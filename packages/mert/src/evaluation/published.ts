@@ -4,9 +4,12 @@
  */
 import type { TaskName } from './names.ts';
 
+/** Models whose published scores stand beside ours. */
 export const publishedModels = ['MERT-95M', 'MERT-330M', 'MusiCNN', 'CLMR', 'Jukebox', 'MULE'] as const;
+/** One of `publishedModels`. */
 export type PublishedModel = (typeof publishedModels)[number];
 
+/** Where the published scores are from. */
 export const publishedSource =
   'Yuan et al., MARBLE, 2023, arXiv 2306.10548, tables 3 and 4 (constrained track); separation only of MERT. The MERT paper (Li et al., 2024, arXiv 2306.00107) has the same models up to 4 points higher, after wider tuning';
 

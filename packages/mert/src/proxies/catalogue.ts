@@ -22,6 +22,7 @@ export interface ProxyKind {
   readonly songs: boolean;
   /** Clips unless told. */
   readonly clips: number;
+  /** What is to be made, by split. */
   plan(options: PlanOptions): ClipPlan[];
 }
 

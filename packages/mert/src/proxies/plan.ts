@@ -30,6 +30,7 @@ export interface ClipPlan {
   readonly groups: Readonly<Record<string, string | number>>;
   /** Bring it to a common level? Otherwise its loudness is part of what it says. */
   readonly levelled: boolean;
+  /** Makes the clip's sound. */
   compose(): Promise<Composed> | Composed;
 }
 

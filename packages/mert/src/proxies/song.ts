@@ -27,6 +27,7 @@ export interface SongPlan {
 
 /** The parts that a song can be taken apart into. */
 export const parts = ['drums', 'bass', 'melody', 'other'] as const;
+/** One of `parts`. */
 export type SongPart = (typeof parts)[number];
 
 /** A song as messages and notes. */

@@ -31,6 +31,7 @@ export interface FeatureSource {
   readonly standardise: boolean;
   /** Clips of one length at 24 kHz -> [layers, clips, frames, dimension]. */
   hear(clips: readonly Float32Array[]): Tensor;
+  /** Frees what it holds on the device. */
   dispose(): void;
 }
 
@@ -131,6 +132,7 @@ const CQT_FLOOR = 1e-4;
 
 /** The controls that need no model: ln mel energies of 128 bands, ln magnitudes of 336 constant-Q bins, 12 pitch classes. */
 export const controlNames = ['logmel', 'cqt', 'chroma'] as const;
+/** A source of features that nothing was learnt for. */
 export type ControlName = (typeof controlNames)[number];
 
 /** A control by its name. */
