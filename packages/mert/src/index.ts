@@ -74,7 +74,7 @@ export * from './seeing/index.ts';
 export { type Measured, readMetrics, type StepMetrics } from './training/metrics.ts';
 export type { Precision } from './training/precision.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
-export { saveTensors } from './training/state.ts';
+export { saveTensors, type TrainerState } from './training/state.ts';
 export {
   cqtSettings,
   createTrainer,

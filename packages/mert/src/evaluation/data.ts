@@ -126,7 +126,7 @@ export function presentClips(clips: readonly Clip[]): { there: Clip[]; missing: 
  */
 export function finish(
   data: Pick<TaskData, 'task' | 'folder' | 'classes'> & { clips: readonly Clip[]; notes?: readonly string[] },
-  { partial = false }: LoadOptions,
+  { partial = false }: TaskLoadOptions,
 ): TaskData {
   const { task, folder, clips, classes, notes = [] } = data;
   if (clips.length === 0) throw new LayoutError(task, folder, ['every clip'], worthless);
@@ -148,7 +148,7 @@ export function finish(
 }
 
 /** How a folder is read. */
-export interface LoadOptions {
+export interface TaskLoadOptions {
   /** Whether a part of the clips will do where a score on it means something. */
   partial?: boolean;
 }

@@ -1,6 +1,6 @@
 /** The 14 music-understanding tasks of the MERT paper: data sets, metrics, probes and reports. */
 export { type BeatDecoderOptions, decodeBeats, decodeDownbeats } from './beats/decode.ts';
-export { type Clip, LayoutError, type LoadOptions, type TaskData } from './data.ts';
+export { type Clip, LayoutError, type TaskData, type TaskLoadOptions } from './data.ts';
 export { type EvaluateOptions, type EvaluationReport, evaluate, type TaskReport } from './evaluate.ts';
 export { type ExtractOptions, extractFeatures, hashOfData, StoppedError } from './features/extract.ts';
 export {
@@ -19,6 +19,7 @@ export { isTaskName, type Split, type StemName, splits, stemNames, type TaskName
 export { type LayerChoice, type LayerScore, type ProbeOptions, type ProbeResult, probe } from './probe/probe.ts';
 export type { Scores } from './probe/scores.ts';
 export {
+  type BeatSettings,
   type ProbeSettings,
   paperRates,
   paperSettings,

@@ -13,6 +13,7 @@ export {
   labelRecording,
   type Recording,
   recordingOf,
+  type Span,
   type Teacher,
   type TeacherDescription,
 } from './teacher.ts';

@@ -5,4 +5,4 @@ export { hashProxy, type MakeOptions, type MakeResult, makeProxy } from './make.
 export type { Message, Segment } from './midi.ts';
 export type { ClipPlan, Composed, Label, PlanOptions } from './plan.ts';
 export { MissingProgram } from './programs.ts';
-export type { SongPart } from './song.ts';
+export { type SongPart, songParts } from './song.ts';

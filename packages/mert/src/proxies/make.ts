@@ -20,7 +20,7 @@ import { countBySplit } from './notes.ts';
 import { type ClipPlan, type Composed, countsOf } from './plan.ts';
 import { findTools, type Tools } from './programs.ts';
 import { levelGain, renderSegments, SAMPLE_RATE } from './render.ts';
-import { parts, type SongPart } from './song.ts';
+import { type SongPart, songParts } from './song.ts';
 
 /** What to make, and where. */
 export interface MakeOptions {
@@ -81,7 +81,7 @@ async function makeBatch(out: string, plans: readonly ClipPlan[]): Promise<Made[
   const composed = await composeAll(plans);
   const segments: Segment[] = [];
   for (const { messages, seconds, stems } of composed) {
-    if (stems) for (const part of parts) segments.push({ messages: stems[part], seconds });
+    if (stems) for (const part of songParts) segments.push({ messages: stems[part], seconds });
     else segments.push({ messages, seconds });
   }
   const sounds = (await renderSegments(plans[0].font, segments)).values();
@@ -90,7 +90,7 @@ async function makeBatch(out: string, plans: readonly ClipPlan[]): Promise<Made[
     const { start, duration, stems, label, beats, downbeats } = composed[i];
     const first = Math.round(start * SAMPLE_RATE);
     const cut = () => (sounds.next().value as Float32Array).slice(first, first + Math.round(duration * SAMPLE_RATE));
-    const tracks = stems ? parts.map(cut) : [cut()];
+    const tracks = stems ? songParts.map(cut) : [cut()];
     const mix = stems ? tracks[0].map((_, t) => tracks.reduce((sum, track) => sum + track[t], 0)) : tracks[0];
     const gain = levelGain(mix);
     if (gain === 0) {
@@ -108,7 +108,7 @@ async function makeBatch(out: string, plans: readonly ClipPlan[]): Promise<Made[
     await write(`${plan.path}.flac`, mix);
     const named: Partial<Record<string, string>> = {};
     if (stems) {
-      for (const [at, part] of parts.entries()) {
+      for (const [at, part] of songParts.entries()) {
         named[stemNames[part]] = `${plan.path}-${stemNames[part]}.flac`;
         await write(`${plan.path}-${stemNames[part]}.flac`, tracks[at]);
       }

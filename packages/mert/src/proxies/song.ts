@@ -26,9 +26,9 @@ export interface SongPlan {
 }
 
 /** The parts that a song can be taken apart into. */
-export const parts = ['drums', 'bass', 'melody', 'other'] as const;
-/** One of `parts`. */
-export type SongPart = (typeof parts)[number];
+export const songParts = ['drums', 'bass', 'melody', 'other'] as const;
+/** One of `songParts`. */
+export type SongPart = (typeof songParts)[number];
 
 /** A song as messages and notes. */
 export interface Song {

@@ -6,7 +6,7 @@ import { DRUMS, type Note } from './midi.ts';
 import { deck } from './notes.ts';
 import { isOwn, ownGroove, ownStyles } from './plain.ts';
 import { type ClipPlan, type Composed, clipSeed, type Label, type PlanOptions } from './plan.ts';
-import { parts, playSong, type Song, type SongPart } from './song.ts';
+import { playSong, type Song, type SongPart, songParts } from './song.ts';
 import { families, type Groove, groovesOf, stylesBySplit, styleWords } from './styles.ts';
 
 /** The tasks that songs stand in for. */
@@ -126,7 +126,7 @@ function compose(kind: SongKind, song: Song, without: SongPart | undefined): Com
     ...(label && { label }),
     ...(kind === 'beats' && { beats: inside(song.beats), downbeats: inside(song.downbeats) }),
     ...(kind === 'separation' && {
-      stems: Object.fromEntries(parts.map((own) => [own, heard.filter(({ part }) => part === own)])) as Record<
+      stems: Object.fromEntries(songParts.map((own) => [own, heard.filter(({ part }) => part === own)])) as Record<
         SongPart,
         typeof heard
       >,

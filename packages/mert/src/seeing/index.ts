@@ -1,5 +1,6 @@
 /** Runs to be looked at: event files of TensorBoard, pages, the terminal. */
 
+export type { LogLine } from './log.ts';
 export { type EventMirror, mirrorLogs } from './mirror.ts';
 export { runPage } from './page.ts';
 export { type Picture, seeClip } from './pictures.ts';

@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import { type Clip, finish, hashModulo, type LoadOptions, type TaskData } from '../data.ts';
+import { type Clip, finish, hashModulo, type TaskData, type TaskLoadOptions } from '../data.ts';
 import type { Split } from '../names.ts';
 import type { Task } from '../tasks.ts';
 import { findFirst, numberOf, readTable } from './files.ts';
@@ -19,7 +19,7 @@ function splitOf(set: string, artist: string): Split {
 }
 
 /** EmoMusic: arousal and valence of clips of 45 s. */
-export function loadEmoMusic(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadEmoMusic(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const infoPath = findFirst(task, folder, ['songs_info.csv', join('annotations', 'songs_info.csv')]);
   const valuesPath = join(dirname(infoPath), 'static_annotations.csv');
   const info = readTable(task, folder, infoPath, ',', ['song_id', 'Artist', 'Mediaeval 2013 set']);

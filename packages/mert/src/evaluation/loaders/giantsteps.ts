@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { keys } from '../classes.ts';
-import { type Clip, finish, hashModulo, LayoutError, type LoadOptions, type TaskData, worthless } from '../data.ts';
+import { type Clip, finish, hashModulo, LayoutError, type TaskData, type TaskLoadOptions, worthless } from '../data.ts';
 import { keyIndex } from '../metrics/index.ts';
 import type { Split } from '../names.ts';
 import type { Task } from '../tasks.ts';
@@ -27,7 +27,7 @@ export function splitByArtist(fields: readonly string[]): (field: string) => Spl
 }
 
 /** GiantSteps-MTG-keys to learn from, GiantSteps to be tested on. */
-export function loadGiantSteps(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadGiantSteps(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const train = findFolder(task, folder, 'giantsteps-mtg-key-dataset');
   const test = findFolder(task, folder, 'giantsteps-key-dataset');
   const annotationPath = join(train, 'annotations', 'annotations.txt');

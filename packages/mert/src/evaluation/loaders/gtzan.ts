@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { gtzanGenres } from '../classes.ts';
-import { type Clip, finish, LayoutError, type LoadOptions, type TaskData, worthless } from '../data.ts';
+import { type Clip, finish, LayoutError, type TaskData, type TaskLoadOptions, worthless } from '../data.ts';
 import { splits } from '../names.ts';
 import type { Task } from '../tasks.ts';
 import { findFirst, findFolder, readLines } from './files.ts';
@@ -27,7 +27,7 @@ function listedClips(task: Task, folder: string): Clip[] {
 }
 
 /** GTZAN by its fail-filtered split. */
-export const loadGtzan = (task: Task, folder: string, options: LoadOptions): TaskData =>
+export const loadGtzan = (task: Task, folder: string, options: TaskLoadOptions): TaskData =>
   finish({ task, folder, clips: listedClips(task, folder), classes: gtzanGenres }, options);
 
 interface JamsAnnotation {
@@ -50,7 +50,7 @@ function timesOf(path: string, annotations: readonly JamsAnnotation[], type: 'be
 }
 
 /** GTZAN-Rhythm: beats of GTZAN's clips in JAMS files. */
-export function loadGtzanRhythm(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadGtzanRhythm(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const clips = listedClips(task, folder);
   const rhythm = findFolder(task, folder, 'gtzan-rhythm_v2');
   const lost: string[] = [];

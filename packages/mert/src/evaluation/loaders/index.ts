@@ -1,7 +1,7 @@
 /** From a folder to labelled clips. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LoadOptions, TaskData } from '../data.ts';
+import type { TaskData, TaskLoadOptions } from '../data.ts';
 import type { TaskName } from '../names.ts';
 import { isProxyFolder } from '../proxy.ts';
 import { type Task, taskOf } from '../tasks.ts';
@@ -15,7 +15,7 @@ import { loadNsynth } from './nsynth.ts';
 import { loadProxy } from './proxy.ts';
 import { loadVocalSet } from './vocalset.ts';
 
-type Loader = (task: Task, folder: string, options: LoadOptions) => TaskData | Promise<TaskData>;
+type Loader = (task: Task, folder: string, options: TaskLoadOptions) => TaskData | Promise<TaskData>;
 
 const loaders: Record<TaskName, Loader> = {
   tagging: loadMagnaTagATune,
@@ -39,7 +39,7 @@ const loaders: Record<TaskName, Loader> = {
  *
  * @throws LayoutError when files are missing; Error when the folder holds another task's proxy, or a file is damaged.
  */
-export async function loadTask(name: TaskName, folder: string, options: LoadOptions = {}): Promise<TaskData> {
+export async function loadTask(name: TaskName, folder: string, options: TaskLoadOptions = {}): Promise<TaskData> {
   const task = taskOf(name);
   if (!existsSync(folder) || !statSync(folder).isDirectory()) {
     throw new Error(`${folder}: is no folder; ${task.dataSet} comes from ${task.source}`);

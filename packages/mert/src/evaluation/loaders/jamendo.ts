@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clip, finish, type LoadOptions, type TaskData } from '../data.ts';
+import { type Clip, finish, type TaskData, type TaskLoadOptions } from '../data.ts';
 import type { Split, TaskName } from '../names.ts';
 import type { Task } from '../tasks.ts';
 import { findFirst, readLines } from './files.ts';
@@ -19,7 +19,7 @@ const parts: readonly (readonly [Split, string])[] = [
 ];
 
 /** MTG-Jamendo's tags by its official split 0. */
-export function loadJamendo(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadJamendo(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const list = lists[task.name];
   const place = join('data', 'splits', 'split-0');
   const split0 = findFirst(task, folder, [place, join('mtg-jamendo-dataset', place)]);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { magnaTagATuneTags } from '../classes.ts';
-import { type Clip, finish, type LoadOptions, type TaskData } from '../data.ts';
+import { type Clip, finish, type TaskData, type TaskLoadOptions } from '../data.ts';
 import type { Split } from '../names.ts';
 import type { Task } from '../tasks.ts';
 import { readTable } from './files.ts';
@@ -19,7 +19,7 @@ function splitOf(folder: number): Split {
 }
 
 /** MagnaTagATune: annotations_final.csv, and folders 0 to f, which also tell the split. */
-export function loadMagnaTagATune(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadMagnaTagATune(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const path = join(folder, 'annotations_final.csv');
   const rows = readTable(task, folder, path, '\t', [...magnaTagATuneTags, 'mp3_path']);
   const audio = existsSync(join(folder, 'mp3')) ? join(folder, 'mp3') : folder;

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Clip, finish, LayoutError, type LoadOptions, type TaskData, worthless } from '../data.ts';
+import { type Clip, finish, LayoutError, type TaskData, type TaskLoadOptions, worthless } from '../data.ts';
 import { stemNames } from '../names.ts';
 import type { Task } from '../tasks.ts';
 
@@ -23,7 +23,7 @@ const validTracks = new Set([
 ]);
 
 /** MUSDB18 in the layout of MUSDB18-HQ. */
-export function loadMusdb18(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadMusdb18(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const clips = ['train', 'test'].flatMap((part) => {
     const own = join(folder, part);
     if (!existsSync(own)) throw new LayoutError(task, folder, [`${part}/`], worthless);

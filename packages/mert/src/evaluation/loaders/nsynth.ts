@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nsynthFamilies, pitches } from '../classes.ts';
-import { type Clip, finish, LayoutError, type LoadOptions, type TaskData, worthless } from '../data.ts';
+import { type Clip, finish, LayoutError, type TaskData, type TaskLoadOptions, worthless } from '../data.ts';
 import { splits } from '../names.ts';
 import type { Task } from '../tasks.ts';
 
@@ -11,7 +11,7 @@ interface Example {
 }
 
 /** NSynth: single notes, by instrument family or by pitch. */
-export function loadNsynth(task: Task, folder: string, options: LoadOptions): TaskData {
+export function loadNsynth(task: Task, folder: string, options: TaskLoadOptions): TaskData {
   const classes = task.name === 'pitch' ? pitches : nsynthFamilies;
   const lists = splits.map((split) => ({ split, path: join(folder, `nsynth-${split}`, 'examples.json') }));
   const missing = lists.filter(({ path }) => !existsSync(path)).map(({ path }) => path);

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import {
   type Clip,
   LayoutError,
-  type LoadOptions,
   presentClips,
   type TaskData,
+  type TaskLoadOptions,
   worthless,
   worthOfPart,
 } from '../data.ts';
@@ -41,7 +41,7 @@ function labelOf(task: Task, clip: ProxyClip, classes: readonly string[], where:
 }
 
 /** A proxy: see ../proxy.ts. @throws Error also when audio is missing, or a split or class has no clip. */
-export async function loadProxy(folder: string, options: LoadOptions = {}): Promise<TaskData> {
+export async function loadProxy(folder: string, options: TaskLoadOptions = {}): Promise<TaskData> {
   const { description, clips: lines } = await readProxy(folder);
   const task = taskOf(description.task);
   const { classes, name, metrics } = description;

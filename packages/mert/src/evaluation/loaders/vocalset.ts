@@ -1,7 +1,7 @@
 import { basename, dirname, relative } from 'node:path';
 import { audioFiles, probeAudio } from '@dawnchorus/dsp';
 import { vocalSetSingers, vocalSetTechniques } from '../classes.ts';
-import { type Clip, finish, hashModulo, LayoutError, type LoadOptions, type TaskData, worthless } from '../data.ts';
+import { type Clip, finish, hashModulo, LayoutError, type TaskData, type TaskLoadOptions, worthless } from '../data.ts';
 import type { Split } from '../names.ts';
 import type { Task } from '../tasks.ts';
 import { findFirst } from './files.ts';
@@ -29,7 +29,7 @@ function splitOf(task: Task, singer: string, recording: string): Split {
 const shortName = (folder: string): string => folder.toLowerCase().replace(/^(f|m)(?:em)?ale/, '$1');
 
 /** VocalSet: slices of 3 s, by technique or by singer. */
-export async function loadVocalSet(task: Task, folder: string, options: LoadOptions): Promise<TaskData> {
+export async function loadVocalSet(task: Task, folder: string, options: TaskLoadOptions): Promise<TaskData> {
   const full = findFirst(task, folder, ['FULL', 'VocalSet/FULL', 'full']);
   const classes = task.name === 'singer' ? vocalSetSingers : vocalSetTechniques;
   const clips: Clip[] = [];
