@@ -184,7 +184,7 @@ const others = new Set(
   [
     'apply assertShape broadcastShapes cachedTable callStack compile contiguousStrides defineOp fftRoots fftTables flattenTree',
     'float16FromNumbers float16ToFloat32 formatShape getDefaultDevice gridFor isFloat isObserving isTensor kernelOp linearGrid',
-    'normaliseAxis noteDifferentiated observe observeNumbers openDevice peakText profile promote recordFft rfftTables sameData sameShape',
+    'normaliseAxis noteDifferentiated observe observeNumbers openDevice peakText profile promote recordFft repeating rfftTables sameData sameShape',
     'scalarValue scope sizeOf tensor trace tune unitRoots unobserved uploadTable withDense withScratch ones zeros',
     'maskedSelect nonzero scaledDotProductAttention',
   ].flatMap((line) => line.split(' ')),

@@ -95,7 +95,7 @@ export async function testKills({
     const out = join(folder, `killed-${done.runs}`);
     for (let finished = false; !finished; ) {
       const writing = random.uniform() < 0.5;
-      const when = { steps: random.integer(0, 4), writing, milliseconds: random.integer(0, 1000) };
+      const when = { steps: random.integer(0, Math.min(4, steps)), writing, milliseconds: random.integer(0, 1000) };
       const { killed, text } = await runOnce(data, out, steps, done.kills < kills ? when : undefined);
       finished = !killed;
       if (killed) done.kills++;

@@ -7,6 +7,7 @@ import {
   le,
   matmul,
   mul,
+  pad,
   permute,
   softmax,
   type Tensor,
@@ -37,7 +38,10 @@ function composed(inputs: readonly Tensor[], others: readonly Tensor[], attribut
       scores = where(le(columns, rows), scores, -3.4028234e38);
     }
     const weights = softmax(scores);
-    return matmul(p > 0 ? dropout(weights, { p, seed, stream, step }) : weights, cast(v, 'f32'));
+    if (p === 0) return matmul(weights, cast(v, 'f32'));
+    // Each row's draws begin with the next four.
+    const dropped = dropout(pad(weights, [0, -keys & 3]), { p, seed, stream, step }).sliceAxis(3, 0, keys);
+    return matmul(dropped, cast(v, 'f32'));
   };
   const [q, k, v, g] = inputs;
   return vjp(forward, [q, k, v], cast(swapped(g), 'f32')).gradients.map(swapped);
