@@ -15,6 +15,18 @@ export type ParameterType = 'u32' | 'f32' | 'u32x8';
  */
 export const gridStart = { groupX: 'u32', groupY: 'u32', groupZ: 'u32' } as const;
 
+/** Fields of kernels over planes: how a window of taps walks over one. */
+export const windowFields = {
+  kernelHeight: 'u32',
+  kernelWidth: 'u32',
+  strideY: 'u32',
+  strideX: 'u32',
+  paddingY: 'u32',
+  paddingX: 'u32',
+  dilationY: 'u32',
+  dilationX: 'u32',
+} as const;
+
 /** A value for each field of `Params` but those that the recorder fills in. */
 export type ParameterValues<P extends Record<string, ParameterType>> = {
   [K in Exclude<keyof P, keyof typeof gridStart>]: P[K] extends 'u32x8' ? readonly number[] : number;

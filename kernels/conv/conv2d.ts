@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
+import { defineKernel, emit, gridStart, prepare, windowFields } from '../contract.ts';
 import {
   conv2d as conv2dSource,
   conv2dTranspose as transposeSource,
@@ -6,14 +6,7 @@ import {
 } from '../generated/wgsl.ts';
 
 const sizes = {
-  kernelHeight: 'u32',
-  kernelWidth: 'u32',
-  strideY: 'u32',
-  strideX: 'u32',
-  paddingY: 'u32',
-  paddingX: 'u32',
-  dilationY: 'u32',
-  dilationX: 'u32',
+  ...windowFields,
   groups: 'u32',
 } as const;
 

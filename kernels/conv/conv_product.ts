@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
+import { defineKernel, emit, gridStart, prepare, windowFields } from '../contract.ts';
 import {
   matrixProduct,
   convProduct as productSource,
@@ -148,14 +148,7 @@ export const convThinWeightGradient = defineKernel({
     outPerGroup: 'u32',
     outHeight: 'u32',
     outWidth: 'u32',
-    kernelHeight: 'u32',
-    kernelWidth: 'u32',
-    strideY: 'u32',
-    strideX: 'u32',
-    paddingY: 'u32',
-    paddingX: 'u32',
-    dilationY: 'u32',
-    dilationX: 'u32',
+    ...windowFields,
     groups: 'u32',
     chunk: 'u32',
     xOffset: 'u32',

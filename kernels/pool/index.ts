@@ -1,16 +1,5 @@
-import { defineKernel } from '../contract.ts';
+import { defineKernel, windowFields } from '../contract.ts';
 import { maxPool2dBackward as backwardSource, maxPool2d as forwardSource } from '../generated/wgsl.ts';
-
-const window = {
-  kernelHeight: 'u32',
-  kernelWidth: 'u32',
-  strideY: 'u32',
-  strideX: 'u32',
-  paddingY: 'u32',
-  paddingX: 'u32',
-  dilationY: 'u32',
-  dilationX: 'u32',
-} as const;
 
 /** Grid: outputs / 64. */
 export const maxPool2d = defineKernel({
@@ -23,7 +12,7 @@ export const maxPool2d = defineKernel({
     inWidth: 'u32',
     outHeight: 'u32',
     outWidth: 'u32',
-    ...window,
+    ...windowFields,
     xOffset: 'u32',
   },
   constants: { Element: 'alias Element = f32;' },
@@ -40,7 +29,7 @@ export const maxPool2dBackward = defineKernel({
     width: 'u32',
     gradHeight: 'u32',
     gradWidth: 'u32',
-    ...window,
+    ...windowFields,
     gradOffset: 'u32',
     indicesOffset: 'u32',
   },

@@ -21,7 +21,8 @@ export type AudioInfo = {
   frames: number;
 };
 
-const extensions = new Set(['.wav', '.flac', '.mp3', '.ogg', '.oga', '.opus']);
+/** Endings of the files that are taken for audio, in small letters. */
+export const audioExtensions: ReadonlySet<string> = new Set(['.wav', '.flac', '.mp3', '.ogg', '.oga', '.opus']);
 
 /**
  * What the file's headers say it holds, without decoding it. An MP3 file without a Xing or VBRI header is counted frame
@@ -73,13 +74,12 @@ export async function streamAudio<T>(
 }
 
 /**
- * All audio files in a folder and the folders in it, by extension (.wav .flac .mp3 .ogg .oga .opus), as paths that begin
- * with `folder`, sorted by code unit so that every machine gives the same order. Links to folders are followed, each
- * folder once.
+ * All files in a folder and the folders in it that have one of these endings (small letters, with their dot), as paths that
+ * begin with `folder`, each folder's by name. Links to folders are followed, each folder once.
  *
  * @throws AudioError 'unreadable' when the folder cannot be read
  */
-export async function audioFiles(folder: string): Promise<string[]> {
+export async function filesWithin(folder: string, endings: ReadonlySet<string>): Promise<string[]> {
   const found: string[] = [];
   const seen = new Set<string>();
   async function visit(path: string): Promise<void> {
@@ -90,7 +90,7 @@ export async function audioFiles(folder: string): Promise<string[]> {
       const child = join(path, name);
       const kind = await stat(child).catch(() => null);
       if (kind?.isDirectory()) await visit(child);
-      else if (kind?.isFile() && extensions.has(extname(name).toLowerCase())) found.push(child);
+      else if (kind?.isFile() && endings.has(extname(name).toLowerCase())) found.push(child);
     }
   }
   try {
@@ -98,7 +98,18 @@ export async function audioFiles(folder: string): Promise<string[]> {
   } catch (cause) {
     throw new AudioError(folder, 'unreadable', `the folder cannot be read (${describe(cause)})`, { cause });
   }
-  return found.sort();
+  return found;
+}
+
+/**
+ * All audio files in a folder and the folders in it, by extension (.wav .flac .mp3 .ogg .oga .opus), as paths that begin
+ * with `folder`, sorted by code unit so that every machine gives the same order. Links to folders are followed, each
+ * folder once.
+ *
+ * @throws AudioError 'unreadable' when the folder cannot be read
+ */
+export async function audioFiles(folder: string): Promise<string[]> {
+  return (await filesWithin(folder, audioExtensions)).sort();
 }
 
 function infoOf(path: string, { format, sampleRate, channels, frames }: AudioStream): AudioInfo {
@@ -120,16 +131,17 @@ async function withFile<T>(path: string, use: (source: ByteSource) => Promise<T>
   }
 }
 
-function fileSource(path: string, file: FileHandle, size: number): ByteSource {
+/** `size` bytes of an open file, from `begin` on; `name` is what messages call it. */
+export function fileSource(name: string, file: FileHandle, size: number, begin = 0): ByteSource {
   return {
-    name: path,
+    name,
     size,
     async read(offset, length) {
       const wanted = Math.max(0, Math.min(length, size - offset));
       const bytes = new Uint8Array(wanted);
       let filled = 0;
       while (filled < wanted) {
-        const { bytesRead } = await file.read(bytes, filled, wanted - filled, offset + filled);
+        const { bytesRead } = await file.read(bytes, filled, wanted - filled, begin + offset + filled);
         if (bytesRead === 0) break;
         filled += bytesRead;
       }

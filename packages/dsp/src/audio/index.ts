@@ -1,6 +1,16 @@
 /** Audio files: what they hold, reading them as mono signals, and writing WAV and FLAC. */
 
-export { type AudioInfo, audioFiles, checkAudio, probeAudio, readAudio, streamAudio } from '#files';
+export {
+  type AudioInfo,
+  audioExtensions,
+  audioFiles,
+  checkAudio,
+  fileSource,
+  filesWithin,
+  probeAudio,
+  readAudio,
+  streamAudio,
+} from '#files';
 export { type ByteSource, memorySource } from './bytes.ts';
 export { type Audio, decodeAudio, type ReadOptions } from './decode.ts';
 export { AudioError, type AudioErrorReason } from './error.ts';

@@ -1,13 +1,14 @@
 /** What there is to hear: folders, manifests, tar archives and parquet files, as one list. */
 import { existsSync } from 'node:fs';
-import { readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
-import { AudioError, type AudioFormat, audioFiles } from '@dawnchorus/dsp';
+import { AudioError, type AudioFormat, audioExtensions, filesWithin } from '@dawnchorus/dsp';
 import { parquetIndex } from './parquet.ts';
 import type { AudioItem } from './places.ts';
 import { tarIndex } from './tar.ts';
 
-const audioEndings = new Set(['.wav', '.flac', '.mp3', '.ogg', '.oga', '.opus']);
+const archiveExtensions: ReadonlySet<string> = new Set(['.tar', '.parquet']);
+const extensionOf = (path: string): string => extname(path).toLowerCase();
 const manifestEndings = ['.tsv', '.jsonl'];
 
 const slashes = (path: string) => path.split(sep).join('/');
@@ -116,7 +117,7 @@ async function readJsonl(path: string): Promise<AudioItem[]> {
 }
 
 async function itemsOfTar(file: string, key: string): Promise<AudioItem[]> {
-  const entries = (await tarIndex(file)).filter(({ name }) => audioEndings.has(extname(name).toLowerCase()));
+  const entries = (await tarIndex(file)).filter(({ name }) => audioExtensions.has(extensionOf(name)));
   return entries.map(({ name, offset, bytes }) => ({
     path: `${file}/${name}`,
     key: `${key}/${name}`,
@@ -133,24 +134,6 @@ async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
   }));
 }
 
-async function archivesIn(folder: string): Promise<string[]> {
-  const found: string[] = [];
-  const seen = new Set<string>();
-  async function visit(path: string): Promise<void> {
-    const real = await realpath(path);
-    if (seen.has(real)) return;
-    seen.add(real);
-    for (const name of (await readdir(path)).sort()) {
-      const child = join(path, name);
-      const kind = await stat(child).catch(() => undefined);
-      if (kind?.isDirectory()) await visit(child);
-      else if (kind?.isFile() && ['.tar', '.parquet'].includes(extname(name).toLowerCase())) found.push(child);
-    }
-  }
-  await visit(folder);
-  return found;
-}
-
 /**
  * Lists the music of a folder (audio files, and those in tar archives and parquet files, searched recursively; of one with
  * the manifests train and valid, what these list), a manifest (fairseq's .tsv, or .jsonl), a .tar, a .parquet, or one audio
@@ -164,13 +147,13 @@ export async function listAudio(data: string): Promise<AudioItem[]> {
     throw new AudioError(data, 'unreadable', `the folder cannot be read (${(cause as Error).message})`, { cause });
   });
   if (!status.isDirectory()) {
-    const ending = extname(data).toLowerCase();
+    const ending = extensionOf(data);
     const key = slashes(relative(dirname(data), data));
     if (ending === '.tsv') return readTsv(data);
     if (ending === '.jsonl') return readJsonl(data);
     if (ending === '.tar') return itemsOfTar(data, key);
     if (ending === '.parquet') return itemsOfParquet(data, key);
-    if (audioEndings.has(ending)) return [{ path: data, key, place: { kind: 'file', file: data } }];
+    if (audioExtensions.has(ending)) return [{ path: data, key, place: { kind: 'file', file: data } }];
     throw new AudioError(
       data,
       'unsupported',
@@ -179,15 +162,16 @@ export async function listAudio(data: string): Promise<AudioItem[]> {
   }
   const manifests = manifestsIn(data);
   if (manifests) return [...(await listAudio(manifests.train)), ...(await listAudio(manifests.valid))];
-  const files = await audioFiles(data);
-  const items: AudioItem[] = files.map((file) => ({
+  const files = await filesWithin(data, new Set([...audioExtensions, ...archiveExtensions]));
+  const audio = files.filter((file) => audioExtensions.has(extensionOf(file))).sort();
+  const items: AudioItem[] = audio.map((file) => ({
     path: file,
     key: slashes(relative(data, file)),
     place: { kind: 'file', file },
   }));
-  for (const file of await archivesIn(data)) {
+  for (const file of files.filter((file) => archiveExtensions.has(extensionOf(file)))) {
     const key = slashes(relative(data, file));
-    items.push(...(await (extname(file).toLowerCase() === '.tar' ? itemsOfTar : itemsOfParquet)(file, key)));
+    items.push(...(await (extensionOf(file) === '.tar' ? itemsOfTar : itemsOfParquet)(file, key)));
   }
   return items;
 }

@@ -1,6 +1,6 @@
 /** Where audio lies: in a file of its own, in a tar archive, or in a row of a parquet file. */
 import { type FileHandle, open } from 'node:fs/promises';
-import { AudioError, type AudioInfo, type ByteSource, memorySource, openAudio } from '@dawnchorus/dsp';
+import { AudioError, type AudioInfo, type ByteSource, fileSource, memorySource, openAudio } from '@dawnchorus/dsp';
 import { readRowBytes } from './parquet.ts';
 
 /** Audio's place; plain data, so that it can be handed to another thread. */
@@ -21,24 +21,6 @@ export interface AudioItem {
 }
 
 const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-function rangeSource(name: string, file: FileHandle, begin: number, size: number): ByteSource {
-  return {
-    name,
-    size,
-    async read(offset, length) {
-      const wanted = Math.max(0, Math.min(length, size - offset));
-      const bytes = new Uint8Array(wanted);
-      let filled = 0;
-      while (filled < wanted) {
-        const { bytesRead } = await file.read(bytes, filled, wanted - filled, begin + offset + filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
-      }
-      return bytes.subarray(0, filled);
-    },
-  };
-}
 
 /**
  * Opens the bytes of a piece of music for as long as `use` takes.
@@ -61,7 +43,7 @@ export async function withBytes<T>(
     if (begin + size > status.size) {
       throw new AudioError(path, 'truncated', `${place.file} ends before it; fetch the archive again`);
     }
-    return await use(rangeSource(path, handle, begin, size));
+    return await use(fileSource(path, handle, size, begin));
   } catch (cause) {
     if (!(cause instanceof Error && 'syscall' in cause)) throw cause;
     throw new AudioError(path, 'unreadable', `the file cannot be read (${describe(cause)})`, { cause });

@@ -2,7 +2,8 @@
  * What lies where in a tar archive: names, offsets and sizes, read from the 512-byte headers alone.
  * Source: POSIX.1-2001 pax (ustar and extended headers) and GNU tar's long names and base-256 sizes.
  */
-import { type FileHandle, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { fileSource } from '@dawnchorus/dsp';
 
 /** A regular file in an archive. */
 export interface TarEntry {
@@ -55,17 +56,6 @@ function paxRecords(bytes: Uint8Array): { path?: string; size?: number } {
   return found;
 }
 
-async function readFully(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return bytes.subarray(0, filled);
-}
-
 /**
  * The regular files of a tar archive, in its order.
  *
@@ -75,10 +65,11 @@ export async function tarIndex(path: string): Promise<TarEntry[]> {
   const file = await open(path, 'r');
   try {
     const { size: total } = await file.stat();
+    const archive = fileSource(path, file, total);
     const entries: TarEntry[] = [];
     let next: { path?: string; size?: number } = {};
     for (let at = 0; at + BLOCK <= total; ) {
-      const header = await readFully(file, at, BLOCK);
+      const header = await archive.read(at, BLOCK);
       // Two blocks of zeros end an archive.
       if (header.every((byte) => byte === 0)) return entries;
       if (!isSound(header)) {
@@ -97,8 +88,8 @@ export async function tarIndex(path: string): Promise<TarEntry[]> {
         throw new Error(`${path}: ends inside a file, after ${total} bytes; fetch or write the archive again`);
       }
       at = content + Math.ceil(size / BLOCK) * BLOCK;
-      if (kind === 'x') next = { ...next, ...paxRecords(await readFully(file, content, size)) };
-      else if (kind === 'L') next = { ...next, path: field(await readFully(file, content, size), 0, size) };
+      if (kind === 'x') next = { ...next, ...paxRecords(await archive.read(content, size)) };
+      else if (kind === 'L') next = { ...next, path: field(await archive.read(content, size), 0, size) };
       else {
         const prefix = text.decode(header.subarray(257, 262)) === 'ustar' ? field(header, 345, 155) : '';
         const name = next.path ?? (prefix ? `${prefix}/${field(header, 0, 100)}` : field(header, 0, 100));
