@@ -46,6 +46,58 @@ for (const name of ['chirp.ogg', 'chirp.opus']) {
   });
 }
 
+/** The offsets of the pages of an Ogg file, and where it ends. */
+function pageOffsets(bytes: Uint8Array): number[] {
+  const offsets = [0];
+  for (let at = 0; at < bytes.length; offsets.push(at)) {
+    const segments = bytes.subarray(at + 27, at + 27 + bytes[at + 26]);
+    at += 27 + segments.length + segments.reduce((sum, size) => sum + size, 0);
+  }
+  return offsets;
+}
+
+for (const name of ['chirp.ogg', 'chirp.opus']) {
+  test(`${name}: pages that an encoder stamped some samples off lose nothing and move nothing`, async () => {
+    const bytes = name === 'chirp.opus' ? Uint8Array.from(await repaged(golden(name), 6)) : golden(name);
+    const whole = (await decodeAudio(memorySource(bytes))).samples;
+    const offsets = pageOffsets(bytes);
+    const pages = offsets.length - 1;
+    // The first page tells where the stream begins, and the last but one what libvorbis cuts off at the end.
+    const several = pages > 9 ? [[pages - 4], [pages - 5, pages - 4], [pages - 2]] : [];
+    for (const wrong of [...several, [pages - 1]]) {
+      const stamped = bytes.slice();
+      const view = new DataView(stamped.buffer);
+      for (const page of wrong) {
+        const [at, end] = offsets.slice(page);
+        view.setBigInt64(at + 6, view.getBigInt64(at + 6, true) + (page === pages - 1 ? 5000n : 100n), true);
+        view.setUint32(at + 22, oggChecksum(stamped.subarray(at, end)), true);
+      }
+      const source = memorySource(stamped, name);
+      const heard = (await decodeAudio(source)).samples;
+      // What the last page cut off is there when it claims more.
+      assert.equal(heard.slice(0, whole.length), whole);
+      for (let start = 0.1; start < 2.8; start += 0.3) {
+        const { samples, sampleRate } = await decodeAudio(source, { start, duration: 0.1 });
+        const first = Math.round(start * sampleRate);
+        assert.ok(largestDifference(whole.slice(first, first + samples.length), samples) < 1e-5, `${wrong} ${start}`);
+      }
+    }
+  });
+
+  test(`${name}: a page that is missing is told, not closed up`, async () => {
+    const bytes = name === 'chirp.opus' ? Uint8Array.from(await repaged(golden(name), 6)) : golden(name);
+    const offsets = pageOffsets(bytes);
+    const gone = offsets.length - 3;
+    const cut = Uint8Array.from([...bytes.subarray(0, offsets[gone]), ...bytes.subarray(offsets[gone + 1])]);
+    try {
+      await decodeAudio(memorySource(cut, name));
+      assert.unreachable();
+    } catch (error) {
+      assert.match((error as Error).message, /could not be decoded|promises/);
+    }
+  });
+}
+
 /** The same Opus packets on pages of few segments, so that packets go on from page to page. */
 async function repaged(bytes: Uint8Array, segmentsPerPage: number): Promise<Uint8Array> {
   const source = memorySource(bytes);

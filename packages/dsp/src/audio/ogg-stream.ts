@@ -2,7 +2,16 @@
 import type { ByteSource } from './bytes.ts';
 import { hasText } from './bytes.ts';
 import { AudioError } from './error.ts';
-import { lastPages, type OggPage, packetsOf, pagesFrom, readPage, seekPage, withoutContinued } from './ogg.ts';
+import {
+  isContinued,
+  lastPages,
+  type OggPage,
+  packetsOf,
+  pagesFrom,
+  readPage,
+  seekPage,
+  withoutContinued,
+} from './ogg.ts';
 import { opusCodec } from './opus.ts';
 import type { AudioBlock, AudioStream } from './stream.ts';
 import { vorbisCodec } from './vorbis.ts';
@@ -28,6 +37,8 @@ export type OggCodec = {
   preSkip: number;
   /** Samples that must be decoded before a seek target so that the target is right. */
   preRoll: number;
+  /** Samples of the longest packet. Encoders stamp pages wrong by less. */
+  longest: number;
   /** Samples that the packets at the start of the stream decode to. */
   samplesOf(packets: Uint8Array[]): number;
   createDecoder(): Promise<PageDecoder>;
@@ -53,7 +64,7 @@ export async function openOgg(source: ByteSource): Promise<AudioStream> {
   }
   const decodedFrom = await firstGranule(source, codec, serial, firstAudio);
   const origin = Math.max(0, decodedFrom) + codec.preSkip;
-  const frames = lastOfStream.granule - origin;
+  const frames = (await lastGranule(source, codec, serial, firstAudio, lastOfStream)) - origin;
   if (frames <= 0) throw new AudioError(source.name, 'empty', 'the Ogg file holds no samples');
 
   async function check(): Promise<void> {
@@ -66,20 +77,25 @@ export async function openOgg(source: ByteSource): Promise<AudioStream> {
   }
 
   async function* blocks(start: number): AsyncGenerator<AudioBlock, void, undefined> {
-    const before = await seekPage(source, serial, firstAudio, start + origin - codec.preRoll);
+    const before = await seekStamped(source, codec, serial, firstAudio, start + origin - codec.preRoll);
     const decoder = await codec.createDecoder();
     try {
-      // The granule position of a page tells where its last sample ends, so positions are exact after any seek. The
-      // page that was found only warms the decoder up: its first packet may have begun on the page before.
-      let position = before ? Number.NaN : decodedFrom;
-      for await (const result of decodedPages(source, decoder, before?.offset ?? firstAudio, serial)) {
-        const { done, channels } = result;
+      // Samples are counted, since some encoders stamp pages some hundred samples off and go on right. What the page that
+      // was found tells is where they begin; it only warms the decoder up, as its first packet may have begun before it.
+      let position = before ? before.granule : decodedFrom;
+      let sequence: number | undefined;
+      for await (const { done, channels } of decodedPages(source, decoder, before?.offset ?? firstAudio, serial)) {
         const count = channels[0]?.length ?? 0;
+        const lost = sequence !== undefined && done.sequence !== sequence + 1;
+        sequence = done.sequence;
+        if (before && done.offset === before.offset) continue;
+        const stamped = done.granule - count;
         const trimmed = done.ends || done.granule < 0 || (!before && done.offset === firstAudio);
-        const first = trimmed ? position : done.granule - count;
-        position = first + count;
-        if (before && done.offset === before.offset) position = before.granule;
-        else if (count > 0) yield { start: first - origin, channels };
+        // A gap in the stream; whoever reads across it is told.
+        if ((lost && done.granule >= 0) || (!trimmed && Math.abs(stamped - position) >= codec.longest))
+          position = stamped;
+        if (count > 0) yield { start: position - origin, channels };
+        position += count;
       }
     } finally {
       decoder.free();
@@ -100,6 +116,72 @@ async function* decodedPages(source: ByteSource, decoder: PageDecoder, offset: n
   }
   const result = await decoder.flush();
   if (result) yield result;
+}
+
+/**
+ * What the packets decode to that end on the next page with an end of one, and that page; none at the end of the stream or
+ * where a page is missing.
+ */
+async function nextPage(source: ByteSource, codec: OggCodec, serial: number, page: OggPage) {
+  const own = packetsOf(page, new Uint8Array(0));
+  // Where a page's only packet began before it, nothing tells how it overlaps the next one.
+  if (own.packets.length < (isContinued(page) ? 2 : 1)) return undefined;
+  const before = own.packets.slice(-1);
+  const packets: Uint8Array[] = [];
+  let { rest } = own;
+  let { sequence } = page;
+  for await (const next of pagesFrom(source, page.offset + page.bytes.length, serial)) {
+    if (next.sequence !== ++sequence) return undefined;
+    const result = packetsOf(next, rest);
+    packets.push(...result.packets);
+    rest = result.rest;
+    if (next.granule < 0) continue;
+    return { next, samples: codec.samplesOf([...before, ...packets]) - codec.samplesOf(before) };
+  }
+  return undefined;
+}
+
+/** Pages that are held against each other before one is believed. */
+const WITNESSES = 3;
+
+/** Whether a page's granule position and those of the next pages go together, as far as can be told. */
+async function isStamped(source: ByteSource, codec: OggCodec, serial: number, page: OggPage): Promise<boolean> {
+  let last = page;
+  for (let i = 0; i < WITNESSES; i++) {
+    const following = await nextPage(source, codec, serial, last);
+    if (!following || following.next.ends) return true;
+    if (following.next.granule - last.granule !== following.samples) return false;
+    last = following.next;
+  }
+  return true;
+}
+
+/** As `seekPage`, but earlier where an encoder stamped the page wrong. */
+async function seekStamped(
+  source: ByteSource,
+  codec: OggCodec,
+  serial: number,
+  firstAudio: number,
+  granule: number,
+): Promise<OggPage | null> {
+  let page = await seekPage(source, serial, firstAudio, granule);
+  while (page && !(await isStamped(source, codec, serial, page))) {
+    page = await seekPage(source, serial, firstAudio, page.granule - 1);
+  }
+  return page;
+}
+
+/** Where the last sample ends: the last page's granule position, or what there is to decode, if that is less. */
+async function lastGranule(
+  source: ByteSource,
+  codec: OggCodec,
+  serial: number,
+  firstAudio: number,
+  last: OggPage,
+): Promise<number> {
+  const page = await seekPage(source, serial, firstAudio, last.granule - 1);
+  const following = page && (await nextPage(source, codec, serial, page));
+  return following ? Math.min(last.granule, page.granule + following.samples) : last.granule;
 }
 
 /**

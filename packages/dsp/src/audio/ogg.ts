@@ -9,6 +9,8 @@ export type OggPage = {
   bytes: Uint8Array;
   serial: number;
   granule: number;
+  /** Counts the pages of a stream; a page that is missing leaves a gap. */
+  sequence: number;
   begins: boolean;
   ends: boolean;
 };
@@ -33,6 +35,7 @@ export async function readPage(source: ByteSource, offset: number): Promise<OggP
     bytes,
     serial: view.getUint32(14, true),
     granule: Number(view.getBigInt64(6, true)),
+    sequence: view.getUint32(18, true),
     begins: (head[5] & 2) !== 0,
     ends: (head[5] & 4) !== 0,
   };

@@ -66,6 +66,7 @@ export function opusCodec(name: string, head: Uint8Array): OggCodec {
     channels,
     preSkip,
     preRoll: sampleRate,
+    longest: (120 * sampleRate) / 1000,
     samplesOf: opusSamples,
     createDecoder,
   };

@@ -45,5 +45,14 @@ export function vorbisCodec(name: string, [head, , setup]: Uint8Array[], headerP
   const samplesOf = (packets: Uint8Array[]) => vorbisSamples(packets, blockSizes, blockFlags);
   // One page before the target would do; two long blocks make sure that its last packet overlaps a whole one.
   const preRoll = 2 * blockSizes[1];
-  return { format: 'ogg-vorbis', sampleRate, channels, preSkip: 0, preRoll, samplesOf, createDecoder };
+  return {
+    format: 'ogg-vorbis',
+    sampleRate,
+    channels,
+    preSkip: 0,
+    preRoll,
+    longest: blockSizes[1],
+    samplesOf,
+    createDecoder,
+  };
 }
