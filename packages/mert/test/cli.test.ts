@@ -238,7 +238,43 @@ interrupting('Ctrl-C saves a checkpoint, and --resume goes on', async () => {
   assert.match(refused.stderr, /already holds a run; go on with --resume, or choose another --out/);
 });
 
+const evaluation = suite('mert tasks, probe and evaluate');
+const quick = ['--quick', '--seeds', '1', '--epochs', '1', '--rates', '1e-3'];
+
+evaluation('tasks, probe and evaluate say what they found, missed and refuse', async () => {
+  const tasks = JSON.parse((await mert(['tasks', '--json'])).stdout) as { name: string }[];
+  assert.is(tasks.length, 14);
+  const keys = join(root, 'data/proxies/key');
+  const cache = ['--cache', join(folder, 'features')];
+  const probed = await mert([
+    'probe',
+    '--model',
+    'logmel',
+    '--task',
+    'key',
+    '--data',
+    keys,
+    ...quick,
+    ...cache,
+    '--json',
+  ]);
+  assert.is(probed.code, 0, probed.stderr);
+  const result = JSON.parse(probed.stdout);
+  assert.is(result.classes, 24);
+  assert.ok(result.metrics.weighted_score.mean >= 0 && result.metrics.weighted_score.mean <= 1);
+  const out = join(folder, 'evaluation');
+  const options = ['--model', 'logmel', '--data', join(root, 'data/proxies'), '--tasks', 'key,emotion', '--out', out];
+  const evaluated = await mert(['evaluate', ...options, '--controls', 'yardstick', ...quick]);
+  assert.is(evaluated.code, 0, evaluated.stderr);
+  assert.match(evaluated.stdout, /proxy-chart-key/);
+  for (const name of ['report.md', 'report.json', 'report.html']) assert.ok(existsSync(join(out, name)), name);
+  const wrong = await mert(['probe', '--model', 'logmel', '--task', 'emotion', '--data', keys, ...quick]);
+  assert.is(wrong.code, 1);
+  assert.match(wrong.stderr, /key/);
+});
+
 info.run();
+evaluation.run();
 cqt.run();
 embed.run();
 mistakes.run();
