@@ -9,11 +9,13 @@ import {
   attentionSoftmax,
   attentionStatistics,
   attentionSums,
+  attentionSumsBroadcast,
   attentionTiled,
   attentionTiledKeys,
   attentionTiledQueries,
   attentionTiles,
   attentionTilesGradient,
+  broadcastProduct,
   draws,
 } from '../generated/wgsl.ts';
 
@@ -129,6 +131,15 @@ export const sums = defineKernel({
   bindings: { weights: 'read', b: 'read', reciprocals: 'read', out: 'readWrite' },
   parameters,
   constants: { ...constants, FORWARD: 'const FORWARD = false;', TRANSPOSED: 'const TRANSPOSED = true;' },
+});
+
+/** As `sums`, 8 x 32 a thread, of subgroups by themselves. Grid: (size / 32, rows / (8 SUBGROUP), pairs). */
+export const sumsBroadcast = defineKernel({
+  ...sums,
+  name: 'attention_sums_broadcast',
+  source: source([broadcastProduct, attentionSumsBroadcast].join('\n')),
+  directives: ['enable subgroups;'],
+  constants: { ...sums.constants, SUBGROUP: 'const SUBGROUP = 8u;' },
 });
 
 /** What the backward passes need of each query. Grid: linear, 64 queries a workgroup. */

@@ -1,5 +1,6 @@
 import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
 import {
+  broadcastProduct,
   matmulBroadcast as broadcastSource,
   matrixProduct,
   matmulProduct as productSource,
@@ -44,7 +45,7 @@ export const matmulRegister = defineKernel({
 /** 8 x 32 outputs a thread, of subgroups by themselves. Grid: (n / 32, m / (8 SUBGROUP), batch). */
 export const matmulBroadcast = defineKernel({
   name: 'matmul_broadcast',
-  source: broadcastSource,
+  source: `${broadcastProduct}\n${broadcastSource}`,
   directives: ['enable subgroups;'],
   bindings,
   parameters: { ...operands, ...gridStart },

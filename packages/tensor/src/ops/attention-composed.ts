@@ -17,6 +17,7 @@ import {
   parametersOf,
 } from './attention-operands.ts';
 import { withDense, withScratch } from './dense.ts';
+import { subgroupSize } from './matmul-tiles.ts';
 
 /**
  * Weights that are held at a time, in bytes: those of some heads, one at least. What fits into a cache of the CPU is read
@@ -67,16 +68,26 @@ function sum(
     reciprocals?: Tensor;
   },
 ): void {
+  const constants = {
+    ...constantsOf(operands, attributes),
+    FORWARD: `const FORWARD = ${reciprocals !== undefined};`,
+    TRANSPOSED: `const TRANSPOSED = ${transposed};`,
+  };
+  const buffers = [weights, b, reciprocals ?? scalar(device, 0, 'f32'), out].map(({ storage }) => storage.buffer);
+  const parameters = parametersOf(device, operands, attributes, { v: layout, first });
+  const [size, rows] = [operands.q.shape[3], out.shape[1]];
+  const subgroup = subgroupSize(device);
+  if (subgroup === undefined) {
+    const grid = [tiles(size), tiles(rows), count] as const;
+    device.recorder.dispatch({ kernel: kernels.sums, constants, buffers, parameters, grid });
+    return;
+  }
   device.recorder.dispatch({
-    kernel: kernels.sums,
-    constants: {
-      ...constantsOf(operands, attributes),
-      FORWARD: `const FORWARD = ${reciprocals !== undefined};`,
-      TRANSPOSED: `const TRANSPOSED = ${transposed};`,
-    },
-    buffers: [weights, b, reciprocals ?? scalar(device, 0, 'f32'), out].map(({ storage }) => storage.buffer),
-    parameters: parametersOf(device, operands, attributes, { v: layout, first }),
-    grid: [tiles(operands.q.shape[3]), tiles(out.shape[1]), count],
+    kernel: kernels.sumsBroadcast,
+    constants: { ...constants, SUBGROUP: `const SUBGROUP = ${subgroup}u;` },
+    buffers,
+    parameters,
+    grid: [Math.ceil(size / 32), Math.ceil(rows / (8 * subgroup)), count],
   });
 }
 
