@@ -8,12 +8,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Line, panel, runSetting, writePicture } from './study.ts';
 
-const steps = Number(process.argv[2] ?? 150);
+const steps = Number(process.argv[2] ?? 120);
 const folder = process.argv[3] ?? join(tmpdir(), `stability-${steps}`);
 mkdirSync(folder, { recursive: true });
 
 const precision = process.env.DAWNCHORUS_STUDY_PRECISION ?? 'f16';
-const hard = [`training.precision=${precision}`, 'optimizer.learningRate=0.02', 'training.lossScale=65536'];
+const hard = [
+  `training.precision=${precision}`,
+  'optimizer.learningRate=0.01',
+  'training.lossScale=65536',
+  'model.numHiddenLayers=12',
+];
 const pre = ['model.doStableLayerNorm=true'];
 const settings: [string, string[]][] = [
   ['post-LN, clip 10', ['optimizer.clipNorm=10']],
