@@ -253,7 +253,7 @@ load('missing files and presets are named', () => {
   assert.equal(
     problems(() => loadConfig({ preset: 'smal' })),
     [
-      'there is no preset "smal"; did you mean "small"? known: mert-330m-rvq, mert-95m-kmeans, mert-95m-rvq, small, small-kmeans',
+      'there is no preset "smal"; did you mean "small"? known: medium-kmeans, mert-330m-rvq, mert-95m-kmeans, mert-95m-rvq, small, small-kmeans',
     ],
   );
   assert.throws(() => loadConfig({ preset: '../test' }), /there is no preset/);
@@ -265,7 +265,7 @@ preset('are valid from any working folder', () => {
   const before = process.cwd();
   process.chdir(tmpdir());
   try {
-    assert.equal(presets(), ['mert-330m-rvq', 'mert-95m-kmeans', 'mert-95m-rvq', 'small', 'small-kmeans']);
+    assert.equal(presets(), ['medium-kmeans', 'mert-330m-rvq', 'mert-95m-kmeans', 'mert-95m-rvq', 'small', 'small-kmeans']);
     for (const name of presets()) {
       loadConfig({ preset: name });
     }
