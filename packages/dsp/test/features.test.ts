@@ -200,6 +200,31 @@ test("Kaldi's energy, mirrored edges and magnitudes are those of f64", async () 
   assert.not.equal(await numbers(power), await numbers(magnitude));
 });
 
+test("Kaldi's pre-emphasis takes a frame's first sample from itself", async () => {
+  // Povey's window is 0 there, and would hide it.
+  const x = Float32Array.from({ length: 16 }, (_, i) => 100 * Math.cos(0.4 * i) + 3 * i);
+  using input = tensor(x, { shape: [1, 16], device });
+  const options = {
+    sampleRate: 1000,
+    frameLength: 16,
+    nMels: 3,
+    window: 'rectangular',
+    removeDcOffset: false,
+  } as const;
+  const emphasised = Array.from(x, (value, i) => value - 0.97 * x[Math.max(0, i - 1)]);
+  const power = Array.from({ length: 9 }, (_, k) => {
+    let [re, im] = [0, 0];
+    for (const [i, value] of emphasised.entries()) {
+      re += value * Math.cos((2 * Math.PI * i * k) / 16);
+      im += value * Math.sin((2 * Math.PI * i * k) / 16);
+    }
+    return re ** 2 + im ** 2;
+  });
+  const bank = kaldiMelFilterbank({ sampleRate: 1000, nFft: 16, nMels: 3 });
+  const wanted = [0, 1, 2].map((m) => Math.log(power.reduce((sum, own, k) => sum + bank[m * 9 + k] * own, 0)));
+  assert.ok(relativeError(await numbers(kaldiFbank(input, options)), wanted) < 1e-5);
+});
+
 test("deltas agree with librosa's polynomials", async () => {
   using own = tensor(expected.get('mfcc/librosa_20') as Float32Array, { shape: [1, 20, 76], device });
   const got = await numbers(deltas(own, { convention: 'librosa' }));
