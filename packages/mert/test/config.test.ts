@@ -265,7 +265,14 @@ preset('are valid from any working folder', () => {
   const before = process.cwd();
   process.chdir(tmpdir());
   try {
-    assert.equal(presets(), ['medium-kmeans', 'mert-330m-rvq', 'mert-95m-kmeans', 'mert-95m-rvq', 'small', 'small-kmeans']);
+    assert.equal(presets(), [
+      'medium-kmeans',
+      'mert-330m-rvq',
+      'mert-95m-kmeans',
+      'mert-95m-rvq',
+      'small',
+      'small-kmeans',
+    ]);
     for (const name of presets()) {
       loadConfig({ preset: name });
     }

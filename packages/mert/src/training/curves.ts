@@ -94,6 +94,7 @@ export function drawCurves(panels: readonly Panel[]): string {
   const height = panels.length * HEIGHT;
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${height}" viewBox="0 0 ${WIDTH} ${height}" font-family="sans-serif" font-size="12">`,
+    `<title>${escape(panels.map(({ title }) => title).join('; '))}</title>`,
     `<rect width="${WIDTH}" height="${height}" fill="white"/>`,
     ...panels.map((panel, i) => drawPanel(panel, i * HEIGHT)),
     '</svg>',
