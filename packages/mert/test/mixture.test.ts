@@ -82,6 +82,15 @@ mixing('WavLM’s formula, by levels, with recorded draws', async () => {
   assert.equal((await onDevice(silent, both, options))[0], silent[0]);
 });
 
+mixing('levels are drawn evenly between the least and the greatest', () => {
+  const options = { ...published, probability: 1, snr: [-2, 7] as const };
+  const levels = drawMixture(hostRandom(5), 400, 24000, options).map(([part]) => part.snr as number);
+  assert.ok(levels.every((level) => level >= -2 && level <= 7));
+  const sorted = levels.sort((a, b) => a - b);
+  // A quarter, half and three quarters of the way, within four standard errors.
+  for (const share of [0.25, 0.5, 0.75]) assert.ok(Math.abs(sorted[share * 400] - (-2 + 9 * share)) < 0.9, `${share}`);
+});
+
 mixing('the GPU mixes as the host does, whatever the draws', async () => {
   for (const [seed, snr] of [
     [1, undefined],
