@@ -116,7 +116,7 @@ export const mutations: readonly Mutation[] = [
   ),
   ...of(
     'packages/mert/src/codec/quantize.ts',
-    ['packages/mert/test/codec-train.test.ts', 'packages/mert/test/codec-losses.test.ts'],
+    rvq,
     [
       'a straight-through estimator that also moves the entries’ inputs',
       'const fixed = stopGradient(rows);',
