@@ -118,9 +118,14 @@ export const mutations: readonly Mutation[] = [
     'packages/mert/src/codec/quantize.ts',
     rvq,
     [
-      'a straight-through estimator that also moves the entries’ inputs',
-      'const fixed = stopGradient(rows);',
-      'const fixed = rows;',
+      'no straight-through estimator',
+      'quantized: rows.add(stopGradient(total(taken).sub(fixed))),',
+      'quantized: total(taken),',
+    ],
+    [
+      'commitment that reaches the encoder from the first stage alone, as in the published code',
+      'rows\n        .sub(stopGradient(fixed.sub(own)))',
+      '(i === 0 ? rows : fixed)\n        .sub(stopGradient(fixed.sub(own)))',
     ],
     ['codes in the reverse order', 'found.codes.select(0, i)', 'found.codes.select(0, codebooks.length - 1 - i)'],
   ),
