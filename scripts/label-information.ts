@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openLabels } from '@dawnchorus/mert';
+import { codeUse, openLabels } from '@dawnchorus/mert';
 import { hostRandom } from '../packages/mert/src/random.ts';
 
 /** Frames of a note that are counted: after its attack, before it is let go. */
@@ -17,12 +17,6 @@ interface Note {
   groups: { program: number };
 }
 
-const entropy = (counts: Iterable<number>, total: number): number => {
-  let sum = 0;
-  for (const count of counts) sum -= (count / total) * Math.log(count / total);
-  return sum;
-};
-
 const count = (counts: Map<number, number>, key: number) => counts.set(key, (counts.get(key) ?? 0) + 1);
 
 /** 2 I(a; b) / (H(a) + H(b)), as scikit-learn's normalized_mutual_info_score. */
@@ -33,7 +27,7 @@ function normalisedInformation(a: ArrayLike<number>, b: ArrayLike<number>): numb
     count(other, b[i]);
     count(both, a[i] * 65536 + b[i]);
   }
-  const [ownEntropy, otherEntropy, joint] = [own, other, both].map((counts) => entropy(counts.values(), a.length));
+  const [ownEntropy, otherEntropy, joint] = [own, other, both].map((counts) => codeUse([...counts.values()]).entropy);
   return (2 * (ownEntropy + otherEntropy - joint)) / (ownEntropy + otherEntropy);
 }
 

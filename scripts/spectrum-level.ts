@@ -34,7 +34,7 @@ const numbers = async (make: () => Tensor): Promise<Float32Array> => {
   return array;
 };
 const [bins, seen] = [cqt.frequencies.length, await trainer.statistics.frames.item()];
-const dataMean = (await numbers(() => trainer.statistics.cqtSums.select(0, 0).div(seen))).map((x) => x);
+const dataMean = await numbers(() => trainer.statistics.cqtSums.select(0, 0).div(seen));
 const sums = { heard: 0, scaled: 0, clip: 0, mean: 0, scaledMean: 0, values: 0 };
 for (let i = 0; i < Number(batches); i++) {
   const { clean } = await readCrops(dataset, i * batchSize, batchSize);

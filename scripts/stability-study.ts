@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Line, panel, runSetting, writePicture } from './study.ts';
 
-const steps = Number(process.argv[2] ?? 120);
+const steps = Number(process.argv[2] ?? 100);
 const folder = process.argv[3] ?? join(tmpdir(), `stability-${steps}`);
 mkdirSync(folder, { recursive: true });
 
