@@ -39,7 +39,8 @@ const sums = { heard: 0, scaled: 0, clip: 0, mean: 0, scaledMean: 0, values: 0 }
 for (let i = 0; i < Number(batches); i++) {
   const { clean } = await readCrops(dataset, i * batchSize, batchSize);
   const { masks } = prepareBatch(clean, config, i, frames, { seed, mixture: false });
-  const target = await numbers(() => cqt.transform(stackClips(clean)).permute([0, 2, 1]).add(0));
+  const asked = config.targets.cqtNormalize ? clean.map(normaliseWaveform) : clean;
+  const target = await numbers(() => cqt.transform(stackClips(asked)).permute([0, 2, 1]).add(0));
   const predicted = await numbers(() => {
     const all = Int32Array.from(masks.flatMap((own) => [...own]));
     const mask = tensor(all, { shape: [batchSize, frames] }).ne(0);

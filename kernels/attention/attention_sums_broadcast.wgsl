@@ -29,7 +29,10 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   for (var i = 0u; i < LOADS; i++) { // unroll
     columns[i] = base + min(column + i * SUBGROUP + lane, SIZE - 1u) * params.vColumn;
   }
-  broadcastProduct(lane, top, bottom, termStep, columns, params.vRow, terms);
+  var upper = Sums();
+  var lower = Sums();
+  addProducts(&upper, &lower, allThere(top), allThere(bottom), termStep, columns, params.vRow, terms);
+  keepByRows(lane, &upper, &lower);
   let mine = lane * 8u * FOURS;
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;

@@ -18,6 +18,7 @@ import {
   broadcastProduct,
   draws,
 } from '../generated/wgsl.ts';
+import { broadcastConstants } from '../matmul/index.ts';
 
 const strides = <const T extends string>(name: T) =>
   ({
@@ -139,7 +140,7 @@ export const sumsBroadcast = defineKernel({
   name: 'attention_sums_broadcast',
   source: source([broadcastProduct, attentionSumsBroadcast].join('\n')),
   directives: ['enable subgroups;'],
-  constants: { ...sums.constants, SUBGROUP: 'const SUBGROUP = 8u;' },
+  constants: { ...sums.constants, ...broadcastConstants(8, 32) },
 });
 
 /** What the backward passes need of each query. Grid: linear, 64 queries a workgroup. */

@@ -1,5 +1,9 @@
 import { defineKernel, emit, gridStart, prepare, windowFields } from '../contract.ts';
 import {
+  broadcastProduct,
+  convBroadcast as broadcastSource,
+  convBroadcastWeightGradient as broadcastWeightGradientSource,
+  convAxis,
   matrixProduct,
   convProduct as productSource,
   convThinWeightGradient as thinSource,
@@ -7,6 +11,7 @@ import {
   convProductWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
 import {
+  broadcastConstants,
   fourByElements,
   fragmentLoader,
   matrixDirectives,
@@ -96,6 +101,8 @@ const loaders = (a: boolean, b: boolean) => ({
 
 const transposed = (value: boolean) => ({ TRANSPOSED: `const TRANSPOSED = ${value};` });
 
+const convolution = `${convAxis}\n${productSource}`;
+
 const byTiles = (source: string) => `${tileProduct}
 ${source}
 fn fetchA(row: Row, k: u32, end: u32) -> vec4<f32> { return fourA(row, k, 0u, end); }
@@ -111,7 +118,7 @@ fn fetchB(column: Column, k: u32, end: u32) -> Eight { return eightOf(fourB(colu
 /** A convolution over one axis or two. Grid: (places of a clip / TILE_N, outPerGroup / TILE_M, groups * batch). */
 export const convTiled = defineKernel({
   name: 'conv_tiled',
-  source: byTiles(productSource),
+  source: byTiles(convolution),
   ...product,
   constants: { ...transposed(false), ...channels, ...operands, ...tiles, ...alongK(true, false) },
 });
@@ -122,7 +129,7 @@ export const convTiled = defineKernel({
  */
 export const convTiledTranspose = defineKernel({
   name: 'conv_tiled_transpose',
-  source: byTiles(productSource),
+  source: byTiles(convolution),
   ...product,
   constants: { ...transposed(true), ...channels, ...operands, ...tiles, ...alongK(false, false) },
 });
@@ -162,10 +169,69 @@ export const convThinWeightGradient = defineKernel({
   },
 });
 
+const byBroadcast = {
+  ...broadcastConstants(8, 32),
+  ...windowConstants([1, 3], [1, 1]),
+  AElement: 'alias AElement = f32;',
+  BElement: 'alias BElement = f32;',
+  OutElement: 'alias OutElement = f32;',
+};
+
+/**
+ * A convolution by subgroups by themselves, on the CPU. Grid: (places of a clip / (8 SUBGROUP), outPerGroup / COLUMNS,
+ * groups * batch).
+ */
+export const convBroadcast = defineKernel({
+  name: 'conv_broadcast',
+  source: [broadcastProduct, convAxis, broadcastSource].join('\n'),
+  directives: ['enable subgroups;'],
+  ...product,
+  constants: {
+    ...transposed(false),
+    ...channels,
+    ...byBroadcast,
+    FLAT: 'const FLAT = true;',
+    PADDED: 'const PADDED = true;',
+  },
+});
+
+/** Its transpose. Grid: as that of convTiledTranspose, by tiles of convBroadcast. */
+export const convBroadcastTranspose = defineKernel({
+  ...convBroadcast,
+  name: 'conv_broadcast_transpose',
+  constants: { ...convBroadcast.constants, ...transposed(true) },
+});
+
+/** Grid: (inPerGroup * kernelHeight * kernelWidth / (8 SUBGROUP), outPerGroup / COLUMNS, splits * groups). */
+export const convBroadcastWeightGradient = defineKernel({
+  name: 'conv_broadcast_weight_gradient',
+  source: [broadcastProduct, broadcastWeightGradientSource].join('\n'),
+  directives: ['enable subgroups;'],
+  bindings: { a: 'read', b: 'read', out: 'readWrite' },
+  parameters: {
+    batch: 'u32',
+    inPerGroup: 'u32',
+    inHeight: 'u32',
+    inWidth: 'u32',
+    outPerGroup: 'u32',
+    outHeight: 'u32',
+    outWidth: 'u32',
+    dilationY: 'u32',
+    dilationX: 'u32',
+    groups: 'u32',
+    rows: 'u32',
+    chunk: 'u32',
+    xOffset: 'u32',
+    gradOffset: 'u32',
+    ...gridStart,
+  },
+  constants: byBroadcast,
+});
+
 /** By matrix units, by subgroups that must all be of one size. Grids as those of convTiled. */
 export const convMatrix = defineKernel({
   name: 'conv_matrix',
-  source: byUnits(productSource),
+  source: byUnits(convolution),
   directives: matrixDirectives,
   ...product,
   constants: {
@@ -181,7 +247,7 @@ export const convMatrix = defineKernel({
 /** The same for the transposed convolution, and for the gradient of what a convolution takes. */
 export const convMatrixTranspose = defineKernel({
   name: 'conv_matrix_transpose',
-  source: byUnits(productSource),
+  source: byUnits(convolution),
   directives: matrixDirectives,
   ...product,
   constants: {

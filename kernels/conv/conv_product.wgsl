@@ -3,9 +3,8 @@
 // input [q, n], where q counts (c, j, k), in the transpose (j, k, c), and n the places (s, t) of a clip; the input is gathered on
 // the way. In front of it tile_product.wgsl or matrix_product.wgsl makes the product.
 //
-// The transpose goes by phases of the stride: outputs at h = phase + u stride meet the same taps j, namely those for which
-// phase + padding - j dilation is a multiple of the stride, at y[u + (phase + padding - j dilation) / stride]. Each phase is
-// a product of its own in which no tap is wasted. x is then the gradient, `in` its sizes and channels.
+// In the transpose each phase of the stride (conv_axis.wgsl, which stands in front as well) is a product of its own, in which no
+// tap is wasted. x is then the gradient, `in` its sizes and channels.
 //
 // In front: TRANSPOSED; FLAT, whether planes have one row alone; IN_PER_GROUP, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y and
 // STRIDE_X, which are divided by; AElement, BElement and OutElement, the types in memory; fourOfA, which reads the first
@@ -36,33 +35,6 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
 const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
-
-// Taps along one axis: the first, how far apart, how many; the phase of the outputs, and how many there are.
-struct Axis {
-  first: u32,
-  step: u32,
-  taps: u32,
-  phase: u32,
-  outputs: u32,
-}
-
-fn axisOf(phase: u32, stride: u32, padding: u32, dilation: u32, kernel: u32, tapStep: u32, extent: u32) -> Axis {
-  if (!TRANSPOSED) { return Axis(0u, 1u, kernel, 0u, extent); }
-  var first = 0u;
-  loop {
-    if (first >= tapStep || (i32(phase + padding) - i32(first * dilation)) % i32(stride) == 0) { break; }
-    first++;
-  }
-  let outputs = (max(extent, phase) - phase + stride - 1u) / stride;
-  if (first >= min(tapStep, kernel)) { return Axis(0u, 1u, 0u, phase, outputs); }
-  return Axis(first, tapStep, (kernel - 1u - first) / tapStep + 1u, phase, outputs);
-}
-
-// How far from where an output's window begins a tap reads.
-fn shiftOf(tap: u32, axis: Axis, stride: u32, padding: u32, dilation: u32) -> u32 {
-  if (TRANSPOSED) { return bitcast<u32>((i32(axis.phase + padding) - i32(tap * dilation)) / i32(stride)); }
-  return tap * dilation - padding;
-}
 
 struct Tile {
   // The first channel and the first place.

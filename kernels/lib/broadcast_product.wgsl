@@ -1,14 +1,17 @@
 // The heart of products on adapters that run shaders on the CPU and have subgroups: a subgroup works alone, without barriers.
-// Each of its threads makes 8 rows of 32 columns, its rows SUBGROUP apart. A load costs such an adapter as much as twenty
-// multiplications; so the threads load different columns and hand them round by subgroupBroadcast, and 8 x 32 products cost
-// 12 loads with subgroups of 8, where those of 8 x 8 take 16.
-// In front: SUBGROUP, the size of every subgroup, 4 to 32. Behind, the kernel says what is multiplied:
+// Each of its threads makes 8 rows of COLUMNS columns. A load costs such an adapter as much as twenty multiplications; so the
+// threads load different columns and hand them round by subgroupBroadcast, and 8 x 32 products cost 12 loads with subgroups
+// of 8, where those of 8 x 8 take 16.
+// In front: SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4. Behind, the kernel says what is
+// multiplied:
 //   fn aAt(at: u32) -> f32
 //   fn bAt(at: u32) -> f32
-const COLUMNS = 32u;
 const FOURS = COLUMNS / 4u;
 // Columns that a thread loads.
 const LOADS = COLUMNS / SUBGROUP;
+
+// The products of four columns each with four rows.
+alias Sums = array<mat4x4<f32>, FOURS>;
 
 // What a thread made, on its way out: only there can a loop choose among sums without their leaving the registers before.
 var<workgroup> made: array<vec4<f32>, SUBGROUP * 8u * FOURS>;
@@ -17,31 +20,42 @@ fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(a * b.x, a * b.y, a * b.z, a * b.w);
 }
 
-// Sums over `terms` of the elements of eight rows, `aStep` apart, with those of 32 columns, `bStep` apart, of which `columns`
-// are this thread's to load. Row i, columns 4 q to 4 q + 3, is then made[lane * 8 * FOURS + i * FOURS + q].
-fn broadcastProduct(
-  lane: u32,
-  upperRows: vec4<u32>,
-  lowerRows: vec4<u32>,
+// Four rows: where their first terms lie, and whether they are there at all. Of those that are not, zeros are taken, but what
+// lies at `at` is read all the same.
+struct Rows {
+  at: vec4<u32>,
+  there: vec4<bool>,
+}
+
+fn allThere(at: vec4<u32>) -> Rows { return Rows(at, vec4<bool>(true)); }
+
+fn readRows(at: vec4<u32>, there: vec4<bool>) -> vec4<f32> {
+  return select(vec4<f32>(), vec4<f32>(aAt(at.x), aAt(at.y), aAt(at.z), aAt(at.w)), there);
+}
+
+// Adds sums over `terms` of the elements of eight rows, `aStep` apart, with those of COLUMNS columns, `bStep` apart, of which
+// `columns` are this thread's to load.
+fn addProducts(
+  upper: ptr<function, Sums>,
+  lower: ptr<function, Sums>,
+  upperRows: Rows,
+  lowerRows: Rows,
   aStep: u32,
   columns: array<u32, LOADS>,
   bStep: u32,
   terms: u32,
 ) {
-  var top = upperRows;
-  var bottom = lowerRows;
+  var top = upperRows.at;
+  var bottom = lowerRows.at;
   var at = columns;
-  // The products of four columns with the upper and the lower four rows.
-  var u = array<mat4x4<f32>, FOURS>();
-  var l = array<mat4x4<f32>, FOURS>();
   for (var k = 0u; k < terms; k++) {
     var loaded = array<f32, LOADS>();
     for (var i = 0u; i < LOADS; i++) { // unroll
       loaded[i] = bAt(at[i]);
       at[i] += bStep;
     }
-    let upper = vec4<f32>(aAt(top.x), aAt(top.y), aAt(top.z), aAt(top.w));
-    let lower = vec4<f32>(aAt(bottom.x), aAt(bottom.y), aAt(bottom.z), aAt(bottom.w));
+    let u = readRows(top, upperRows.there);
+    let l = readRows(bottom, lowerRows.there);
     top += aStep;
     bottom += aStep;
     for (var q = 0u; q < FOURS; q++) { // unroll
@@ -51,17 +65,32 @@ fn broadcastProduct(
         subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP + 2u),
         subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP + 3u),
       );
-      u[q] += outer(upper, e);
-      l[q] += outer(lower, e);
+      (*upper)[q] += outer(u, e);
+      (*lower)[q] += outer(l, e);
     }
   }
+}
+
+// Row i, columns 4 q to 4 q + 3, becomes made[lane * 8 * FOURS + i * FOURS + q].
+fn keepByRows(lane: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
   let mine = lane * 8u * FOURS;
   for (var q = 0u; q < FOURS; q++) { // unroll
-    let upper = transpose(u[q]);
-    let lower = transpose(l[q]);
+    let u = transpose((*upper)[q]);
+    let l = transpose((*lower)[q]);
     for (var r = 0u; r < 4u; r++) { // unroll
-      made[mine + r * FOURS + q] = upper[r];
-      made[mine + (4u + r) * FOURS + q] = lower[r];
+      made[mine + r * FOURS + q] = u[r];
+      made[mine + (4u + r) * FOURS + q] = l[r];
+    }
+  }
+}
+
+// The upper four rows of column c become made[lane * 8 * FOURS + 2 c], the lower four the one behind.
+fn keepByColumns(lane: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
+  let mine = lane * 8u * FOURS;
+  for (var q = 0u; q < FOURS; q++) { // unroll
+    for (var c = 0u; c < 4u; c++) { // unroll
+      made[mine + 8u * q + 2u * c] = (*upper)[q][c];
+      made[mine + 8u * q + 2u * c + 1u] = (*lower)[q][c];
     }
   }
 }

@@ -42,6 +42,11 @@ export const matmulRegister = defineKernel({
   hooks: { emit, prepare },
 });
 
+/** The columns that a subgroup's threads hand round; `columns` is a multiple of the subgroup's size. */
+export const broadcastConstants = (subgroup: number, columns: number) => ({
+  SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u;`,
+});
+
 /** 8 x 32 outputs a thread, of subgroups by themselves. Grid: (n / 32, m / (8 SUBGROUP), batch). */
 export const matmulBroadcast = defineKernel({
   name: 'matmul_broadcast',
@@ -50,7 +55,7 @@ export const matmulBroadcast = defineKernel({
   bindings,
   parameters: { ...operands, ...gridStart },
   constants: {
-    SUBGROUP: 'const SUBGROUP = 8u;',
+    ...broadcastConstants(8, 32),
     AElement: 'alias AElement = f32;',
     BElement: 'alias BElement = f32;',
     OutElement: 'alias OutElement = f32;',

@@ -40,6 +40,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   let bBase = params.bOffset + outerBatch * params.bBatchOuter + innerBatch * params.bBatchInner;
   // Rows and columns past the edge read the last one and are not stored.
   let lastRow = vec4<u32>(params.m - 1u);
+  // A thread's rows are SUBGROUP apart: neighbours are read together.
   let steps = vec4<u32>(0u, 1u, 2u, 3u) * SUBGROUP;
   let top = aBase + min(row + steps, lastRow) * params.aRow;
   let bottom = aBase + min(row + 4u * SUBGROUP + steps, lastRow) * params.aRow;
@@ -47,7 +48,10 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   for (var i = 0u; i < LOADS; i++) { // unroll
     columns[i] = bBase + min(column + i * SUBGROUP + lane, params.n - 1u) * params.bColumn;
   }
-  broadcastProduct(lane, top, bottom, params.aColumn, columns, params.bRow, params.k);
+  var upper = Sums();
+  var lower = Sums();
+  addProducts(&upper, &lower, allThere(top), allThere(bottom), params.aColumn, columns, params.bRow, params.k);
+  keepByRows(lane, &upper, &lower);
   let mine = lane * 8u * FOURS;
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;

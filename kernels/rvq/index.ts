@@ -1,5 +1,6 @@
 import { defineKernel } from '../contract.ts';
 import {
+  broadcastProduct,
   residualCodesBroadcast as broadcastSource,
   codebookEntries as entriesSource,
   codebookPrepare as prepareSource,
@@ -7,6 +8,7 @@ import {
   residualCodesTiled as tiledSource,
 } from '../generated/wgsl.ts';
 import { rowConstants, rowNearest } from '../lib/index.ts';
+import { broadcastConstants } from '../matmul/index.ts';
 
 /** Codebooks that one dispatch of `codebookPrepare` takes. */
 export const BOOKS_AT_ONCE = 4;
@@ -53,9 +55,9 @@ export const BROADCAST = { rowsPerThread: 8, codes: 32 };
 export const residualCodesBroadcast = defineKernel({
   ...search,
   name: 'residual_codes_broadcast',
-  source: broadcastSource,
+  source: `${broadcastProduct}\n${broadcastSource}`,
   directives: ['enable subgroups;'],
-  constants: { SUBGROUP: 'const SUBGROUP = 8u;' },
+  constants: broadcastConstants(8, BROADCAST.codes),
 });
 
 /** Running averages of the rows that chose each entry, and their number. Grid: codes. */

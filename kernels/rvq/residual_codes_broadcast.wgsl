@@ -1,9 +1,8 @@
 // Residual codes as residual_codes_tiled makes them, for adapters that run shaders on the CPU: a subgroup works alone, without
-// barriers. Each of its threads has 8 rows and compares them to 32 codes at a time. A load costs such an adapter as much as
-// twenty multiplications; so the threads load different entries and hand them round by subgroupBroadcast, and a block of
-// 8 x 32 products costs 12 loads with subgroups of 8.
+// barriers (lib/broadcast_product.wgsl, which stands in front). Each of its threads has 8 rows and compares them to COLUMNS codes
+// at a time.
 // codes [stages, rows]; residual [rows, dimension], or [stages, rows, dimension] where `kept` is 1.
-// In front: SUBGROUP, the size of every subgroup, 4 to 32.
+// In front: SUBGROUP and COLUMNS.
 struct Params {
   rows: u32,
   dimension: u32,
@@ -19,10 +18,8 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> codes: array<i32>;
 @group(0) @binding(5) var<storage, read_write> residual: array<f32>;
 
-const BLOCK = 32u;
-const FOURS = BLOCK / 4u;
-// Entries that a thread loads for a block.
-const LOADS = BLOCK / SUBGROUP;
+fn aAt(at: u32) -> f32 { return residual[at]; }
+fn bAt(at: u32) -> f32 { return entries[at]; }
 
 // Of four rows: the least score so far, and the first code that has it.
 struct Nearest {
@@ -40,10 +37,6 @@ fn consider(nearest: Nearest, half: vec4<f32>, products: mat4x4<f32>, code: u32)
   result = considerOne(result, half.y - products[1], code + 1u);
   result = considerOne(result, half.z - products[2], code + 2u);
   return considerOne(result, half.w - products[3], code + 3u);
-}
-
-fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(a * b.x, a * b.y, a * b.z, a * b.w);
 }
 
 // Where a stage leaves what is left over.
@@ -83,35 +76,20 @@ fn main(
     let bottom = source + min(first + 4u * SUBGROUP + steps, lastRow) * params.dimension;
     var low = Nearest(vec4<f32>(3.4028234e38), vec4<u32>());
     var high = low;
-    for (var base = 0u; base < params.padded; base += BLOCK) {
-      // The products of four codes with the upper and the lower four rows.
-      var l = array<mat4x4<f32>, FOURS>();
-      var h = array<mat4x4<f32>, FOURS>();
-      for (var d = 0u; d < params.dimension; d++) {
-        let at = (stage * params.dimension + d) * params.padded + base + lane;
-        var own = array<f32, LOADS>();
-        for (var i = 0u; i < LOADS; i++) { // unroll
-          own[i] = entries[at + i * SUBGROUP];
-        }
-        let t = vec4<f32>(residual[top.x + d], residual[top.y + d], residual[top.z + d], residual[top.w + d]);
-        let b = vec4<f32>(residual[bottom.x + d], residual[bottom.y + d], residual[bottom.z + d], residual[bottom.w + d]);
-        for (var q = 0u; q < FOURS; q++) { // unroll
-          let e = vec4<f32>(
-            subgroupBroadcast(own[4u * q / SUBGROUP], 4u * q % SUBGROUP),
-            subgroupBroadcast(own[4u * q / SUBGROUP], 4u * q % SUBGROUP + 1u),
-            subgroupBroadcast(own[4u * q / SUBGROUP], 4u * q % SUBGROUP + 2u),
-            subgroupBroadcast(own[4u * q / SUBGROUP], 4u * q % SUBGROUP + 3u),
-          );
-          l[q] += outer(t, e);
-          h[q] += outer(b, e);
-        }
+    for (var base = 0u; base < params.padded; base += COLUMNS) {
+      var columns = array<u32, LOADS>();
+      for (var i = 0u; i < LOADS; i++) { // unroll
+        columns[i] = stage * params.dimension * params.padded + base + i * SUBGROUP + lane;
       }
+      var upper = Sums();
+      var lower = Sums();
+      addProducts(&upper, &lower, allThere(top), allThere(bottom), 1u, columns, params.padded, params.dimension);
       for (var q = 0u; q < FOURS; q++) { // unroll
         let code = base + 4u * q;
         let at = stage * params.padded + code;
         let half = vec4<f32>(halves[at], halves[at + 1u], halves[at + 2u], halves[at + 3u]);
-        low = consider(low, half, l[q], code);
-        high = consider(high, half, h[q], code);
+        low = consider(low, half, upper[q], code);
+        high = consider(high, half, lower[q], code);
       }
     }
     for (var i = 0u; i < 4u; i++) {

@@ -9,6 +9,7 @@ import {
   cropSamples,
   disposeTrainer,
   frameCount,
+  type HostBatch,
   learn,
   objective,
   type PretrainConfig,
@@ -39,6 +40,15 @@ function randomTeachers(device: Device, { audio, rvq, training }: PretrainConfig
   };
 }
 
+/** Labels as `mert label` would give them, where a configuration names their sets: [batch] of [sets, frames]. */
+function givenLabels({ targets, training }: PretrainConfig, frames: number): Pick<HostBatch, 'labels'> {
+  const { classes } = targets;
+  if (classes.length === 0) return {};
+  const ofClip = (clip: number) =>
+    Int32Array.from({ length: classes.length * frames }, (_, i) => (i * 7 + clip) % classes[Math.floor(i / frames)]);
+  return { labels: Array.from({ length: training.batchSize }, (_, clip) => ofClip(clip)) };
+}
+
 /** Clips with something to hear. */
 function synthesise(count: number, samples: number): Float32Array[] {
   return Array.from({ length: count }, (_, clip) =>
@@ -56,7 +66,10 @@ export function createStepModel(device: Device, config: PretrainConfig) {
   const samples = cropSamples(config.audio);
   const frames = frameCount(samples, config.model);
   const { batchSize, seed } = config.training;
-  const host = prepareBatch(synthesise(batchSize, samples), config, 1, frames, { seed, mixture: true });
+  const host = {
+    ...prepareBatch(synthesise(batchSize, samples), config, 1, frames, { seed, mixture: true }),
+    ...givenLabels(config, frames),
+  };
   const uploaded = uploadBatch(host, config);
   const labelled = scope(() => askTeachers(uploaded, teachers, config));
   const keys = (number: Tensor) => nn.keySequence(seed, number);

@@ -115,6 +115,12 @@ const targets = z.strictObject({
     .min(0)
     .default(4)
     .describe('classes in front of the codes that never occur, as fairseq’s dictionaries have them'),
+  cqtNormalize: z
+    .boolean()
+    .default(false)
+    .describe(
+      'whether the constant-Q target is of the clip at zero mean and unit variance, as the student hears it; published: false',
+    ),
   melBins: count().default(84).describe('bands of the mel spectrum that loss.melWeight asks for'),
 });
 

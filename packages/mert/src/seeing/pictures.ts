@@ -116,7 +116,7 @@ export async function seeClip(device: Device, run: Run, data?: string): Promise<
     const masked = tensor(Uint32Array.from(mask), { shape: [1, frames], dtype: 'bool' });
     const { hiddenStates } = model.student.forward(heard, { mask: masked });
     const last = hiddenStates[hiddenStates.length - 1].reshape([frames, -1]);
-    const target = cqt.transform(tensor(clip, { shape: [1, clip.length] }));
+    const target = cqt.transform(config.targets.cqtNormalize ? heard : tensor(clip, { shape: [1, clip.length] }));
     const predicted = weight && bias && matmul(last, transpose(asTensor(weight))).add(asTensor(bias));
     return {
       target,

@@ -97,7 +97,7 @@ export function askTeachers(
   { audio, mixture, loss, targets }: Pick<PretrainConfig, 'audio' | 'mixture' | 'loss' | 'targets'>,
 ): Batch {
   const { heard, mask, replacements, rows, rowWeights, spectrumRows } = batch;
-  const spectrum = cqt.transform(heard).permute([0, 2, 1]);
+  const spectrum = cqt.transform(targets.cqtNormalize ? normaliseOnDevice(heard) : heard).permute([0, 2, 1]);
   const at = (frames: Tensor) => indexSelect(frames.reshape([-1, frames.shape[2]]), 0, spectrumRows);
   return {
     waveform: normaliseOnDevice(batch.mixture ? mixOnDevice(heard, batch.mixture, mixture) : heard),

@@ -1,4 +1,4 @@
-import { attention as kernels } from '@dawnchorus/kernels';
+import { attention as kernels, matmul as products } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { linearGrid } from '../kernel/grid.ts';
 import type { Variant } from '../kernel/variants.ts';
@@ -84,7 +84,7 @@ function sum(
   }
   device.recorder.dispatch({
     kernel: kernels.sumsBroadcast,
-    constants: { ...constants, SUBGROUP: `const SUBGROUP = ${subgroup}u;` },
+    constants: { ...constants, ...products.broadcastConstants(subgroup, 32) },
     buffers,
     parameters,
     grid: [Math.ceil(size / 32), Math.ceil(rows / (8 * subgroup)), count],

@@ -1,6 +1,7 @@
 import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
+import { broadcastShare, broadcastSplits, recordBroadcast, recordBroadcastWeightGradient } from './conv-broadcast.ts';
 import { type AnyConvAttributes, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
 import {
   type ConvTiling,
@@ -15,7 +16,7 @@ import {
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
-import { tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
+import { subgroupSize, tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
 import type { KernelOp } from './op.ts';
 import { sumMiddle } from './reduce.ts';
 
@@ -25,6 +26,9 @@ const FEWEST_CHANNELS = 16;
 const LONG_KERNEL = 32;
 /** The part of a window kernel's work that must be of use for it to beat `register` on a CPU driver. */
 const WINDOW_SHARE = 0.7;
+
+/** The same of the blocks of `broadcast`. */
+const BROADCAST_SHARE = 0.3;
 
 /** Weight gradients are summed in parts by `dispatch`, and the partial sums added, always in the same order. */
 function inParts(device: Device, out: Tensor, splits: number, dispatch: (partial: Tensor) => void): void {
@@ -91,6 +95,17 @@ function runProduct(
   );
 }
 
+function runBroadcast(device: Device, kind: Kind, operands: readonly Tensor[], out: Tensor, geometry: Geometry): void {
+  if (kind !== 'weightGradient') {
+    recordBroadcast(device, operands, out, geometry, kind === 'transpose');
+    return;
+  }
+  const split = broadcastSplits(device, geometry);
+  inParts(device, out, split.splits, (partial) =>
+    recordBroadcastWeightGradient(device, operands, partial, geometry, split),
+  );
+}
+
 /** SwiftShader's compiler never comes back from the tiles of weight gradients, a product in a loop. */
 const hangs = ({ adapter }: Device): boolean => adapter.name.toLowerCase().includes('swiftshader');
 
@@ -107,7 +122,7 @@ function tilesOf({ batch, groups, inPerGroup, outPerGroup, inSize, outSize, kern
 
 /**
  * The ways to compute a convolution, its transpose or its weight's gradient, over one axis or two. `register` needs no
- * workgroup memory and suits CPU drivers; tiles, by threads or by matrix units, are for GPUs.
+ * workgroup memory and `broadcast` no barriers, which suits CPU drivers; tiles, by threads or by matrix units, are for GPUs.
  */
 function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, register: Variant<A>['run']): Family<A> {
   const geometry = (inputs: readonly Tensor[], outputs: readonly Tensor[], attributes: A) =>
@@ -131,6 +146,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     name,
     variants: [
       { name: 'register', run: register },
+      { name: 'broadcast', legal: (device) => subgroupSize(device) !== undefined, run: recorded(runBroadcast) },
       byTiles('tiled64', byThreads64),
       byTiles('tiled64x128', byThreads64x128),
       {
@@ -147,7 +163,10 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       const sizes = geometry(inputs, outputs, attributes);
       const long = slides(sizes) && sizes.kernel[1] >= LONG_KERNEL;
       // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
-      if (device.adapter.software) return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
+      if (device.adapter.software) {
+        if (broadcastShare(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
+        return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
+      }
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;
       if (channels < FEWEST_CHANNELS) return 'register';
       if (kind === 'weightGradient' && isThin(sizes)) return 'tiled64';

@@ -46,12 +46,42 @@ function firstOperand(a: Tensor, extents: readonly number[], together: boolean) 
 }
 
 /** Where windows lie, beside what the kernels have as constants. */
-const placement = ({ padding, dilation }: Geometry) => ({
+const windows = ({ padding, dilation }: Geometry) => ({
   paddingY: padding[0],
   paddingX: padding[1],
   dilationY: dilation[0],
   dilationX: dilation[1],
 });
+
+/** What goes in and comes out of a convolution or of its transpose, whose outputs are made phase by phase of the stride. */
+export function productSizes(g: Geometry, transposed: boolean) {
+  const { inPerGroup, outPerGroup, inSize, outSize, stride } = g;
+  if (!transposed) return { inPerGroup, outPerGroup, inSize, outSize, phases: 1, places: outSize[0] * outSize[1] };
+  const places = Math.ceil(inSize[0] / stride[0]) * Math.ceil(inSize[1] / stride[1]);
+  return {
+    ...{ inPerGroup: outPerGroup, outPerGroup: inPerGroup, inSize: outSize, outSize: inSize },
+    ...{ phases: stride[0] * stride[1], places },
+  };
+}
+
+/** The parameters of kernels that make a convolution or its transpose of dense operands. */
+export function placement(g: Geometry, transposed: boolean, source: Tensor, weight: Tensor) {
+  const { inSize, outSize, outPerGroup, phases } = productSizes(g, transposed);
+  return {
+    inHeight: inSize[0],
+    inWidth: inSize[1],
+    outPerGroup,
+    outHeight: outSize[0],
+    outWidth: outSize[1],
+    ...windows(g),
+    tapStepY: g.stride[0] / gcd(g.stride[0], g.dilation[0]),
+    tapStepX: g.stride[1] / gcd(g.stride[1], g.dilation[1]),
+    groups: g.groups,
+    phases,
+    xOffset: source.offset,
+    weightOffset: weight.offset,
+  };
+}
 
 /**
  * A convolution, or by phases of its stride its transpose, as a product of matrices by tiles. Operands are dense.
@@ -64,13 +94,7 @@ export function recordProduct(
   transposed: boolean,
   tiling: ConvTiling,
 ): void {
-  const { batch, groups, stride, dilation } = g;
-  const [inPerGroup, outPerGroup] = transposed ? [g.outPerGroup, g.inPerGroup] : [g.inPerGroup, g.outPerGroup];
-  const [inSize, outSize] = transposed ? [g.outSize, g.inSize] : [g.inSize, g.outSize];
-  const phases = transposed ? stride[0] * stride[1] : 1;
-  const places = transposed
-    ? Math.ceil(outSize[0] / stride[0]) * Math.ceil(outSize[1] / stride[1])
-    : outSize[0] * outSize[1];
+  const { inPerGroup, outPerGroup, inSize, outSize, phases, places } = productSizes(g, transposed);
   const depth = inPerGroup * g.kernel[0] * g.kernel[1];
   const byUnits = transposed ? kernels.convMatrixTranspose : kernels.convMatrix;
   const byTiles = transposed ? kernels.convTiledTranspose : kernels.convTiled;
@@ -81,28 +105,15 @@ export function recordProduct(
       ...constants,
       ...tileConstants(device, tiling),
       ...firstOperand(weight, [depth], !transposed),
-      ...kernels.windowConstants(g.kernel, stride),
+      ...kernels.windowConstants(g.kernel, g.stride),
       CHANNELS: `const IN_PER_GROUP = ${inPerGroup}u;`,
       FLAT: `const FLAT = ${inSize[0] === 1 && outSize[0] === 1 && g.kernel[0] === 1};`,
       BElement: `alias BElement = ${wgslType[source.dtype]};`,
       OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
     },
     buffers: [weight.storage.buffer, source.storage.buffer, out.storage.buffer],
-    parameters: {
-      inHeight: inSize[0],
-      inWidth: inSize[1],
-      outPerGroup,
-      outHeight: outSize[0],
-      outWidth: outSize[1],
-      ...placement(g),
-      tapStepY: stride[0] / gcd(stride[0], dilation[0]),
-      tapStepX: stride[1] / gcd(stride[1], dilation[1]),
-      groups,
-      phases,
-      xOffset: source.offset,
-      weightOffset: weight.offset,
-    },
-    grid: [Math.ceil(places / tiling.tiling.n), Math.ceil(outPerGroup / tiling.tiling.m), groups * phases * batch],
+    parameters: placement(g, transposed, source, weight),
+    grid: [Math.ceil(places / tiling.tiling.n), Math.ceil(outPerGroup / tiling.tiling.m), g.groups * phases * g.batch],
   });
 }
 
@@ -160,7 +171,7 @@ export function recordWeightGradient(
       OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
     },
     buffers: [grad.storage.buffer, x.storage.buffer, partial.storage.buffer],
-    parameters: { ...gradientParameters(g, x, grad), ...placement(g), clips, chunk },
+    parameters: { ...gradientParameters(g, x, grad), ...windows(g), clips, chunk },
     grid: [Math.ceil((g.inPerGroup * g.kernel[0] * g.kernel[1]) / n), Math.ceil(g.outPerGroup / m), splits * g.groups],
   });
 }

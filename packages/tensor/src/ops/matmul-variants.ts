@@ -113,7 +113,7 @@ const broadcast: Variant<None> = {
       device.recorder.dispatch({
         kernel: kernels.matmulBroadcast,
         constants: {
-          SUBGROUP: `const SUBGROUP = ${subgroup}u;`,
+          ...kernels.broadcastConstants(subgroup, 32),
           AElement: `alias AElement = ${wgslType[a.dtype]};`,
           BElement: `alias BElement = ${wgslType[b.dtype]};`,
           OutElement: `alias OutElement = ${wgslType[out.dtype]};`,

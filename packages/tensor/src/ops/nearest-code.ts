@@ -1,4 +1,4 @@
-import { rvq } from '@dawnchorus/kernels';
+import { matmul, rvq } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { linearGrid } from '../kernel/grid.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
@@ -107,7 +107,7 @@ const broadcast: Variant<ResidualCodesAttributes> = {
     withEntries(device, inputs, keep, (search) => {
       device.recorder.dispatch({
         kernel: rvq.residualCodesBroadcast,
-        constants: { SUBGROUP: `const SUBGROUP = ${subgroup}u;` },
+        constants: matmul.broadcastConstants(subgroup, rvq.BROADCAST.codes),
         buffers: buffersOf(search, outputs),
         parameters: search.parameters,
         grid: linearGrid(Math.ceil(search.parameters.rows / (subgroup * rvq.BROADCAST.rowsPerThread))),

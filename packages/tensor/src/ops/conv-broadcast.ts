@@ -1,0 +1,155 @@
+import { conv as kernels, matmul as products } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
+import { wgslType } from '../dtype.ts';
+import { contiguousStrides } from '../shape.ts';
+import { Tensor } from '../tensor.ts';
+import type { Geometry, Kind } from './conv-geometry.ts';
+import { placement, productSizes } from './conv-product.ts';
+import { fillBuffer } from './fill.ts';
+import { writePart } from './gather.ts';
+import { subgroupSize } from './matmul-tiles.ts';
+
+/** Rows of a block that a thread makes. */
+const ROWS = 8;
+/** Workgroups that keep the cores of a CPU busy to the end. */
+const WORKGROUPS_WANTED = 64;
+/** Places that a split of a weight gradient sums at least. */
+const SHORTEST_CHUNK = 256;
+
+/** Channels that a subgroup makes at once: few where there are few. */
+function columnsOf(subgroup: number, channels: number): number {
+  return channels <= 16 && subgroup <= 16 ? 16 : 32;
+}
+
+const constantsOf = (device: Device, channels: number, g: Geometry, [a, b, out]: readonly Tensor[]) => {
+  const subgroup = subgroupSize(device) as number;
+  const columns = columnsOf(subgroup, channels);
+  return {
+    rows: ROWS * subgroup,
+    columns,
+    constants: {
+      ...products.broadcastConstants(subgroup, columns),
+      ...kernels.windowConstants(g.kernel, g.stride),
+      AElement: `alias AElement = ${wgslType[a.dtype]};`,
+      BElement: `alias BElement = ${wgslType[b.dtype]};`,
+      OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+    },
+  };
+};
+
+/** How much of the blocks' sums are of use: the rest lies past the edges. */
+export function broadcastShare(device: Device, g: Geometry, kind: Kind): number {
+  const subgroup = subgroupSize(device);
+  if (subgroup === undefined) return 0;
+  const share = (extent: number, block: number) => extent / (Math.ceil(extent / block) * block);
+  const plane = ([height, width]: readonly number[]) => height * width;
+  const [rows, channels] = {
+    forward: [plane(g.outSize), g.outPerGroup],
+    transpose: [Math.ceil(g.inSize[0] / g.stride[0]) * Math.ceil(g.inSize[1] / g.stride[1]), g.inPerGroup],
+    weightGradient: [g.inPerGroup * plane(g.kernel), g.outPerGroup],
+  }[kind];
+  return share(rows, ROWS * subgroup) * share(channels, columnsOf(subgroup, channels));
+}
+
+/** A convolution or its transpose by subgroups by themselves. Operands are dense. */
+export function recordBroadcast(
+  device: Device,
+  operands: readonly Tensor[],
+  out: Tensor,
+  g: Geometry,
+  transposed: boolean,
+): void {
+  const { inSize, outSize, inPerGroup, outPerGroup, phases, places } = productSizes(g, transposed);
+  const { rows, columns, constants } = constantsOf(device, outPerGroup, g, [...operands, out]);
+  const [source, weight] = operands;
+  device.recorder.dispatch({
+    kernel: transposed ? kernels.convBroadcastTranspose : kernels.convBroadcast,
+    constants: {
+      ...constants,
+      TRANSPOSED: `const TRANSPOSED = ${transposed};`,
+      CHANNELS: `const IN_PER_GROUP = ${inPerGroup}u;`,
+      FLAT: `const FLAT = ${inSize[0] === 1 && outSize[0] === 1 && g.kernel[0] === 1};`,
+      PADDED: `const PADDED = ${transposed || g.padding.some((width) => width > 0)};`,
+    },
+    buffers: [source.storage.buffer, weight.storage.buffer, out.storage.buffer],
+    parameters: placement(g, transposed, source, weight),
+    grid: [Math.ceil(places / rows), Math.ceil(outPerGroup / columns), g.groups * phases * g.batch],
+  });
+}
+
+/** How a weight gradient is split: rows of the output's planes, and of each so many places. */
+export function broadcastSplits(device: Device, g: Geometry): { rows: number; chunk: number; splits: number } {
+  const [height, width] = g.outSize;
+  const subgroup = subgroupSize(device) as number;
+  const depth = g.inPerGroup * g.kernel[0] * g.kernel[1];
+  const blocks =
+    g.groups * Math.ceil(depth / (ROWS * subgroup)) * Math.ceil(g.outPerGroup / columnsOf(subgroup, g.outPerGroup));
+  const total = g.batch * height;
+  const wanted = Math.max(
+    1,
+    Math.min(Math.ceil(WORKGROUPS_WANTED / blocks), Math.floor((total * width) / SHORTEST_CHUNK)),
+  );
+  const rows = Math.ceil(total / Math.min(total, wanted));
+  const parts = Math.max(1, Math.min(Math.ceil(wanted / total), Math.floor(width / SHORTEST_CHUNK)));
+  const chunk = Math.ceil(width / parts);
+  return { rows, chunk, splits: Math.ceil(total / rows) * Math.ceil(width / chunk) };
+}
+
+/** Calls `body` with x among zeros, where it is padded: taps of a weight gradient then never lie outside. */
+function withPadded(device: Device, x: Tensor, { inSize, padding }: Geometry, body: (x: Tensor) => void): void {
+  if (padding.every((width) => width === 0)) {
+    body(x);
+    return;
+  }
+  const [batch, channels] = x.shape;
+  const [height, width] = inSize.map((extent, axis) => extent + 2 * padding[axis]);
+  const padded = Tensor.allocate(device, x.dtype, [batch, channels, height, width], 'padded input', false);
+  try {
+    fillBuffer(device, padded, 0);
+    const strides = contiguousStrides(padded.shape);
+    const own = x.rank === 3 ? [strides[0], strides[1], strides[3]] : strides;
+    writePart(device, x, padded, padding[0] * width + padding[1], own);
+    body(padded);
+  } finally {
+    padded.dispose();
+  }
+}
+
+/** The sums of a weight gradient's splits, [splits, ...weight]. Operands are dense. */
+export function recordBroadcastWeightGradient(
+  device: Device,
+  [x, grad]: readonly Tensor[],
+  partial: Tensor,
+  g: Geometry,
+  { rows: ofSplit, chunk, splits }: ReturnType<typeof broadcastSplits>,
+): void {
+  const { rows, columns, constants } = constantsOf(device, g.outPerGroup, g, [x, grad, partial]);
+  withPadded(device, x, g, (padded) => {
+    device.recorder.dispatch({
+      kernel: kernels.convBroadcastWeightGradient,
+      constants,
+      buffers: [padded.storage.buffer, grad.storage.buffer, partial.storage.buffer],
+      parameters: {
+        batch: g.batch,
+        inPerGroup: g.inPerGroup,
+        inHeight: g.inSize[0] + 2 * g.padding[0],
+        inWidth: g.inSize[1] + 2 * g.padding[1],
+        outPerGroup: g.outPerGroup,
+        outHeight: g.outSize[0],
+        outWidth: g.outSize[1],
+        dilationY: g.dilation[0],
+        dilationX: g.dilation[1],
+        groups: g.groups,
+        rows: ofSplit,
+        chunk,
+        xOffset: padded.offset,
+        gradOffset: grad.offset,
+      },
+      grid: [
+        Math.ceil((g.inPerGroup * g.kernel[0] * g.kernel[1]) / rows),
+        Math.ceil(g.outPerGroup / columns),
+        splits * g.groups,
+      ],
+    });
+  });
+}
