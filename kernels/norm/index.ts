@@ -9,6 +9,12 @@ import { keptConstants, rowConstants, rowSum } from '../lib/index.ts';
 
 export * from './weight_norm.ts';
 
+/** The channel of a row's element: the row's first, the element's own, or found by a division, which is dear on a CPU. */
+export const channelOf = ({ channelsPerGroup, spatial }: { channelsPerGroup: number; spatial: number }) => {
+  const channel = channelsPerGroup === 1 ? '0u' : spatial === 1 ? 'i' : 'i / params.spatial';
+  return { channelOf: `fn channelOf(i: u32) -> u32 { return ${channel}; }` };
+};
+
 /** Layer norm and group norm, Grid: rows / ROWS. */
 export const norm = defineKernel({
   name: 'norm',
@@ -28,6 +34,7 @@ export const norm = defineKernel({
   constants: {
     ELEMENTS: 'const ELEMENTS = 1u;',
     ...keptConstants,
+    ...channelOf({ channelsPerGroup: 2, spatial: 2 }),
     InputElement: 'alias InputElement = f32;',
     AffineElement: 'alias AffineElement = f32;',
     OutElement: 'alias OutElement = f32;',
@@ -55,6 +62,7 @@ export const normBackwardInput = defineKernel({
   constants: {
     ELEMENTS: 'const ELEMENTS = 1u;',
     ...keptConstants,
+    ...channelOf({ channelsPerGroup: 2, spatial: 2 }),
     Element: 'alias Element = f32;',
     AffineElement: 'alias AffineElement = f32;',
     OutElement: 'alias OutElement = f32;',

@@ -6,7 +6,7 @@
 // second also sums what is left over, which mends the rounding of the mean.
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
 // keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where random numbers
-// are drawn for them; InputElement and OutElement, the types in memory of x and out; AffineElement, that of weight and bias.
+// are drawn for them; channelOf, the channel of a row's element counted from the row's first; InputElement and OutElement, the types in memory of x and out; AffineElement, that of weight and bias.
 struct Params {
   rows: u32,
   length: u32,
@@ -87,7 +87,7 @@ fn main(
         if (i < length) {
           var x = 0.0;
           if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + i); }
-          let channel = firstChannel + i / params.spatial;
+          let channel = firstChannel + channelOf(i);
           // The mean and its rounding apart: their sum would round again.
           let hat = (x - mean - about.x) * inverse;
           emit(base + i, hat * f32(weight[params.weightOffset + channel]) + f32(bias[params.biasOffset + channel]));

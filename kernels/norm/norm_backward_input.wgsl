@@ -2,7 +2,7 @@
 //   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
 // keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where prepare()
-// draws for them; Element, the type in memory of x and grad; AffineElement and OutElement, those of weight and out.
+// draws for them; channelOf, the channel of a row's element counted from the row's first; Element, the type in memory of x and grad; AffineElement and OutElement, those of weight and out.
 struct Params {
   rows: u32,
   length: u32,
@@ -55,7 +55,7 @@ fn main(
       for (var e = 0u; e < ELEMENTS; e++) { // unroll
         let i = first + e;
         if (i < length) {
-          let value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+          let value = pairAt(base + i, firstChannel + channelOf(i), mean, inverse);
           if (KEPT > 0u) { kept[block * ELEMENTS + e] = value; }
           sums += vec2<f32>(value.x, value.x * value.y);
         }
@@ -74,7 +74,7 @@ fn main(
           if (KEPT > 0u) {
             value = kept[block * ELEMENTS + e];
           } else {
-            value = pairAt(base + i, firstChannel + i / params.spatial, mean, inverse);
+            value = pairAt(base + i, firstChannel + channelOf(i), mean, inverse);
           }
           emit(base + i, inverse * (value.x - means.x - value.y * means.y));
         }

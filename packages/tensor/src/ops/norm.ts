@@ -87,6 +87,7 @@ function normOp<A extends { eps: number }>(
           constants: {
             ...shape.constants,
             ...shape.kept,
+            ...kernels.channelOf(sizes),
             ELEMENTS: 'const ELEMENTS = 1u;',
             InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
             AffineElement: `alias AffineElement = ${wgslType[weight.dtype]};`,
@@ -146,6 +147,7 @@ function normBackwardOp<A>(
           constants: {
             ...shape.constants,
             ...shape.kept,
+            ...kernels.channelOf(sizes),
             ...constantsOf(x.dtype, weight.dtype),
             ELEMENTS: 'const ELEMENTS = 1u;',
             OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
