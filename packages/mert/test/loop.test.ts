@@ -95,6 +95,15 @@ loop('several batches make one step, by the mean of their gradients, and average
   for (let i = 0; i < 50; i++) assert.ok(Math.abs(average[i] - (before[i] + 0.25 * (now[i] - before[i]))) < 1e-6);
 });
 
+loop('several batches of a compiled step are those of an eager one', async () => {
+  const set = ['training.accumulate=2', 'training.steps=2', 'model.numHiddenLayers=1', 'monitor.every=0'];
+  await run('parts-eager', set);
+  await run('parts-compiled', [...set, 'training.compile=always']);
+  const [eager, compiled] = [linesOf('parts-eager'), linesOf('parts-compiled')];
+  for (const [i, { loss }] of compiled.entries()) assert.ok(Math.abs(loss / eager[i].loss - 1) < 1e-3, `step ${i + 1}`);
+  assert.is(compiled.length, 2);
+});
+
 loop('each line tells what guesses score and what each layer does', () => {
   const [first] = linesOf('parts');
   for (const name of ['guessRvq', 'guessCqtZero', 'guessCqtMean', 'guessCqtClip'])
@@ -239,6 +248,10 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
       ({ weight } = JSON.parse(readFileSync(join(place, 'trainer.json'), 'utf8')));
       returns.push(weight);
     },
+    async restart() {
+      weight = 0;
+      returns.push(0);
+    },
     log() {},
   });
   assert.equal(await runSteps(options()), { done: 30, saved: 30 });
@@ -264,7 +277,7 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
   };
   assert.match(
     await fresh('divergence.rateFactor=0.99'),
-    /diverged at step 11.*after 3 returns to earlier checkpoints; lower/,
+    /diverged at step 11.*after 3 returns to earlier steps; lower/,
   );
   assert.match(
     await fresh('divergence.rollback=false'),
@@ -285,11 +298,35 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
     await messageOf(() => runSteps({ ...rest, runner: losing })),
     /the GPU device was lost \(unknown\): the driver crashed.*\nStep 3 was the last that is known; the last checkpoint is of step 2: go on with --resume/,
   );
-  assert.match(
-    await fresh('checkpoint.every=0'),
-    /before its first checkpoint; lower optimizer\.learningRate, or save sooner/,
+  // From the very start, while there is no checkpoint.
+  rmSync(out, { recursive: true });
+  mkdirSync(out);
+  weight = 0;
+  returns.length = 0;
+  assert.equal(await runSteps(options(['checkpoint.every=0'])), { done: 30, saved: 30 });
+  assert.equal(returns, [0]);
+  assert.equal(
+    linesOf('diverging').map(({ step, learningRate }) => [step, learningRate]),
+    Array.from({ length: 30 }, (_, i) => [i + 1, (i + 1) / 4]),
   );
 });
+
+loop(
+  'a run that diverges before its first checkpoint begins again with the same weights, at a lower rate',
+  async () => {
+    const set = ['training.steps=6', 'model.numHiddenLayers=1', 'monitor.every=0', 'optimizer.warmupSteps=0'];
+    await run('steady', set);
+    // Whatever is above the mean of the norms counts as diverged.
+    const nervous = ['afterSteps=1', 'patience=1', 'gradNormFactor=1.0001', 'rateFactor=0.5', 'maxRollbacks=1'];
+    await messageOf(() => run('restarted', [...set, ...nervous.map((setting) => `divergence.${setting}`)]));
+    const [{ fromStep, toStep }] = JSON.parse(readFileSync(join(outOf('restarted'), 'rollbacks.json'), 'utf8'));
+    assert.ok(fromStep > 1 && toStep === 0, `${fromStep} ${toStep}`);
+    const [before, [first, ...others]] = [measured('steady'), measured('restarted')];
+    assert.equal({ ...first, learningRate: 0 }, { ...before[0], learningRate: 0 });
+    assert.is(first.learningRate, before[0].learningRate / 2);
+    for (const [i, { loss }] of others.entries()) assert.ok(loss !== before[i + 1].loss);
+  },
+);
 
 const watching = suite('divergence');
 const settings = { ...loadConfig().divergence, afterSteps: 3, patience: 2 };

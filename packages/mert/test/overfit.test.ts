@@ -10,7 +10,7 @@ import { tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cropSamples, frameCount, loadConfig } from '../src/config/index.ts';
-import { prepareBatch } from '../src/data/batch.ts';
+import { normaliseWaveform, prepareBatch } from '../src/data/batch.ts';
 import { perplexity, trainTeacher } from '../src/rvq/teacher.ts';
 import {
   cqtSettings,
@@ -120,6 +120,21 @@ learning('labels and spectra are the clean clips’ at the masked frames', async
     const used = perplexity(Array.from(labels.subarray(book * count, (book + 1) * count), Number), CODES);
     assert.ok(used > CODES / 3, `perplexity ${used}`);
   }
+});
+
+learning('the spectrum to predict is of clips at unit variance where it is asked to be', async () => {
+  const normalized = { ...config, targets: { ...config.targets, cqtNormalize: true } };
+  const louder = { ...host, clean: host.clean.map((clip) => clip.map((sample) => 0.1 + 3 * sample)) };
+  const [asked, again, plain] = await Promise.all([
+    labelBatch({ ...host, clean: host.clean.map(normaliseWaveform) }, teachers, config).cqt.data(),
+    labelBatch(louder, teachers, normalized).cqt.data(),
+    labelBatch(louder, teachers, config).cqt.data(),
+  ]);
+  const largest = Math.max(...(asked as Float32Array));
+  const far = (cqt: ArrayLike<number>) =>
+    Math.max(...Array.from(asked, (value, i) => Math.abs(Number(value) - cqt[i])));
+  assert.ok(far(again as Float32Array) < 1e-4 * largest);
+  assert.ok(far(plain as Float32Array) > 0.1 * largest);
 });
 
 learning('a small student learns the codes of four clips by heart', async () => {

@@ -32,9 +32,10 @@ export interface LoopOptions {
   ahead?: number;
   /** Takes down what was waited for. */
   dataLog?: DataLog;
-  /** Writes a checkpoint; `load` fills the trainer from one. */
+  /** Writes a checkpoint; `load` fills the trainer from one, `restart` with what it began with. */
   save(step: number, heldOut: { step: number; loss: number } | undefined): Promise<string>;
   load(folder: string): Promise<void>;
+  restart(): Promise<void>;
   /** Scores the held-out music, where there is some. */
   evaluate?(): Promise<HeldOut>;
   stopped?: () => boolean;
@@ -124,7 +125,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
     return watch.see(measured);
   }
 
-  /** Goes back to the last good checkpoint, with a lower rate. */
+  /** Goes back to the last good checkpoint, or to the start where there is none yet, with a lower rate. */
   async function rollBack(reason: string): Promise<void> {
     const diverged = `the run diverged at step ${done}: ${reason}`;
     const { rollback, maxRollbacks, rateFactor: factor } = config.divergence;
@@ -133,16 +134,14 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
     if (!rollback) throw new Error(`${diverged}; lower optimizer.learningRate, or set divergence.rollback`);
     if (rollbacks.length >= maxRollbacks) {
       throw new Error(
-        `${diverged}, after ${rollbacks.length} returns to earlier checkpoints; lower optimizer.learningRate or ` +
+        `${diverged}, after ${rollbacks.length} returns to earlier steps; lower optimizer.learningRate or ` +
           'optimizer.clipNorm (divergence.maxRollbacks says how often a run goes back)',
       );
     }
     const { folder, step, damaged } = await latestCheckpoint(out);
     for (const line of damaged) log(`passed over ${line}`);
-    if (!folder) {
-      throw new Error(
-        `${diverged}, before its first checkpoint; lower optimizer.learningRate, or save sooner (checkpoint.every)`,
-      );
+    if (!folder && damaged.length > 0) {
+      throw new Error(`${diverged}, and no checkpoint to go back to is whole; restore one from a copy`);
     }
     rollbacks.push({ fromStep: done, toStep: step, reason, rateFactor: factor });
     await writeRollbacks(out, rollbacks);
@@ -150,7 +149,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
     await truncateLogs(out, step);
     await dataLog?.cut(step);
     metrics = openMetricsLog(join(out, METRICS));
-    await options.load(folder);
+    await (folder ? options.load(folder) : options.restart());
     progress.line(
       `${diverged}; back to step ${step}, from where the learning rate is ${rateFactor(rollbacks, step + 1)} of the schedule's`,
     );

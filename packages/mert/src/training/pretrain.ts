@@ -13,7 +13,7 @@ import { runSteps } from './loop.ts';
 import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
 import { createRunner } from './runner.ts';
 import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } from './state.ts';
-import { averagedStudent, createTrainer, disposeTrainer, trainingTensors } from './step.ts';
+import { averagedStudent, createTrainer, disposeTrainer, restartTrainer, trainingTensors } from './step.ts';
 import { obtainTeacher } from './teacher.ts';
 import { openValidation, sumsOf } from './validation.ts';
 import { openDataLog } from './waiting.ts';
@@ -225,6 +225,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     dataLog: await openDataLog({ out, data: options.data, dataset, workers, adapter: device.adapter.name }),
     save,
     load,
+    restart: () => restartTrainer(trainer, config),
     ...(validation && { evaluate: () => validation.evaluate(trainer, teachers) }),
     stopped,
     log,

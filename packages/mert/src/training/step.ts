@@ -113,6 +113,20 @@ export function trainingTensors({ heads, optimizer, statistics, ema }: Trainer):
   return named;
 }
 
+/** Takes a trainer back to where it began, in place: parameters fresh from the seed, no moments, nothing seen. */
+export async function restartTrainer(trainer: Trainer, config: PretrainConfig): Promise<void> {
+  const fresh = createTrainer(config);
+  try {
+    const all = (of: Trainer) => [...of.student.stateDict(), ...trainingTensors(of)];
+    const beginnings = new Map(all(fresh));
+    for (const [name, { device, storage, offset }] of all(trainer)) {
+      device.write(storage, 4 * offset, (await (beginnings.get(name) as Tensor).data()) as Float32Array);
+    }
+  } finally {
+    disposeTrainer(fresh);
+  }
+}
+
 /** The averaged weights of the student, by name: views, to be disposed. */
 export function averagedStudent({ student, optimizer, ema }: Trainer): Map<string, Tensor> | undefined {
   if (!ema) return undefined;
