@@ -1,66 +1,12 @@
-// The weights of one head after another, for adapters that run shaders on the CPU: an 8 x 8 block of scores a thread,
-// straight from memory and written out row by row, as in matmul_register.wgsl.
-// Forward (GRADIENT false) it stores the scores, scaled and masked, in `weights` [pairs, queries, keys]. Backward it makes
-// the scores again and from them, the statistics and a second product g v^T the weights, dropped as in the forward pass, and
-// in `slopes` the gradients of the scores before they were scaled.
-// Parameters and functions: attention_params.wgsl, which stands in front.
-@group(0) @binding(1) var<storage, read> q: array<Element>;
-@group(0) @binding(2) var<storage, read> k: array<Element>;
-@group(0) @binding(3) var<storage, read> v: array<Element>;
-@group(0) @binding(4) var<storage, read> g: array<Element>;
-@group(0) @binding(5) var<storage, read> visible: array<u32>;
-@group(0) @binding(6) var<storage, read> statistics: array<u32>;
-@group(0) @binding(7) var<storage, read_write> weights: array<f32>;
-@group(0) @binding(8) var<storage, read_write> slopes: array<f32>;
-
-fn putWeights(at: u32, key: u32, x: vec4<f32>) {
-  weights[at] = x.x;
-  if (key + 1u < params.keys) { weights[at + 1u] = x.y; }
-  if (key + 2u < params.keys) { weights[at + 2u] = x.z; }
-  if (key + 3u < params.keys) { weights[at + 3u] = x.w; }
-}
-
-fn putSlopes(at: u32, key: u32, x: vec4<f32>) {
-  slopes[at] = x.x;
-  if (key + 1u < params.keys) { slopes[at + 1u] = x.y; }
-  if (key + 2u < params.keys) { slopes[at + 2u] = x.z; }
-  if (key + 3u < params.keys) { slopes[at + 3u] = x.w; }
-}
-
-// Four scores of a row: the products, and what the gradient of the output says of them.
-fn storeFour(pair: u32, row: u32, key: u32, seen: vec4<bool>, step: u32, products: vec4<f32>, gains: vec4<f32>) {
-  if (key >= params.keys) { return; }
-  let at = ((pair - params.first) * params.queries + row) * params.keys + key;
-  let scores = products * params.scale;
-  let later = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) > vec4<u32>(row);
-  if (!GRADIENT) {
-    var x = select(vec4<f32>(HIDDEN), scores, seen);
-    if (CAUSAL) { x = select(x, vec4<f32>(LOWEST), later); }
-    putWeights(at, key, x);
-    return;
-  }
-  let own = 2u * (pair * params.queries + row);
-  let logSum = bitcast<f32>(statistics[own]);
-  let delta = bitcast<f32>(statistics[own + 1u]);
-  let shifted = scores - logSum;
-  let isNumber = (bitcast<vec4<u32>>(shifted) & vec4<u32>(0x7fffffffu)) <= vec4<u32>(0x7f800000u);
-  var x = select(vec4<f32>(), select(shifted, exp(shifted), isNumber), seen);
-  if (logSum < -1e38) { x = vec4<f32>(weightOf(0.0, logSum, row, false)); }
-  if (CAUSAL) { x = select(x, vec4<f32>(), later); }
-  var keep = vec4<f32>(1.0);
-  if (DROPS) {
-    keep = keepFour(firstDraw(pair, row), key, drawStream(step));
-  }
-  putWeights(at, key, x * keep);
-  putSlopes(at, key, select(vec4<f32>(), x * (gains * keep - delta) * params.scale, seen));
-}
+// An 8 x 8 block of scores a thread, written out row by row, as in matmul_register.wgsl. In front: attention_weights.wgsl.
 
 // One row of the block.
-fn store(pair: u32, row: u32, key: u32, marks: vec2<u32>, s0: vec4<f32>, s1: vec4<f32>, d0: vec4<f32>, d1: vec4<f32>) {
+fn store(pair: u32, row: u32, key: u32, marks: u32, s0: vec4<f32>, s1: vec4<f32>, d0: vec4<f32>, d1: vec4<f32>) {
   if (row >= params.queries) { return; }
   let bits = vec4<u32>(1u, 2u, 4u, 8u);
-  storeFour(pair, row, key, (vec4<u32>(marks.x) & bits) != vec4<u32>(), marks.y, s0, d0);
-  storeFour(pair, row, key + 4u, (vec4<u32>(marks.x >> 4u) & bits) != vec4<u32>(), marks.y, s1, d1);
+  let at = placeOf(pair, row);
+  storeFour(at, key, (vec4<u32>(marks) & bits) != vec4<u32>(), s0, d0);
+  storeFour(at, key + 4u, (vec4<u32>(marks >> 4u) & bits) != vec4<u32>(), s1, d1);
 }
 
 @compute @workgroup_size(8, 8)
@@ -180,14 +126,12 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
       right += params.vColumn;
     }
   }
-  var marks = vec2<u32>(seen, 0u);
-  if (DROPS && GRADIENT) { marks.y = statistics[2u * params.pairs * params.queries]; }
-  store(pair, row + 0u, key, marks, sl0, sr0, dl0, dr0);
-  store(pair, row + 1u, key, marks, sl1, sr1, dl1, dr1);
-  store(pair, row + 2u, key, marks, sl2, sr2, dl2, dr2);
-  store(pair, row + 3u, key, marks, sl3, sr3, dl3, dr3);
-  store(pair, row + 4u, key, marks, sl4, sr4, dl4, dr4);
-  store(pair, row + 5u, key, marks, sl5, sr5, dl5, dr5);
-  store(pair, row + 6u, key, marks, sl6, sr6, dl6, dr6);
-  store(pair, row + 7u, key, marks, sl7, sr7, dl7, dr7);
+  store(pair, row + 0u, key, seen, sl0, sr0, dl0, dr0);
+  store(pair, row + 1u, key, seen, sl1, sr1, dl1, dr1);
+  store(pair, row + 2u, key, seen, sl2, sr2, dl2, dr2);
+  store(pair, row + 3u, key, seen, sl3, sr3, dl3, dr3);
+  store(pair, row + 4u, key, seen, sl4, sr4, dl4, dr4);
+  store(pair, row + 5u, key, seen, sl5, sr5, dl5, dr5);
+  store(pair, row + 6u, key, seen, sl6, sr6, dl6, dr6);
+  store(pair, row + 7u, key, seen, sl7, sr7, dl7, dr7);
 }

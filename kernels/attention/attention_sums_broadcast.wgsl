@@ -32,8 +32,8 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   var upper = Sums();
   var lower = Sums();
   addProducts(&upper, &lower, allThere(top), allThere(bottom), termStep, columns, params.vRow, terms);
-  keepByRows(lane, &upper, &lower);
   let mine = lane * 8u * FOURS;
+  keepByRows(mine, &upper, &lower);
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;
     if (ownRow >= rows) { break; }

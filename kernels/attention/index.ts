@@ -6,6 +6,7 @@ import {
   attentionMatrixQueries,
   attentionParams,
   attentionScores,
+  attentionScoresBroadcast,
   attentionSoftmax,
   attentionStatistics,
   attentionSums,
@@ -15,6 +16,7 @@ import {
   attentionTiledQueries,
   attentionTiles,
   attentionTilesGradient,
+  attentionWeights,
   broadcastProduct,
   draws,
 } from '../generated/wgsl.ts';
@@ -101,7 +103,7 @@ export function writers(names: readonly string[], wide: boolean): string {
 /** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
 export const scores = defineKernel({
   name: 'attention_scores',
-  source: source(attentionScores),
+  source: source([attentionWeights, attentionScores].join('\n')),
   bindings: {
     q: 'read',
     k: 'read',
@@ -114,6 +116,15 @@ export const scores = defineKernel({
   },
   parameters,
   constants: { ...constants, GRADIENT: 'const GRADIENT = true;' },
+});
+
+/** As `scores`, 8 x 32 a thread, of subgroups by themselves. Grid: (keys / 32, queries / (8 SUBGROUP), pairs). */
+export const scoresBroadcast = defineKernel({
+  ...scores,
+  name: 'attention_scores_broadcast',
+  source: source([attentionWeights, broadcastProduct, attentionScoresBroadcast].join('\n')),
+  directives: ['enable subgroups;'],
+  constants: { ...scores.constants, ...broadcastConstants(8, 32, 2) },
 });
 
 /** Softmax of scores, in place; a thread a row. Grid: (queries / 8, 1, pairs). */

@@ -107,7 +107,8 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
       );
     }
   }
-  keepByColumns(lane, &upper, &lower);
+  let mine = lane * 8u * FOURS;
+  keepByColumns(mine, &upper, &lower);
   let outputs = (batch * params.groups + group) * params.outPerGroup * params.outHeight * params.outWidth;
   for (var c = 0u; c < COLUMNS; c++) {
     if (channel + c >= params.outPerGroup) { break; }
@@ -116,7 +117,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
       let first = place + 4u * half;
       if (first >= places) { break; }
       if (!TRANSPOSED) { prepare(base + first); }
-      let sums = made[lane * 8u * FOURS + 2u * c + half];
+      let sums = made[mine + 2u * c + half];
       for (var i = 0u; i < 4u; i++) { // unroll
         if (first + i < places) { emit(base + withinOf(first + i, y, x), sums[i]); }
       }

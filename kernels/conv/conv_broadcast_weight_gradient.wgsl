@@ -72,13 +72,14 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
     }
     addProducts(&upper, &lower, allThere(inputs + upperStart), allThere(inputs + lowerStart), STRIDE_X, columns, 1u, terms);
   }
-  keepByColumns(lane, &upper, &lower);
+  let mine = lane * 8u * FOURS;
+  keepByColumns(mine, &upper, &lower);
   for (var c = 0u; c < COLUMNS; c++) {
     if (channel + c >= params.outPerGroup) { break; }
     let base = ((split * params.groups + group) * params.outPerGroup + channel + c) * depth;
     for (var i = 0u; i < 8u; i++) {
       if (q + i >= depth) { break; }
-      out[base + q + i] = OutElement(made[lane * 8u * FOURS + 2u * c + i / 4u][i % 4u]);
+      out[base + q + i] = OutElement(made[mine + 2u * c + i / 4u][i % 4u]);
     }
   }
 }

@@ -2,7 +2,8 @@
 // Each of its threads makes 8 rows of COLUMNS columns. A load costs such an adapter as much as twenty multiplications; so the
 // threads load different columns and hand them round by subgroupBroadcast, and 8 x 32 products cost 12 loads with subgroups
 // of 8, where those of 8 x 8 take 16.
-// In front: SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4. Behind, the kernel says what is
+// In front: SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4; PRODUCTS, how many of them are kept
+// at a time. Behind, the kernel says what is
 // multiplied:
 //   fn aAt(at: u32) -> f32
 //   fn bAt(at: u32) -> f32
@@ -14,7 +15,7 @@ const LOADS = COLUMNS / SUBGROUP;
 alias Sums = array<mat4x4<f32>, FOURS>;
 
 // What a thread made, on its way out: only there can a loop choose among sums without their leaving the registers before.
-var<workgroup> made: array<vec4<f32>, SUBGROUP * 8u * FOURS>;
+var<workgroup> made: array<vec4<f32>, PRODUCTS * SUBGROUP * 8u * FOURS>;
 
 fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
   return mat4x4<f32>(a * b.x, a * b.y, a * b.z, a * b.w);
@@ -71,26 +72,24 @@ fn addProducts(
   }
 }
 
-// Row i, columns 4 q to 4 q + 3, becomes made[lane * 8 * FOURS + i * FOURS + q].
-fn keepByRows(lane: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
-  let mine = lane * 8u * FOURS;
+// Row i, columns 4 q to 4 q + 3, becomes made[first + i * FOURS + q].
+fn keepByRows(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
   for (var q = 0u; q < FOURS; q++) { // unroll
     let u = transpose((*upper)[q]);
     let l = transpose((*lower)[q]);
     for (var r = 0u; r < 4u; r++) { // unroll
-      made[mine + r * FOURS + q] = u[r];
-      made[mine + (4u + r) * FOURS + q] = l[r];
+      made[first + r * FOURS + q] = u[r];
+      made[first + (4u + r) * FOURS + q] = l[r];
     }
   }
 }
 
-// The upper four rows of column c become made[lane * 8 * FOURS + 2 c], the lower four the one behind.
-fn keepByColumns(lane: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
-  let mine = lane * 8u * FOURS;
+// The upper four rows of column c become made[first + 2 c], the lower four the one behind.
+fn keepByColumns(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
   for (var q = 0u; q < FOURS; q++) { // unroll
     for (var c = 0u; c < 4u; c++) { // unroll
-      made[mine + 8u * q + 2u * c] = (*upper)[q][c];
-      made[mine + 8u * q + 2u * c + 1u] = (*lower)[q][c];
+      made[first + 8u * q + 2u * c] = (*upper)[q][c];
+      made[first + 8u * q + 2u * c + 1u] = (*lower)[q][c];
     }
   }
 }

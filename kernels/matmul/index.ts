@@ -42,9 +42,12 @@ export const matmulRegister = defineKernel({
   hooks: { emit, prepare },
 });
 
-/** The columns that a subgroup's threads hand round; `columns` is a multiple of the subgroup's size. */
-export const broadcastConstants = (subgroup: number, columns: number) => ({
-  SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u;`,
+/**
+ * How a subgroup's threads hand columns round: how many, a multiple of the subgroup's size, and of how many products the sums
+ * are kept at a time.
+ */
+export const broadcastConstants = (subgroup: number, columns: number, products = 1) => ({
+  SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u; const PRODUCTS = ${products}u;`,
 });
 
 /** 8 x 32 outputs a thread, of subgroups by themselves. Grid: (n / 32, m / (8 SUBGROUP), batch). */

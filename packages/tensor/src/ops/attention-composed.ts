@@ -43,6 +43,24 @@ function headByHead(
 
 const tiles = (extent: number) => Math.ceil(extent / 64);
 
+/** Which kernel makes the scores of `count` heads, or weights and slopes, with its constants and its grid. */
+function scoresBy(device: Device, { q, k }: AttentionOperands, count: number, gradient: boolean) {
+  const [queries, keys] = [q.shape[2], k.shape[2]];
+  const own = { GRADIENT: `const GRADIENT = ${gradient};` };
+  const subgroup = subgroupSize(device);
+  const kept = gradient ? 2 : 1;
+  // Sums of 8 x 32 a thread leave through workgroup memory.
+  const fits = 4 * 8 * 32 * kept * (subgroup ?? 0) <= device.limits.maxComputeWorkgroupStorageSize;
+  if (subgroup === undefined || !fits) {
+    return { kernel: kernels.scores, own, grid: [tiles(keys), tiles(queries), count] as const };
+  }
+  return {
+    kernel: kernels.scoresBroadcast,
+    own: { ...own, ...products.broadcastConstants(subgroup, 32, kept) },
+    grid: [Math.ceil(keys / 32), Math.ceil(queries / (8 * subgroup)), count] as const,
+  };
+}
+
 /** Records out = w b, or w^T b. `b` and `layout` say what is summed, [batch, heads, terms, size]. */
 function sum(
   device: Device,
@@ -107,12 +125,13 @@ export const composed: Variant<AttentionAttributes> = {
       withScratch(device, [{ name: 'reciprocals of sums', shape: [count, queries] }], (reciprocals) => {
         const parameters = parametersOf(device, operands, attributes, { first });
         const [qs, ks, vs, held, factors] = [q, k, v, weights, reciprocals].map(({ storage }) => storage.buffer);
+        const { kernel, own, grid } = scoresBy(device, operands, count, false);
         device.recorder.dispatch({
-          kernel: kernels.scores,
-          constants: { ...constants, GRADIENT: 'const GRADIENT = false;' },
+          kernel,
+          constants: { ...constants, ...own },
           buffers: [qs, ks, vs, qs, visible, visible, held, factors],
           parameters,
-          grid: [tiles(keys), tiles(queries), count],
+          grid,
         });
         device.recorder.dispatch({
           kernel: kernels.softmaxOfScores,
@@ -167,17 +186,18 @@ export const composedBackward: Variant<AttentionAttributes> = {
     const g = byHeads(grad);
     withStatistics(device, inputs, attributes, (statistics, operands) => {
       const { q, k, v } = operands;
-      const [queries, keys] = [q.shape[2], k.shape[2]];
+      const keys = k.shape[2];
       const { visible } = optionalBuffers(device, operands);
       headByHead(device, q, keys, ['attention weights', 'their slopes'], (first, count, weights, slopes) => {
+        const { kernel, own, grid } = scoresBy(device, operands, count, true);
         device.recorder.dispatch({
-          kernel: kernels.scores,
-          constants: { ...constantsOf(operands, attributes), GRADIENT: 'const GRADIENT = true;' },
+          kernel,
+          constants: { ...constantsOf(operands, attributes), ...own },
           buffers: [q, k, v, grad]
             .map(({ storage }) => storage.buffer)
             .concat([visible, statistics.storage.buffer, weights.storage.buffer, slopes.storage.buffer]),
           parameters: parametersOf(device, operands, attributes, { g, first }),
-          grid: [tiles(keys), tiles(queries), count],
+          grid,
         });
         const part = { first, count };
         sum(device, operands, attributes, { ...part, weights, b: grad, layout: g, out: dv, transposed: true });

@@ -1,0 +1,78 @@
+// The weights of one head after another, for adapters that run shaders on the CPU: what attention_scores.wgsl and
+// attention_scores_broadcast.wgsl make of products, which they compute straight from memory.
+// Forward (GRADIENT false) the scores, scaled and masked, are stored in `weights` [pairs, queries, keys]. Backward the scores are made
+// again and from them, the statistics and a second product g v^T the weights, dropped as in the forward pass, and in `slopes`
+// the gradients of the scores before they were scaled.
+// Parameters and functions: attention_params.wgsl, which stands in front.
+@group(0) @binding(1) var<storage, read> q: array<Element>;
+@group(0) @binding(2) var<storage, read> k: array<Element>;
+@group(0) @binding(3) var<storage, read> v: array<Element>;
+@group(0) @binding(4) var<storage, read> g: array<Element>;
+@group(0) @binding(5) var<storage, read> visible: array<u32>;
+@group(0) @binding(6) var<storage, read> statistics: array<u32>;
+@group(0) @binding(7) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(8) var<storage, read_write> slopes: array<f32>;
+
+fn putWeights(at: u32, key: u32, x: vec4<f32>) {
+  weights[at] = x.x;
+  if (key + 1u < params.keys) { weights[at + 1u] = x.y; }
+  if (key + 2u < params.keys) { weights[at + 2u] = x.z; }
+  if (key + 3u < params.keys) { weights[at + 3u] = x.w; }
+}
+
+fn putSlopes(at: u32, key: u32, x: vec4<f32>) {
+  slopes[at] = x.x;
+  if (key + 1u < params.keys) { slopes[at + 1u] = x.y; }
+  if (key + 2u < params.keys) { slopes[at + 2u] = x.z; }
+  if (key + 3u < params.keys) { slopes[at + 3u] = x.w; }
+}
+
+// A row of scores: where its weights begin, and what is known of it.
+struct Place {
+  row: u32,
+  weights: u32,
+  logSum: f32,
+  delta: f32,
+  firstDraw: vec2<u32>,
+  stream: vec2<u32>,
+}
+
+fn placeOf(pair: u32, row: u32) -> Place {
+  var at: Place;
+  at.row = row;
+  at.weights = ((pair - params.first) * params.queries + row) * params.keys;
+  if (GRADIENT) {
+    let own = 2u * (pair * params.queries + row);
+    at.logSum = bitcast<f32>(statistics[own]);
+    at.delta = bitcast<f32>(statistics[own + 1u]);
+    if (DROPS) {
+      at.firstDraw = firstDraw(pair, row);
+      at.stream = drawStream(statistics[2u * params.pairs * params.queries]);
+    }
+  }
+  return at;
+}
+
+// Four scores of a row: the products, and what the gradient of the output says of them.
+fn storeFour(at: Place, key: u32, seen: vec4<bool>, products: vec4<f32>, gains: vec4<f32>) {
+  if (key >= params.keys) { return; }
+  let scores = products * params.scale;
+  let later = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) > vec4<u32>(at.row);
+  if (!GRADIENT) {
+    var x = select(vec4<f32>(HIDDEN), scores, seen);
+    if (CAUSAL) { x = select(x, vec4<f32>(LOWEST), later); }
+    putWeights(at.weights + key, key, x);
+    return;
+  }
+  let shifted = scores - at.logSum;
+  let isNumber = (bitcast<vec4<u32>>(shifted) & vec4<u32>(0x7fffffffu)) <= vec4<u32>(0x7f800000u);
+  var x = select(vec4<f32>(), select(shifted, exp(shifted), isNumber), seen);
+  if (at.logSum < -1e38) { x = vec4<f32>(weightOf(0.0, at.logSum, at.row, false)); }
+  if (CAUSAL) { x = select(x, vec4<f32>(), later); }
+  var keep = vec4<f32>(1.0);
+  if (DROPS) {
+    keep = keepFour(at.firstDraw, key, at.stream);
+  }
+  putWeights(at.weights + key, key, x * keep);
+  putSlopes(at.weights + key, key, select(vec4<f32>(), x * (gains * keep - at.delta) * params.scale, seen));
+}
