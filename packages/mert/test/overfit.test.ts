@@ -20,6 +20,7 @@ import {
   type StepMetrics,
   trainStep,
 } from '../src/training/step.ts';
+import { openValidation } from '../src/training/validation.ts';
 import { openTestDevice } from './support.ts';
 
 const STEPS = 44;
@@ -135,6 +136,19 @@ learning('the spectrum to predict is of clips at unit variance where it is asked
     Math.max(...Array.from(asked, (value, i) => Math.abs(Number(value) - cqt[i])));
   assert.ok(far(again as Float32Array) < 1e-4 * largest);
   assert.ok(far(plain as Float32Array) > 0.1 * largest);
+});
+
+learning('in held-out music all masked frames are hidden, whatever is kept in training', async () => {
+  const folder = fileURLToPath(new URL('../../../data/music/valid', import.meta.url));
+  const trainer = createTrainer(config);
+  const [none, most] = await Promise.all(
+    [0, 0.9].map(async (keep) => {
+      const own = { ...config, masking: { ...config.masking, keep }, validation: { every: 0, batches: 1 } };
+      return (await openValidation(folder, own, undefined))?.evaluate(trainer, teachers);
+    }),
+  );
+  assert.ok(none!.losses.loss > 0);
+  assert.equal(most, none);
 });
 
 learning('a small student learns the codes of four clips by heart', async () => {

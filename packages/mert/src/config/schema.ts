@@ -85,12 +85,17 @@ const masking = z.strictObject({
     .min(0)
     .max(1)
     .default(0)
-    .describe('share of the masked frames that another frame stands in for, not the learnt mask'),
+    .describe('share of the masked frames that another frame stands in for, not the learnt mask, in training'),
   replaceFrom: z
     .enum(['sample', 'batch'])
     .default('sample')
     .describe('where such frames come from: the same clip, or any of the batch'),
-  keep: z.number().min(0).max(1).default(0).describe('share of the masked frames that are heard all the same'),
+  keep: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0)
+    .describe('share of the masked frames that are heard all the same, in training'),
   schedule: z
     .array(
       z.strictObject({

@@ -59,8 +59,9 @@ export async function openValidation(
       const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0, cqtClipLoss: 0 };
       for (let i = 0; i < count; i++) {
         const crops = await readCrops(dataset, i * batchSize, batchSize, labels);
-        const prepared = prepareBatch(crops.clean, config, i, frames, { seed, mixture: false });
-        const host = { ...prepared, labels: crops.labels };
+        // All masked frames are hidden here: of one that is kept there would be nothing to predict.
+        const { masked, ...hidden } = prepareBatch(crops.clean, config, i, frames, { seed, mixture: false });
+        const host = { ...hidden, labels: crops.labels };
         const { metrics, labels: targets, cqt } = await evaluateStep(trainer, teachers, host, config);
         const guesses = { ...heldOutBaselines(sums, targets, cqt), cqtClipLoss: metrics.guessCqtClip ?? Number.NaN };
         for (const key of Object.keys(losses) as (keyof typeof losses)[]) losses[key] += metrics[key] / count;
