@@ -11,7 +11,18 @@ import type { AnyConvAttributes, Kind } from '../src/ops/conv-geometry.ts';
 import { halfUnit } from '../src/ops/matmul-tiles.ts';
 import { opTable } from '../src/ops/table.ts';
 import type { Pair } from '../src/ops/window.ts';
-import { arrayOf, drawn, integer, pick, present, presentations, type Random, runs, upload } from './arbitraries.ts';
+import {
+  arrayOf,
+  drawn,
+  integer,
+  pick,
+  present,
+  presentations,
+  type Random,
+  randomFrom,
+  runs,
+  upload,
+} from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
 import { type Expected, type NDArray, sizeOf } from './reference/array.ts';
 import * as images from './reference/images.ts';
@@ -205,6 +216,32 @@ for (const kind of kinds) {
         },
       );
     }
+  }
+}
+
+// Clips and places that no number of splits divides, which drawn sizes seldom are many enough for.
+for (const axes of [1, 2] as const) {
+  const name = names.weightGradient[axes - 1];
+  for (const variant of familyOf(name).variants.filter(({ name }) => name === 'register' || name === 'broadcast')) {
+    test(`${name} by ${variant.name} in splits`, async () => {
+      const random = randomFrom(axes);
+      for (const [batch, places] of [
+        [1, 2003],
+        [3, 701],
+        [11, 100],
+      ]) {
+        const sizes = { batch, groups: 1, inPerGroup: 2, outPerGroup: 3 };
+        const [plane, kernel] =
+          axes === 1
+            ? [[places], [3]]
+            : [
+                [7, Math.ceil(places / 5)],
+                [2, 3],
+              ];
+        const steps: images.WindowSizes = { stride: [2, 1], padding: [1, 1], dilation: [1, 1] };
+        await check(name, variant, draw('weightGradient', sizes, plane, kernel, steps, random, ['f32']), 0);
+      }
+    });
   }
 }
 
