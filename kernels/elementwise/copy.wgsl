@@ -1,9 +1,9 @@
 // out[offset + i through outStrides] = in[offset + i through inStrides]: writes one tensor into a part of another
 // (concatenation, gathering gradients into an arena, the gradient of a slice).
-// In front: Element; TURNS, elements a workgroup's width apart of a thread, all of which it reads before it stores one.
+// In front: RANK, of the shape; Element; TURNS, elements a workgroup's width apart of a thread, all of which it reads before it
+// stores one.
 struct Params {
   size: u32,
-  rank: u32,
   inOffset: u32,
   outOffset: u32,
   shape: array<vec4<u32>, 2>,
@@ -18,13 +18,17 @@ struct Params {
 fn placesOf(i: u32) -> vec2<u32> {
   var places = vec2<u32>(params.inOffset, params.outOffset);
   var rest = i;
-  for (var d = params.rank; d > 0u; d--) {
-    let at = d - 1u;
-    let extent = params.shape[at / 4u][at % 4u];
+  for (var k = 1u; k < RANK; k++) { // unroll
+    let extent = params.shape[(RANK - k) / 4u][(RANK - k) % 4u];
     let coordinate = rest % extent;
     rest /= extent;
-    places += coordinate * vec2<u32>(params.inStrides[at / 4u][at % 4u], params.outStrides[at / 4u][at % 4u]);
+    places += coordinate * vec2<u32>(
+      params.inStrides[(RANK - k) / 4u][(RANK - k) % 4u],
+      params.outStrides[(RANK - k) / 4u][(RANK - k) % 4u],
+    );
   }
+  // Along the first axis the rest is the coordinate.
+  places += rest * vec2<u32>(params.inStrides[0].x, params.outStrides[0].x);
   return places;
 }
 

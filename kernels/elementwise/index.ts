@@ -15,6 +15,14 @@ import {
 /** Shared WGSL functions (erf, gelu, sigmoid, …) that elementwise expressions may call. */
 export const elementwiseFunctions = [numbers, exponentials, functions, angles, division].join('\n');
 
+/** How an input of `map` is read: by its strides, as the output is written, or one element for all. */
+export type MapRead = 'STRIDED' | 'FLAT' | 'SINGLE';
+
+/** The ways in which the inputs of `map` are read, up to three. */
+export const readConstants = (reads: readonly MapRead[]) => ({
+  READS: ['A', 'B', 'C'].map((name, i) => `const READ_${name} = ${reads[i] ?? 'FLAT'};`).join(' '),
+});
+
 /** Any function of one to three tensors, element by element, with broadcasting strides. */
 export const map = defineKernel({
   name: 'map',
@@ -22,7 +30,6 @@ export const map = defineKernel({
   bindings: { a: 'read', b: 'read', c: 'read', out: 'readWrite' },
   parameters: {
     size: 'u32',
-    rank: 'u32',
     aOffset: 'u32',
     bOffset: 'u32',
     cOffset: 'u32',
@@ -37,7 +44,8 @@ export const map = defineKernel({
     C: 'alias C = f32;',
     Result: 'alias Result = f32;',
     INPUTS: 'const INPUTS = 2u;',
-    CONTIGUOUS: 'const CONTIGUOUS = false;',
+    RANK: 'const RANK = 2u;',
+    ...readConstants(['STRIDED', 'FLAT']),
     compute: 'fn compute(a: A, b: B, c: C) -> Result { return a + b; }',
   },
 });
@@ -64,14 +72,17 @@ export const copy = defineKernel({
   bindings: { input: 'read', out: 'readWrite' },
   parameters: {
     size: 'u32',
-    rank: 'u32',
     inOffset: 'u32',
     outOffset: 'u32',
     shape: 'u32x8',
     inStrides: 'u32x8',
     outStrides: 'u32x8',
   },
-  constants: { Element: 'alias Element = f32;', TURNS: 'const TURNS = 1u;' },
+  constants: {
+    RANK: 'const RANK = 2u;',
+    Element: 'alias Element = f32;',
+    TURNS: 'const TURNS = 1u;',
+  },
 });
 
 /** Numbers in equal steps. */

@@ -1,10 +1,17 @@
 // out[i] = compute(a[i], b[i], c[i]) over a shape of up to eight dimensions, each input read through its own strides
 // (0 where it is broadcast). The output is contiguous.
-// In front: INPUTS (1 to 3), CONTIGUOUS (no index arithmetic), the element types A, B, C and Result, and
+// In front: INPUTS (1 to 3); RANK, of the shape; READ_A, READ_B and READ_C, one of the three below; the element types A, B, C and
+// Result, and
 //   fn compute(a: A, b: B, c: C) -> Result
+// By the input's strides, through the output's coordinates.
+const STRIDED = 0u;
+// Where the output is written: no index arithmetic.
+const FLAT = 1u;
+// One element for all.
+const SINGLE = 2u;
+
 struct Params {
   size: u32,
-  rank: u32,
   aOffset: u32,
   bOffset: u32,
   cOffset: u32,
@@ -23,24 +30,23 @@ struct Params {
 fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
   let i = id.x + id.y * groups.x * 64u;
   if (i >= params.size) { return; }
-  var ia = params.aOffset;
-  var ib = params.bOffset;
-  var ic = params.cOffset;
-  if (CONTIGUOUS) {
-    ia += i;
-    ib += i;
-    ic += i;
-  } else {
+  var ia = params.aOffset + select(0u, i, READ_A == FLAT);
+  var ib = params.bOffset + select(0u, i, READ_B == FLAT);
+  var ic = params.cOffset + select(0u, i, READ_C == FLAT);
+  if (READ_A == STRIDED || READ_B == STRIDED || READ_C == STRIDED) {
     var rest = i;
-    for (var d = params.rank; d > 0u; d--) {
-      let at = d - 1u;
-      let extent = params.shape[at / 4u][at % 4u];
+    for (var k = 1u; k < RANK; k++) { // unroll
+      let extent = params.shape[(RANK - k) / 4u][(RANK - k) % 4u];
       let coordinate = rest % extent;
       rest /= extent;
-      ia += coordinate * params.aStrides[at / 4u][at % 4u];
-      if (INPUTS > 1u) { ib += coordinate * params.bStrides[at / 4u][at % 4u]; }
-      if (INPUTS > 2u) { ic += coordinate * params.cStrides[at / 4u][at % 4u]; }
+      if (READ_A == STRIDED) { ia += coordinate * params.aStrides[(RANK - k) / 4u][(RANK - k) % 4u]; }
+      if (READ_B == STRIDED) { ib += coordinate * params.bStrides[(RANK - k) / 4u][(RANK - k) % 4u]; }
+      if (READ_C == STRIDED) { ic += coordinate * params.cStrides[(RANK - k) / 4u][(RANK - k) % 4u]; }
     }
+    // Along the first axis the rest is the coordinate.
+    if (READ_A == STRIDED) { ia += rest * params.aStrides[0].x; }
+    if (READ_B == STRIDED) { ib += rest * params.bStrides[0].x; }
+    if (READ_C == STRIDED) { ic += rest * params.cStrides[0].x; }
   }
   if (INPUTS == 1u) { out[i] = compute(a[ia], B(), C()); }
   if (INPUTS == 2u) { out[i] = compute(a[ia], b[ib], C()); }

@@ -228,9 +228,9 @@ function invalidDispatch(): void {
   const { buffer } = x.storage;
   device.recorder.dispatch({
     kernel: elementwise.copy,
-    constants: { Element: 'alias Element = f32;', TURNS: 'const TURNS = 1u;' },
+    constants: elementwise.copy.constants,
     buffers: [buffer, buffer],
-    parameters: { size: 4, rank: 1, inOffset: 0, outOffset: 0, shape: [4], inStrides: [1], outStrides: [1] },
+    parameters: { size: 4, inOffset: 0, outOffset: 0, shape: [4], inStrides: [1], outStrides: [1] },
     grid: [1, 1, 1],
   });
   x.dispose();

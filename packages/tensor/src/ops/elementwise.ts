@@ -162,9 +162,12 @@ export function runMap(
   body: string,
   typeOf = ({ dtype }: Tensor): string => wgslType[dtype],
 ): void {
-  const flat = inputs.every((input) => sameShape(input.shape, out.shape) && isContiguous(input.shape, input.strides));
+  const reads = inputs.map((input): elementwise.MapRead => {
+    if (input.size === 1) return 'SINGLE';
+    return sameShape(input.shape, out.shape) && isContiguous(input.shape, input.strides) ? 'FLAT' : 'STRIDED';
+  });
   const strides = inputs.map((input) => broadcastStrides(input.shape, input.strides, out.shape));
-  const merged = flat ? { shape: [], strides: [[], [], []] } : collapse(out.shape, ...strides);
+  const merged = reads.includes('STRIDED') ? collapse(out.shape, ...strides) : { shape: [], strides: [[], [], []] };
   const [a, b = a, c = a] = inputs;
   const type = (i: number) => typeOf(inputs[i] ?? a);
   device.recorder.dispatch({
@@ -176,13 +179,13 @@ export function runMap(
       C: `alias C = ${type(2)};`,
       Result: `alias Result = ${typeOf(out)};`,
       INPUTS: `const INPUTS = ${inputs.length}u;`,
-      CONTIGUOUS: `const CONTIGUOUS = ${flat};`,
+      RANK: `const RANK = ${merged.shape.length}u;`,
+      ...elementwise.readConstants(reads),
       compute: `fn compute(a: A, b: B, c: C) -> Result { ${body} }`,
     },
     buffers: [a.storage.buffer, b.storage.buffer, c.storage.buffer, out.storage.buffer],
     parameters: {
       size: out.size,
-      rank: merged.shape.length,
       aOffset: a.offset,
       bOffset: b.offset,
       cOffset: c.offset,

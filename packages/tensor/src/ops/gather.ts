@@ -200,11 +200,14 @@ export function writePart(
   const turns = turnsFor(device, source.size);
   device.recorder.dispatch({
     kernel: elementwise.copy,
-    constants: { Element: `alias Element = ${wgslType[source.dtype]};`, TURNS: `const TURNS = ${turns}u;` },
+    constants: {
+      RANK: `const RANK = ${merged.shape.length}u;`,
+      Element: `alias Element = ${wgslType[source.dtype]};`,
+      TURNS: `const TURNS = ${turns}u;`,
+    },
     buffers: [source.storage.buffer, out.storage.buffer],
     parameters: {
       size: source.size,
-      rank: merged.shape.length,
       inOffset: source.offset,
       outOffset: offset,
       shape: merged.shape,
