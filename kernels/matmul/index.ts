@@ -50,7 +50,7 @@ export const broadcastConstants = (subgroup: number, columns: number, products =
   SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u; const PRODUCTS = ${products}u;`,
 });
 
-/** 8 x 32 outputs a thread, of subgroups by themselves. Grid: (n / 32, m / (8 SUBGROUP), batch). */
+/** 8 x COLUMNS outputs a thread, of subgroups by themselves. Grid: (n / COLUMNS, m / (8 SUBGROUP), batch). */
 export const matmulBroadcast = defineKernel({
   name: 'matmul_broadcast',
   source: `${broadcastProduct}\n${broadcastSource}`,

@@ -48,7 +48,7 @@ export const residualCodesTiled = defineKernel({
   rows: rowNearest,
 });
 
-/** Rows a thread of `residualCodesBroadcast`, and codes that it compares them to at once. */
+/** Rows a thread of `residualCodesBroadcast`, and how many codes it compares them to at once, at least. */
 export const BROADCAST = { rowsPerThread: 8, codes: 32 };
 
 /** The same for CPU drivers with subgroups. Grid: rows / (SUBGROUP * BROADCAST.rowsPerThread). */

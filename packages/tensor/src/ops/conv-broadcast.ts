@@ -7,7 +7,7 @@ import type { Geometry, Kind } from './conv-geometry.ts';
 import { placement, productSizes } from './conv-product.ts';
 import { fillBuffer } from './fill.ts';
 import { writePart } from './gather.ts';
-import { subgroupSize } from './matmul-tiles.ts';
+import { handedColumns, subgroupSize } from './matmul-tiles.ts';
 
 /** Rows of a block that a thread makes. */
 const ROWS = 8;
@@ -16,14 +16,9 @@ const WORKGROUPS_WANTED = 64;
 /** Places that a split of a weight gradient sums at least. */
 const SHORTEST_CHUNK = 256;
 
-/** Channels that a subgroup makes at once: few where there are few. */
-function columnsOf(subgroup: number, channels: number): number {
-  return channels <= 16 && subgroup <= 16 ? 16 : 32;
-}
-
 const constantsOf = (device: Device, channels: number, g: Geometry, [a, b, out]: readonly Tensor[]) => {
   const subgroup = subgroupSize(device) as number;
-  const columns = columnsOf(subgroup, channels);
+  const columns = handedColumns(subgroup, channels);
   return {
     rows: ROWS * subgroup,
     columns,
@@ -48,7 +43,7 @@ export function broadcastShare(device: Device, g: Geometry, kind: Kind): number 
     transpose: [Math.ceil(g.inSize[0] / g.stride[0]) * Math.ceil(g.inSize[1] / g.stride[1]), g.inPerGroup],
     weightGradient: [g.inPerGroup * plane(g.kernel), g.outPerGroup],
   }[kind];
-  return share(rows, ROWS * subgroup) * share(channels, columnsOf(subgroup, channels));
+  return share(rows, ROWS * subgroup) * share(channels, handedColumns(subgroup, channels));
 }
 
 /** A convolution or its transpose by subgroups by themselves. Operands are dense. */
@@ -83,7 +78,7 @@ export function broadcastSplits(device: Device, g: Geometry): { rows: number; ch
   const subgroup = subgroupSize(device) as number;
   const depth = g.inPerGroup * g.kernel[0] * g.kernel[1];
   const blocks =
-    g.groups * Math.ceil(depth / (ROWS * subgroup)) * Math.ceil(g.outPerGroup / columnsOf(subgroup, g.outPerGroup));
+    g.groups * Math.ceil(depth / (ROWS * subgroup)) * Math.ceil(g.outPerGroup / handedColumns(subgroup, g.outPerGroup));
   const total = g.batch * height;
   const wanted = Math.max(
     1,

@@ -8,6 +8,7 @@ import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
 import {
+  handedColumns,
   matrixFits,
   subgroupSize,
   tileFits,
@@ -103,24 +104,25 @@ const register: Variant<None> = {
   },
 };
 
-/** Subgroups by themselves, 8 x 32 outputs a thread. */
+/** Subgroups by themselves, 8 x 16, 32 or 64 outputs a thread. */
 const broadcast: Variant<None> = {
   name: 'broadcast',
   legal: (device) => subgroupSize(device) !== undefined,
   run(device, inputs, [out]) {
     const subgroup = subgroupSize(device) as number;
+    const columns = handedColumns(subgroup, out.shape[out.rank - 1]);
     withProduct(device, inputs, out, ({ a, b, count, parameters }) => {
       device.recorder.dispatch({
         kernel: kernels.matmulBroadcast,
         constants: {
-          ...kernels.broadcastConstants(subgroup, 32),
+          ...kernels.broadcastConstants(subgroup, columns),
           AElement: `alias AElement = ${wgslType[a.dtype]};`,
           BElement: `alias BElement = ${wgslType[b.dtype]};`,
           OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
         },
         buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
         parameters,
-        grid: [Math.ceil(parameters.n / 32), Math.ceil(parameters.m / (8 * subgroup)), count],
+        grid: [Math.ceil(parameters.n / columns), Math.ceil(parameters.m / (8 * subgroup)), count],
       });
     });
   },
@@ -290,8 +292,8 @@ function sharesColumns(device: Device, out: Tensor): boolean {
   const subgroup = subgroupSize(device);
   if (subgroup === undefined) return false;
   const [m, n] = out.shape.slice(-2);
-  const block = 8 * subgroup;
-  return m * n >= SHARE_OF_USE * Math.ceil(m / block) * block * Math.ceil(n / 32) * 32;
+  const [rows, columns] = [8 * subgroup, handedColumns(subgroup, n)];
+  return m * n >= SHARE_OF_USE * Math.ceil(m / rows) * rows * Math.ceil(n / columns) * columns;
 }
 
 /** The ways to multiply. */

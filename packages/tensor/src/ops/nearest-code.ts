@@ -6,7 +6,7 @@ import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense, withScratch } from './dense.ts';
-import { subgroupSize } from './matmul-tiles.ts';
+import { handedColumns, subgroupSize } from './matmul-tiles.ts';
 import { kernelOp } from './op.ts';
 
 /** Attributes of `residualCodes`. */
@@ -107,7 +107,10 @@ const broadcast: Variant<ResidualCodesAttributes> = {
     withEntries(device, inputs, keep, (search) => {
       device.recorder.dispatch({
         kernel: rvq.residualCodesBroadcast,
-        constants: matmul.broadcastConstants(subgroup, rvq.BROADCAST.codes),
+        constants: matmul.broadcastConstants(
+          subgroup,
+          Math.max(rvq.BROADCAST.codes, handedColumns(subgroup, search.parameters.padded)),
+        ),
         buffers: buffersOf(search, outputs),
         parameters: search.parameters,
         grid: linearGrid(Math.ceil(search.parameters.rows / (subgroup * rvq.BROADCAST.rowsPerThread))),
