@@ -250,7 +250,10 @@ const monitor = z.strictObject({
 });
 
 const divergence = z.strictObject({
-  rollback: z.boolean().default(true).describe('whether a diverged run goes back to its last good checkpoint or its start, or ends'),
+  rollback: z
+    .boolean()
+    .default(true)
+    .describe('whether a diverged run goes back to its last good checkpoint or its start, or ends'),
   lossFactor: z
     .number()
     .gt(1)
