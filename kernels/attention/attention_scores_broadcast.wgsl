@@ -21,8 +21,8 @@ struct Side {
   column: u32,
 }
 
-// Leaves in made, from `first` on, the products of rows from `row` on with keys from `key` on. What is past the edge reads the
-// last one.
+// Leaves the products of a thread's rows, the first of them `row`, with the keys that begin at `key` in made, where `first` says.
+// What is past the edge reads the last one.
 fn multiply(lane: u32, row: u32, key: u32, a: Side, b: Side, first: u32) {
   let lastRow = vec4<u32>(params.queries - 1u);
   let steps = vec4<u32>(0u, 1u, 2u, 3u) * SUBGROUP;
