@@ -1,36 +1,9 @@
 // A convolution over one axis or two, or its transpose, in groups: what conv_product.wgsl makes, for adapters that run shaders on
 // the CPU and have subgroups. A subgroup makes 8 SUBGROUP places of a clip, eight neighbours a thread, of COLUMNS channels: for
-// each tap a product over the channels that go in (lib/broadcast_product.wgsl, which stands in front with conv_axis.wgsl).
+// each tap a product over the channels that go in (lib/broadcast_product.wgsl, which stands in front with conv_params.wgsl).
 // In front: SUBGROUP, COLUMNS; TRANSPOSED; FLAT, whether planes have one row alone; PADDED, whether a tap can lie outside;
 // IN_PER_GROUP, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y and STRIDE_X; AElement, BElement and OutElement, the types in memory of
 // the input, the weight and the output. Sums are in f32.
-struct Params {
-  inHeight: u32,
-  inWidth: u32,
-  outPerGroup: u32,
-  outHeight: u32,
-  outWidth: u32,
-  paddingY: u32,
-  paddingX: u32,
-  dilationY: u32,
-  dilationX: u32,
-  tapStepY: u32,
-  tapStepX: u32,
-  groups: u32,
-  phases: u32,
-  xOffset: u32,
-  weightOffset: u32,
-  groupX: u32,
-  groupY: u32,
-  groupZ: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<AElement>;
-@group(0) @binding(2) var<storage, read> b: array<BElement>;
-@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
-
-const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
-
 fn aAt(at: u32) -> f32 { return f32(a[at]); }
 fn bAt(at: u32) -> f32 { return f32(b[at]); }
 
@@ -52,11 +25,9 @@ fn withinOf(place: u32, y: Axis, x: Axis) -> u32 {
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
   let workgroup = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
-  let group = workgroup.z % params.groups;
-  let phase = workgroup.z / params.groups % params.phases;
-  let batch = workgroup.z / params.groups / params.phases;
-  let y = axisOf(phase / STRIDE_X, STRIDE_Y, params.paddingY, params.dilationY, KERNEL_HEIGHT, params.tapStepY, params.outHeight);
-  let x = axisOf(phase % STRIDE_X, STRIDE_X, params.paddingX, params.dilationX, KERNEL_WIDTH, params.tapStepX, params.outWidth);
+  let part = partOf(workgroup.z);
+  let y = part.y;
+  let x = part.x;
   let places = y.outputs * x.outputs;
   // Phases differ by an output at most.
   if (workgroup.x * 8u * SUBGROUP >= places) { return; }
@@ -78,8 +49,6 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
     lowerColumn = lowerPlaces % x.outputs * STRIDE.x;
   }
   let inPlane = params.inHeight * params.inWidth;
-  let plane = params.xOffset + (batch * params.groups + group) * IN_PER_GROUP * inPlane;
-  let weights = params.weightOffset + group * params.outPerGroup * IN_PER_GROUP * TAPS;
   const BETWEEN_OUTPUTS = select(IN_PER_GROUP * TAPS, TAPS, TRANSPOSED);
   let betweenInputs = select(TAPS, params.outPerGroup * TAPS, TRANSPOSED);
   var upper = Sums();
@@ -93,13 +62,13 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
       var columns = array<u32, LOADS>();
       for (var i = 0u; i < LOADS; i++) { // unroll
         let o = min(channel + i * SUBGROUP + lane, params.outPerGroup - 1u);
-        columns[i] = weights + o * BETWEEN_OUTPUTS + tapY * KERNEL_WIDTH + tapX;
+        columns[i] = part.weights + o * BETWEEN_OUTPUTS + tapY * KERNEL_WIDTH + tapX;
       }
       addProducts(
         &upper,
         &lower,
-        rowsAt(plane, upperRow + shiftY, upperColumn + shiftX),
-        rowsAt(plane, lowerRow + shiftY, lowerColumn + shiftX),
+        rowsAt(part.inputs, upperRow + shiftY, upperColumn + shiftX),
+        rowsAt(part.inputs, lowerRow + shiftY, lowerColumn + shiftX),
         inPlane,
         columns,
         betweenInputs,
@@ -109,10 +78,9 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   }
   let mine = lane * 8u * FOURS;
   keepByColumns(mine, &upper, &lower);
-  let outputs = (batch * params.groups + group) * params.outPerGroup * params.outHeight * params.outWidth;
   for (var c = 0u; c < COLUMNS; c++) {
     if (channel + c >= params.outPerGroup) { break; }
-    let base = outputs + (channel + c) * params.outHeight * params.outWidth;
+    let base = part.outputs + (channel + c) * params.outHeight * params.outWidth;
     for (var half = 0u; half < 2u; half++) {
       let first = place + 4u * half;
       if (first >= places) { break; }

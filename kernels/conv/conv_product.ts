@@ -3,7 +3,7 @@ import {
   broadcastProduct,
   convBroadcast as broadcastSource,
   convBroadcastWeightGradient as broadcastWeightGradientSource,
-  convAxis,
+  convParams,
   matrixProduct,
   convProduct as productSource,
   convThinWeightGradient as thinSource,
@@ -19,12 +19,16 @@ import {
   tileConstants,
 } from '../matmul/index.ts';
 
-const sizes = {
+const planes = {
   inHeight: 'u32',
   inWidth: 'u32',
   outPerGroup: 'u32',
   outHeight: 'u32',
   outWidth: 'u32',
+} as const;
+
+const sizes = {
+  ...planes,
   paddingY: 'u32',
   paddingX: 'u32',
   dilationY: 'u32',
@@ -101,7 +105,7 @@ const loaders = (a: boolean, b: boolean) => ({
 
 const transposed = (value: boolean) => ({ TRANSPOSED: `const TRANSPOSED = ${value};` });
 
-const convolution = `${convAxis}\n${productSource}`;
+const convolution = `${convParams}\n${productSource}`;
 
 const byTiles = (source: string) => `${tileProduct}
 ${source}
@@ -150,11 +154,7 @@ export const convThinWeightGradient = defineKernel({
   parameters: {
     batch: 'u32',
     inPerGroup: 'u32',
-    inHeight: 'u32',
-    inWidth: 'u32',
-    outPerGroup: 'u32',
-    outHeight: 'u32',
-    outWidth: 'u32',
+    ...planes,
     ...windowFields,
     groups: 'u32',
     chunk: 'u32',
@@ -183,7 +183,7 @@ const byBroadcast = {
  */
 export const convBroadcast = defineKernel({
   name: 'conv_broadcast',
-  source: [broadcastProduct, convAxis, broadcastSource].join('\n'),
+  source: [broadcastProduct, convParams, broadcastSource].join('\n'),
   directives: ['enable subgroups;'],
   ...product,
   constants: {
@@ -211,11 +211,7 @@ export const convBroadcastWeightGradient = defineKernel({
   parameters: {
     batch: 'u32',
     inPerGroup: 'u32',
-    inHeight: 'u32',
-    inWidth: 'u32',
-    outPerGroup: 'u32',
-    outHeight: 'u32',
-    outWidth: 'u32',
+    ...planes,
     dilationY: 'u32',
     dilationX: 'u32',
     groups: 'u32',

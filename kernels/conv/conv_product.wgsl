@@ -3,39 +3,12 @@
 // input [q, n], where q counts (c, j, k), in the transpose (j, k, c), and n the places (s, t) of a clip; the input is gathered on
 // the way. In front of it tile_product.wgsl or matrix_product.wgsl makes the product.
 //
-// In the transpose each phase of the stride (conv_axis.wgsl, which stands in front as well) is a product of its own, in which no
+// In the transpose each phase of the stride (conv_params.wgsl, which stands in front as well) is a product of its own, in which no
 // tap is wasted. x is then the gradient, `in` its sizes and channels.
 //
 // In front: TRANSPOSED; FLAT, whether planes have one row alone; IN_PER_GROUP, KERNEL_HEIGHT, KERNEL_WIDTH, STRIDE_Y and
 // STRIDE_X, which are divided by; AElement, BElement and OutElement, the types in memory; fourOfA, which reads the first
 // `valid` of four elements of `a`, `step` apart.
-struct Params {
-  inHeight: u32,
-  inWidth: u32,
-  outPerGroup: u32,
-  outHeight: u32,
-  outWidth: u32,
-  paddingY: u32,
-  paddingX: u32,
-  dilationY: u32,
-  dilationX: u32,
-  tapStepY: u32,
-  tapStepX: u32,
-  groups: u32,
-  phases: u32,
-  xOffset: u32,
-  weightOffset: u32,
-  groupX: u32,
-  groupY: u32,
-  groupZ: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<AElement>;
-@group(0) @binding(2) var<storage, read> b: array<BElement>;
-@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
-
-const TAPS = KERNEL_HEIGHT * KERNEL_WIDTH;
-
 struct Tile {
   // The first channel and the first place.
   row: u32,
@@ -152,17 +125,15 @@ fn keep(tile: Tile, row: u32, column: u32, sum: f32) {
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let workgroup = own + vec3<u32>(params.groupX, params.groupY, params.groupZ);
-  let group = workgroup.z % params.groups;
-  let phase = workgroup.z / params.groups % params.phases;
-  let batch = workgroup.z / params.groups / params.phases;
-  let y = axisOf(phase / STRIDE_X, STRIDE_Y, params.paddingY, params.dilationY, KERNEL_HEIGHT, params.tapStepY, params.outHeight);
-  let x = axisOf(phase % STRIDE_X, STRIDE_X, params.paddingX, params.dilationX, KERNEL_WIDTH, params.tapStepX, params.outWidth);
+  let part = partOf(workgroup.z);
+  let y = part.y;
+  let x = part.x;
   let tile = Tile(
     workgroup.y * TILE_M,
     workgroup.x * TILE_N,
-    params.weightOffset + group * params.outPerGroup * IN_PER_GROUP * TAPS,
-    params.xOffset + (batch * params.groups + group) * IN_PER_GROUP * params.inHeight * params.inWidth,
-    (batch * params.groups + group) * params.outPerGroup * params.outHeight * params.outWidth,
+    part.weights,
+    part.inputs,
+    part.outputs,
     y,
     x,
   );

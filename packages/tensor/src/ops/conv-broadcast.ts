@@ -3,18 +3,17 @@ import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { contiguousStrides } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
-import type { Geometry, Kind } from './conv-geometry.ts';
-import { placement, productSizes } from './conv-product.ts';
+import { type Geometry, type Kind, shareOfBlocks } from './conv-geometry.ts';
+import { gradientParameters, placement, productSizes, type Share, sharesOf } from './conv-product.ts';
 import { fillBuffer } from './fill.ts';
 import { writePart } from './gather.ts';
 import { handedColumns, subgroupSize } from './matmul-tiles.ts';
+import type { Pair } from './window.ts';
 
 /** Rows of a block that a thread makes. */
 const ROWS = 8;
 /** Workgroups that keep the cores of a CPU busy to the end. */
 const WORKGROUPS_WANTED = 64;
-/** Places that a split of a weight gradient sums at least. */
-const SHORTEST_CHUNK = 256;
 
 const constantsOf = (device: Device, channels: number, g: Geometry, [a, b, out]: readonly Tensor[]) => {
   const subgroup = subgroupSize(device) as number;
@@ -33,17 +32,16 @@ const constantsOf = (device: Device, channels: number, g: Geometry, [a, b, out]:
 };
 
 /** How much of the blocks' sums are of use: the rest lies past the edges. */
-export function broadcastShare(device: Device, g: Geometry, kind: Kind): number {
+export function broadcastUse(device: Device, g: Geometry, kind: Kind): number {
   const subgroup = subgroupSize(device);
   if (subgroup === undefined) return 0;
-  const share = (extent: number, block: number) => extent / (Math.ceil(extent / block) * block);
   const plane = ([height, width]: readonly number[]) => height * width;
   const [rows, channels] = {
     forward: [plane(g.outSize), g.outPerGroup],
     transpose: [Math.ceil(g.inSize[0] / g.stride[0]) * Math.ceil(g.inSize[1] / g.stride[1]), g.inPerGroup],
     weightGradient: [g.inPerGroup * plane(g.kernel), g.outPerGroup],
   }[kind];
-  return share(rows, ROWS * subgroup) * share(channels, handedColumns(subgroup, channels));
+  return shareOfBlocks(rows, ROWS * subgroup) * shareOfBlocks(channels, handedColumns(subgroup, channels));
 }
 
 /** A convolution or its transpose by subgroups by themselves. Operands are dense. */
@@ -72,32 +70,27 @@ export function recordBroadcast(
   });
 }
 
-/** How a weight gradient is split: rows of the output's planes, and of each so many places. */
-export function broadcastSplits(device: Device, g: Geometry): { rows: number; chunk: number; splits: number } {
+/** How a weight gradient is split by rows of the output's planes. */
+export function broadcastShares(device: Device, g: Geometry): Share {
   const [height, width] = g.outSize;
   const subgroup = subgroupSize(device) as number;
   const depth = g.inPerGroup * g.kernel[0] * g.kernel[1];
-  const blocks =
-    g.groups * Math.ceil(depth / (ROWS * subgroup)) * Math.ceil(g.outPerGroup / handedColumns(subgroup, g.outPerGroup));
-  const total = g.batch * height;
-  const wanted = Math.max(
-    1,
-    Math.min(Math.ceil(WORKGROUPS_WANTED / blocks), Math.floor((total * width) / SHORTEST_CHUNK)),
-  );
-  const rows = Math.ceil(total / Math.min(total, wanted));
-  const parts = Math.max(1, Math.min(Math.ceil(wanted / total), Math.floor(width / SHORTEST_CHUNK)));
-  const chunk = Math.ceil(width / parts);
-  return { rows, chunk, splits: Math.ceil(total / rows) * Math.ceil(width / chunk) };
+  const columns = handedColumns(subgroup, g.outPerGroup);
+  const blocks = g.groups * Math.ceil(depth / (ROWS * subgroup)) * Math.ceil(g.outPerGroup / columns);
+  return sharesOf(g.batch * height, width, blocks, WORKGROUPS_WANTED);
 }
 
+const paddedSize = ({ inSize, padding }: Geometry): Pair => [inSize[0] + 2 * padding[0], inSize[1] + 2 * padding[1]];
+
 /** Calls `body` with x among zeros, where it is padded: taps of a weight gradient then never lie outside. */
-function withPadded(device: Device, x: Tensor, { inSize, padding }: Geometry, body: (x: Tensor) => void): void {
+function withPadded(device: Device, x: Tensor, g: Geometry, body: (x: Tensor) => void): void {
+  const { padding } = g;
   if (padding.every((width) => width === 0)) {
     body(x);
     return;
   }
   const [batch, channels] = x.shape;
-  const [height, width] = inSize.map((extent, axis) => extent + 2 * padding[axis]);
+  const [height, width] = paddedSize(g);
   const padded = Tensor.allocate(device, x.dtype, [batch, channels, height, width], 'padded input', false);
   try {
     fillBuffer(device, padded, 0);
@@ -116,7 +109,7 @@ export function recordBroadcastWeightGradient(
   [x, grad]: readonly Tensor[],
   partial: Tensor,
   g: Geometry,
-  { rows: ofSplit, chunk, splits }: ReturnType<typeof broadcastSplits>,
+  { rows: ofSplit, chunk, splits }: Share,
 ): void {
   const { rows, columns, constants } = constantsOf(device, g.outPerGroup, g, [x, grad, partial]);
   withPadded(device, x, g, (padded) => {
@@ -125,20 +118,11 @@ export function recordBroadcastWeightGradient(
       constants,
       buffers: [padded.storage.buffer, grad.storage.buffer, partial.storage.buffer],
       parameters: {
-        batch: g.batch,
-        inPerGroup: g.inPerGroup,
-        inHeight: g.inSize[0] + 2 * g.padding[0],
-        inWidth: g.inSize[1] + 2 * g.padding[1],
-        outPerGroup: g.outPerGroup,
-        outHeight: g.outSize[0],
-        outWidth: g.outSize[1],
+        ...gradientParameters({ ...g, inSize: paddedSize(g) }, padded, grad),
         dilationY: g.dilation[0],
         dilationX: g.dilation[1],
-        groups: g.groups,
         rows: ofSplit,
         chunk,
-        xOffset: padded.offset,
-        gradOffset: grad.offset,
       },
       grid: [
         Math.ceil((g.inPerGroup * g.kernel[0] * g.kernel[1]) / rows),

@@ -1,7 +1,7 @@
 import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
-import { broadcastShare, broadcastSplits, recordBroadcast, recordBroadcastWeightGradient } from './conv-broadcast.ts';
+import { broadcastShares, broadcastUse, recordBroadcast, recordBroadcastWeightGradient } from './conv-broadcast.ts';
 import { type AnyConvAttributes, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
 import {
   type ConvTiling,
@@ -10,8 +10,8 @@ import {
   recordProduct,
   recordThinWeightGradient,
   recordWeightGradient,
-  sharesOf,
   thinChunk,
+  tileShares,
 } from './conv-product.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
@@ -89,7 +89,7 @@ function runProduct(
     );
     return;
   }
-  const share = sharesOf(geometry, tiling);
+  const share = tileShares(geometry, tiling);
   inParts(device, out, share.splits, (partial) =>
     recordWeightGradient(device, operands, partial, geometry, share, tiling),
   );
@@ -100,9 +100,9 @@ function runBroadcast(device: Device, kind: Kind, operands: readonly Tensor[], o
     recordBroadcast(device, operands, out, geometry, kind === 'transpose');
     return;
   }
-  const split = broadcastSplits(device, geometry);
-  inParts(device, out, split.splits, (partial) =>
-    recordBroadcastWeightGradient(device, operands, partial, geometry, split),
+  const share = broadcastShares(device, geometry);
+  inParts(device, out, share.splits, (partial) =>
+    recordBroadcastWeightGradient(device, operands, partial, geometry, share),
   );
 }
 
@@ -164,7 +164,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       const long = slides(sizes) && sizes.kernel[1] >= LONG_KERNEL;
       // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
       if (device.adapter.software) {
-        if (broadcastShare(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
+        if (broadcastUse(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
         return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       }
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;

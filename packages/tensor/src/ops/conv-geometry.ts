@@ -54,3 +54,6 @@ export function geometryOf({ x, weight, y }: Roles, attributes: AnyConvAttribute
     dilation: pair(dilation, 1),
   };
 }
+
+/** How much of blocks of so many is of use where there are `extent` in all: the rest lies past the edge. */
+export const shareOfBlocks = (extent: number, block: number): number => extent / (Math.ceil(extent / block) * block);

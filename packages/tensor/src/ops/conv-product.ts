@@ -122,30 +122,37 @@ const THIN = 16;
 /** Whether a weight has so few columns that most of a tile of them would be empty. */
 export const isThin = ({ inPerGroup, kernel }: Geometry): boolean => inPerGroup * kernel[0] * kernel[1] <= THIN;
 
-/** A part of what a weight gradient sums: so many clips, and of each so many places. */
+/** A part of what a weight gradient sums: so many rows of places, and of each so many places. */
 export interface Share {
-  readonly clips: number;
+  readonly rows: number;
   readonly chunk: number;
   /** How many such parts there are. */
   readonly splits: number;
 }
 
-/** How a weight gradient is split, that there are workgroups enough: by clips, and where these are too few by places, too. */
-export function sharesOf(
+/**
+ * How a weight gradient of `rows` rows of `width` places is split, that there are workgroups enough, of which `blocks` make one sum:
+ * by rows, and where these are too few by places, too, a multiple of `step` of them.
+ */
+export function sharesOf(rows: number, width: number, blocks: number, wantedWorkgroups: number, step = 1): Share {
+  const wanted = Math.max(
+    1,
+    Math.min(Math.ceil(wantedWorkgroups / blocks), Math.floor((rows * width) / SHORTEST_CHUNK)),
+  );
+  const together = Math.ceil(rows / Math.min(rows, wanted));
+  const parts = Math.max(1, Math.min(Math.ceil(wanted / rows), Math.floor(width / SHORTEST_CHUNK)));
+  const chunk = Math.ceil(Math.ceil(width / parts) / step) * step;
+  return { rows: together, chunk, splits: Math.ceil(rows / together) * Math.ceil(width / chunk) };
+}
+
+/** The same for tiles, to which a clip is a row of places. */
+export function tileShares(
   { batch, outSize, groups, outPerGroup, inPerGroup, kernel }: Geometry,
   { tiling }: ConvTiling,
 ): Share {
-  const plane = outSize[0] * outSize[1];
   const depth = inPerGroup * kernel[0] * kernel[1];
   const tiles = groups * Math.ceil(outPerGroup / tiling.m) * Math.ceil(depth / tiling.n);
-  const wanted = Math.max(
-    1,
-    Math.min(Math.ceil(WORKGROUPS_WANTED / tiles), Math.floor((batch * plane) / SHORTEST_CHUNK)),
-  );
-  const clips = Math.ceil(batch / Math.min(batch, wanted));
-  const parts = Math.max(1, Math.min(Math.ceil(wanted / batch), Math.floor(plane / SHORTEST_CHUNK)));
-  const chunk = Math.ceil(Math.ceil(plane / parts) / 16) * 16;
-  return { clips, chunk, splits: Math.ceil(batch / clips) * Math.ceil(plane / chunk) };
+  return sharesOf(batch, outSize[0] * outSize[1], tiles, WORKGROUPS_WANTED, 16);
 }
 
 /** The sums of a weight gradient's splits, [splits, ...weight]. Operands are dense. */
@@ -154,7 +161,7 @@ export function recordWeightGradient(
   [x, grad]: readonly Tensor[],
   partial: Tensor,
   g: Geometry,
-  { clips, chunk, splits }: Share,
+  { rows: clips, chunk, splits }: Share,
   tiling: ConvTiling,
 ): void {
   const { m, n } = tiling.tiling;
@@ -176,7 +183,8 @@ export function recordWeightGradient(
   });
 }
 
-const gradientParameters = (g: Geometry, x: Tensor, grad: Tensor) => ({
+/** The parameters of kernels that make a weight's gradient of dense operands. */
+export const gradientParameters = (g: Geometry, x: Tensor, grad: Tensor) => ({
   batch: g.batch,
   inPerGroup: g.inPerGroup,
   inHeight: g.inSize[0],

@@ -2,7 +2,7 @@ import { conv as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
-import type { Geometry, Kind } from './conv-geometry.ts';
+import { type Geometry, type Kind, shareOfBlocks } from './conv-geometry.ts';
 
 const ROWS = 16;
 const LENGTH = 128;
@@ -18,13 +18,12 @@ export function slides({ inSize, outSize, kernel, stride, padding, dilation }: G
 
 /** How much of the work of its workgroups is of use: the rest is rows, steps and taps past the edge. */
 export function windowShare({ inPerGroup, outPerGroup, inSize, outSize, kernel }: Geometry, kind: Kind): number {
-  const share = (extent: number, tile: number) => extent / (Math.ceil(extent / tile) * tile);
   const [rows, length, taps] = {
     forward: [outPerGroup, outSize[1], kernel[1]],
     transpose: [inPerGroup, inSize[1], kernel[1]],
     weightGradient: [outPerGroup, kernel[1], outSize[1]],
   }[kind];
-  return share(rows, ROWS) * share(length, LENGTH) * share(taps, CHUNK);
+  return shareOfBlocks(rows, ROWS) * shareOfBlocks(length, LENGTH) * shareOfBlocks(taps, CHUNK);
 }
 
 /**
