@@ -3,10 +3,9 @@
 // One row of the block.
 fn store(pair: u32, row: u32, key: u32, marks: u32, s0: vec4<f32>, s1: vec4<f32>, d0: vec4<f32>, d1: vec4<f32>) {
   if (row >= params.queries) { return; }
-  let bits = vec4<u32>(1u, 2u, 4u, 8u);
   let at = placeOf(pair, row);
-  storeFour(at, key, (vec4<u32>(marks) & bits) != vec4<u32>(), s0, d0);
-  storeFour(at, key + 4u, (vec4<u32>(marks >> 4u) & bits) != vec4<u32>(), s1, d1);
+  storeFour(at, key, marks, s0, d0);
+  storeFour(at, key + 4u, marks >> 4u, s1, d1);
 }
 
 @compute @workgroup_size(8, 8)
@@ -24,14 +23,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let r1 = min(row + 4u + four, lastRow);
   let k0 = min(key + four, lastKey);
   let k1 = min(key + 4u + four, lastKey);
-  var seen = 255u;
-  if (MASKED) {
-    seen = 0u;
-    let origin = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
-    for (var j = 0u; j < 8u; j++) {
-      seen |= select(0u, 1u << j, visible[origin + min(key + j, params.keys - 1u) * params.visibleKey] != 0u);
-    }
-  }
+  let seen = seenFrom(pair, key, 8u);
   var top = headOf(pair, params.qOffset, params.qBatch, params.qHead) + r0 * params.qRow;
   var bottom = headOf(pair, params.qOffset, params.qBatch, params.qHead) + r1 * params.qRow;
   var left = headOf(pair, params.kOffset, params.kBatch, params.kHead) + k0 * params.kRow;

@@ -18,22 +18,11 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   let pair = params.first + group.z;
   let rowStep = select(params.keys, 1u, TRANSPOSED);
   let termStep = select(1u, params.keys, TRANSPOSED);
-  // Rows and columns past the edge read the last one and are not stored.
-  let lastRow = vec4<u32>(rows - 1u);
-  let steps = vec4<u32>(0u, 1u, 2u, 3u) * SUBGROUP;
-  let origin = group.z * params.queries * params.keys;
-  let top = origin + min(row + steps, lastRow) * rowStep;
-  let bottom = origin + min(row + 4u * SUBGROUP + steps, lastRow) * rowStep;
-  let base = headOf(pair, params.vOffset, params.vBatch, params.vHead);
-  var columns = array<u32, LOADS>();
-  for (var i = 0u; i < LOADS; i++) { // unroll
-    columns[i] = base + min(column + i * SUBGROUP + lane, SIZE - 1u) * params.vColumn;
-  }
-  var upper = Sums();
-  var lower = Sums();
-  addProducts(&upper, &lower, allThere(top), allThere(bottom), termStep, columns, params.vRow, terms);
   let mine = lane * 8u * FOURS;
-  keepByRows(mine, &upper, &lower);
+  let weighed = Side(group.z * params.queries * params.keys, rowStep, termStep, rows);
+  let summed = Side(headOf(pair, params.vOffset, params.vBatch, params.vHead), params.vColumn, params.vRow, SIZE);
+  // Rows and columns past the edge are not stored.
+  multiply(lane, row, column, weighed, summed, terms, mine);
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;
     if (ownRow >= rows) { break; }

@@ -1,8 +1,8 @@
 // The weights of one head after another, for adapters that run shaders on the CPU: what attention_scores.wgsl and
 // attention_scores_broadcast.wgsl make of products, which they compute straight from memory.
-// Forward (GRADIENT false) the scores, scaled and masked, are stored in `weights` [pairs, queries, keys]. Backward the scores are made
-// again and from them, the statistics and a second product g v^T the weights, dropped as in the forward pass, and in `slopes`
-// the gradients of the scores before they were scaled.
+// Forward (GRADIENT false) the scores, scaled and masked, are stored in `weights` [pairs, queries, keys]. Backward the scores are
+// made again and from them, the statistics and a second product g v^T the weights, dropped as in the forward pass, and in
+// `slopes` the gradients of the scores before they were scaled.
 // Parameters and functions: attention_params.wgsl, which stands in front.
 @group(0) @binding(1) var<storage, read> q: array<Element>;
 @group(0) @binding(2) var<storage, read> k: array<Element>;
@@ -53,9 +53,21 @@ fn placeOf(pair: u32, row: u32) -> Place {
   return at;
 }
 
-// Four scores of a row: the products, and what the gradient of the output says of them.
-fn storeFour(at: Place, key: u32, seen: vec4<bool>, products: vec4<f32>, gains: vec4<f32>) {
+// A bit for each of `count` keys, `key` the first, 32 at most: whether it is seen.
+fn seenFrom(pair: u32, key: u32, count: u32) -> u32 {
+  if (!MASKED) { return 0xffffffffu; }
+  var seen = 0u;
+  let origin = params.visibleOffset + (pair / params.heads) * params.visibleBatch;
+  for (var j = 0u; j < count; j++) {
+    seen |= select(0u, 1u << j, visible[origin + min(key + j, params.keys - 1u) * params.visibleKey] != 0u);
+  }
+  return seen;
+}
+
+// Four scores of a row: the bits of what is seen, the products, and what the gradient of the output says of them.
+fn storeFour(at: Place, key: u32, marks: u32, products: vec4<f32>, gains: vec4<f32>) {
   if (key >= params.keys) { return; }
+  let seen = (vec4<u32>(marks) & vec4<u32>(1u, 2u, 4u, 8u)) != vec4<u32>();
   let scores = products * params.scale;
   let later = vec4<u32>(key) + vec4<u32>(0u, 1u, 2u, 3u) > vec4<u32>(at.row);
   if (!GRADIENT) {

@@ -19,12 +19,13 @@ fn placesOf(i: u32) -> vec2<u32> {
   var places = vec2<u32>(params.inOffset, params.outOffset);
   var rest = i;
   for (var k = 1u; k < RANK; k++) { // unroll
-    let extent = params.shape[(RANK - k) / 4u][(RANK - k) % 4u];
+    const d = RANK - k;
+    let extent = params.shape[d / 4u][d % 4u];
     let coordinate = rest % extent;
     rest /= extent;
     places += coordinate * vec2<u32>(
-      params.inStrides[(RANK - k) / 4u][(RANK - k) % 4u],
-      params.outStrides[(RANK - k) / 4u][(RANK - k) % 4u],
+      params.inStrides[d / 4u][d % 4u],
+      params.outStrides[d / 4u][d % 4u],
     );
   }
   // Along the first axis the rest is the coordinate.

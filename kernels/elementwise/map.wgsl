@@ -36,12 +36,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   if (READ_A == STRIDED || READ_B == STRIDED || READ_C == STRIDED) {
     var rest = i;
     for (var k = 1u; k < RANK; k++) { // unroll
-      let extent = params.shape[(RANK - k) / 4u][(RANK - k) % 4u];
+      const d = RANK - k;
+      let extent = params.shape[d / 4u][d % 4u];
       let coordinate = rest % extent;
       rest /= extent;
-      if (READ_A == STRIDED) { ia += coordinate * params.aStrides[(RANK - k) / 4u][(RANK - k) % 4u]; }
-      if (READ_B == STRIDED) { ib += coordinate * params.bStrides[(RANK - k) / 4u][(RANK - k) % 4u]; }
-      if (READ_C == STRIDED) { ic += coordinate * params.cStrides[(RANK - k) / 4u][(RANK - k) % 4u]; }
+      if (READ_A == STRIDED) { ia += coordinate * params.aStrides[d / 4u][d % 4u]; }
+      if (READ_B == STRIDED) { ib += coordinate * params.bStrides[d / 4u][d % 4u]; }
+      if (READ_C == STRIDED) { ic += coordinate * params.cStrides[d / 4u][d % 4u]; }
     }
     // Along the first axis the rest is the coordinate.
     if (READ_A == STRIDED) { ia += rest * params.aStrides[0].x; }

@@ -93,3 +93,29 @@ fn keepByColumns(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Su
     }
   }
 }
+
+// One side of a product of matrices: where it begins, how far apart its rows (of b its columns) and their terms are, and how many rows
+// there are. What is past the last is read as that one.
+struct Side {
+  base: u32,
+  step: u32,
+  term: u32,
+  count: u32,
+}
+
+// The products of eight rows of a, `row` the first and SUBGROUP apart so that neighbours are read together, with the columns of b
+// that begin at `column`, kept by rows, made[first] the first.
+fn multiply(lane: u32, row: u32, column: u32, a: Side, b: Side, terms: u32, first: u32) {
+  let last = vec4<u32>(a.count - 1u);
+  let steps = vec4<u32>(0u, 1u, 2u, 3u) * SUBGROUP;
+  let top = a.base + min(row + steps, last) * a.step;
+  let bottom = a.base + min(row + 4u * SUBGROUP + steps, last) * a.step;
+  var columns = array<u32, LOADS>();
+  for (var i = 0u; i < LOADS; i++) { // unroll
+    columns[i] = b.base + min(column + i * SUBGROUP + lane, b.count - 1u) * b.step;
+  }
+  var upper = Sums();
+  var lower = Sums();
+  addProducts(&upper, &lower, allThere(top), allThere(bottom), a.term, columns, b.term, terms);
+  keepByRows(first, &upper, &lower);
+}

@@ -38,21 +38,11 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   let innerBatch = batch % params.batchInner;
   let aBase = params.aOffset + outerBatch * params.aBatchOuter + innerBatch * params.aBatchInner;
   let bBase = params.bOffset + outerBatch * params.bBatchOuter + innerBatch * params.bBatchInner;
-  // Rows and columns past the edge read the last one and are not stored.
-  let lastRow = vec4<u32>(params.m - 1u);
-  // A thread's rows are SUBGROUP apart: neighbours are read together.
-  let steps = vec4<u32>(0u, 1u, 2u, 3u) * SUBGROUP;
-  let top = aBase + min(row + steps, lastRow) * params.aRow;
-  let bottom = aBase + min(row + 4u * SUBGROUP + steps, lastRow) * params.aRow;
-  var columns = array<u32, LOADS>();
-  for (var i = 0u; i < LOADS; i++) { // unroll
-    columns[i] = bBase + min(column + i * SUBGROUP + lane, params.n - 1u) * params.bColumn;
-  }
-  var upper = Sums();
-  var lower = Sums();
-  addProducts(&upper, &lower, allThere(top), allThere(bottom), params.aColumn, columns, params.bRow, params.k);
   let mine = lane * 8u * FOURS;
-  keepByRows(mine, &upper, &lower);
+  let rows = Side(aBase, params.aRow, params.aColumn, params.m);
+  let columns = Side(bBase, params.bColumn, params.bRow, params.n);
+  // Rows and columns past the edge are not stored.
+  multiply(lane, row, column, rows, columns, params.k, mine);
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;
     if (ownRow >= params.m) { break; }

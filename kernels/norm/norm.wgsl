@@ -6,7 +6,8 @@
 // second also sums what is left over, which mends the rounding of the mean.
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
 // keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where random numbers
-// are drawn for them; channelOf, the channel of a row's element counted from the row's first; InputElement and OutElement, the types in memory of x and out; AffineElement, that of weight and bias.
+// are drawn for them; channelOf, the channel of a row's element counted from the row's first; InputElement and OutElement, the
+// types in memory of x and out; AffineElement, that of weight and bias.
 struct Params {
   rows: u32,
   length: u32,

@@ -2,7 +2,8 @@
 //   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
 // keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where prepare()
-// draws for them; channelOf, the channel of a row's element counted from the row's first; Element, the type in memory of x and grad; AffineElement and OutElement, those of weight and out.
+// draws for them; channelOf, the channel of a row's element counted from the row's first; Element, the type in memory of x and
+// grad; AffineElement and OutElement, those of weight and out.
 struct Params {
   rows: u32,
   length: u32,

@@ -110,8 +110,9 @@ function sum(
 }
 
 /**
- * For adapters that run shaders on the CPU, where barriers and workgroup memory are dear and threads with many sums
- * in registers are the fastest there are, as in matmul: the weights of a few heads are made in memory, used and overwritten by those of the next.
+ * For adapters that run shaders on the CPU, where barriers and workgroup memory are dear and threads with many sums in
+ * registers are the fastest there are, as in matmul: the weights of a few heads are made in memory, used and overwritten by
+ * those of the next.
  */
 export const composed: Variant<AttentionAttributes> = {
   name: 'composed',
