@@ -6,6 +6,7 @@ import {
 } from '../generated/wgsl.ts';
 
 export * from './conv_product.ts';
+export * from './conv_spectrum_product.ts';
 export * from './conv_window.ts';
 export * from './conv2d.ts';
 

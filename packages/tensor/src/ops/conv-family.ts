@@ -2,7 +2,7 @@ import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
 import { broadcastShares, broadcastUse, recordBroadcast, recordBroadcastWeightGradient } from './conv-broadcast.ts';
-import { type AnyConvAttributes, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
+import { type AnyConvAttributes, directFlops, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
 import {
   type ConvTiling,
   fits,
@@ -13,6 +13,7 @@ import {
   thinChunk,
   tileShares,
 } from './conv-product.ts';
+import { hasSpectrum, recordSpectrum, spectrumFlops } from './conv-spectrum.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
@@ -29,6 +30,9 @@ const WINDOW_SHARE = 0.7;
 
 /** The same of the blocks of `broadcast`. */
 const BROADCAST_SHARE = 0.3;
+
+/** How many times as many operations a convolution must take as its spectra do. */
+const SPECTRUM_GAIN = 2;
 
 /** Weight gradients are summed in parts by `dispatch`, and the partial sums added, always in the same order. */
 function inParts(device: Device, out: Tensor, splits: number, dispatch: (partial: Tensor) => void): void {
@@ -154,6 +158,11 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
         legal: (_, inputs, outputs, attributes) => slides(geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordWindow(device, dense, out, sizes, own)),
       },
+      {
+        name: 'spectrum',
+        legal: (device, inputs, outputs, attributes) => hasSpectrum(device, geometry(inputs, outputs, attributes)),
+        run: recorded((device, own, dense, out, sizes) => recordSpectrum(device, dense, out, sizes, own)),
+      },
       byTiles('matrix64', byUnits64),
       byTiles('matrix128x64', byUnits128x64),
       byTiles('matrix128', byUnits128),
@@ -162,6 +171,10 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     prefer(device, inputs, outputs, attributes) {
       const sizes = geometry(inputs, outputs, attributes);
       const long = slides(sizes) && sizes.kernel[1] >= LONG_KERNEL;
+      const takesUnits = !device.adapter.software && fits(device, inputs, byUnits64);
+      if (long && !takesUnits && hasSpectrum(device, sizes)) {
+        if (directFlops(sizes) >= SPECTRUM_GAIN * spectrumFlops(sizes)) return 'spectrum';
+      }
       // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
       if (device.adapter.software) {
         if (broadcastUse(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
@@ -173,7 +186,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       if (kind === 'weightGradient' && hangs(device)) return 'register';
       // Of a larger tile more is cut off at the edges, and there are fewer of them.
       const large = channels > 64 && tilesOf(sizes, kind) >= LARGE_TILES_WANTED;
-      if (fits(device, inputs, byUnits64)) {
+      if (takesUnits) {
         return large && kind === 'weightGradient' && fits(device, inputs, byUnits128) ? 'matrix128' : 'matrix64';
       }
       if (long) return 'window';

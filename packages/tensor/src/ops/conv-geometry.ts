@@ -55,5 +55,9 @@ export function geometryOf({ x, weight, y }: Roles, attributes: AnyConvAttribute
   };
 }
 
+/** Floating-point operations of the sums that define it, the same for all three. */
+export const directFlops = ({ batch, groups, inPerGroup, outPerGroup, outSize, kernel }: Geometry): number =>
+  2 * batch * groups * outPerGroup * outSize[0] * outSize[1] * inPerGroup * kernel[0] * kernel[1];
+
 /** How much of blocks of so many is of use where there are `extent` in all: the rest lies past the edge. */
 export const shareOfBlocks = (extent: number, block: number): number => extent / (Math.ceil(extent / block) * block);
