@@ -138,6 +138,10 @@ loop('older checkpoints stay by rule, the best by held-out loss', async () => {
     losses.map(({ step }) => step),
     [2, 4, 6],
   );
+  assert.equal(readdirSync(join(outOf('kept'), 'pictures')).sort(), [
+    ...['predicted-000002.png', 'predicted-000004.png', 'predicted-000006.png'],
+    'target-000002.png',
+  ]);
   const best = losses.reduce((a, b) => (b.loss < a.loss ? b : a)).step;
   const expected = [...new Set([3, 5, best])].filter((step) => step !== 6).map((step) => `step-${step}`);
   assert.equal(readdirSync(join(outOf('kept'), 'checkpoints')).sort(), expected.sort());
@@ -170,11 +174,16 @@ loop('a damaged checkpoint is passed over, and told; the run goes on from the on
   const { folder: found, step, damaged } = await latestCheckpoint(outOf('damaged'));
   assert.is(found, join(outOf('damaged'), 'checkpoints', 'step-5'));
   assert.is(step, 5);
+  // Of a step that is done again.
+  const picture = join(outOf('damaged'), 'pictures', 'predicted-000006.png');
+  const drawn = readFileSync(picture);
+  writeFileSync(picture, 'of another future');
   assert.match(damaged[0], /checkpoint: training\.safetensors is damaged: its SHA-256/);
   await run('damaged', set, { resume: true });
   assert.ok(lines.some((line) => /passed over .*training\.safetensors is damaged/.test(line)));
   assert.equal(measured('damaged'), measured('kept'));
   assert.is(bytes('damaged'), bytes('kept'));
+  assert.equal(readFileSync(picture), drawn);
   // A file that vanished, and nothing whole at all.
   rmSync(join(outOf('damaged'), 'checkpoint', 'config.json'));
   assert.match((await latestCheckpoint(outOf('damaged'))).damaged[0], /config\.json is missing/);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { toHuggingFace } from '../src/config/index.ts';
+import { encodePng } from '../src/pictures/png.ts';
 import { chartsOf, thin } from '../src/seeing/charts.ts';
 import { followLog, scalarsOf } from '../src/seeing/log.ts';
 import { mirrorLogs } from '../src/seeing/mirror.ts';
@@ -130,6 +131,11 @@ events('follow the logs, and have no step twice after a run went on from an earl
   );
   assert.equal(read()[0].values, { 'train/loss': 10, 'train/lossCodes/0': 1, 'train/lossCodes/1': 2 });
   assert.equal(read().find(({ values }) => 'data/waitedSeconds' in values)?.step, 1);
+  // Pictures of its steps are in it, those of before in each new file.
+  mkdirSync(join(out, 'pictures'));
+  const pixels = { width: 3, height: 2, rgb: new Uint8Array(18) };
+  writeFileSync(join(out, 'pictures', 'predicted-000002.png'), encodePng(pixels));
+  writeFileSync(join(out, 'pictures', 'notes.txt'), '');
   // The run goes on from step 2, in another process, and in this one.
   for (const other of [mirrorLogs(out), undefined]) {
     const own = other ?? mirrorLogs(out);
@@ -146,6 +152,9 @@ events('follow the logs, and have no step twice after a run went on from an earl
         [3, 7],
       ],
     );
+    const [seen, ...more] = read().filter(({ images }) => 'valid/predicted' in images);
+    assert.equal([seen.step, more.length], [2, 0]);
+    assert.equal([...seen.images['valid/predicted']], [...encodePng(pixels)]);
   }
 });
 

@@ -1,12 +1,14 @@
 /** What a student makes of a clip: masks, spectra and attention, to be looked at. */
-import { createCqt } from '@dawnchorus/dsp';
+import { type Cqt, createCqt } from '@dawnchorus/dsp';
 import type { SafetensorsTensor } from '@dawnchorus/formats';
 import { type Device, matmul, scope, type Tensor, tensor, transpose } from '@dawnchorus/tensor';
 import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { normaliseWaveform } from '../data/batch.ts';
 import { dataFolders, openDataset } from '../data/dataset.ts';
+import type { Heads } from '../model/heads.ts';
 import { maskBatch } from '../model/masking.ts';
 import { loadPretrained, type PretrainedModel } from '../model/pretrained.ts';
+import type { Student } from '../model/student.ts';
 import { drawHeatmap, type Heatmap } from '../pictures/heatmap.ts';
 import { encodePng, renderScene } from '../pictures/png.ts';
 import type { Scene } from '../pictures/scene.ts';
@@ -91,6 +93,91 @@ async function pickClip(run: Run, data: string | undefined): Promise<Seen> {
   }
 }
 
+/** What is known of a clip of which the student hears some frames only. */
+interface Clip {
+  samples: Float32Array;
+  /** 1 where a frame is masked. */
+  mask: Uint8Array;
+}
+
+/** A student, and its head for the spectrum where there is one. */
+interface Listener {
+  student: Student;
+  head?: (frames: Tensor) => Tensor;
+}
+
+/** What a student makes of a clip: its layers, and the target and the predicted spectrum, [bins, frames] and some more. */
+function hear({ student, head }: Listener, { samples, mask }: Clip, config: PretrainConfig, cqt: Cqt) {
+  const heard = tensor(normaliseWaveform(samples), { shape: [1, samples.length] });
+  const masked = tensor(Uint32Array.from(mask), { shape: [1, mask.length], dtype: 'bool' });
+  const { hiddenStates } = student.forward(heard, { mask: masked });
+  const last = hiddenStates[hiddenStates.length - 1].reshape([mask.length, -1]);
+  const target = cqt.transform(config.targets.cqtNormalize ? heard : tensor(samples, { shape: [1, samples.length] }));
+  return { hiddenStates, target, ...(head && { predicted: transpose(head(last)) }) };
+}
+
+/** Reads a tensor and gives it back. */
+async function take(x: Tensor): Promise<Float32Array> {
+  const data = (await x.data()) as Float32Array;
+  x.dispose();
+  return data;
+}
+
+/** Spectra in decibels below the loudest of the target, [bins, frames], with what a picture of them says. */
+async function decibelsOf(target: Tensor, predicted: Tensor | undefined, frames: number, config: PretrainConfig) {
+  const all = await take(target);
+  const spectra = all.length / cqtSettings.bins;
+  // There is a spectrum more than frames, or two.
+  const wanted = Float32Array.from(
+    { length: cqtSettings.bins * frames },
+    (_, i) => all[Math.floor(i / frames) * spectra + (i % frames)],
+  );
+  const largest = wanted.reduce((most, value) => Math.max(most, value), 1e-9);
+  const decibels = (values: Float32Array) =>
+    toDecibels(Float32Array.from([...values.map((value) => Math.max(0, value)), largest])).subarray(0, values.length);
+  return {
+    target: decibels(wanted),
+    ...(predicted && { predicted: decibels(await take(predicted)) }),
+    common: {
+      ...{ rows: cqtSettings.bins, columns: frames, step: cqtSettings.hopLength / config.audio.sampleRate },
+      marks: octaveMarks(cqtSettings.bins, cqtSettings.binsPerOctave),
+      ...{ range: [-60, 0] as [number, number], unit: 'dB' },
+    },
+  };
+}
+
+/** The mask that a clip is looked at with: always the same. */
+function maskOf(samples: Float32Array, config: PretrainConfig): Uint8Array {
+  const frames = frameCount(samples.length, config.model);
+  return maskBatch(hostRandom(config.training.seed, purpose.mask, 0), 1, frames, config.masking)[0];
+}
+
+/**
+ * The constant-Q spectrum of a clip, and what a student that is being trained says of it where it hears only the frames that
+ * are not masked.
+ */
+export async function seePrediction(
+  { student, heads }: { student: Student; heads: Heads },
+  cqt: Cqt,
+  samples: Float32Array,
+  config: PretrainConfig,
+): Promise<{ target: Scene; predicted: Scene }> {
+  const mask = maskOf(samples, config);
+  const listener = { student, head: (frames: Tensor) => heads.encoderCqtModel.fc.forward(frames) };
+  const { target, predicted } = scope(() => {
+    const heard = hear(listener, { samples, mask }, config, cqt);
+    return { target: heard.target, predicted: heard.predicted };
+  });
+  const seen = await decibelsOf(target, predicted, mask.length, config);
+  return {
+    target: heatmap({ ...seen.common, title: 'constant-Q of a held-out clip', values: seen.target }),
+    predicted: heatmap({
+      ...{ ...seen.common, title: 'predicted constant-Q' },
+      values: seen.predicted as Float32Array,
+    }),
+  };
+}
+
 /** Layers whose attention is shown: the first, the middle and the last. */
 const shownLayers = (count: number) => [...new Set([0, Math.floor((count - 1) / 2), count - 1])];
 const SHOWN_HEADS = 4;
@@ -105,71 +192,47 @@ const SHOWN_HEADS = 4;
 export async function seeClip(device: Device, run: Run, data?: string): Promise<Picture[]> {
   const { config, clip, where } = await pickClip(run, data);
   const model = await loadPretrained((run.checkpoint as { folder: string }).folder);
-  const frames = frameCount(clip.length, config.model);
-  const step = cqtSettings.hopLength / config.audio.sampleRate;
-  const [mask] = maskBatch(hostRandom(config.training.seed, purpose.mask, 0), 1, frames, config.masking);
+  const mask = maskOf(clip, config);
+  const frames = mask.length;
   const cqt = createCqt(device, cqtSettingsAt(config.audio.sampleRate));
   const [weight, bias] = ['weight', 'bias'].map((part) => model.heads.get(`encoder_cqt_model.fc.${part}`));
+  const head = weight && bias && ((last: Tensor) => matmul(last, transpose(asTensor(weight))).add(asTensor(bias)));
   const layers = shownLayers(config.model.numHiddenLayers);
   const result = scope(() => {
-    const heard = tensor(normaliseWaveform(clip), { shape: [1, clip.length] });
-    const masked = tensor(Uint32Array.from(mask), { shape: [1, frames], dtype: 'bool' });
-    const { hiddenStates } = model.student.forward(heard, { mask: masked });
-    const last = hiddenStates[hiddenStates.length - 1].reshape([frames, -1]);
-    const target = cqt.transform(config.targets.cqtNormalize ? heard : tensor(clip, { shape: [1, clip.length] }));
-    const predicted = weight && bias && matmul(last, transpose(asTensor(weight))).add(asTensor(bias));
+    const heard = hear({ student: model.student, head }, { samples: clip, mask }, config, cqt);
     return {
-      target,
-      ...(predicted && { predicted: transpose(predicted) }),
-      attention: layers.map((layer) => attentionOf(model, layer, hiddenStates[layer])),
+      ...{ target: heard.target, predicted: heard.predicted },
+      attention: layers.map((layer) => attentionOf(model, layer, heard.hiddenStates[layer])),
     };
   });
-  const read = async (x: Tensor) => {
-    const data = (await x.data()) as Float32Array;
-    x.dispose();
-    return data;
-  };
-  const all = await read(result.target);
-  const spectra = all.length / cqtSettings.bins;
-  // There is a spectrum more than frames, or two.
-  const target = Float32Array.from(
-    { length: cqtSettings.bins * frames },
-    (_, i) => all[Math.floor(i / frames) * spectra + (i % frames)],
-  );
-  const predicted = result.predicted && (await read(result.predicted));
-  const marks = octaveMarks(cqtSettings.bins, cqtSettings.binsPerOctave);
-  const common = { rows: cqtSettings.bins, columns: frames, marks, step };
-  const largest = target.reduce((most, value) => Math.max(most, value), 1e-9);
-  const decibels = (values: Float32Array) =>
-    toDecibels(Float32Array.from([...values.map((value) => Math.max(0, value)), largest])).subarray(0, values.length);
-  const scaled = { range: [-60, 0] as [number, number], unit: 'dB' };
+  const { target, predicted, common } = await decibelsOf(result.target, result.predicted, frames, config);
   const pictures: Picture[] = [
     {
       title: 'Target: what the musical teacher hears in the whole clip',
-      scene: heatmap({ ...common, ...scaled, title: `constant-Q of ${where}`, values: decibels(target) }),
+      scene: heatmap({ ...common, title: `constant-Q of ${where}`, values: target }),
     },
   ];
   if (predicted) {
     pictures.push({
       title: 'Prediction: what the student says where it heard only the frames that are not masked',
-      scene: heatmap({ ...common, ...scaled, title: 'predicted constant-Q', values: decibels(predicted) }),
+      scene: heatmap({ ...common, title: 'predicted constant-Q', values: predicted }),
     });
   }
-  const shown = decibels(target).map((value, i) => (mask[i % frames] ? -60 : value));
+  const shown = target.map((value, i) => (mask[i % frames] ? -60 : value));
   const share = mask.reduce((sum, one) => sum + one, 0) / frames;
   pictures.push({
     title: `Mask: ${(100 * share).toFixed(0)} % of the frames are replaced by the learnt mask (dark columns)`,
-    scene: heatmap({ ...common, ...scaled, title: `spans of ${config.masking.length} frames`, values: shown }),
+    scene: heatmap({ ...common, title: `spans of ${config.masking.length} frames`, values: shown }),
   });
   for (const [i, layer] of layers.entries()) {
-    const weights = await read(result.attention[i]);
+    const weights = await take(result.attention[i]);
     const heads = Math.min(SHOWN_HEADS, weights.length / frames ** 2);
     const values = beside(weights.subarray(0, heads * frames ** 2), heads, frames);
     const strong = [...values].sort((a, b) => a - b)[Math.floor(0.995 * values.length)] || 1;
     pictures.push({
       title: `Attention of layer ${layer + 1}, heads 1 to ${heads}`,
       scene: heatmap({
-        ...{ rows: frames, columns: heads * frames, values, step },
+        ...{ rows: frames, columns: heads * frames, values, step: common.step },
         title: 'each row, from above, is a frame that asks; columns are the frames it attends to, head after head',
         range: [0, strong],
       }),

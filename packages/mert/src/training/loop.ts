@@ -1,12 +1,13 @@
 /** The steps of a run: one after another, written down, saved by rule, and taken back when they lead nowhere. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import { type Device, DeviceLostError } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import type { HostBatch } from '../data/batch.ts';
 import { createFeed, type Feed } from '../data/feed.ts';
+import { picturesOf } from '../seeing/mirror.ts';
 import { latestCheckpoint } from './checkpoints.ts';
 import { rateFactor, readRollbacks, watchDivergence, writeRollbacks } from './divergence.ts';
 import type { StepMetrics } from './metrics.ts';
@@ -38,6 +39,8 @@ export interface LoopOptions {
   restart(): Promise<void>;
   /** Scores the held-out music, where there is some. */
   evaluate?(): Promise<HeldOut>;
+  /** Leaves pictures of what the student makes of it at a step. */
+  draw?(step: number): Promise<void>;
   stopped?: () => boolean;
   log(line: string): void;
 }
@@ -60,6 +63,7 @@ async function truncateLogs(out: string, step: number): Promise<void> {
   for (const name of [METRICS, VALIDATION]) {
     if (existsSync(join(out, name))) await truncateMetricsLog(join(out, name), step);
   }
+  for (const { path } of picturesOf(out, step + 1)) await rm(path);
 }
 
 /** The last lines of a run's metrics. */
@@ -194,6 +198,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
         const log = openMetricsLog(join(out, VALIDATION));
         log.append({ step, ...losses, ...baselines });
         log.close();
+        await options.draw?.(step);
         lastTime = performance.now();
       }
       // A checkpoint in a bad stretch would be no place to go back to.

@@ -226,7 +226,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     save,
     load,
     restart: () => restartTrainer(trainer, config),
-    ...(validation && { evaluate: () => validation.evaluate(trainer, teachers) }),
+    ...(validation && {
+      evaluate: () => validation.evaluate(trainer, teachers),
+      draw: (step: number) => validation.draw(trainer, teachers, out, step),
+    }),
     stopped,
     log,
   });

@@ -1,7 +1,12 @@
 /** How a student does on music that it never learns from. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeAtomically } from '@dawnchorus/formats';
 import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { prepareBatch, readCrops } from '../data/batch.ts';
 import type { Dataset } from '../data/dataset.ts';
+import { PICTURES, picturesOf } from '../seeing/mirror.ts';
+import { pngOf, seePrediction } from '../seeing/pictures.ts';
 import { type Baselines, heldOutBaselines, type TargetSums } from './baselines.ts';
 import { openLabelled, type RunLabels } from './labels.ts';
 import type { Losses } from './report.ts';
@@ -36,6 +41,8 @@ export async function sumsOf({ statistics }: Trainer): Promise<TargetSums> {
 export interface Validation {
   /** The same crops and masks each time. */
   evaluate(trainer: Trainer, teachers: Teachers): Promise<HeldOut>;
+  /** Writes the spectrum that the student predicts for the first crop, and once what it is. */
+  draw(trainer: Trainer, teachers: Teachers, out: string, step: number): Promise<void>;
 }
 
 /** Opens the held-out music of a run, if it has any. */
@@ -49,11 +56,12 @@ export async function openValidation(
   const samples = cropSamples(config.audio);
   const frames = frameCount(samples, config.model);
   const count = config.validation.batches;
-  let dataset: Dataset | undefined;
+  let opened: Promise<Dataset> | undefined;
+  const open = () =>
+    (opened ??= openLabelled({ folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed }, labels));
   return {
     async evaluate(trainer, teachers) {
-      const options = { folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed };
-      dataset ??= await openLabelled(options, labels);
+      const dataset = await open();
       const sums = await sumsOf(trainer);
       const losses = { loss: 0, lossRvq: 0, lossCqt: 0, accuracy: 0 };
       const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0, cqtClipLoss: 0 };
@@ -68,6 +76,18 @@ export async function openValidation(
         for (const key of Object.keys(baselines) as (keyof typeof baselines)[]) baselines[key] += guesses[key] / count;
       }
       return { losses, baselines, files: dataset.files.length };
+    },
+    async draw(trainer, { cqt }, out, step) {
+      const { samples: clip } = await (await open()).readPlaced(0);
+      const scenes = Object.entries(await seePrediction(trainer, cqt, clip, config));
+      const known = new Set(picturesOf(out).map(({ name }) => name));
+      await mkdir(join(out, PICTURES), { recursive: true });
+      for (const [name, scene] of scenes) {
+        if (name === 'target' && known.has(name)) continue;
+        const { png } = pngOf(scene);
+        const path = join(out, PICTURES, `${name}-${String(step).padStart(6, '0')}.png`);
+        await writeAtomically(path, [png], { what: 'picture', bytes: png.length });
+      }
     },
   };
 }
