@@ -10,6 +10,37 @@ export const rowConstants = {
 /** The same with KEPT elements of a row in the registers of each of its threads, or none. */
 export const keptConstants = { ...rowConstants, KEPT: 'const KEPT = 0u;' };
 
+/** Whether a piece is stored at once, and how. */
+const wideOutput = (isWide: boolean) =>
+  `const WIDE_OUTPUT = ${isWide};\nfn storePiece(at: u32, piece: vec4<f32>) {${isWide ? ' out[at / 4u] = OutElement(piece); ' : ''}}`;
+
+/** Constants of kernels that take rows in pieces of ELEMENTS neighbours, 1 or 4 (fetch_pieces.wgsl, emit_pieces.wgsl). */
+export const pieceConstants = {
+  ELEMENTS: 'const ELEMENTS = 1u;',
+  WIDE_INPUT: 'const WIDE_INPUT = false;',
+  WIDE_OUTPUT: wideOutput(false),
+};
+
+/** Rows of a multiple of four that begin at one: memory gives and takes four at once. Where nothing is joined, see there. */
+const wide = (type: string) => ({
+  ELEMENTS: 'const ELEMENTS = 4u;',
+  WIDE_INPUT: 'const WIDE_INPUT = true;',
+  WIDE_OUTPUT: wideOutput(true),
+  OutElement: `alias OutElement = vec4<${type}>;`,
+  // Not called, but compiled.
+  emit: 'fn emit(at: u32, value: f32) { out[at / 4u] = OutElement(vec4<f32>(value)); }',
+});
+
+/** The same of kernels that fetch. */
+export const widePieces = (type: string) => ({
+  ...wide(type),
+  InputElement: `alias InputElement = vec4<${type}>;`,
+  fetch: 'fn fetch(at: u32) -> Scalar { return Scalar(input[(params.offset + at) / 4u].x); }',
+});
+
+/** The same of kernels that read by themselves. */
+export const wideElements = (type: string) => ({ ...wide(type), Element: `alias Element = vec4<${type}>;` });
+
 /** Sums of f32, or of vectors of it. */
 export const rowSum = (value: 'f32' | 'vec2<f32>' = 'f32'): RowReduction => ({
   value,

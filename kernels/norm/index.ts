@@ -2,10 +2,12 @@ import { defineKernel, emit, fetch, fetchAgain, prepare, prepareFetch } from '..
 import {
   normBackwardAffine as affineSource,
   normBackwardColumns as columnsSource,
+  emitPieces,
+  fetchPieces,
   normBackwardInput as inputSource,
   norm as normSource,
 } from '../generated/wgsl.ts';
-import { keptConstants, rowConstants, rowSum } from '../lib/index.ts';
+import { keptConstants, pieceConstants, rowConstants, rowSum } from '../lib/index.ts';
 
 export * from './weight_norm.ts';
 
@@ -18,7 +20,7 @@ export const channelOf = ({ channelsPerGroup, spatial }: { channelsPerGroup: num
 /** Layer norm and group norm, Grid: rows / ROWS. */
 export const norm = defineKernel({
   name: 'norm',
-  source: normSource,
+  source: `${fetchPieces}\n${emitPieces}\n${normSource}`,
   bindings: { input: 'read', weight: 'read', bias: 'read', out: 'readWrite', statistics: 'readWrite' },
   parameters: {
     rows: 'u32',
@@ -32,7 +34,8 @@ export const norm = defineKernel({
     eps: 'f32',
   },
   constants: {
-    ELEMENTS: 'const ELEMENTS = 1u;',
+    ...pieceConstants,
+    WIDE_AFFINE: 'const WIDE_AFFINE = false;',
     ...keptConstants,
     ...channelOf({ channelsPerGroup: 2, spatial: 2 }),
     InputElement: 'alias InputElement = f32;',
@@ -46,7 +49,7 @@ export const norm = defineKernel({
 /** Gradient with respect to the input. Grid: rows / ROWS. */
 export const normBackwardInput = defineKernel({
   name: 'norm_backward_input',
-  source: inputSource,
+  source: `${emitPieces}\n${inputSource}`,
   bindings: { x: 'read', weight: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },
   parameters: {
     rows: 'u32',
@@ -60,7 +63,8 @@ export const normBackwardInput = defineKernel({
     statisticsOffset: 'u32',
   },
   constants: {
-    ELEMENTS: 'const ELEMENTS = 1u;',
+    ...pieceConstants,
+    WIDE_AFFINE: 'const WIDE_AFFINE = false;',
     ...keptConstants,
     ...channelOf({ channelsPerGroup: 2, spatial: 2 }),
     Element: 'alias Element = f32;',

@@ -5,9 +5,9 @@
 // Two passes, the mean first and then the squares about it: E[x^2] - mean^2 loses everything where the mean is large. The
 // second also sums what is left over, which mends the rounding of the mean.
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
-// keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where random numbers
-// are drawn for them; channelOf, the channel of a row's element counted from the row's first; InputElement and OutElement, the
-// types in memory of x and out; AffineElement, that of weight and bias.
+// keeps in registers, 0 to read them again; ELEMENTS, WIDE_INPUT and WIDE_OUTPUT, see fetch_pieces.wgsl and emit_pieces.wgsl;
+// channelOf, the channel of a row's element counted from the row's first; InputElement and OutElement, the types in memory of x
+// and out; AffineElement, that of weight and bias, four of them where WIDE_AFFINE.
 struct Params {
   rows: u32,
   length: u32,
@@ -32,6 +32,26 @@ alias Scalar = f32;
 // Blocks a thread keeps, or that it takes a turn.
 const BLOCKS = max(KEPT / ELEMENTS, 1u);
 
+// Scale and shift of elements from i on.
+fn affineOf(firstChannel: u32, i: u32, count: u32) -> array<vec4<f32>, 2> {
+  if (WIDE_AFFINE) {
+    let at = firstChannel + i;
+    return array<vec4<f32>, 2>(
+      vec4<f32>(vec4(weight[(params.weightOffset + at) / 4u])),
+      vec4<f32>(vec4(bias[(params.biasOffset + at) / 4u])),
+    );
+  }
+  var affine: array<vec4<f32>, 2>;
+  for (var e = 0u; e < ELEMENTS; e++) { // unroll
+    if (e < count) {
+      let channel = firstChannel + channelOf(i + e);
+      affine[0][e] = vec4<f32>(vec4(weight[params.weightOffset + channel])).x;
+      affine[1][e] = vec4<f32>(vec4(bias[params.biasOffset + channel])).x;
+    }
+  }
+  return affine;
+}
+
 @compute @workgroup_size(LANES * ROWS)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
@@ -51,12 +71,14 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      if (first < length) { prepareFetch(base + first); }
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        if (first + e < length) {
-          let x = fetch(base + first + e);
-          if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
-          sum += x;
+      if (first < length) {
+        prepareFetch(base + first);
+        let piece = fetchPiece(base + first, length - first);
+        for (var e = 0u; e < ELEMENTS; e++) { // unroll
+          if (WIDE_INPUT || first + e < length) {
+            if (KEPT > 0u) { kept[block * ELEMENTS + e] = piece[e]; }
+            sum += piece[e];
+          }
         }
       }
     }
@@ -66,12 +88,15 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        if (first + e < length) {
-          var x = 0.0;
-          if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + first + e); }
-          let d = x - mean;
-          sums += vec2<f32>(d, d * d);
+      if (first < length) {
+        var piece: vec4<f32>;
+        if (KEPT == 0u) { piece = fetchPieceAgain(base + first, length - first); }
+        for (var e = 0u; e < ELEMENTS; e++) { // unroll
+          if (WIDE_INPUT || first + e < length) {
+            if (KEPT > 0u) { piece[e] = kept[block * ELEMENTS + e]; }
+            let d = piece[e] - mean;
+            sums += vec2<f32>(d, d * d);
+          }
         }
       }
     }
@@ -82,17 +107,19 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      if (first < length) { prepare(base + first); }
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        let i = first + e;
-        if (i < length) {
-          var x = 0.0;
-          if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(base + i); }
-          let channel = firstChannel + channelOf(i);
-          // The mean and its rounding apart: their sum would round again.
-          let hat = (x - mean - about.x) * inverse;
-          emit(base + i, hat * f32(weight[params.weightOffset + channel]) + f32(bias[params.biasOffset + channel]));
+      if (first < length) {
+        prepare(base + first);
+        var piece: vec4<f32>;
+        if (KEPT > 0u) {
+          for (var e = 0u; e < ELEMENTS; e++) { // unroll
+            piece[e] = kept[block * ELEMENTS + e];
+          }
+        } else {
+          piece = fetchPieceAgain(base + first, length - first);
         }
+        let affine = affineOf(firstChannel, first, length - first);
+        // The mean and its rounding apart: their sum would round again.
+        emitPiece(base + first, (piece - mean - about.x) * inverse * affine[0] + affine[1], length - first);
       }
     }
   }

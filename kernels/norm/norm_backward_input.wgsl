@@ -1,9 +1,9 @@
 // Gradient of norm.wgsl with respect to x:
 //   dx = inverse (g - mean(g) - xhat mean(g xhat)),  g = dy weight[channel],  xhat = (x - mean) inverse
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
-// keeps in registers, 0 to read them again; ELEMENTS, neighbours that a thread takes together: 1, or 4 where prepare()
-// draws for them; channelOf, the channel of a row's element counted from the row's first; Element, the type in memory of x and
-// grad; AffineElement and OutElement, those of weight and out.
+// keeps in registers, 0 to read them again; ELEMENTS and WIDE_OUTPUT, see emit_pieces.wgsl; channelOf, the channel of a row's
+// element counted from the row's first; Element, the type in memory of x and grad, four of them where WIDE_INPUT;
+// AffineElement, that of weight, four where WIDE_AFFINE; OutElement, that of out.
 struct Params {
   rows: u32,
   length: u32,
@@ -22,10 +22,31 @@ struct Params {
 @group(0) @binding(4) var<storage, read> grad: array<Element>;
 @group(0) @binding(5) var<storage, read_write> out: array<OutElement>;
 
-// g and xhat of an element.
-fn pairAt(at: u32, channel: u32, mean: f32, inverse: f32) -> vec2<f32> {
-  let g = f32(grad[params.gradOffset + at]) * f32(weight[params.weightOffset + channel]);
-  return vec2<f32>(g, (f32(x[params.xOffset + at]) - mean) * inverse);
+// g and xhat of ELEMENTS neighbours, of which `count` are left from `i` on.
+fn pairsAt(base: u32, firstChannel: u32, i: u32, count: u32, mean: f32, inverse: f32) -> array<vec4<f32>, 2> {
+  let at = base + i;
+  var slopes: vec4<f32>;
+  var values: vec4<f32>;
+  if (WIDE_INPUT) {
+    slopes = vec4<f32>(vec4(grad[(params.gradOffset + at) / 4u]));
+    values = vec4<f32>(vec4(x[(params.xOffset + at) / 4u]));
+  } else {
+    for (var e = 0u; e < ELEMENTS; e++) { // unroll
+      if (e < count) {
+        slopes[e] = vec4<f32>(vec4(grad[params.gradOffset + at + e])).x;
+        values[e] = vec4<f32>(vec4(x[params.xOffset + at + e])).x;
+      }
+    }
+  }
+  var scales: vec4<f32>;
+  if (WIDE_AFFINE) {
+    scales = vec4<f32>(vec4(weight[(params.weightOffset + firstChannel + i) / 4u]));
+  } else {
+    for (var e = 0u; e < ELEMENTS; e++) { // unroll
+      if (e < count) { scales[e] = vec4<f32>(vec4(weight[params.weightOffset + firstChannel + channelOf(i + e)])).x; }
+    }
+  }
+  return array<vec4<f32>, 2>(slopes * scales, (values - mean) * inverse);
 }
 
 // Blocks a thread keeps, or that it takes a turn.
@@ -53,12 +74,14 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        let i = first + e;
-        if (i < length) {
-          let value = pairAt(base + i, firstChannel + channelOf(i), mean, inverse);
-          if (KEPT > 0u) { kept[block * ELEMENTS + e] = value; }
-          sums += vec2<f32>(value.x, value.x * value.y);
+      if (first < length) {
+        let pairs = pairsAt(base, firstChannel, first, length - first, mean, inverse);
+        for (var e = 0u; e < ELEMENTS; e++) { // unroll
+          if (WIDE_INPUT || first + e < length) {
+            let value = vec2<f32>(pairs[0][e], pairs[1][e]);
+            if (KEPT > 0u) { kept[block * ELEMENTS + e] = value; }
+            sums += vec2<f32>(value.x, value.x * value.y);
+          }
         }
       }
     }
@@ -67,18 +90,18 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      if (first < length) { prepare(base + first); }
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        let i = first + e;
-        if (i < length) {
-          var value = vec2<f32>();
-          if (KEPT > 0u) {
-            value = kept[block * ELEMENTS + e];
-          } else {
-            value = pairAt(base + i, firstChannel + channelOf(i), mean, inverse);
+      if (first < length) {
+        prepare(base + first);
+        var pairs: array<vec4<f32>, 2>;
+        if (KEPT > 0u) {
+          for (var e = 0u; e < ELEMENTS; e++) { // unroll
+            pairs[0][e] = kept[block * ELEMENTS + e].x;
+            pairs[1][e] = kept[block * ELEMENTS + e].y;
           }
-          emit(base + i, inverse * (value.x - means.x - value.y * means.y));
+        } else {
+          pairs = pairsAt(base, firstChannel, first, length - first, mean, inverse);
         }
+        emitPiece(base + first, inverse * (pairs[0] - means.x - pairs[1] * means.y), length - first);
       }
     }
   }

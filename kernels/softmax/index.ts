@@ -1,20 +1,22 @@
 import { defineKernel, emit, fetch, fetchAgain, prepare, prepareFetch } from '../contract.ts';
 import {
   softmaxBackward as backwardSource,
+  emitPieces,
+  fetchPieces,
   crossEntropyBackward as lossBackwardSource,
   crossEntropy as lossSource,
   softmax as softmaxSource,
 } from '../generated/wgsl.ts';
-import { keptConstants, rowConstants, rowSmoothedSoftmax, rowSoftmax, rowSum } from '../lib/index.ts';
+import { keptConstants, pieceConstants, rowConstants, rowSmoothedSoftmax, rowSoftmax, rowSum } from '../lib/index.ts';
 
 /** Last axis of [rows, length]. Grid: rows / ROWS. */
 export const softmax = defineKernel({
   name: 'softmax',
-  source: softmaxSource,
+  source: `${fetchPieces}\n${emitPieces}\n${softmaxSource}`,
   bindings: { input: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', offset: 'u32' },
   constants: {
-    ELEMENTS: 'const ELEMENTS = 1u;',
+    ...pieceConstants,
     ...keptConstants,
     LOGARITHM: 'const LOGARITHM = false;',
     InputElement: 'alias InputElement = f32;',
@@ -27,10 +29,11 @@ export const softmax = defineKernel({
 /** The gradient of what softmax takes, of its result and the result's gradient. */
 export const softmaxBackward = defineKernel({
   name: 'softmax_backward',
-  source: backwardSource,
+  source: `${emitPieces}\n${backwardSource}`,
   bindings: { y: 'read', grad: 'read', out: 'readWrite' },
   parameters: { rows: 'u32', length: 'u32', yOffset: 'u32', gradOffset: 'u32' },
   constants: {
+    ...pieceConstants,
     ...keptConstants,
     LOGARITHM: 'const LOGARITHM = false;',
     Element: 'alias Element = f32;',

@@ -1,8 +1,8 @@
 // Softmax (or its logarithm) over the last axis of [rows, length]. The largest element is subtracted first, sums are in f32;
 // both come from one pass, in which the sum is scaled when a larger element comes (see cross_entropy.wgsl).
 // In front: LANES and ROWS, the threads that share a row and the rows a workgroup; KEPT, the elements of a row that a thread
-// keeps in registers, 0 to read them again; LOGARITHM; ELEMENTS, neighbours that a thread takes together: 1, or 4 where
-// random numbers are drawn for them; InputElement and OutElement, the types in memory.
+// keeps in registers, 0 to read them again; LOGARITHM; ELEMENTS, WIDE_INPUT and WIDE_OUTPUT, see fetch_pieces.wgsl and
+// emit_pieces.wgsl; InputElement and OutElement, the types in memory.
 struct Params {
   rows: u32,
   length: u32,
@@ -40,15 +40,18 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      if (first < length) { prepareFetch(start + first); }
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        if (first + e < length) {
-          let x = fetch(start + first + e);
-          if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
-          let shift = x - seen.x;
-          let larger = x > seen.x;
-          let power = select(exp(-abs(shift)), shift, isNotANumber(shift));
-          seen = select(vec2<f32>(seen.x, seen.y + power), vec2<f32>(x, seen.y * power + 1.0), larger);
+      if (first < length) {
+        prepareFetch(start + first);
+        let piece = fetchPiece(start + first, length - first);
+        for (var e = 0u; e < ELEMENTS; e++) { // unroll
+          if (WIDE_INPUT || first + e < length) {
+            let x = piece[e];
+            if (KEPT > 0u) { kept[block * ELEMENTS + e] = x; }
+            let shift = x - seen.x;
+            let larger = x > seen.x;
+            let power = select(exp(-abs(shift)), shift, isNotANumber(shift));
+            seen = select(vec2<f32>(seen.x, seen.y + power), vec2<f32>(x, seen.y * power + 1.0), larger);
+          }
         }
       }
     }
@@ -61,15 +64,17 @@ fn main(
   for (var turn = 0u; turn < turns; turn++) {
     for (var block = 0u; block < BLOCKS; block++) { // unroll
       let first = ELEMENTS * (thread % LANES) + (turn * BLOCKS + block) * stride;
-      if (first < length) { prepare(start + first); }
-      for (var e = 0u; e < ELEMENTS; e++) { // unroll
-        if (first + e < length) {
-          var x = 0.0;
-          if (KEPT > 0u) { x = kept[block * ELEMENTS + e]; } else { x = fetchAgain(start + first + e); }
-          let shift = x - all.x;
+      if (first < length) {
+        prepare(start + first);
+        var piece: vec4<f32>;
+        if (KEPT == 0u) { piece = fetchPieceAgain(start + first, length - first); }
+        for (var e = 0u; e < ELEMENTS; e++) { // unroll
+          if (KEPT > 0u) { piece[e] = kept[block * ELEMENTS + e]; }
+          let shift = piece[e] - all.x;
           let power = select(exp(shift), shift, isNotANumber(shift));
-          if (LOGARITHM) { emit(start + first + e, shift - logSum); } else { emit(start + first + e, power / total); }
+          if (LOGARITHM) { piece[e] = shift - logSum; } else { piece[e] = power / total; }
         }
+        emitPiece(start + first, piece, length - first);
       }
     }
   }

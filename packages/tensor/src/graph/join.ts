@@ -143,6 +143,9 @@ export function join(
     constants[prepare] = `fn ${prepare}(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
     if ('ELEMENTS' in kernel.constants) constants.ELEMENTS = 'const ELEMENTS = 4u;';
   }
+  // What is joined takes one at a time.
+  const wide = { fetch: 'WIDE_INPUT', emit: 'WIDE_OUTPUT', body: '' }[hook];
+  if (wide in kernel.constants) constants[wide] = kernel.constants[wide];
   const lines = body.lines(taken);
   const groups = Math.ceil(words.length / 8);
   const parameters: Record<string, number | readonly number[]> = { ...base.parameters };

@@ -1,7 +1,7 @@
-import { norm as kernels } from '@dawnchorus/kernels';
+import { norm as kernels, rows as pieces } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
-import { gridFor, rowShape } from '../kernel/grid.ts';
+import { gridFor, rowShape, takesFours } from '../kernel/grid.ts';
 import { formatShape, sameShape, sizeOf } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
@@ -44,13 +44,22 @@ function checkAffine(name: string, x: Tensor, affine: { weight: Tensor; bias?: T
   }
 }
 
+/** Whether elements that are neighbours have scales that are. */
+const affineFours = (device: Device, { length, spatial }: NormLayout, affine: readonly Tensor[]): boolean =>
+  spatial === 1 &&
+  takesFours(
+    device,
+    length,
+    affine.map(({ offset }) => offset),
+  );
+
+const affineConstants = (dtype: DType, fours: boolean) => ({
+  AffineElement: `alias AffineElement = ${fours ? `vec4<${wgslType[dtype]}>` : wgslType[dtype]};`,
+  WIDE_AFFINE: `const WIDE_AFFINE = ${fours};`,
+});
+
 /** Statistics and sums are f32 whatever the elements are. */
-function constantsOf(x: DType, affine: DType) {
-  return {
-    Element: `alias Element = ${wgslType[x]};`,
-    AffineElement: `alias AffineElement = ${wgslType[affine]};`,
-  };
-}
+const elementOf = (x: Tensor) => `alias Element = ${wgslType[x.dtype]};`;
 
 /**
  * Inputs x, weight, bias; outputs y in x's dtype and the f32 statistics [rows, 2] that the gradient needs. Weight and
@@ -82,16 +91,18 @@ function normOp<A extends { eps: number }>(
       withDense(device, inputs, ([x, weight, bias]) => {
         const sizes = layout(x, attributes);
         const shape = rowShape(device, sizes.length);
+        const fours = takesFours(device, sizes.length, [x.offset]);
         device.recorder.dispatch({
           kernel: kernels.norm,
           constants: {
             ...shape.constants,
             ...shape.kept,
             ...kernels.channelOf(sizes),
-            ELEMENTS: 'const ELEMENTS = 1u;',
+            ...pieces.pieceConstants,
             InputElement: `alias InputElement = ${wgslType[x.dtype]};`,
-            AffineElement: `alias AffineElement = ${wgslType[weight.dtype]};`,
             OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+            ...(fours && pieces.widePieces(wgslType[x.dtype])),
+            ...affineConstants(weight.dtype, fours && affineFours(device, sizes, [weight, bias])),
           },
           buffers: [x, weight, bias, out, statistics].map((tensor) => tensor.storage.buffer),
           parameters: {
@@ -142,15 +153,18 @@ function normBackwardOp<A>(
             : layout(x, attributes);
         const shape = rowShape(device, sizes.length);
         const offsets = { xOffset: x.offset, gradOffset: grad.offset, statisticsOffset: statistics.offset };
+        const fours = takesFours(device, sizes.length, [x.offset, grad.offset]);
         device.recorder.dispatch({
           kernel: kernels.normBackwardInput,
           constants: {
             ...shape.constants,
             ...shape.kept,
             ...kernels.channelOf(sizes),
-            ...constantsOf(x.dtype, weight.dtype),
-            ELEMENTS: 'const ELEMENTS = 1u;',
+            ...pieces.pieceConstants,
+            Element: elementOf(x),
             OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
+            ...(fours && pieces.wideElements(wgslType[x.dtype])),
+            ...affineConstants(weight.dtype, fours && affineFours(device, sizes, [weight])),
           },
           buffers: [x, weight, statistics, grad, out].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets, weightOffset: weight.offset },
@@ -163,7 +177,7 @@ function normBackwardOp<A>(
         const columns = rowShape(device, (sizes.rows / sizes.groups) * sizes.spatial);
         device.recorder.dispatch({
           kernel: kernels.normBackwardAffine,
-          constants: { ...columns.constants, ...constantsOf(x.dtype, weight.dtype) },
+          constants: { ...columns.constants, Element: elementOf(x) },
           buffers: [x, statistics, grad, affine].map((tensor) => tensor.storage.buffer),
           parameters: { ...sizes, ...offsets },
           grid: columns.grid(sizes.groups * sizes.channelsPerGroup),
@@ -189,7 +203,7 @@ function sumColumns(
   const sums = chunks === 1 ? affine : Tensor.allocate(device, 'f32', [chunks, 2, length], 'sums of chunks', false);
   device.recorder.dispatch({
     kernel: kernels.normBackwardColumns,
-    constants: { Element: `alias Element = ${wgslType[x.dtype]};` },
+    constants: { Element: elementOf(x) },
     buffers: [x, statistics, grad, sums].map((tensor) => tensor.storage.buffer),
     parameters: {
       rows,

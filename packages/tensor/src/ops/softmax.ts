@@ -1,7 +1,7 @@
-import { softmax as kernels } from '@dawnchorus/kernels';
+import { softmax as kernels, rows as pieces } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
-import { type RowShape, rowShape } from '../kernel/grid.ts';
+import { type RowShape, rowShape, takesFours } from '../kernel/grid.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat } from './arguments.ts';
@@ -17,6 +17,7 @@ function constantsOf(shape: RowShape, out: Tensor, logarithm: boolean) {
   return {
     ...shape.constants,
     ...shape.kept,
+    ...pieces.pieceConstants,
     LOGARITHM: `const LOGARITHM = ${logarithm};`,
     OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
   };
@@ -43,8 +44,8 @@ function softmaxOp(name: string, logarithm: boolean) {
           kernel: kernels.softmax,
           constants: {
             ...constantsOf(shape, out, logarithm),
-            ELEMENTS: 'const ELEMENTS = 1u;',
             InputElement: `alias InputElement = ${wgslType[dense.dtype]};`,
+            ...(takesFours(device, length, [dense.offset]) && pieces.widePieces(wgslType[dense.dtype])),
           },
           buffers: [dense.storage.buffer, out.storage.buffer],
           parameters: { rows, length, offset: dense.offset },
@@ -76,7 +77,11 @@ function softmaxBackwardOp(name: string, logarithm: boolean) {
         const shape = rowShape(device, length);
         device.recorder.dispatch({
           kernel: kernels.softmaxBackward,
-          constants: { ...constantsOf(shape, out, logarithm), Element: `alias Element = ${wgslType[y.dtype]};` },
+          constants: {
+            ...constantsOf(shape, out, logarithm),
+            Element: `alias Element = ${wgslType[y.dtype]};`,
+            ...(takesFours(device, length, [y.offset, grad.offset]) && pieces.wideElements(wgslType[y.dtype])),
+          },
           buffers: [y.storage.buffer, grad.storage.buffer, out.storage.buffer],
           parameters: { rows, length, yOffset: y.offset, gradOffset: grad.offset },
           grid: shape.grid(rows),
