@@ -6,7 +6,10 @@
  * output samples, one for each phase, so the whole conversion is a convolution with stride `from` and `to` kernels.
  */
 
-/** `hann6`: torchaudio's default, 6 zero crossings, rounded as it rounds. `kaiser64`: its "kaiser best", for preparing audio. */
+/**
+ * `hann6`: torchaudio's default, 6 zero crossings, rounded as its `Resample` rounds. `kaiser64`: its "kaiser best", for
+ * preparing audio, rounded as its `functional.resample` rounds.
+ */
 export type ResampleQuality = 'hann6' | 'kaiser64';
 
 /** The table of one ratio. Only the taps inside the window are held; all others are zero. */
@@ -86,15 +89,19 @@ function buildKernel(from: number, to: number, quality: ResampleQuality): Resamp
   const starts = new Int32Array(to);
   const weights = new Float64Array(to * taps);
   const normaliser = beta === null ? 1 : besselI0(beta);
+  // torchaudio's Resample rounds phases to f32, its functional form times, too. Either moves the result by up to 2e-5 of its
+  // largest value: published labels have the one in them, what is compared with the function has the other.
+  const f32 = Math.fround;
+  const timeAt =
+    beta === null
+      ? (sample: number, phase: number) => (sample / from - f32(phase / to)) * base
+      : (sample: number, phase: number) => f32(f32(f32(sample / from) - f32(phase / to)) * f32(base));
   for (let phase = 0; phase < to; phase++) {
-    // torchaudio's Resample rounds phases to f32 (its functional form times, too), which moves the result by up to 2e-5:
-    // published labels have that in them.
-    const delay = beta === null ? Math.fround(phase / to) : phase / to;
     // The centre of this phase lies at phase * from / to; the window is zero further than `reach` from it.
     const start = Math.min(Math.ceil((phase * from) / to - reach), width + from - taps);
     starts[phase] = start;
     for (let tap = 0; tap < taps; tap++) {
-      const time = ((start + tap) / from - delay) * base;
+      const time = timeAt(start + tap, phase);
       if (Math.abs(time) >= crossings) continue;
       const angle = Math.PI * time;
       const sinc = angle === 0 ? 1 : Math.sin(angle) / angle;
