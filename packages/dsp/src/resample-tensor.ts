@@ -25,7 +25,7 @@ interface PolyphaseAttributes {
   readonly to: number;
   /** Outputs a row. */
   readonly length: number;
-  readonly quality: ResampleQuality;
+  readonly quality: ResampleQuality | 'soxr';
   /** The filter bank's transpose, which takes outputs to samples: what the gradient is. */
   readonly transposed: boolean;
 }
@@ -164,7 +164,13 @@ export function resample(x: Float32Array, from: number, to: number, options?: Re
 export function resample(x: Tensor, from: number, to: number, options?: ResampleOptions): Tensor;
 export function resample(x: Float32Array | Tensor, from: number, to: number, options: ResampleOptions = {}) {
   if (x instanceof Float32Array) return resampleArray(x, from, to, options);
-  const { quality = 'kaiser64' } = options;
+  return convert(x, from, to, options.quality ?? 'kaiser64');
+}
+
+/** As librosa halves a rate, by libsoxr's HQ: x f32 [..., samples] -> [..., ceil(samples / 2)]. */
+export const halveRate = (x: Tensor): Tensor => convert(x, 2, 1, 'soxr');
+
+function convert(x: Tensor, from: number, to: number, quality: ResampleQuality | 'soxr'): Tensor {
   if (x.dtype !== 'f32' || x.rank < 1) {
     throw new RangeError(`resample: x is ${x.dtype}${formatShape(x.shape)}; expected f32 [..., samples]`);
   }
