@@ -12,11 +12,12 @@ import {
   zeros,
 } from '@dawnchorus/tensor';
 import {
+  type KnownQuality,
+  kernelOf,
   type ResampleKernel,
   type ResampleQuality,
   resample as resampleArray,
   resampledLength,
-  resampleKernel,
 } from './resample.ts';
 
 interface PolyphaseAttributes {
@@ -25,7 +26,7 @@ interface PolyphaseAttributes {
   readonly to: number;
   /** Outputs a row. */
   readonly length: number;
-  readonly quality: ResampleQuality | 'soxr';
+  readonly quality: KnownQuality;
   /** The filter bank's transpose, which takes outputs to samples: what the gradient is. */
   readonly transposed: boolean;
 }
@@ -125,7 +126,7 @@ function run(x: Tensor, attributes: PolyphaseAttributes): Tensor {
   let bank: ReturnType<typeof bankOf> | undefined;
   const made = () => {
     bank ??= bankOf(
-      transposed ? backward(resampleKernel(to, from, quality)) : forward(resampleKernel(from, to, quality)),
+      transposed ? backward(kernelOf(to, from, quality)) : forward(kernelOf(from, to, quality)),
       from,
       to,
     );
@@ -170,11 +171,11 @@ export function resample(x: Float32Array | Tensor, from: number, to: number, opt
 /** As librosa halves a rate, by libsoxr's HQ: x f32 [..., samples] -> [..., ceil(samples / 2)]. */
 export const halveRate = (x: Tensor): Tensor => convert(x, 2, 1, 'soxr');
 
-function convert(x: Tensor, from: number, to: number, quality: ResampleQuality | 'soxr'): Tensor {
+function convert(x: Tensor, from: number, to: number, quality: KnownQuality): Tensor {
   if (x.dtype !== 'f32' || x.rank < 1) {
     throw new RangeError(`resample: x is ${x.dtype}${formatShape(x.shape)}; expected f32 [..., samples]`);
   }
-  const kernel = resampleKernel(from, to, quality);
+  const kernel = kernelOf(from, to, quality);
   if (kernel.from === kernel.to) return x;
   const samples = x.shape[x.rank - 1];
   const length = resampledLength(samples, from, to);

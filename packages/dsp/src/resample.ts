@@ -29,7 +29,7 @@ export type ResampleKernel = {
 };
 
 /** `soxr`: libsoxr's HQ, librosa's default, measured at a ratio of 2:1 and to 1e-7 the same there. For constant-Q transforms. */
-type KnownQuality = ResampleQuality | 'soxr';
+export type KnownQuality = ResampleQuality | 'soxr';
 
 /**
  * What is rounded to f32. torchaudio's Resample rounds phases, its functional form all times, which moves the result by up to
@@ -73,7 +73,12 @@ const keptKernels = 16;
  *
  * @throws RangeError when a rate is not a positive whole number.
  */
-export function resampleKernel(from: number, to: number, quality: KnownQuality = 'kaiser64'): ResampleKernel {
+export function resampleKernel(from: number, to: number, quality: ResampleQuality = 'kaiser64'): ResampleKernel {
+  return kernelOf(from, to, quality);
+}
+
+/** The same, of any quality that there is. */
+export function kernelOf(from: number, to: number, quality: KnownQuality): ResampleKernel {
   checkRate('source', from);
   checkRate('target', to);
   const divisor = greatestCommonDivisor(from, to);
