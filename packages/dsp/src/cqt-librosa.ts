@@ -5,10 +5,8 @@ import {
   formatShape,
   matmul,
   mul,
-  pad,
   permute,
   reshape,
-  sliceAxis,
   type Tensor,
 } from '@dawnchorus/tensor';
 import { type CqtKernel, checkCqtSettings } from './cqt-kernels.ts';
@@ -216,19 +214,12 @@ function fullBins(x: Tensor, own: Plan, end: number): Tensor {
     Math.min(Math.ceil(Math.log2(sampleRate / 2 / cutoff)) - 2, twosIn(hopLength) - octaves + 1),
   );
   let [signal, decimation] = [x, 1];
-  // Of half the rate, and as loud.
-  const halve = () => {
-    signal = mul(halveRate(signal), Math.SQRT2);
-    decimation *= 2;
+  // Of a lower rate, and as loud.
+  const halve = (times = 1) => {
+    signal = mul(halveRate(signal, times), Math.sqrt(2 ** times));
+    decimation *= 2 ** times;
   };
-  if (early > 0) {
-    // At once: what the stages make beyond the clip's end goes on to the next, then librosa cuts, and fills up by a zero.
-    const factor = 2 ** early;
-    signal = pad(x, [0, 128 * factor]);
-    for (let i = 0; i < early; i++) halve();
-    const kept = Math.floor(x.shape[1] / factor + 0.5);
-    signal = pad(sliceAxis(signal, 1, 0, kept), [0, Math.ceil(x.shape[1] / factor) - kept]);
-  }
+  if (early > 0) halve(early);
   const parts: Tensor[] = [];
   for (let high = end; high > 0; high -= binsPerOctave) {
     parts.unshift(octave(signal, own, [Math.max(0, high - binsPerOctave), high], decimation));
@@ -243,7 +234,8 @@ function fullBins(x: Tensor, own: Plan, end: number): Tensor {
  * librosa.cqt, with `gamma` librosa.vqt: x f32 [batch, samples] -> complex coefficients [batch, bins, floor(samples /
  * hopLength) + 1, 2]. Octave by octave from audio that is halved on the way down, its filters' lengths not whole, their
  * spectra sparse: what `createCqt` gives to a per cent or so, and never MERT's teacher. Within 1e-6 of librosa's largest
- * value, but where it halves twice and more before the first octave: there the first frames may be 2e-3 away. Gradients flow.
+ * value, but where it halves four times and more before the first octave: there the first frames may be 1e-3 away. Gradients
+ * flow.
  *
  * @throws RangeError when a setting is out of range, x is empty or too short to mirror.
  */

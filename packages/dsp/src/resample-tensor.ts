@@ -4,9 +4,12 @@ import {
   apply,
   cachedTable,
   contiguous,
+  conv1d,
   defineOp,
   formatShape,
+  pad,
   reshape,
+  sliceAxis,
   type Tensor,
   withDense,
   zeros,
@@ -168,8 +171,33 @@ export function resample(x: Float32Array | Tensor, from: number, to: number, opt
   return convert(x, from, to, options.quality ?? 'kaiser64');
 }
 
-/** As librosa halves a rate, by libsoxr's HQ: x f32 [..., samples] -> [..., ceil(samples / 2)]. */
-export const halveRate = (x: Tensor): Tensor => convert(x, 2, 1, 'soxr');
+/** Taps of the filter that libsoxr halves rates by before the last time, beside its middle: every second one is 0. */
+const HALF_BAND = [
+  0.3115465451887802, -0.08734497241282892, 0.03681452335604365, -0.01518925831569441, 0.005454118437408876,
+  -0.001564400922162005, 0.0003181701445034203, -3.48001341225749e-5,
+];
+
+/**
+ * A rate divided by 2^times as librosa does it, by libsoxr's HQ: x f32 [batch, samples] -> [batch, ceil(samples / 2^times)].
+ * What a stage makes before a clip is lost, what it makes behind it goes on to the next; at the end librosa cuts, and may
+ * fill up by a zero.
+ */
+export function halveRate(x: Tensor, times: number): Tensor {
+  const [batch, samples] = x.shape;
+  const factor = 2 ** times;
+  if (times === 1) return convert(x, 2, 1, 'soxr1');
+  // Room for what lies behind the clip.
+  let y = reshape(pad(x, [0, 128 * factor]), [batch, 1, -1]);
+  const weights = cachedTable(x.device, 'libsoxr half band', () =>
+    Float32Array.from({ length: 31 }, (_, i) =>
+      i % 2 === 0 ? HALF_BAND[(Math.abs(i - 15) - 1) / 2] : i === 15 ? 0.5 : 0,
+    ),
+  );
+  for (let i = 1; i < times; i++) y = conv1d(y, reshape(weights, [1, 1, 31]), { stride: 2, padding: 15 });
+  y = convert(reshape(y, [batch, -1]), 2, 1, times === 2 ? 'soxr2' : times === 3 ? 'soxr3' : 'soxr4');
+  const kept = Math.floor(samples / factor + 0.5);
+  return pad(sliceAxis(y, 1, 0, kept), [0, Math.ceil(samples / factor) - kept]);
+}
 
 function convert(x: Tensor, from: number, to: number, quality: KnownQuality): Tensor {
   if (x.dtype !== 'f32' || x.rank < 1) {

@@ -28,8 +28,11 @@ export type ResampleKernel = {
   readonly weights: Float64Array;
 };
 
-/** `soxr`: libsoxr's HQ, librosa's default, measured at a ratio of 2:1 and to 1e-7 the same there. For constant-Q transforms. */
-export type KnownQuality = ResampleQuality | 'soxr';
+/**
+ * `soxr1` to `soxr4`: the last halving of libsoxr's HQ, librosa's default, when a rate is halved that many times at once. They
+ * were fitted to its impulse responses, and are to 1e-7 the same. For constant-Q transforms.
+ */
+export type KnownQuality = ResampleQuality | 'soxr1' | 'soxr2' | 'soxr3' | 'soxr4';
 
 /**
  * What is rounded to f32. torchaudio's Resample rounds phases, its functional form all times, which moves the result by up to
@@ -40,8 +43,17 @@ type Window = { crossings: number; rolloff: number; beta: number | null; rounded
 const windows: Record<KnownQuality, Window> = {
   hann6: { crossings: 6, rolloff: 0.99, beta: null, rounded: 'phases' },
   kaiser64: { crossings: 64, rolloff: 0.9475937167399596, beta: 14.769656459379492, rounded: 'times' },
-  soxr: { crossings: 93.0557846, rolloff: 0.95687182, beta: 13.04003367, rounded: 'nothing' },
+  soxr1: soxr(194.5, 13.04003367),
+  soxr2: soxr(204.5, 13.71128868),
+  soxr3: soxr(210.5, 14.10395372),
+  soxr4: soxr(214.5, 14.38336465),
 };
+
+/** The Kaiser window over `reach` samples on both sides. */
+function soxr(reach: number, beta: number): Window {
+  const rolloff = 0.95687182;
+  return { crossings: (reach / 2) * rolloff, rolloff, beta, rounded: 'nothing' };
+}
 
 /** Modified Bessel function of the first kind, order 0, by its power series. */
 function besselI0(x: number): number {

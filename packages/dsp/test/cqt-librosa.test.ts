@@ -30,8 +30,8 @@ test('pseudo', async () => {
 test('hybrid', async () => {
   const wanted = expected.get('librosa_hybrid_84')!;
   const y = await numbers(hybridCqt(clip(), options));
-  // Its lower bins are halved twice at once, which soxr does by other stages.
-  assert.ok(relativeError(y, wanted) < 1e-4);
+  // Before its lower bins the rate is halved twice at once, which libsoxr does by another filter first.
+  assert.ok(relativeError(y, wanted) < 5e-6);
   // From bin 60 on filters are short, and nothing is resampled.
   assert.ok(relativeError(y.slice(60 * 44), wanted.slice(60 * 44)) < 1e-6);
 });
