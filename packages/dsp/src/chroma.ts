@@ -37,9 +37,10 @@ export function chromaFilterbank(options: ChromaOptions): Float32Array<ArrayBuff
       throw new RangeError(`chromaFilterbank: ${name} is ${value}; expected a whole number from ${least}`);
     }
   }
-  if (!(sampleRate > 0) || !Number.isFinite(tuning) || !(octaveWidth === null || octaveWidth > 0)) {
+  const numbers = [tuning, octaveCentre].every(Number.isFinite);
+  if (!(sampleRate > 0 && sampleRate < Infinity) || !numbers || !(octaveWidth === null || octaveWidth > 0)) {
     throw new RangeError(
-      `chromaFilterbank: sampleRate ${sampleRate}, tuning ${tuning}, octaveWidth ${octaveWidth}; expected a positive rate, a number, and a positive width or null`,
+      `chromaFilterbank: sampleRate ${sampleRate}, tuning ${tuning}, octaveCentre ${octaveCentre}, octaveWidth ${octaveWidth}; expected a positive rate, two numbers, and a positive width or null`,
     );
   }
   // Bins in pitch classes from 27.5 Hz; the first lies an octave and a half under the second, for want of a logarithm.

@@ -10,7 +10,7 @@ import {
   type Tensor,
 } from '@dawnchorus/tensor';
 import { type CqtKernel, checkCqtSettings } from './cqt-kernels.ts';
-import { resample } from './resample-tensor.ts';
+import { halveRate } from './resample-tensor.ts';
 import { spectrogram, stft } from './stft.ts';
 
 /** Settings of `pseudoCqt` and `hybridCqt`; the defaults are librosa's. */
@@ -35,10 +35,19 @@ export interface PseudoCqtOptions {
   readonly padMode?: 'constant' | 'reflect';
 }
 
+/** Settings of `librosaCqt`. */
+export interface LibrosaCqtOptions extends PseudoCqtOptions {
+  /**
+   * Hz that bandwidths have more than a constant Q gives them: librosa.vqt. Default 0, librosa.cqt; null for equal rectangular
+   * bandwidths as ears have them (24.7 / 0.108 times a bin's relative bandwidth), librosa.vqt's default.
+   */
+  readonly gamma?: number | null;
+}
+
 const C1 = 440 * 2 ** (-45 / 12);
 
 /** Options with their defaults, and each bin's frequency and length in samples, which need not be whole. */
-function plan(name: string, options: PseudoCqtOptions) {
+function plan(name: string, options: PseudoCqtOptions, gamma: number | null = 0) {
   const { sampleRate, hopLength = 512, fMin = C1, bins = 84, binsPerOctave = 12, filterScale = 1 } = options;
   const { sparsity = 0.01, scale = true, padMode = 'constant' } = options;
   const settings = { sampleRate, hopLength, fMin, bins, binsPerOctave, filterScale, normalization: 'librosa' as const };
@@ -46,11 +55,18 @@ function plan(name: string, options: PseudoCqtOptions) {
   if (!(sparsity >= 0 && sparsity < 1)) {
     throw new RangeError(`${name}: sparsity is ${sparsity}; expected a number from 0 to under 1`);
   }
+  if (gamma !== null && !(gamma >= 0 && gamma < Infinity)) {
+    throw new RangeError(`${name}: gamma is ${gamma} Hz; expected a number from 0, or null`);
+  }
   const ratio = 2 ** (2 / binsPerOctave);
-  const quality = (filterScale * (ratio + 1)) / (ratio - 1);
+  const alpha = (ratio - 1) / (ratio + 1);
+  const wider = gamma ?? (alpha * 24.7) / 0.108;
   const frequencies = Array.from({ length: bins }, (_, k) => fMin * 2 ** (k / binsPerOctave));
-  const lengths = frequencies.map((frequency) => (quality * sampleRate) / frequency);
-  return { ...settings, sparsity, scale, padMode, frequencies, lengths };
+  const lengths = frequencies.map((frequency) => (filterScale * sampleRate) / (alpha * frequency + wider));
+  // How far up the top filter reaches: a Hann window's bandwidth is 1.50018 of its bins.
+  const cutoff = (end: number) =>
+    frequencies[end - 1] * (1 + (0.5 * 1.50018310546875 * alpha) / filterScale) + 0.5 * wider;
+  return { ...settings, sparsity, scale, padMode, frequencies, lengths, cutoff };
 }
 
 type Plan = ReturnType<typeof plan>;
@@ -153,7 +169,8 @@ function octave(x: Tensor, own: Plan, [low, end]: readonly [number, number], dec
   const points = 2 ** Math.ceil(Math.log2(lengths[low] / decimation));
   const bins = end - low;
   const width = points / 2 + 1;
-  const key = JSON.stringify([sampleRate, frequencies.slice(low, end), lengths[low], decimation, sparsity, scale]);
+  const filters = [frequencies, lengths].map((values) => values.slice(low, end));
+  const key = JSON.stringify([sampleRate, filters, decimation, sparsity, scale]);
   // Rows of (re, -im) give the product's real part from spectra (re, im), rows of (im, re) its imaginary part.
   const table = cachedTable(x.device, `librosa CQT ${key}`, () => {
     const rows = new Float32Array(2 * bins * 2 * width);
@@ -184,10 +201,9 @@ const twosIn = (n: number): number => (n % 2 === 0 ? 1 + twosIn(n / 2) : 0);
 
 /** Bins up to number `end` as librosa.cqt has them, octave by octave at rates that are halved: [batch, end, frames, 2]. */
 function fullBins(x: Tensor, own: Plan, end: number): Tensor {
-  const { sampleRate, hopLength, binsPerOctave, frequencies, lengths } = own;
+  const { sampleRate, hopLength, binsPerOctave } = own;
   const octaves = Math.ceil(end / binsPerOctave);
-  // A Hann window's bandwidth is 1.50018 of its bins.
-  const cutoff = frequencies[end - 1] + (0.5 * 1.50018310546875 * sampleRate) / lengths[end - 1];
+  const cutoff = own.cutoff(end);
   if (cutoff > sampleRate / 2) {
     throw new RangeError(
       `librosaCqt: the top filter reaches ${cutoff.toFixed(1)} Hz, over half the sample rate, ${sampleRate / 2} Hz; use fewer bins`,
@@ -198,12 +214,12 @@ function fullBins(x: Tensor, own: Plan, end: number): Tensor {
     Math.min(Math.ceil(Math.log2(sampleRate / 2 / cutoff)) - 2, twosIn(hopLength) - octaves + 1),
   );
   let [signal, decimation] = [x, 1];
-  // Of half the rate, and as loud.
-  const halve = () => {
-    signal = mul(resample(signal, 2, 1), Math.SQRT2);
-    decimation *= 2;
+  // Of a lower rate, and as loud.
+  const halve = (times = 1) => {
+    signal = mul(halveRate(signal, times), Math.sqrt(2 ** times));
+    decimation *= 2 ** times;
   };
-  for (let i = 0; i < early; i++) halve();
+  if (early > 0) halve(early);
   const parts: Tensor[] = [];
   for (let high = end; high > 0; high -= binsPerOctave) {
     parts.unshift(octave(signal, own, [Math.max(0, high - binsPerOctave), high], decimation));
@@ -215,15 +231,17 @@ function fullBins(x: Tensor, own: Plan, end: number): Tensor {
 }
 
 /**
- * librosa.cqt: x f32 [batch, samples] -> complex coefficients [batch, bins, floor(samples / hopLength) + 1, 2]. Octave by
- * octave from audio that is halved on the way down (by the filter of `resample`, not soxr's), its filters' lengths not whole,
- * their spectra sparse: what `createCqt` gives to a per cent or so, and never MERT's teacher. Gradients flow.
+ * librosa.cqt, with `gamma` librosa.vqt: x f32 [batch, samples] -> complex coefficients [batch, bins, floor(samples /
+ * hopLength) + 1, 2]. Octave by octave from audio that is halved on the way down, its filters' lengths not whole, their
+ * spectra sparse: what `createCqt` gives to a per cent or so, and never MERT's teacher. Within 1e-6 of librosa's largest
+ * value, but where it halves four times and more before the first octave: there the first frames may be 1e-3 away. Gradients
+ * flow.
  *
  * @throws RangeError when a setting is out of range, x is empty or too short to mirror.
  */
-export function librosaCqt(x: Tensor, options: PseudoCqtOptions): Tensor {
+export function librosaCqt(x: Tensor, options: LibrosaCqtOptions): Tensor {
   checkWaveform('librosaCqt', x);
-  const own = plan('librosaCqt', options);
+  const own = plan('librosaCqt', options, options.gamma);
   return fullBins(x, own, own.bins);
 }
 

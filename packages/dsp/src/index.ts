@@ -15,7 +15,7 @@ export {
   cqtKernel,
   cqtLengths,
 } from './cqt-kernels.ts';
-export { hybridCqt, librosaCqt, type PseudoCqtOptions, pseudoCqt } from './cqt-librosa.ts';
+export { hybridCqt, type LibrosaCqtOptions, librosaCqt, type PseudoCqtOptions, pseudoCqt } from './cqt-librosa.ts';
 export { type DctConvention, type DctNorm, dctMatrix } from './dct.ts';
 export { type DeltaOptions, deltas } from './deltas.ts';
 export { deemphasis, type EmphasisOptions, lfilter, preemphasis } from './filters.ts';

@@ -23,7 +23,7 @@ import {
 } from '@dawnchorus/tensor';
 import { checkStft, frameWindow, type StftOptions, stft } from './stft.ts';
 
-/** Sums of squared windows under this count as none. */
+/** Sums of squared windows under this part of a window's largest square count as none. */
 const LEAST = 1e-11;
 
 /** How an inverse is laid out. */
@@ -48,7 +48,8 @@ function inverseEnvelope(frames: number, options: StftOptions, { whole, start, k
   for (let t = 0; t < frames; t++) {
     for (let n = 0; n < options.nFft; n++) sums[t * options.hopLength + n] += window[n] * window[n];
   }
-  return Float32Array.from(sums.subarray(start, start + kept), (value) => (value > LEAST ? 1 / value : 0));
+  const least = LEAST * window.reduce((most, value) => Math.max(most, value * value), 0);
+  return Float32Array.from(sums.subarray(start, start + kept), (value) => (value > least ? 1 / value : 0));
 }
 
 /**

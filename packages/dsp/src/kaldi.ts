@@ -209,6 +209,9 @@ export function kaldiMfcc(x: Tensor, options: KaldiMfccOptions): Tensor {
   if (!Number.isInteger(nMfcc) || nMfcc < 1 || nMfcc > nMels) {
     throw new RangeError(`kaldiMfcc: nMfcc is ${nMfcc}; expected a whole number from 1 to nMels, ${nMels}`);
   }
+  if (!(lifter >= 0 && lifter < Infinity)) {
+    throw new RangeError(`kaldiMfcc: lifter is ${lifter}; expected 0, for none, or a positive number`);
+  }
   const { mel, energy } = bands(x, options);
   const table = cachedTable(x.device, `kaldi dct ${JSON.stringify([nMfcc, nMels, lifter])}`, () =>
     dctMatrix(nMfcc, nMels, 'ortho', 'torchaudio').map((value, i) => {

@@ -50,14 +50,19 @@ export function melToHz(mel: number, scale: MelOptions['scale']): number {
 /**
  * Triangles that overlap by half, evenly spaced in mel: row-major [nMels, floor(nFft / 2) + 1], computed in f64.
  *
- * @throws RangeError when nMels is no whole number from 1, or not 0 <= fMin < fMax <= sampleRate / 2.
+ * @throws RangeError when nFft or nMels is no whole number from 1, or not 0 <= fMin < fMax <= sampleRate / 2.
  */
 export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
   const { sampleRate, nFft, nMels, fMin = 0, scale, norm, binFrequencies = 'exact' } = options;
   const highest = binFrequencies === 'torchaudio' ? Math.floor(sampleRate / 2) : sampleRate / 2;
   const { fMax = highest } = options;
-  if (!Number.isInteger(nMels) || nMels < 1) {
-    throw new RangeError(`melFilterbank: nMels is ${nMels}; expected a whole number from 1`);
+  if (!(sampleRate > 0 && sampleRate < Infinity)) {
+    throw new RangeError(`melFilterbank: sampleRate is ${sampleRate}; expected a positive number`);
+  }
+  for (const [name, value] of Object.entries({ nFft, nMels })) {
+    if (!Number.isInteger(value) || value < 1) {
+      throw new RangeError(`melFilterbank: ${name} is ${value}; expected a whole number from 1`);
+    }
   }
   if (!(fMin >= 0 && fMin < fMax && fMax <= sampleRate / 2)) {
     throw new RangeError(
@@ -95,6 +100,9 @@ export function logMel(
   x: Tensor,
   { offset = 1e-6, ...options }: StftOptions & MelOptions & { power?: 1 | 2; offset?: number },
 ): Tensor {
+  if (!(offset >= 0 && offset < Infinity)) {
+    throw new RangeError(`logMel: offset is ${offset}; expected a number from 0, whose logarithm silence has`);
+  }
   return log(add(melSpectrogram(x, options), offset));
 }
 
@@ -113,10 +121,13 @@ export interface DecibelOptions {
 /** Decibels relative to 1: librosa's power_to_db and amplitude_to_db, torchaudio's AmplitudeToDB. Same shape as x. */
 export function amplitudeToDb(x: Tensor, options: DecibelOptions): Tensor {
   const { of, floor = of === 'power' ? 1e-10 : 1e-5, topDb = 80, maximumOf = 'item' } = options;
-  if (x.rank === 0 || !(floor > 0)) {
+  if (x.rank === 0 || !(floor > 0 && floor < Infinity)) {
     throw new RangeError(
       `amplitudeToDb: x is ${formatShape(x.shape)} and floor ${floor}; expected an axis and a positive floor`,
     );
+  }
+  if (topDb !== null && !(topDb >= 0)) {
+    throw new RangeError(`amplitudeToDb: topDb is ${topDb}; expected a number from 0, or null for no limit`);
   }
   const decibels = mul(log(maximum(x, floor)), (of === 'power' ? 10 : 20) / Math.LN10);
   if (topDb === null) return decibels;

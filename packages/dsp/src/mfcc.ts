@@ -32,7 +32,7 @@ export function cepstra(bands: Tensor, options: CepstraOptions): Tensor {
   if (!Number.isInteger(nMfcc) || nMfcc < 1 || nMfcc > nMels) {
     throw new RangeError(`cepstra: nMfcc is ${nMfcc}; expected a whole number from 1 to the bands, ${nMels}`);
   }
-  if (!(lifter >= 0)) throw new RangeError(`cepstra: lifter is ${lifter}; expected 0 or more`);
+  if (!(lifter >= 0 && lifter < Infinity)) throw new RangeError(`cepstra: lifter is ${lifter}; expected 0 or more`);
   const table = cachedTable(bands.device, `dct ${JSON.stringify([nMfcc, nMels, norm, lifter, convention])}`, () =>
     dctMatrix(nMfcc, nMels, norm, convention).map((value, i) => {
       const k = Math.floor(i / nMels) + 1;

@@ -4,19 +4,23 @@ import {
   apply,
   cachedTable,
   contiguous,
+  conv1d,
   defineOp,
   formatShape,
+  pad,
   reshape,
+  sliceAxis,
   type Tensor,
   withDense,
   zeros,
 } from '@dawnchorus/tensor';
 import {
+  type KnownQuality,
+  kernelOf,
   type ResampleKernel,
   type ResampleQuality,
   resample as resampleArray,
   resampledLength,
-  resampleKernel,
 } from './resample.ts';
 
 interface PolyphaseAttributes {
@@ -25,7 +29,7 @@ interface PolyphaseAttributes {
   readonly to: number;
   /** Outputs a row. */
   readonly length: number;
-  readonly quality: ResampleQuality;
+  readonly quality: KnownQuality;
   /** The filter bank's transpose, which takes outputs to samples: what the gradient is. */
   readonly transposed: boolean;
 }
@@ -125,7 +129,7 @@ function run(x: Tensor, attributes: PolyphaseAttributes): Tensor {
   let bank: ReturnType<typeof bankOf> | undefined;
   const made = () => {
     bank ??= bankOf(
-      transposed ? backward(resampleKernel(to, from, quality)) : forward(resampleKernel(from, to, quality)),
+      transposed ? backward(kernelOf(to, from, quality)) : forward(kernelOf(from, to, quality)),
       from,
       to,
     );
@@ -164,11 +168,42 @@ export function resample(x: Float32Array, from: number, to: number, options?: Re
 export function resample(x: Tensor, from: number, to: number, options?: ResampleOptions): Tensor;
 export function resample(x: Float32Array | Tensor, from: number, to: number, options: ResampleOptions = {}) {
   if (x instanceof Float32Array) return resampleArray(x, from, to, options);
-  const { quality = 'kaiser64' } = options;
+  return convert(x, from, to, options.quality ?? 'kaiser64');
+}
+
+/** Taps of the filter that libsoxr halves rates by before the last time, beside its middle: every second one is 0. */
+const HALF_BAND = [
+  0.3115465451887802, -0.08734497241282892, 0.03681452335604365, -0.01518925831569441, 0.005454118437408876,
+  -0.001564400922162005, 0.0003181701445034203, -3.48001341225749e-5,
+];
+
+/**
+ * A rate divided by 2^times as librosa does it, by libsoxr's HQ: x f32 [batch, samples] -> [batch, ceil(samples / 2^times)].
+ * What a stage makes before a clip is lost, what it makes behind it goes on to the next; at the end librosa cuts, and may
+ * fill up by a zero.
+ */
+export function halveRate(x: Tensor, times: number): Tensor {
+  const [batch, samples] = x.shape;
+  const factor = 2 ** times;
+  if (times === 1) return convert(x, 2, 1, 'soxr1');
+  // Room for what lies behind the clip.
+  let y = reshape(pad(x, [0, 128 * factor]), [batch, 1, -1]);
+  const weights = cachedTable(x.device, 'libsoxr half band', () =>
+    Float32Array.from({ length: 31 }, (_, i) =>
+      i % 2 === 0 ? HALF_BAND[(Math.abs(i - 15) - 1) / 2] : i === 15 ? 0.5 : 0,
+    ),
+  );
+  for (let i = 1; i < times; i++) y = conv1d(y, reshape(weights, [1, 1, 31]), { stride: 2, padding: 15 });
+  y = convert(reshape(y, [batch, -1]), 2, 1, times === 2 ? 'soxr2' : times === 3 ? 'soxr3' : 'soxr4');
+  const kept = Math.floor(samples / factor + 0.5);
+  return pad(sliceAxis(y, 1, 0, kept), [0, Math.ceil(samples / factor) - kept]);
+}
+
+function convert(x: Tensor, from: number, to: number, quality: KnownQuality): Tensor {
   if (x.dtype !== 'f32' || x.rank < 1) {
     throw new RangeError(`resample: x is ${x.dtype}${formatShape(x.shape)}; expected f32 [..., samples]`);
   }
-  const kernel = resampleKernel(from, to, quality);
+  const kernel = kernelOf(from, to, quality);
   if (kernel.from === kernel.to) return x;
   const samples = x.shape[x.rank - 1];
   const length = resampledLength(samples, from, to);

@@ -6,7 +6,10 @@
  * output samples, one for each phase, so the whole conversion is a convolution with stride `from` and `to` kernels.
  */
 
-/** `hann6`: torchaudio's default, 6 zero crossings, rounded as it rounds. `kaiser64`: its "kaiser best", for preparing audio. */
+/**
+ * `hann6`: torchaudio's default, 6 zero crossings, rounded as its `Resample` rounds. `kaiser64`: its "kaiser best", for
+ * preparing audio, rounded as its `functional.resample` rounds.
+ */
 export type ResampleQuality = 'hann6' | 'kaiser64';
 
 /** The table of one ratio. Only the taps inside the window are held; all others are zero. */
@@ -25,12 +28,32 @@ export type ResampleKernel = {
   readonly weights: Float64Array;
 };
 
-type Window = { crossings: number; rolloff: number; beta: number | null };
+/**
+ * `soxr1` to `soxr4`: the last halving of libsoxr's HQ, librosa's default, when a rate is halved that many times at once. They
+ * were fitted to its impulse responses, and are to 1e-7 the same. For constant-Q transforms.
+ */
+export type KnownQuality = ResampleQuality | 'soxr1' | 'soxr2' | 'soxr3' | 'soxr4';
 
-const windows: Record<ResampleQuality, Window> = {
-  hann6: { crossings: 6, rolloff: 0.99, beta: null },
-  kaiser64: { crossings: 64, rolloff: 0.9475937167399596, beta: 14.769656459379492 },
+/**
+ * What is rounded to f32. torchaudio's Resample rounds phases, its functional form all times, which moves the result by up to
+ * 2e-5 of its largest value: published labels have the one in them, what is compared with the function has the other.
+ */
+type Window = { crossings: number; rolloff: number; beta: number | null; rounded: 'phases' | 'times' | 'nothing' };
+
+const windows: Record<KnownQuality, Window> = {
+  hann6: { crossings: 6, rolloff: 0.99, beta: null, rounded: 'phases' },
+  kaiser64: { crossings: 64, rolloff: 0.9475937167399596, beta: 14.769656459379492, rounded: 'times' },
+  soxr1: soxr(194.5, 13.04003367),
+  soxr2: soxr(204.5, 13.71128868),
+  soxr3: soxr(210.5, 14.10395372),
+  soxr4: soxr(214.5, 14.38336465),
 };
+
+/** The Kaiser window over `reach` samples on both sides. */
+function soxr(reach: number, beta: number): Window {
+  const rolloff = 0.95687182;
+  return { crossings: (reach / 2) * rolloff, rolloff, beta, rounded: 'nothing' };
+}
 
 /** Modified Bessel function of the first kind, order 0, by its power series. */
 function besselI0(x: number): number {
@@ -63,6 +86,11 @@ const keptKernels = 16;
  * @throws RangeError when a rate is not a positive whole number.
  */
 export function resampleKernel(from: number, to: number, quality: ResampleQuality = 'kaiser64'): ResampleKernel {
+  return kernelOf(from, to, quality);
+}
+
+/** The same, of any quality that there is. */
+export function kernelOf(from: number, to: number, quality: KnownQuality): ResampleKernel {
   checkRate('source', from);
   checkRate('target', to);
   const divisor = greatestCommonDivisor(from, to);
@@ -75,10 +103,10 @@ export function resampleKernel(from: number, to: number, quality: ResampleQualit
   return kernel;
 }
 
-function buildKernel(from: number, to: number, quality: ResampleQuality): ResampleKernel {
+function buildKernel(from: number, to: number, quality: KnownQuality): ResampleKernel {
   const window = windows[quality];
   if (!window) throw new RangeError(`resample: quality must be 'hann6' or 'kaiser64', got '${quality}'`);
-  const { crossings, rolloff, beta } = window;
+  const { crossings, rolloff, beta, rounded } = window;
   const base = Math.min(from, to) * rolloff;
   const reach = (crossings * from) / base;
   const width = Math.ceil(reach);
@@ -86,15 +114,17 @@ function buildKernel(from: number, to: number, quality: ResampleQuality): Resamp
   const starts = new Int32Array(to);
   const weights = new Float64Array(to * taps);
   const normaliser = beta === null ? 1 : besselI0(beta);
+  const f32 = Math.fround;
+  const timeAt = (sample: number, phase: number) => {
+    if (rounded === 'times') return f32(f32(f32(sample / from) - f32(phase / to)) * f32(base));
+    return (sample / from - (rounded === 'phases' ? f32(phase / to) : phase / to)) * base;
+  };
   for (let phase = 0; phase < to; phase++) {
-    // torchaudio's Resample rounds phases to f32 (its functional form times, too), which moves the result by up to 2e-5:
-    // published labels have that in them.
-    const delay = beta === null ? Math.fround(phase / to) : phase / to;
     // The centre of this phase lies at phase * from / to; the window is zero further than `reach` from it.
     const start = Math.min(Math.ceil((phase * from) / to - reach), width + from - taps);
     starts[phase] = start;
     for (let tap = 0; tap < taps; tap++) {
-      const time = ((start + tap) / from - delay) * base;
+      const time = timeAt(start + tap, phase);
       if (Math.abs(time) >= crossings) continue;
       const angle = Math.PI * time;
       const sinc = angle === 0 ? 1 : Math.sin(angle) / angle;

@@ -173,7 +173,9 @@ export function tempo(onsets: Tensor, options: TempoOptions): Tensor {
   checkOnsets('tempo', onsets);
   checkCount('tempo', 'hopLength', hopLength);
   for (const [what, value] of Object.entries({ sampleRate, startBpm, stdBpm, windowSeconds })) {
-    if (!(value > 0)) throw new RangeError(`tempo: ${what} is ${value}; expected a positive number`);
+    if (!(value > 0 && value < Infinity)) {
+      throw new RangeError(`tempo: ${what} is ${value}; expected a positive number`);
+    }
   }
   const winLength = Math.floor((windowSeconds * sampleRate) / hopLength);
   if (winLength < 2) {

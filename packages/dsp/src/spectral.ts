@@ -49,7 +49,8 @@ function checkSpectra(name: string, spectra: Tensor): void {
 /** Hz between neighbouring bins. */
 function binWidth(name: string, spectra: Tensor, { sampleRate, nFft = 2 * (spectra.shape[1] - 1) }: SpectrumOptions) {
   const bins = spectra.shape[1];
-  if (!(sampleRate > 0)) throw new RangeError(`${name}: sampleRate is ${sampleRate}; expected a positive number`);
+  if (!(sampleRate > 0 && sampleRate < Infinity))
+    throw new RangeError(`${name}: sampleRate is ${sampleRate}; expected a positive number`);
   if (!Number.isInteger(nFft) || nFft < 1 || Math.floor(nFft / 2) + 1 !== bins) {
     throw new RangeError(`${name}: nFft ${nFft} does not make the ${bins} bins of ${formatShape(spectra.shape)}`);
   }
@@ -117,11 +118,15 @@ export function spectralRolloff(spectra: Tensor, options: SpectrumOptions & { pe
  * The geometric over the arithmetic mean of the energies: librosa.feature.spectral_flatness. [batch, 1, frames]; 1 for
  * white noise and for silence, near 0 for tones. Gradients flow.
  *
- * @throws RangeError when the floor is not positive.
+ * @throws RangeError when the power or the floor is not positive.
  */
 export function spectralFlatness(spectra: Tensor, { power = 2, floor = 1e-10 } = {}): Tensor {
   checkSpectra('spectralFlatness', spectra);
-  if (!(floor > 0)) throw new RangeError(`spectralFlatness: floor is ${floor}; expected a positive number`);
+  for (const [name, value] of Object.entries({ power, floor })) {
+    if (!(value > 0 && value < Infinity)) {
+      throw new RangeError(`spectralFlatness: ${name} is ${value}; expected a positive number`);
+    }
+  }
   const energy = maximum(power === 2 ? square(spectra) : pow(spectra, power), floor);
   const along = { dim: 1, keepdim: true };
   return div(exp(mean(log(energy), along)), mean(energy, along));

@@ -53,7 +53,7 @@ export function makeWindow(window: Window, length: number, { periodic = true } =
 
 /** The weight of sample i of a window with a period. */
 function weightOf(window: Window, period: number): (i: number) => number {
-  if (typeof window === 'object') {
+  if (typeof window === 'object' && window !== null && 'kaiser' in window) {
     const { kaiser } = window;
     if (!(kaiser >= 0 && kaiser < 700)) {
       throw new RangeError(`makeWindow: a Kaiser window's beta is ${kaiser}; expected a number from 0 up to 700`);
@@ -66,7 +66,8 @@ function weightOf(window: Window, period: number): (i: number) => number {
   const coefficients: readonly number[] | undefined = cosines[window];
   if (!coefficients) {
     const names = [...Object.keys(cosines), 'bartlett', 'povey'].join(', ');
-    throw new RangeError(`makeWindow: there is no window '${window}'; use ${names} or { kaiser: beta }`);
+    const asked = typeof window === 'string' ? window : JSON.stringify(window);
+    throw new RangeError(`makeWindow: there is no window '${asked}'; use ${names} or { kaiser: beta }`);
   }
   return (i) => coefficients.reduce((sum, a, m) => sum + (-1) ** m * a * Math.cos((2 * Math.PI * m * i) / period), 0);
 }

@@ -7,7 +7,7 @@ import { chromaFilterbank, chromaStft } from '../src/chroma.ts';
 import { dctMatrix } from '../src/dct.ts';
 import { deltas } from '../src/deltas.ts';
 import { kaldiFbank, kaldiMelFilterbank, kaldiMfcc } from '../src/kaldi.ts';
-import { logMel, melFilterbank, melSpectrogram } from '../src/mel.ts';
+import { amplitudeToDb, logMel, melFilterbank, melSpectrogram } from '../src/mel.ts';
 import { type MfccOptions, mfcc, mfccWithDeltas } from '../src/mfcc.ts';
 import { stftConventions } from '../src/stft.ts';
 import { makeWindow } from '../src/windows.ts';
@@ -355,6 +355,18 @@ test('misuse is named', () => {
   assert.throws(() => chromaFilterbank({ sampleRate: 16000, nFft: 512, nChroma: 0 }), /nChroma is 0/);
   assert.throws(() => dctMatrix(5, 4), /5 rows of 4/);
   assert.throws(() => makeWindow('hanning' as never, 4), /there is no window 'hanning'/);
+  assert.throws(() => makeWindow(null as never, 4), /there is no window 'null'/);
+  // Settings that no arithmetic would refuse, and make NaN of everything.
+  const mel = { sampleRate: Infinity, nFft: 64, nMels: 4, fMax: 8000, scale: 'htk', norm: null } as const;
+  assert.throws(() => melFilterbank(mel), /sampleRate is Infinity; expected a positive number/);
+  assert.throws(() => melFilterbank({ ...mel, sampleRate: 16000, nFft: 0 }), /nFft is 0; expected a whole number/);
+  const cut = { ...stftConventions.librosa, hopLength: 50, ...mel, sampleRate: 16000 };
+  assert.throws(() => logMel(x, { ...cut, offset: -1 }), /offset is -1; expected a number from 0/);
+  assert.throws(() => amplitudeToDb(x, { of: 'power', topDb: Number.NaN }), /topDb is NaN; expected a number from 0/);
+  assert.throws(() => amplitudeToDb(x, { of: 'power', floor: Infinity }), /floor Infinity; .* a positive floor/);
+  assert.throws(() => kaldiMfcc(x, { sampleRate: 1000, lifter: Number.NaN }), /lifter is NaN/);
+  const chroma = { sampleRate: 16000, nFft: 512, octaveCentre: Number.NaN };
+  assert.throws(() => chromaFilterbank(chroma), /octaveCentre NaN.*; expected a positive rate, two numbers/);
 });
 
 test.run();

@@ -207,6 +207,20 @@ test('istft inverts stft for any sizes, windows, paddings and scales', async () 
   );
 });
 
+test('istft keeps the same samples whatever the scale of the window', async () => {
+  // Sample 997 stands where the last window is about to end.
+  using x = clip(signal.slice(0, 800));
+  for (const normalized of [false, 'window', 'frameLength'] as const) {
+    const options: StftOptions = { nFft: 400, hopLength: 133, ...torchaudio, normalized };
+    const y = await numbers(istft(stft(x, options), { ...options, length: 1010 }));
+    assert.is(
+      y.findLastIndex((value) => value !== 0),
+      997,
+      `${normalized}`,
+    );
+  }
+});
+
 test('istft without centring, cut and extended', async () => {
   using x = clip(signal.slice(0, 200));
   const options: StftOptions = { nFft: 32, hopLength: 8, ...librosa, center: false };

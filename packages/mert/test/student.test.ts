@@ -298,6 +298,19 @@ function parameterCount(preset: string): number {
   return counts[0] + (model.numHiddenLayers - 1) * (counts[1] - counts[0]);
 }
 
+presets("the extractor's norms have an epsilon of their own, as in Hugging Face's HuBERT", () => {
+  for (const norm of ['group', 'layer']) {
+    const { model } = tinyConfig('model.layerNormEps=0.5', `model.featExtractNorm=${norm}`);
+    const student = new Student(model, nn.keySequence(0));
+    const { featureExtractor, featureProjection, encoder } = student;
+    const own = featureExtractor.convLayers.flatMap(({ layerNorm }) => (layerNorm ? [layerNorm.eps] : []));
+    assert.equal(own, Array(norm === 'group' ? 1 : model.convDim.length).fill(1e-5));
+    const others = [featureProjection, encoder, encoder.layers[0]].map(({ layerNorm }) => layerNorm.eps);
+    assert.equal(others, [0.5, 0.5, 0.5]);
+    student.dispose();
+  }
+});
+
 presets('MERT-95M', () => assert.is(parameterCount('mert-95m-rvq'), 94_371_712));
 presets('MERT-330M', () => assert.is(parameterCount('mert-330m-rvq'), 315_428_992));
 

@@ -83,8 +83,14 @@ export interface Judgement {
   features: Tensor[];
 }
 
+/** One scale of the discriminator. */
+export interface ScaleJudge extends nn.Module {
+  /** waveform [batch, samples], as many as a frame has at least. */
+  forward(waveform: Tensor): Judgement;
+}
+
 /** One scale: convolutions over time and frequency of the complex spectrum. */
-class ScaleDiscriminator extends nn.Module {
+class ScaleDiscriminator extends nn.Module implements ScaleJudge {
   convs: Conv[];
   convPost: Conv;
   readonly nFft: number;
@@ -128,7 +134,7 @@ class ScaleDiscriminator extends nn.Module {
 
 /** encodec's multi-scale STFT discriminator (Défossez et al., 2022), with encodec's names of parameters. */
 export class Discriminator extends nn.Module {
-  discriminators: ScaleDiscriminator[];
+  discriminators: ScaleJudge[];
 
   constructor(options: DiscriminatorOptions, keys: nn.KeySequence) {
     super();

@@ -1,3 +1,4 @@
+export { type BalancerOptions, type BalancerState, balance, startBalancer } from './balancer.ts';
 export { type CodebookChoice, Codec } from './codec.ts';
 export {
   bitsPerCodebook,
@@ -12,6 +13,16 @@ export {
   hopLength,
 } from './config.ts';
 export {
+  adversarialLoss,
+  Discriminator,
+  type DiscriminatorOptions,
+  discriminatorDefaults,
+  featureLoss,
+  hingeLoss,
+  type Judgement,
+  type ScaleJudge,
+} from './discriminator.ts';
+export {
   type CodecEvaluation,
   type CodecReport,
   codecReportText,
@@ -22,6 +33,7 @@ export { loadCodec, saveCodec } from './load.ts';
 export { type CodeUse, codeUse, melDistance, siSdr } from './measures.ts';
 export { type MelLossOptions, melLossDefaults, multiScaleMelLoss } from './mel-loss.ts';
 export { type Pass, type PieceByPiece, pieceByPiece } from './pass.ts';
+export { movedCodebooks, type QuantizedRows, quantizeRows } from './quantize.ts';
 export type { CodecDecoder, CodecEncoder, CodecLayer, CodecNetwork } from './seanet.ts';
 export {
   decodePieces,

@@ -52,17 +52,18 @@ export function quantizeRows(rows: Tensor, codebooks: readonly Codebook[], used?
 /**
  * The codebooks after a step, see `movedCodebook`; those of stages that were not used stay as they are.
  *
+ * @param step what `quantizeRows` gave.
  * @param picks i32 [stages, codes]: rows that take the places of dead codes.
  */
 export function movedCodebooks(
   codebooks: readonly Codebook[],
-  { codes, inputs }: Pick<QuantizedRows, 'codes' | 'inputs'>,
+  step: Pick<QuantizedRows, 'codes' | 'inputs'>,
   picks: Tensor,
   options: UpdateOptions,
   used?: readonly Tensor[],
 ): Codebook[] {
   return codebooks.map((codebook, i) => {
-    const moved = movedCodebook(codebook, inputs[i], codes[i], picks.select(0, i), options);
+    const moved = movedCodebook(codebook, step.inputs[i], step.codes[i], picks.select(0, i), options);
     if (!used) return moved;
     const keep = used[i].ne(0);
     return {

@@ -65,7 +65,7 @@ const model = z.strictObject({
   activationDropout: rate().default(0).describe('dropout inside the feed-forward blocks, probability'),
   featProjDropout: rate().default(0.1).describe('dropout after the feature projection, probability'),
   layerdrop: rate().default(0.05).describe('probability of skipping a transformer layer in training'),
-  layerNormEps: z.number().positive().default(1e-5).describe('epsilon of every layer norm'),
+  layerNormEps: z.number().positive().default(1e-5).describe('epsilon of every layer norm, but 1e-5 in the extractor'),
   finalDim: count().default(64).describe('width of the projections that are compared with codebook entries'),
   logitTemperature: z.number().positive().default(0.1).describe('divisor of the cosine similarities'),
   featureGradMult: z.number().min(0).default(0.1).describe('factor on the gradient that enters the convolutions'),

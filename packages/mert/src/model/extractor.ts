@@ -3,6 +3,9 @@ import { type Tensor, transpose } from '@dawnchorus/tensor';
 import type { ModelConfig } from '../config/index.ts';
 import { maskedInstanceNorm, type Padding, realPlaces } from './padding.ts';
 
+/** What Hugging Face's and fairseq's extractors add to variances: `layerNormEps` is that of the norms behind them. */
+const EPS = 1e-5;
+
 /** One convolution of the feature extractor with its norm, then GELU. */
 export class ConvLayer extends nn.Module {
   conv: nn.Conv1d;
@@ -20,10 +23,9 @@ export class ConvLayer extends nn.Module {
       bias: config.convBias,
       std,
     });
-    if (config.featExtractNorm === 'layer')
-      this.layerNorm = new nn.LayerNorm(outChannels, { eps: config.layerNormEps });
+    if (config.featExtractNorm === 'layer') this.layerNorm = new nn.LayerNorm(outChannels, { eps: EPS });
     // One group a channel: each channel is normalised over the clip, so the extractor does not hear loudness.
-    else if (index === 0) this.layerNorm = new nn.GroupNorm(outChannels, outChannels, { eps: config.layerNormEps });
+    else if (index === 0) this.layerNorm = new nn.GroupNorm(outChannels, outChannels, { eps: EPS });
   }
 
   /** [batch, channels, samples] -> [batch, channels, fewer samples]. `padding` where clips differ in length, for the first. */
