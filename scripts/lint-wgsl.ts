@@ -52,6 +52,7 @@ function inHalf(constants: Kernel['constants']): Kernel['constants'] | undefined
 /** Functions that kernels take from elsewhere. */
 const libraries: Readonly<Record<string, string>> = {
   map: families.elementwise.elementwiseFunctions,
+  map_fours: families.elementwise.elementwiseFunctions,
   philox: families.random.drawFunctions,
 };
 

@@ -8,6 +8,7 @@ import {
   fill as fillSource,
   functions,
   fused as fusedSource,
+  mapFours as mapFoursSource,
   map as mapSource,
   numbers,
 } from '../generated/wgsl.ts';
@@ -22,6 +23,15 @@ export type MapRead = 'STRIDED' | 'FLAT' | 'SINGLE';
 export const readConstants = (reads: readonly MapRead[]) => ({
   READS: ['A', 'B', 'C'].map((name, i) => `const READ_${name} = ${reads[i] ?? 'FLAT'};`).join(' '),
 });
+
+/** The types in memory of `map_fours`: four at once of what is read as the output is written. */
+export const fourConstants = (reads: readonly MapRead[]) =>
+  Object.fromEntries(
+    ['A', 'B', 'C'].map((name, i) => {
+      const type = (reads[i] ?? 'FLAT') === 'FLAT' ? `vec4<${name}>` : name;
+      return [`${name}Element`, `alias ${name}Element = ${type};`];
+    }),
+  );
 
 /** Any function of one to three tensors, element by element, with broadcasting strides. */
 export const map = defineKernel({
@@ -48,6 +58,14 @@ export const map = defineKernel({
     ...readConstants(['STRIDED', 'FLAT']),
     compute: 'fn compute(a: A, b: B, c: C) -> Result { return a + b; }',
   },
+});
+
+/** The same, four neighbours a thread, by `fourConstants`. Grid: size / 256. */
+export const mapFours = defineKernel({
+  ...map,
+  name: 'map_fours',
+  source: mapFoursSource,
+  constants: { ...map.constants, ...fourConstants(['STRIDED', 'FLAT']) },
 });
 
 /** Whatever a graph compiler makes and stores of each element. Its bindings are the compiler's. Grid: size / (64 TURNS). */

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import * as t from '../src/index.ts';
 import { arrayOf, drawn, integer, pick, present, presentations, type Random, runs, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
-import './device.ts';
+import { floats } from './device.ts';
 import { at, broadcast, build, type NDArray } from './reference/array.ts';
 
 type Item = number | null | '...' | (number | null)[] | NDArray;
@@ -182,6 +182,42 @@ test('a slice without tensors and without steps backwards is a view', () => {
   const view = x.slice([1, 3], 2, [null, null, 2], null);
   assert.is(x.device.statistics().liveBytes, live);
   assert.equal([...view.shape], [2, 3, 1]);
+});
+
+test('views that begin at a four, at a single element and along rows are read where they lie', async () => {
+  for (const dtype of [...floats, 'i32'] as const) {
+    const x = t.arange(64).cast(dtype);
+    const ascending = (from: number, count: number) => Array.from({ length: count }, (_, i) => from + i);
+    const both = x.slice([8, 24]).add(x.slice([36, 52]));
+    assert.equal(
+      await both.toArray(),
+      ascending(8, 16).map((value) => 2 * value + 28),
+    );
+    assert.equal(
+      await x
+        .slice([4, 12])
+        .maximum(x.slice([6, 7]))
+        .toArray(),
+      [6, 6, 6, 7, 8, 9, 10, 11],
+    );
+    const three = t.where(x.slice([8, 16]).gt(x.slice([11, 12])), x.slice([24, 32]), x.slice([44, 52]));
+    assert.equal(await three.toArray(), [44, 45, 46, 47, 28, 29, 30, 31]);
+    // A row for all rows, columns for all columns, and every other element of rows.
+    const square = x.slice([16, 32]).reshape([4, 4]);
+    const rows = await square
+      .sub(x.slice([20, 24]))
+      .add(x.slice([3, 7]).reshape([4, 1]))
+      .toArray();
+    assert.equal(
+      rows,
+      [0, 1, 2, 3].map((i) => ascending(0, 4).map(() => 5 * i - 1)),
+    );
+    const strided = x.reshape([8, 8]).slice([2, 6], [0, 8, 2]);
+    assert.equal(
+      await strided.mul(t.tensor([1, 0, 2, 0], { dtype })).toArray(),
+      [2, 3, 4, 5].map((i) => [8 * i, 0, 16 * i + 8, 0]),
+    );
+  }
 });
 
 test('select and narrow', async () => {

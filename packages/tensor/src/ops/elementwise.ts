@@ -1,7 +1,7 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, isFloat, promote, wgslType, workingDtype } from '../dtype.ts';
-import { gridFor } from '../kernel/grid.ts';
+import { gridFor, takesFours } from '../kernel/grid.ts';
 import { broadcastShapes, broadcastStrides, collapse, isContiguous, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { commonDtype } from './arguments.ts';
@@ -170,8 +170,11 @@ export function runMap(
   const merged = reads.includes('STRIDED') ? collapse(out.shape, ...strides) : { shape: [], strides: [[], [], []] };
   const [a, b = a, c = a] = inputs;
   const type = (i: number) => typeOf(inputs[i] ?? a);
+  const flat = inputs.filter((_, i) => reads[i] === 'FLAT').map(({ offset }) => offset);
+  const row = merged.shape.at(-1) ?? out.size;
+  const fours = typeOf(out) === wgslType[out.dtype] && out.size % 4 === 0 && takesFours(device, row, flat);
   device.recorder.dispatch({
-    kernel: elementwise.map,
+    kernel: fours ? elementwise.mapFours : elementwise.map,
     library: elementwise.elementwiseFunctions,
     constants: {
       A: `alias A = ${type(0)};`,
@@ -181,6 +184,7 @@ export function runMap(
       INPUTS: `const INPUTS = ${inputs.length}u;`,
       RANK: `const RANK = ${merged.shape.length}u;`,
       ...elementwise.readConstants(reads),
+      ...(fours && elementwise.fourConstants(reads)),
       compute: `fn compute(a: A, b: B, c: C) -> Result { ${body} }`,
     },
     buffers: [a.storage.buffer, b.storage.buffer, c.storage.buffer, out.storage.buffer],
@@ -194,7 +198,7 @@ export function runMap(
       bStrides: merged.strides[1] ?? [],
       cStrides: merged.strides[2] ?? [],
     },
-    grid: gridFor(out.size),
+    grid: gridFor(fours ? out.size / 4 : out.size),
   });
 }
 
