@@ -7,6 +7,7 @@ import {
   exponentials,
   fill as fillSource,
   functions,
+  fusedFours as fusedFoursSource,
   fused as fusedSource,
   mapFours as mapFoursSource,
   map as mapSource,
@@ -78,6 +79,21 @@ export const fused = defineKernel({
   hooks: {
     body: {
       text: 'struct Made { made0: f32 }\nfn made(i: u32) -> Made { return Made(); }\nfn store(i: u32, own: Made) {}',
+    },
+    prepare,
+  },
+});
+
+/** The same, four neighbours a thread. Grid: size / 256. */
+export const fusedFours = defineKernel({
+  name: 'fused_fours',
+  source: fusedFoursSource,
+  bindings: {},
+  parameters: { size: 'u32' },
+  constants: {},
+  hooks: {
+    body: {
+      text: 'struct Made { made0: f32 }\nfn load(i: u32) {}\nfn made(i: u32, e: u32) -> Made { return Made(); }\nfn store(i: u32, a: Made, b: Made, c: Made, d: Made) {}',
     },
     prepare,
   },

@@ -105,7 +105,7 @@ test('elementwise chains become one kernel, products take what follows, reductio
   const text = compiled.explain();
   const kernels = text.split('\n').slice(4, -1);
   assert.is(kernels.length, 3, text);
-  assert.match(text, /fused .*mul add tanh sub square/);
+  assert.match(text, /fused(_fours)? .*mul add tanh sub square/);
   assert.match(text, /matmul_register_fused .*matmul add gelu add/);
   assert.match(text, /reduce_rows_fused .*sub square sum/);
   assert.match(text, /1 repeated and 0 dead/);

@@ -8,13 +8,13 @@ import { device } from './device.ts';
 const random = randomFrom(11);
 const floats = (...shape: number[]) => upload(arrayOf(shape, random));
 
-/** The operations of each kernel, in order. */
+/** The operations of each kernel, in order; four neighbours at a time or not. */
 const kernelsOf = (compiled: { explain(): string }) =>
   compiled
     .explain()
     .split('\n')
     .slice(4, -1)
-    .map((line) => line.replace(/^(\S+) .* (?:[kMG]?B|") {2}/, '$1: '));
+    .map((line) => line.replace(/^(\S+) .* (?:[kMG]?B|") {2}/, '$1: ').replace(/^fused_fours/, 'fused'));
 
 /** Runs `fn` both ways: the same within 1e-6 of the largest element, and the same bits each time. Returns the kernels. */
 async function agree<A extends readonly unknown[]>(fn: (...args: A) => t.Tensor[], ...args: A): Promise<string[]> {

@@ -3,9 +3,10 @@ import { wgslType } from '../dtype.ts';
 import type { Dispatch } from '../kernel/recorder.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
+import { sizeOf } from '../shape.ts';
 import { type Body, type Names, readsInStep } from './codegen.ts';
 import { viewName } from './fuse.ts';
-import type { Step, View } from './optimize.ts';
+import { isWhole, type Step, type View } from './optimize.ts';
 
 export type AnyDispatch = Dispatch<Record<string, ParameterType>>;
 
@@ -15,7 +16,7 @@ interface Binding {
   readonly access: 'read' | 'readWrite';
 }
 
-/** A value that a body leaves, of this type, and the element of a binding that it goes to. */
+/** A value that a body leaves, of this type, and the element of a binding that it goes to, or the four elements. */
 export interface Stored {
   readonly value: string;
   readonly type: string;
@@ -29,8 +30,13 @@ export interface Join {
   readonly steps: readonly Step[];
   /** What is stored, each with the index at which it is. */
   readonly stores: readonly { readonly view: View; readonly index: string }[];
-  /** The text of the hook's function, given the statements of the body, those that store, and what these store where. */
-  readonly write: (lines: string[], storing: string[], stored: readonly Stored[]) => string;
+  /**
+   * The text of the hook's function, given the statements of the body, those that store, what these store where, and those
+   * that load fours.
+   */
+  readonly write: (lines: string[], storing: string[], stored: readonly Stored[], loading: readonly string[]) => string;
+  /** Whether four neighbours are made at a time, from i on: memory is bound by fours, but for what is read in another order. */
+  readonly fours?: boolean;
   /** Storages that nobody reads after this. */
   readonly dying: ReadonlySet<Storage>;
   /** What the kernel fetches again from where it was stored, one of the stores. */
@@ -53,7 +59,7 @@ export interface Joined {
  */
 export function join(
   base: AnyDispatch,
-  { hook, body, steps, stores, write, dying, again, bound }: Join,
+  { hook, body, steps, stores, write, dying, again, bound, fours = false }: Join,
 ): Joined | undefined {
   const { kernel } = base;
   const own = kernel.hooks?.[hook];
@@ -66,8 +72,9 @@ export function join(
   const buffers: PooledBuffer[] = [...base.buffers];
   const bindings: Binding[] = [];
   const constants: Record<string, string> = {};
-  const bind = (name: string, view: View, access: Binding['access']) => {
-    bindings.push({ name, type: wgslType[view.dtype], access });
+  const bind = (name: string, view: View, access: Binding['access'], four = fours) => {
+    const type = wgslType[view.dtype];
+    bindings.push({ name, type: four ? `vec4<${type}>` : type, access });
     buffers.push(view.storage.buffer);
     return name;
   };
@@ -111,13 +118,17 @@ export function join(
   const reads = new Map<string, string>();
   const words = [...body.words];
   const offsets: (number | undefined)[] = [];
+  const inFours = body.reads.map(
+    (view) => fours && isWhole(view) && sizeOf(view.shape) === sizeOf(stores[0].view.shape),
+  );
   const readNames = body.reads.map((view, k) => {
     offsets.push(view.offset === 0 ? undefined : words.push(view.offset) - 1);
     const key = viewName(view);
     const place = lent.get(key);
     if (place !== undefined) return storeNames[place];
     const name =
-      bound?.get(key) ?? (hookAt >= 0 && !writing && k === 0 ? give(view) : bind(`${hook}Read${k}`, view, 'read'));
+      bound?.get(key) ??
+      (hookAt >= 0 && !writing && k === 0 ? give(view) : bind(`${hook}Read${k}`, view, 'read', inFours[k]));
     reads.set(key, name);
     return name;
   });
@@ -129,6 +140,8 @@ export function join(
     word,
     zero: () => word((zeroAt ??= words.push(0) - 1)),
     element: (read, index) => {
+      if (inFours[read])
+        return index === 'i' ? `four${read}[e]` : `${readNames[read]}[(${index}) / 4u][(${index}) % 4u]`;
       const offset = offsets[read];
       return `${readNames[read]}[${offset === undefined ? '' : `${word(offset)} + `}${index}]`;
     },
@@ -136,8 +149,11 @@ export function join(
   const stored = stores.map(({ view, index }, k) => ({
     value: body.values.get(view.storage) as string,
     type: wgslType[view.dtype],
-    target: `${storeNames[k]}[${index}]`,
+    target: `${storeNames[k]}[${fours ? `${index} / 4u` : index}]`,
   }));
+  const kept = [...body.reads.entries()].filter(([k]) => inFours[k]);
+  const loading = kept.map(([k]) => `  four${k} = ${readNames[k]}[i / 4u];`);
+  const keeping = kept.map(([k, { dtype }]) => `var<private> four${k}: vec4<${wgslType[dtype]}>;\n`).join('');
   const storing = stored.map(({ target, value }) => `  ${target} = ${value};`);
   if (draws) {
     constants[prepare] = `fn ${prepare}(at: u32) {\n  let i = at;\n${body.draws(taken).join('\n')}\n}`;
@@ -152,7 +168,7 @@ export function join(
   for (let g = 0; g < groups; g++) parameters[`fusedWords${first + g}`] = words.slice(8 * g, 8 * g + 8);
   // Part of the pipeline's key: kernels of one name differ in what they bind.
   const comments = bindings.map(({ name, type }) => `// ${name}: ${type}\n`).join('');
-  constants[hook] = `${comments}${body.functions}\n${write(lines, storing, stored)}`;
+  constants[hook] = `${comments}${keeping}${body.functions}\n${write(lines, storing, stored, loading)}`;
   const library = [elementwise.elementwiseFunctions, ...(draws ? [random.drawFunctions] : [])];
   const dispatch: AnyDispatch = {
     ...base,
@@ -178,7 +194,7 @@ function extendKernel(kernel: Kernel, bindings: readonly Binding[], first: numbe
     /struct Params \{([^}]*)\}/,
     (_, own: string) => `struct Params {${own}${fields}}`,
   );
-  const joined = kernel.name === 'fused' || kernel.name.endsWith('_fused');
+  const joined = kernel.name.startsWith('fused') || kernel.name.endsWith('_fused');
   return {
     ...kernel,
     name: joined ? kernel.name : `${kernel.name}_fused`,

@@ -1,7 +1,7 @@
 import { elementwise } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { bytesPerElement, wgslType } from '../dtype.ts';
-import { gridFor, turnsFor } from '../kernel/grid.ts';
+import { gridFor, takesFours, turnsFor } from '../kernel/grid.ts';
 import type { Cost } from '../kernel/profiler.ts';
 import type { Storage } from '../memory/storage.ts';
 import { sizeOf } from '../shape.ts';
@@ -75,13 +75,28 @@ function plain(device: Device, step: Step): Lowered[] {
 
 /** What `made` and `store` of the kernel for elementwise operations are. */
 function elementText(lines: readonly string[], stored: readonly Stored[]): string {
-  const fields = stored.map(({ type }, k) => `made${k}: ${type}`).join(', ');
   return [
-    `struct Made { ${fields} }`,
-    `fn made(i: u32) -> Made {\n${lines.join('\n')}\n  return Made(${stored.map(({ value }) => value).join(', ')});\n}`,
+    madeStruct(stored),
+    `fn made(i: u32) -> Made {\n${lines.join('\n')}\n  return ${madeOf(stored)};\n}`,
     `fn store(i: u32, own: Made) {\n${stored.map(({ target }, k) => `  ${target} = own.made${k};`).join('\n')}\n}`,
   ].join('\n');
 }
+
+/** The same of the kernel that takes four at a time. */
+function foursText(lines: readonly string[], stored: readonly Stored[], loading: readonly string[]): string {
+  const four = (k: number) => ['a', 'b', 'c', 'd'].map((name) => `${name}.made${k}`).join(', ');
+  const storing = stored.map(({ target, type }, k) => `  ${target} = vec4<${type}>(${four(k)});`);
+  return [
+    madeStruct(stored),
+    `fn load(i: u32) {\n${loading.join('\n')}\n}`,
+    `fn made(i: u32, e: u32) -> Made {\n${lines.join('\n')}\n  return ${madeOf(stored)};\n}`,
+    `fn store(i: u32, a: Made, b: Made, c: Made, d: Made) {\n${storing.join('\n')}\n}`,
+  ].join('\n');
+}
+
+const madeStruct = (stored: readonly Stored[]) =>
+  `struct Made { ${stored.map(({ type }, k) => `made${k}: ${type}`).join(', ')} }`;
+const madeOf = (stored: readonly Stored[]) => `Made(${stored.map(({ value }) => value).join(', ')})`;
 
 function elementwiseUnit(
   device: Device,
@@ -94,19 +109,21 @@ function elementwiseUnit(
   const body = bodyOf(steps, 'v');
   const draws = body.words.length > 0;
   const turns = draws ? 1 : turnsFor(device, size);
+  const fours = takesFours(device, size, []);
   const base: AnyDispatch = {
-    kernel: elementwise.fused,
-    constants: { ...elementwise.fused.constants, TURNS: `const TURNS = ${turns}u;` },
+    kernel: fours ? elementwise.fusedFours : elementwise.fused,
+    constants: fours ? {} : { ...elementwise.fused.constants, TURNS: `const TURNS = ${turns}u;` },
     buffers: [],
     parameters: { size },
-    grid: gridFor(Math.ceil(size / (draws ? 4 : turns))),
+    grid: gridFor(Math.ceil(size / (fours || draws ? 4 : turns))),
   };
   const { dispatch, inPlace } = join(base, {
     hook: 'body',
     body,
     steps,
     stores: elements(stores),
-    write: (lines, _, stored) => elementText(lines, stored),
+    write: (lines, _, stored, loading) => (fours ? foursText(lines, stored, loading) : elementText(lines, stored)),
+    fours,
     dying,
   }) as Joined;
   const lowered = {
