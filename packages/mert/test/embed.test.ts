@@ -74,7 +74,13 @@ windows('a window is what its clip alone gives, in batches and without', async (
     assert.equal(shape, [2, frames, DIM]);
     assert.ok(relativeError(data, expected) < 1e-5, `batch ${batch}`);
   }
+  const wrong = (options: object) => messageOf(() => mert.embed({ samples: signal, sampleRate: 24000 }, options));
+  assert.match(await wrong({ pool: 'median' }), /pool "median"; expected none, mean, max/);
+  assert.match(await wrong({ layer: 1 }), /the options are .*layers.*; there is no 'layer'/);
+  assert.match(await wrong({ layers: 'last' }), /layers: "last"; expected 'all', 'mean' or numbers in an array/);
+  assert.match(await wrong({ layers: [-1] }), /layers -1: this model has layers 0 to /);
   mert.close();
+  assert.match(await wrong({}), /the model was closed/);
 });
 
 windows('settings that make no sense are refused', async () => {
