@@ -84,7 +84,7 @@ export function addEmbedCommand(program: Command): void {
     .requiredOption(
       '--input <file>',
       'audio (wav, flac, mp3, ogg or opus), a folder of it, a manifest or an archive; may be given more than once',
-      (value: string, previous: string[] | undefined) => collect(value, previous ?? []),
+      collect,
     )
     .requiredOption('--out <path>', 'a .npy, .safetensors or .parquet; of several files a folder, or one .parquet')
     .option(

@@ -5,6 +5,7 @@ import { writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import { Command } from 'commander';
 import { dataFolders } from '../data/dataset.ts';
+import { checkOutputFile, makeFolder } from '../folders.ts';
 import { type FeatureName, featureNames, features } from '../kmeans/features.ts';
 import { createKMeansTeacher, loadKMeansTeacher, saveKMeans } from '../kmeans/teacher.ts';
 import { trainKMeans } from '../kmeans/train.ts';
@@ -49,6 +50,7 @@ async function trainCommand(options: TrainOptions): Promise<void> {
   if (method !== 'minibatch' && method !== 'lloyd') throw new Error(`--method ${method}: expected minibatch or lloyd`);
   if (existsSync(join(out, 'kmeans.json')))
     throw new Error(`${out}: already holds a K-means teacher; choose another --out`);
+  await makeFolder(out);
   const device = await openDevice();
   try {
     let progress: ReturnType<typeof createProgress> | undefined;
@@ -84,6 +86,7 @@ async function trainCommand(options: TrainOptions): Promise<void> {
 
 /** Writes the labels of a file: int32 [codebooks, frames]. */
 async function labelCommand({ model, input, out }: { model: string; input: string; out: string }): Promise<void> {
+  await checkOutputFile('--out', out);
   const device = await openDevice();
   try {
     const teacher = await loadKMeansTeacher(model);
