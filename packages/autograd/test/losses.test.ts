@@ -385,6 +385,13 @@ test('options that there are not, and class indices in floats, are errors', () =
     () => nn.crossEntropy(x, target, misspelt),
     /crossEntropy: the options are .*ignoreIndex.*; there is no 'ignoreindex'/,
   );
+  const layers = [
+    (options: object) => new nn.LayerNorm(4, options),
+    (options: object) => new nn.BatchNorm1d(4, options),
+    (options: object) => new nn.Embedding(4, 2, nn.keySequence(1), options),
+    (options: object) => new nn.Linear(4, 2, nn.keySequence(1), options),
+  ];
+  for (const layer of layers) assert.throws(() => layer({ epsilon: 1 }), /there is no 'epsilon'/);
   assert.throws(() => nn.nllLoss(x, target, misspelt), /there is no 'ignoreindex'/);
   assert.throws(() => nn.klDiv(x, x, misspelt), /there is no 'ignoreindex'/);
   assert.throws(() => nn.mseLoss(x, x, 'sum' as never), /mseLoss: the options are \{ reduction, .*\}, not sum/);

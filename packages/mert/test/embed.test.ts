@@ -147,6 +147,10 @@ files('a folder: a file for each, in batches over files; what cannot be used is 
   let asked = 0;
   const stopped = await embedFiles({ ...options, out: join(folder, 'stopped'), stopped: () => asked++ > 0 });
   assert.equal([stopped.finished, stopped.written.length], [false, 1]);
+  asked = 0;
+  const half = join(folder, 'half.parquet');
+  const table = await embedFiles({ ...options, out: half, format: 'parquet', stopped: () => asked++ > 0 });
+  assert.equal([table.finished, table.written.length, existsSync(half)], [false, 0, false]);
 });
 
 files('pools, layers and formats agree', async () => {
@@ -228,6 +232,7 @@ files('rates are checked: resampled with a word, or refused', async () => {
 files('an output that does not suit is refused before anything is heard', async () => {
   const wrong = (options: object) =>
     messageOf(() => embedFiles({ ...settings, inputs: [music], out: 'x', ...options }));
+  assert.match(await wrong({ out: 'x.parquet', format: 'npy' }), /the name says parquet, --format npy/);
   assert.match(await wrong({ out: 'x.npy' }), /5 files go into a folder, or into one \.parquet/);
   assert.match(await wrong({ out: 'x.parquet', dtype: 'F16' }), /floats of 32 bits/);
   mkdirSync(join(folder, 'twice'));

@@ -247,8 +247,10 @@ export async function embedFiles(options: EmbedFilesOptions): Promise<EmbedResul
     await embedder.flush();
     if (resampled > NAMED) log(`and ${resampled - NAMED} more files were resampled to ${model.sampleRate} Hz`);
     // Half a table would look like a whole one.
-    if (table && !result.finished) await table.abort();
-    else await table?.finish();
+    if (table && !result.finished) {
+      await table.abort();
+      result.written = [];
+    } else await table?.finish();
   } catch (error) {
     for (const sink of open) await sink.abort().catch(() => {});
     await table?.abort();
