@@ -1,5 +1,5 @@
 /** What users do wrong, and what disks do: errors say it, and nothing is lost. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { writeFile as write } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudioError, encodeWav } from '@dawnchorus/dsp';
@@ -103,6 +103,14 @@ failures('a folder trains one run at a time, and --resume never takes other musi
   const other = loadConfig({ preset: 'small', set: ['model.hiddenSize=128'] });
   const changed = pretrain({ device: undefined as never, config: other, data: folder, out, resume: true, log() {} });
   assert.match(await messageOf(changed), /model.hiddenSize: 64 in the run, 128 now/);
+});
+
+failures('halves that the adapter has not are told before a teacher is trained', async () => {
+  const out = join(folder, 'halves');
+  const config = loadConfig({ preset: 'small', set: ['training.precision=f16'] });
+  const device = { features: new Set(), adapter: { name: 'adapter' } } as never;
+  assert.match(await messageOf(pretrain({ device, config, data: folder, out, log() {} })), /has no shader-f16/);
+  assert.is(existsSync(out), false);
 });
 
 failures('damaged weights of a checkpoint are not loaded', async () => {

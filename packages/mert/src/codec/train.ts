@@ -70,7 +70,9 @@ export interface CodecTrainingResult {
 export async function readCodecRun(folder: string): Promise<RunState> {
   const path = join(folder, 'trainer.json');
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as RunState;
+    const state = JSON.parse(await readFile(path, 'utf8')) as RunState;
+    if (state.config?.quantizer === undefined) throw new Error('it is that of another kind of run');
+    return state;
   } catch (cause) {
     throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that codec train wrote`, {
       cause,

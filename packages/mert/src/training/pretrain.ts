@@ -15,7 +15,14 @@ import { runSteps } from './loop.ts';
 import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
 import { createRunner } from './runner.ts';
 import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } from './state.ts';
-import { averagedStudent, createTrainer, disposeTrainer, restartTrainer, trainingTensors } from './step.ts';
+import {
+  averagedStudent,
+  checkPrecision,
+  createTrainer,
+  disposeTrainer,
+  restartTrainer,
+  trainingTensors,
+} from './step.ts';
 import { obtainTeacher } from './teacher.ts';
 import { openValidation, sumsOf } from './validation.ts';
 import { openDataLog } from './waiting.ts';
@@ -122,6 +129,8 @@ function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { device, out, log = (line: string) => console.error(line), stopped } = options;
+  // Before a teacher is trained in vain.
+  checkPrecision(device, options.config);
   const resumeFrom = await prepareFolder(options, log);
   const unlock = await lockFolder(out, 'training');
   await using _lock = { [Symbol.asyncDispose]: unlock };
