@@ -22,7 +22,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> grad: array<Element>;
 @group(0) @binding(5) var<storage, read_write> out: array<OutElement>;
 
-// g and xhat of ELEMENTS neighbours, of which `count` are left from `i` on.
+// g and xhat of ELEMENTS neighbours, of which `count` are left, beginning with `i`.
 fn pairsAt(base: u32, firstChannel: u32, i: u32, count: u32, mean: f32, inverse: f32) -> array<vec4<f32>, 2> {
   let at = base + i;
   var slopes: vec4<f32>;

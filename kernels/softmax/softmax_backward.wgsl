@@ -13,7 +13,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> grad: array<Element>;
 @group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
 
-// y and dy of ELEMENTS neighbours, of which `count` are left from `at` on.
+// y and dy of ELEMENTS neighbours, of which `count` are left, beginning with `at`.
 fn pairsAt(at: u32, count: u32) -> array<vec4<f32>, 2> {
   if (WIDE_INPUT) {
     return array<vec4<f32>, 2>(

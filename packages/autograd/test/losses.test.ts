@@ -377,4 +377,28 @@ test('classes and indices may be u32', async () => {
   assert.throws(() => nn.embedding(logits, logits), /embedding: the index is f32\[3, 4\]; expected i32 or u32/);
 });
 
+test('options that there are not, and class indices in floats, are errors', () => {
+  const x = normal([3, 4], { seed: 1, stream: 6 });
+  const target = tensor(Int32Array.of(3, 0, 1));
+  const misspelt = { ignoreindex: 0 } as object;
+  assert.throws(
+    () => nn.crossEntropy(x, target, misspelt),
+    /crossEntropy: the options are .*ignoreIndex.*; there is no 'ignoreindex'/,
+  );
+  const layers = [
+    (options: object) => new nn.LayerNorm(4, options),
+    (options: object) => new nn.BatchNorm1d(4, options),
+    (options: object) => new nn.Embedding(4, 2, nn.keySequence(1), options),
+    (options: object) => new nn.Linear(4, 2, nn.keySequence(1), options),
+  ];
+  for (const layer of layers) assert.throws(() => layer({ epsilon: 1 }), /there is no 'epsilon'/);
+  assert.throws(() => nn.nllLoss(x, target, misspelt), /there is no 'ignoreindex'/);
+  assert.throws(() => nn.klDiv(x, x, misspelt), /there is no 'ignoreindex'/);
+  assert.throws(() => nn.mseLoss(x, x, 'sum' as never), /mseLoss: the options are \{ reduction, .*\}, not sum/);
+  assert.throws(
+    () => nn.crossEntropy(x, target.cast('f32')),
+    /\[3, 4\] and \[3\]; expected one shape.*class indices are i32 or u32/,
+  );
+});
+
 test.run();

@@ -6,7 +6,7 @@ import { build, eachIndex, flatIndex, type NDArray } from '../../tensor/test/ref
 import * as norms from '../../tensor/test/reference/norm.ts';
 import * as products from '../../tensor/test/reference/products.ts';
 import '../../tensor/test/device.ts';
-import { grad, nn } from '../src/index.ts';
+import { grad, nn, optim } from '../src/index.ts';
 
 const { keySequence } = nn;
 const keys = keySequence(2024);
@@ -186,6 +186,43 @@ test('parameters are named by their path, in the order of the declared fields', 
     [...attention.namedParameters().keys()],
     ['kProj', 'vProj', 'qProj', 'outProj'].flatMap((name) => [`${name}.weight`, `${name}.bias`]),
   );
+});
+
+test('loadStateDict fills parameters and buffers, in an arena too, or changes nothing', async () => {
+  class Net extends nn.Module {
+    linear = new nn.Linear(2, 2, keys);
+    norm = new nn.BatchNorm1d(2);
+  }
+  const net = new Net();
+  new optim.AdamW(net.namedParameters());
+  const state = new Map<string, nn.StateEntry>(
+    [...net.stateDict()].map(([name, { shape, dtype, size }], i) => [
+      name,
+      { shape, data: dtype === 'i32' ? BigInt64Array.of(7n) : new Float32Array(size).fill(i + 1) },
+    ]),
+  );
+  net.loadStateDict(state);
+  assert.equal(await net.linear.weight.toArray(), [
+    [1, 1],
+    [1, 1],
+  ]);
+  assert.equal(await net.norm.runningVar!.toArray(), [6, 6]);
+  assert.is(await net.norm.numBatchesTracked!.item(), 7);
+  const wrong = new Map([
+    ...state,
+    ['linear.bias', { shape: [3], data: new Float32Array(3) }],
+    ['other', state.get('linear.bias')!],
+  ]);
+  wrong.delete('norm.weight');
+  wrong.set('linear.weight', { shape: [2, 2], data: new Float32Array(4) });
+  assert.throws(
+    () => net.loadStateDict(wrong),
+    /other: is not in the module\n {2}linear.bias: is \[3\], in the module \[2\]\n {2}norm.weight: missing/,
+  );
+  assert.equal(await net.linear.weight.toArray(), [
+    [1, 1],
+    [1, 1],
+  ]);
 });
 
 test('crossEntropy is the mean negative log-probability of the labels', async () => {

@@ -312,6 +312,13 @@ test('misuse is an error', () => {
     );
   }
   assert.throws(() => optimiser.step(new Map(), 0.1), /the gradient of weight is missing/);
+  const one = new Map([['weight', tensor([1, 2])]]);
+  assert.throws(() => optimiser.step(one, Number.NaN), /AdamW: the learning rate is NaN; expected a finite number/);
+  const misspelt = { weight_decay: 0 } as optim.AdamWOptions;
+  assert.throws(
+    () => new optim.AdamW(one, misspelt),
+    /AdamW: the options are .*weightDecay.*; there is no 'weight_decay'/,
+  );
   assert.throws(() => optimiser.step(new Map([['weight', tensor([1])]]), 0.1), /do not fit an arena of 2/);
 });
 

@@ -170,7 +170,7 @@ const cases: [string, string[], RegExp][] = [
   [
     'a folder that does not exist',
     ['pretrain', '--data', join(folder, 'no'), '--out', join(folder, 'a')],
-    /cannot be read/,
+    /no: the folder cannot be read: there is no such file or folder/,
   ],
   [
     'a layer that is none',

@@ -74,7 +74,13 @@ windows('a window is what its clip alone gives, in batches and without', async (
     assert.equal(shape, [2, frames, DIM]);
     assert.ok(relativeError(data, expected) < 1e-5, `batch ${batch}`);
   }
+  const wrong = (options: object) => messageOf(() => mert.embed({ samples: signal, sampleRate: 24000 }, options));
+  assert.match(await wrong({ pool: 'median' }), /pool "median"; expected none, mean, max/);
+  assert.match(await wrong({ layer: 1 }), /the options are .*layers.*; there is no 'layer'/);
+  assert.match(await wrong({ layers: 'last' }), /layers: "last"; expected 'all', 'mean' or numbers in an array/);
+  assert.match(await wrong({ layers: [-1] }), /layers -1: this model has layers 0 to /);
   mert.close();
+  assert.match(await wrong({}), /the model was closed/);
 });
 
 windows('settings that make no sense are refused', async () => {
@@ -141,6 +147,10 @@ files('a folder: a file for each, in batches over files; what cannot be used is 
   let asked = 0;
   const stopped = await embedFiles({ ...options, out: join(folder, 'stopped'), stopped: () => asked++ > 0 });
   assert.equal([stopped.finished, stopped.written.length], [false, 1]);
+  asked = 0;
+  const half = join(folder, 'half.parquet');
+  const table = await embedFiles({ ...options, out: half, format: 'parquet', stopped: () => asked++ > 0 });
+  assert.equal([table.finished, table.written.length, existsSync(half)], [false, 0, false]);
 });
 
 files('pools, layers and formats agree', async () => {
@@ -222,6 +232,7 @@ files('rates are checked: resampled with a word, or refused', async () => {
 files('an output that does not suit is refused before anything is heard', async () => {
   const wrong = (options: object) =>
     messageOf(() => embedFiles({ ...settings, inputs: [music], out: 'x', ...options }));
+  assert.match(await wrong({ out: 'x.parquet', format: 'npy' }), /the name says parquet, --format npy/);
   assert.match(await wrong({ out: 'x.npy' }), /5 files go into a folder, or into one \.parquet/);
   assert.match(await wrong({ out: 'x.parquet', dtype: 'F16' }), /floats of 32 bits/);
   mkdirSync(join(folder, 'twice'));

@@ -96,6 +96,11 @@ export function normaliseAxis(axis: number, rank: number, operation: string): nu
 /** The axes of a reduction: all of them by default; sorted, checked, no repeats. */
 export function normaliseAxes(axes: number | readonly number[] | undefined, rank: number, operation: string): number[] {
   if (axes === undefined) return Array.from({ length: rank }, (_, d) => d);
+  if (typeof axes !== 'number' && !Array.isArray(axes)) {
+    throw new TypeError(
+      `${operation}: the axes are ${JSON.stringify(axes)}; expected a whole number, or several in an array`,
+    );
+  }
   const list = (typeof axes === 'number' ? [axes] : [...axes]).map((axis) => normaliseAxis(axis, rank, operation));
   if (new Set(list).size !== list.length) throw new RangeError(`${operation}: axis given twice in [${axes}]`);
   return list.sort((a, b) => a - b);

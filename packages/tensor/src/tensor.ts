@@ -329,6 +329,13 @@ export function tensor<const S extends Shape = Dynamic>(
   let flat: ArrayLike<number>;
   let shape: Shape | undefined = options.shape;
   if (ArrayBuffer.isView(values)) {
+    const wide: unknown = values;
+    if (wide instanceof BigInt64Array || wide instanceof BigUint64Array) {
+      throw new TypeError(
+        `tensor: there are no whole numbers of 64 bits, as of a ${wide.constructor.name}; read files with { as: 'i32' }, or ` +
+          'use Int32Array.from(values, Number)',
+      );
+    }
     checkReadable('tensor', values);
     flat = values;
     shape ??= [values.length];

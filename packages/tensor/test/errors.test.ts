@@ -13,6 +13,9 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'shapes that do not broadcast': [() => t.add(f32(2, 3), f32(2)), 'add', '[2, 3]', '[2]'],
   'three shapes that do not broadcast': [() => t.where(bool(2), f32(3), f32(1)), 'where', '[2]', '[3]'],
   'a condition that is no boolean': [() => t.where(f32(2), f32(2), f32(2)), 'where', 'f32', 'bool'],
+  'whole numbers of 64 bits': [() => t.tensor(BigInt64Array.of(1n) as never), 'BigInt64Array', "as: 'i32'", 'Number'],
+  'options in the place of an index': [() => t.gather(f32(2, 3), 1, { dim: 1 } as never), 'gather', 'no tensor', 'i32'],
+  'options in the place of axes': [() => t.flip(f32(2, 3), { dim: 1 } as never), 'flip', '"dim"', 'whole number'],
   'numbers alone': [() => t.add(1, 2), 'add', 'tensor'],
   'an operand of another kind': [() => t.mul(f32(2), '3' as never), 'mul', 'string'],
 

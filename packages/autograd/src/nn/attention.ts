@@ -1,4 +1,4 @@
-import { scaledDotProductAttention, type Tensor } from '@dawnchorus/tensor';
+import { checkOptions, scaledDotProductAttention, type Tensor } from '@dawnchorus/tensor';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Dropout, Linear } from './layers.ts';
 import { Module } from './module.ts';
@@ -30,6 +30,7 @@ export class MultiHeadAttention extends Module {
 
   constructor(features: number, heads: number, keys: KeySequence, options: AttentionOptions = {}) {
     super();
+    checkOptions('MultiHeadAttention', options, ['dropout', 'std', 'relax']);
     const { dropout = 0, std, relax } = options;
     checkKeys('MultiHeadAttention', keys);
     if (relax !== undefined && !(relax > 0)) {

@@ -1,4 +1,15 @@
-import { apply, arange, eq, formatShape, indexSelect, ne, normal, type Tensor, where } from '@dawnchorus/tensor';
+import {
+  apply,
+  arange,
+  checkOptions,
+  eq,
+  formatShape,
+  indexSelect,
+  ne,
+  normal,
+  type Tensor,
+  where,
+} from '@dawnchorus/tensor';
 import { customVjp } from '../custom.ts';
 import { keep } from '../keep.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
@@ -56,14 +67,11 @@ export class Embedding extends Module {
   readonly paddingIdx: number | undefined;
 
   /** @param options `paddingIdx`: a row that starts as zeros and gets no gradient; negative ones count from the end. */
-  constructor(
-    rows: number,
-    features: number,
-    keys: KeySequence,
-    { paddingIdx, std = 1 }: { paddingIdx?: number; std?: number } = {},
-  ) {
+  constructor(rows: number, features: number, keys: KeySequence, options: { paddingIdx?: number; std?: number } = {}) {
     super();
     checkKeys('Embedding', keys);
+    checkOptions('Embedding', options, ['paddingIdx', 'std']);
+    const { paddingIdx, std = 1 } = options;
     this.paddingIdx = paddingIdx === undefined ? undefined : paddingRow('Embedding', paddingIdx, rows);
     this.weight = keep(() => {
       const drawn = normal([rows, features], { std, ...keys.next() });

@@ -1,4 +1,4 @@
-import { dropout, formatShape, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
+import { checkOptions, dropout, formatShape, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
 import { initDefault, initNormal, initZeros } from './init.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
@@ -17,6 +17,7 @@ export class Linear extends Module {
   ) {
     super();
     checkKeys('Linear', keys);
+    checkOptions('Linear', options, ['bias', 'std']);
     const { bias = true, std } = options;
     const shape = [outFeatures, inFeatures];
     this.weight = std === undefined ? initDefault(shape, inFeatures, keys) : initNormal(shape, std, keys);

@@ -1,6 +1,7 @@
 import {
   add,
   cast,
+  checkOptions,
   concat,
   formatShape,
   isFloat,
@@ -134,14 +135,11 @@ export class LSTM extends Module {
   readonly bidirectional: boolean;
   readonly dropout: Dropout;
 
-  constructor(
-    inputSize: number,
-    hiddenSize: number,
-    keys: KeySequence,
-    { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false }: LSTMOptions = {},
-  ) {
+  constructor(inputSize: number, hiddenSize: number, keys: KeySequence, options: LSTMOptions = {}) {
     super();
     checkKeys('LSTM', keys);
+    checkOptions('LSTM', options, ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional']);
+    const { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false } = options;
     for (const [role, value] of Object.entries({ inputSize, hiddenSize, numLayers })) {
       if (!Number.isInteger(value) || value < 1)
         throw new RangeError(`LSTM: ${role} is ${value}; expected a whole number from 1`);

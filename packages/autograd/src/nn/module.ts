@@ -1,4 +1,18 @@
-import { isTensor, type Tensor } from '@dawnchorus/tensor';
+import { formatShape, isTensor, sameShape, type Tensor } from '@dawnchorus/tensor';
+
+/** Elements of a parameter or buffer as files have them: floats, or whole numbers for buffers that count. */
+export interface StateEntry {
+  readonly shape: readonly number[];
+  readonly data: ArrayBufferView;
+}
+
+/** The elements as the tensor holds them; undefined where it holds others. PyTorch counts in 64 bits. */
+function elementsOf({ dtype }: Tensor, data: ArrayBufferView): Float32Array | Int32Array | undefined {
+  if (dtype === 'f32') return data instanceof Float32Array ? data : undefined;
+  if (dtype !== 'i32') return undefined;
+  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
+  return data instanceof Int32Array ? data : undefined;
+}
 
 /**
  * A part of a model: its tensor fields are its parameters or its buffers, its module fields (also in arrays) its parts.
@@ -40,6 +54,33 @@ export abstract class Module {
     };
     for (const [name, value] of Object.entries(this)) visit(value, prefix + name, buffers.includes(name));
     return found;
+  }
+
+  /**
+   * Writes the elements of a file (`readSafetensors`, `loadTorchStateDict`) into parameters and buffers, also where these
+   * lie in an optimiser's arena.
+   *
+   * @throws Error that lists all names that are missing or unknown, and shapes and dtypes that differ, before anything is
+   *   changed.
+   */
+  loadStateDict(state: ReadonlyMap<string, StateEntry>): void {
+    const own = this.stateDict();
+    const problems = [...state.keys()].filter((name) => !own.has(name)).map((name) => `${name}: is not in the module`);
+    const found: [Tensor, Float32Array | Int32Array][] = [];
+    for (const [name, tensor] of own) {
+      const entry = state.get(name);
+      const data = entry && elementsOf(tensor, entry.data);
+      if (!entry) problems.push(`${name}: missing`);
+      else if (!sameShape(entry.shape, tensor.shape)) {
+        problems.push(`${name}: is ${formatShape(entry.shape)}, in the module ${formatShape(tensor.shape)}`);
+      } else if (!data) {
+        problems.push(`${name}: is a ${entry.data.constructor.name}, in the module ${tensor.dtype}; read it with as`);
+      } else found.push([tensor, data]);
+    }
+    if (problems.length > 0) throw new Error(`loadStateDict: the state does not fit:\n  ${problems.join('\n  ')}`);
+    for (const [{ device, storage, offset }, data] of found) {
+      device.write(storage, offset * 4, data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>);
+    }
   }
 
   /** Every parameter, in the order of namedParameters. */

@@ -1,6 +1,7 @@
 import {
   apply,
   cast,
+  checkOptions,
   detach,
   div,
   formatShape,
@@ -27,8 +28,10 @@ export class LayerNorm extends Module {
   bias: Tensor;
   readonly eps: number;
 
-  constructor(features: number, { eps = 1e-5 } = {}) {
+  constructor(features: number, options: { eps?: number } = {}) {
     super();
+    checkOptions('LayerNorm', options, ['eps']);
+    const { eps = 1e-5 } = options;
     this.weight = initOnes([features]);
     this.bias = initZeros([features]);
     this.eps = eps;
@@ -47,8 +50,10 @@ export class GroupNorm extends Module {
   readonly groups: number;
   readonly eps: number;
 
-  constructor(groups: number, channels: number, { eps = 1e-5 } = {}) {
+  constructor(groups: number, channels: number, options: { eps?: number } = {}) {
     super();
+    checkOptions('GroupNorm', options, ['eps']);
+    const { eps = 1e-5 } = options;
     this.weight = initOnes([channels]);
     this.bias = initZeros([channels]);
     this.groups = groups;
@@ -173,11 +178,10 @@ export abstract class BatchNorm extends Module {
   readonly eps: number;
   readonly momentum: number | null;
 
-  constructor(
-    channels: number,
-    { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true }: BatchNormLayerOptions = {},
-  ) {
+  constructor(channels: number, options: BatchNormLayerOptions = {}) {
     super();
+    checkOptions('BatchNorm', options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
+    const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
     if (affine) {
       this.weight = initOnes([channels]);
       this.bias = initZeros([channels]);

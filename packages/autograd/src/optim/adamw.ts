@@ -1,4 +1,4 @@
-import { apply, concat, full, scope, type Tensor } from '@dawnchorus/tensor';
+import { apply, checkOptions, concat, full, scope, type Tensor } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 import { createArena, gatherGradients, type Shard, shardZeros } from './arena.ts';
 
@@ -54,10 +54,12 @@ export class AdamW {
 
   /**
    * @param parameters f32 tensors by name; they become views of the arena.
-   * @throws RangeError when there are none, or the loss scale is no positive number below 2^24 or its interval no whole
+   * @throws TypeError for an option that there is not; RangeError when there are no parameters, or the loss scale is no positive number below 2^24 or its interval no whole
    *   number from 1; TypeError when one is not f32.
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions = {}) {
+    checkOptions('AdamW', options, ['betas', 'eps', 'weightDecay', 'clipNorm', 'lossScale', 'shardBytes']);
+    checkOptions('AdamW: lossScale', options.lossScale, ['initial', 'growthInterval']);
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm = 0, lossScale, shardBytes } = options;
     this.options = { betas, eps, weightDecay, clipNorm };
     const { initial = 2 ** 16, growthInterval = 2000 } = lossScale ?? {};
@@ -80,6 +82,7 @@ export class AdamW {
    *
    * @param gradients by parameter name; those of the loss times `lossScale`.
    * @param learningRate a number, or an f32 scalar: in a compiled step, a tensor that is an argument.
+   * @throws RangeError when the learning rate is a number that is not finite.
    */
   step(gradients: ReadonlyMap<string, Tensor>, learningRate: number | Tensor): Tensor {
     return scope(() => this.stepGathered(this.gather(gradients), learningRate));
@@ -93,6 +96,9 @@ export class AdamW {
   /** `step` with gradients that `gather` made, or sums of such. */
   stepGathered(gathered: readonly Tensor[], learningRate: number | Tensor): Tensor {
     const { betas, eps, weightDecay, clipNorm } = this.options;
+    if (typeof learningRate === 'number' && !Number.isFinite(learningRate)) {
+      throw new RangeError(`AdamW: the learning rate is ${learningRate}; expected a finite number`);
+    }
     return scope(() => {
       const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.state], { begins: i === 0 })[0]);
       const allSums = sums.length === 1 ? sums[0] : concat(sums);

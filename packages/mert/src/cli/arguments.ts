@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 
 /** The music that comes along: train/ and valid/. */
 export const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
@@ -41,7 +41,24 @@ export function oneOf<T extends string>(option: string, value: string, known: re
 }
 
 /** For options that may be given more than once. */
-export const collect = (value: string, previous: string[]): string[] => [...previous, value];
+export const collect = (value: string, previous: string[] = []): string[] => [...previous, value];
+
+/** Has all commands refuse an option that is given twice, of which the first would be lost, unless it collects. */
+export function refuseRepeats(command: Command): void {
+  for (const option of command.options) {
+    if (option.parseArg === collect) {
+      // The help need not say that nothing was collected yet.
+      option.defaultValue = undefined;
+    } else if (option.required || option.optional) {
+      let given = false;
+      command.on(`option:${option.name()}`, () => {
+        if (given) command.error(`error: option '${option.flags}' is given twice; give it once`);
+        given = true;
+      });
+    }
+  }
+  for (const child of command.commands) refuseRepeats(child);
+}
 
 interface ConfigChoice {
   config?: string;

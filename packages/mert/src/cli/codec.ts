@@ -1,16 +1,19 @@
-import { writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { encodeWav, streamAudio } from '@dawnchorus/dsp';
-import { openNpy, writeNpy } from '@dawnchorus/formats';
+import { writeAtomically, writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import { Command } from 'commander';
 import { codecReportText, evaluateCodec } from '../codec/evaluate.ts';
 import { loadCodec } from '../codec/load.ts';
 import { decodeTrack, encodeTrack } from '../codec/stream.ts';
-import { readCodecRun, trainCodec } from '../codec/train.ts';
+import { type CodecBeginning, readCodecRun, trainCodec } from '../codec/train.ts';
 import { codecPresets, loadCodecTrainConfig } from '../codec/train-config.ts';
+import { checkOutputFile } from '../folders.ts';
+import { loadBeginning } from '../training/beginning.ts';
 import { checkpointFolder } from '../training/state.ts';
 import { aboveZero, bundledMusic, collect, configSource, fromOne, fromZero } from './arguments.ts';
+import { readCodes } from './codes.ts';
 import { untilInterrupted } from './interrupt.ts';
 
 interface EncodeOptions {
@@ -26,6 +29,7 @@ async function encodeCommand({ model, input, out, bandwidth, codebooks: wanted }
   if (bandwidth !== undefined && wanted !== undefined) {
     throw new Error('give --bandwidth or --codebooks, not both');
   }
+  await checkOutputFile('--out', out);
   const device = await openDevice();
   try {
     const codec = await loadCodec(model);
@@ -50,16 +54,16 @@ interface DecodeOptions {
 
 /** Writes the waveform of codes as WAV, 32-bit floats. */
 async function decodeCommand({ model, input, out, samples }: DecodeOptions): Promise<void> {
-  const npy = await openNpy(input);
-  const { shape, data } = await npy.read({ as: 'i32' }).finally(() => npy.close());
-  if (shape.length !== 2 || shape[0] === 0 || shape[1] === 0) {
-    throw new Error(`${input}: has shape [${shape.join(', ')}]; expected codes [codebooks, frames]`);
-  }
+  await checkOutputFile('--out', out);
+  const { shape, data } = await readCodes(input, 'codes');
   const device = await openDevice();
   try {
     const codec = await loadCodec(model);
-    const waveform = await decodeTrack(codec, data, shape[0], { samples });
-    await writeFile(out, encodeWav(waveform, codec.sampleRate, { format: 'float32' }));
+    const waveform = await decodeTrack(codec, data, shape[0], { samples }).catch((cause: Error) => {
+      throw new Error(`${input}: ${cause.message}`, { cause });
+    });
+    const wav = encodeWav(waveform, codec.sampleRate, { format: 'float32' });
+    await writeAtomically(out, [wav], { what: 'WAV file', bytes: wav.length });
     console.error(`wrote ${out}: ${waveform.length} samples at ${codec.sampleRate} Hz`);
   } finally {
     device.close();
@@ -82,12 +86,18 @@ async function trainCommand(options: TrainOptions): Promise<void> {
   let config = loadCodecTrainConfig(configSource(options, codecPresets()));
   let { steps, data } = options;
   const stored = resume ? checkpointFolder(out) : undefined;
-  if (stored) {
-    const state = await readCodecRun(stored);
+  const state = stored ? await readCodecRun(stored) : resume ? await loadBeginning<CodecBeginning>(out) : undefined;
+  if (state) {
     // What is not said again stays as it was.
     if (!named && set.length === 0 && seed === undefined) config = state.config;
     data ??= state.data;
     steps ??= state.stopAt;
+  }
+  // Never other music than the run had.
+  if (resume && !state && data === undefined && existsSync(out)) {
+    throw new Error(
+      `${out}: has no checkpoint, and does not say what it was started on; give --data, --config and --set again`,
+    );
   }
   const device = await openDevice();
   const interrupt = untilInterrupted('this step');

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readModelFiles } from '../huggingface/read.ts';
 import { saveModel } from '../huggingface/save.ts';
@@ -16,6 +17,9 @@ async function convertCommand({ model, out, as, dtype }: Options): Promise<void>
     as: oneOf('--as', as, ['hubert', 'mert'] as const),
     dtype: oneOf('--dtype', dtype, ['f32', 'f16'] as const),
   };
+  if (resolve(model) === resolve(out)) {
+    throw new Error(`${out}: is the model itself, which would be overwritten; choose another --out`);
+  }
   const files = await readModelFiles(model);
   await saveModel(out, files, options);
   const heads = files.heads.size > 0 ? `, ${files.heads.size} tensors of heads` : '';

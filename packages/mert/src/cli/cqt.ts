@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { createCqt, readAudio } from '@dawnchorus/dsp';
 import { writeNpy } from '@dawnchorus/formats';
 import { openDevice, tensor } from '@dawnchorus/tensor';
+import { checkOutputFile } from '../folders.ts';
 import { drawHeatmap } from '../pictures/heatmap.ts';
 import { cqtHeatmap } from '../pictures/spectra.ts';
 import { checkPicturePath, writePicture } from '../pictures/write.ts';
@@ -19,6 +20,8 @@ export async function cqtCommand({
 }): Promise<void> {
   if (out === undefined && picture === undefined) throw new Error('give --out, --picture or both');
   if (picture !== undefined) checkPicturePath(picture);
+  if (out !== undefined) await checkOutputFile('--out', out);
+  if (picture !== undefined) await checkOutputFile('--picture', picture);
   const { samples } = await readAudio(input, { sampleRate: cqtSettings.sampleRate });
   const device = await openDevice();
   const cqt = createCqt(device, cqtSettings);

@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { openDevice } from '@dawnchorus/tensor';
 import type { Command } from 'commander';
 import { embedFiles, embedFormats } from '../embed/files.ts';
@@ -34,7 +35,7 @@ async function embedCommand(options: Options): Promise<void> {
   const dtype = oneOf('--dtype', options.dtype, ['f32', 'f16'] as const);
   const format = options.format === undefined ? undefined : oneOf('--format', options.format, embedFormats);
   const device = await openDevice();
-  const interrupt = untilInterrupted('this file', '; with --skip-existing the same command goes on');
+  const interrupt = untilInterrupted('this file');
   const log = (line: string) => console.error(line);
   let progress: ReturnType<typeof createProgress> | undefined;
   try {
@@ -56,7 +57,11 @@ async function embedCommand(options: Options): Promise<void> {
     if (skipped.length > NAMED) log(`  and ${skipped.length - NAMED} more`);
     if (options.json) console.log(JSON.stringify(result));
     if (!result.finished) {
-      log(`stopped: ${written.length} files written; with --skip-existing the same command goes on`);
+      log(
+        extname(out) === '.parquet' && written.length === 0
+          ? `stopped: ${out} was not written, since half a table would look like a whole one; a folder as --out can go on`
+          : `stopped: ${written.length} files written; with --skip-existing the same command goes on`,
+      );
       process.exitCode = 130;
       return;
     }
@@ -84,7 +89,7 @@ export function addEmbedCommand(program: Command): void {
     .requiredOption(
       '--input <file>',
       'audio (wav, flac, mp3, ogg or opus), a folder of it, a manifest or an archive; may be given more than once',
-      (value: string, previous: string[] | undefined) => collect(value, previous ?? []),
+      collect,
     )
     .requiredOption('--out <path>', 'a .npy, .safetensors or .parquet; of several files a folder, or one .parquet')
     .option(

@@ -2,6 +2,7 @@ import { writeAtomically } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import type { Command } from 'commander';
 import { parseLayers } from '../embed/layers.ts';
+import { checkOutputFile } from '../folders.ts';
 import { studentToOnnx } from '../model/onnx.ts';
 import { loadPretrained } from '../model/pretrained.ts';
 import { aboveZero, fromOne } from './arguments.ts';
@@ -18,6 +19,7 @@ interface Options {
 /** Writes a student as an ONNX model. */
 async function exportCommand({ model: path, onnx, seconds, batch, layers, opset }: Options): Promise<void> {
   const choice = parseLayers(layers);
+  await checkOutputFile('--onnx', onnx);
   const device = await openDevice();
   try {
     const model = await loadPretrained(path);

@@ -47,6 +47,7 @@ export async function infoCommand(options: Options): Promise<void> {
     tellConfig(config, options);
     return;
   }
+  if (options.set.length > 0) throw new Error('--set changes a configuration; say which one: --config NAME');
   const device = await openDevice(json ? { log() {} } : { log: (line) => console.log(line) });
   const features = [...device.features].sort();
   const limits: Record<string, number> = {};

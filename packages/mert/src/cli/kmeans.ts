@@ -5,6 +5,7 @@ import { writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import { Command } from 'commander';
 import { dataFolders } from '../data/dataset.ts';
+import { checkOutputFile, makeFolder } from '../folders.ts';
 import { type FeatureName, featureNames, features } from '../kmeans/features.ts';
 import { createKMeansTeacher, loadKMeansTeacher, saveKMeans } from '../kmeans/teacher.ts';
 import { trainKMeans } from '../kmeans/train.ts';
@@ -49,6 +50,7 @@ async function trainCommand(options: TrainOptions): Promise<void> {
   if (method !== 'minibatch' && method !== 'lloyd') throw new Error(`--method ${method}: expected minibatch or lloyd`);
   if (existsSync(join(out, 'kmeans.json')))
     throw new Error(`${out}: already holds a K-means teacher; choose another --out`);
+  await makeFolder(out);
   const device = await openDevice();
   try {
     let progress: ReturnType<typeof createProgress> | undefined;
@@ -87,6 +89,7 @@ async function labelCommand({ model, input, out }: { model: string; input: strin
   const device = await openDevice();
   try {
     const teacher = await loadKMeansTeacher(model);
+    await checkOutputFile('--out', out);
     const { sampleRate } = teacher;
     const labels = await streamAudio(input, { sampleRate }, (audio) => labelRecording(teacher, audio));
     const codebooks = teacher.codebooks.length;

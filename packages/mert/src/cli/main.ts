@@ -1,11 +1,12 @@
 #!/usr/bin/env -S npx tsx
 import { Command } from 'commander';
-import { collect, fromOne, fromZero } from './arguments.ts';
+import { collect, fromOne, fromZero, refuseRepeats } from './arguments.ts';
 import { codecCommand } from './codec.ts';
 import { addConvertCommand } from './convert.ts';
 import { cqtCommand } from './cqt.ts';
 import { addEmbedCommand } from './embed.ts';
 import { addExportCommand } from './export.ts';
+import { failureText } from './failures.ts';
 import { infoCommand } from './info.ts';
 import { kmeansCommand } from './kmeans.ts';
 import { addLabelCommand } from './label.ts';
@@ -88,10 +89,12 @@ program.addCommand(proxyCommand());
 addReportCommand(program);
 addWatchCommand(program);
 
+refuseRepeats(program);
+
 try {
   await program.parseAsync();
 } catch (error) {
-  console.error(`mert: ${error instanceof Error ? error.message : error}`);
+  console.error(`mert: ${failureText(error)}`);
   if (process.env.DEBUG) console.error(error);
   process.exitCode = 1;
 }

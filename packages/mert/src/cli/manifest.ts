@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { writeManifest } from '../data/manifest.ts';
+import { checkOutputFile } from '../folders.ts';
 import { createProgress } from '../training/progress.ts';
 import { fromOne, fromZero, share } from './arguments.ts';
 
@@ -16,6 +17,7 @@ const NAMED = 20;
 
 /** Lists a collection of music in a file. */
 async function manifestCommand({ data, out, sampleRate, valid, seed }: Options): Promise<void> {
+  await checkOutputFile('--out', out);
   let progress: ReturnType<typeof createProgress> | undefined;
   const result = await writeManifest({
     ...{ data, out, sampleRate, validShare: valid, seed },

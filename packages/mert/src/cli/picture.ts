@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { readAudio } from '@dawnchorus/dsp';
-import { openNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import { Command } from 'commander';
+import { checkOutputFile } from '../folders.ts';
 import { openLabels } from '../labels/read.ts';
 import { drawHeatmap } from '../pictures/heatmap.ts';
 import { type SpectrumKind, spectrumHeatmap, spectrumKinds } from '../pictures/spectra.ts';
@@ -11,6 +11,7 @@ import { countLabels, drawUsage, summarise, usageText } from '../pictures/usage.
 import { checkPicturePath, writePicture } from '../pictures/write.ts';
 import { cqtSettings } from '../training/step.ts';
 import { aboveZero, fromOne, seconds } from './arguments.ts';
+import { readCodes } from './codes.ts';
 
 interface SpectrumOptions {
   input: string;
@@ -22,6 +23,7 @@ interface SpectrumOptions {
 /** Draws a spectrum of a part of a file. */
 async function spectrumCommand(kind: SpectrumKind, { input, out, start, duration }: SpectrumOptions): Promise<void> {
   checkPicturePath(out);
+  await checkOutputFile('--out', out);
   const { sampleRate } = cqtSettings;
   const { samples } = await readAudio(input, { sampleRate, start, duration });
   const device = await openDevice();
@@ -42,11 +44,7 @@ async function countsOf(input: string, size: number | undefined): Promise<{ coun
     for (const path of labels.files.keys()) countLabels(usage, await labels.read(path));
     return usage;
   }
-  const npy = await openNpy(input);
-  const { shape, data } = await npy.read({ as: 'i32' }).finally(() => npy.close());
-  if (shape.length !== 2 || shape[0] < 1) {
-    throw new Error(`${input}: has shape [${shape.join(', ')}]; expected labels [codebooks, frames]`);
-  }
+  const { shape, data } = await readCodes(input, 'labels');
   const [least, most] = data.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [0, 0]);
   if (least < 0 || most >= (size ?? 65536)) {
     throw new Error(`${input}: has labels from ${least} to ${most}; expected 0 to ${(size ?? 65536) - 1}`);
@@ -59,6 +57,7 @@ async function countsOf(input: string, size: number | undefined): Promise<{ coun
 /** Draws and prints how codebooks are used. */
 async function usageCommand({ input, out, size }: { input: string; out: string; size?: number }): Promise<void> {
   checkPicturePath(out);
+  await checkOutputFile('--out', out);
   const usage = await countsOf(input, size);
   await writePicture(out, drawUsage(`${basename(input)}: use of the codebooks (red: all alike)`, usage));
   for (const [i, own] of usage.entries()) console.error(usageText(i, summarise(own)));

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { openDevice } from '@dawnchorus/tensor';
 import { loadConfig, presets } from '../config/index.ts';
+import { loadBeginning } from '../training/beginning.ts';
 import { latestCheckpoint } from '../training/checkpoints.ts';
 import { pretrain } from '../training/pretrain.ts';
 import { loadTrainerState } from '../training/state.ts';
@@ -38,13 +39,19 @@ export async function pretrainCommand(options: Options): Promise<void> {
   let config = loadConfig(configSource(options, presets()));
   let { steps, data, labels } = options;
   const stored = options.resume ? (await latestCheckpoint(out)).folder : undefined;
-  if (stored) {
-    const state = await loadTrainerState(stored);
+  const state = stored ? await loadTrainerState(stored) : options.resume ? await loadBeginning(out) : undefined;
+  if (state) {
     // What is not said again stays as it was.
     if (!options.config && options.set.length === 0 && options.seed === undefined) config = state.config;
     data ??= state.data;
     labels ??= state.labels?.folder;
     steps ??= state.stopAt;
+  }
+  // Never other music than the run had.
+  if (options.resume && !state && data === undefined && existsSync(out)) {
+    throw new Error(
+      `${out}: has no checkpoint, and does not say what it was started on; give --data, --config, --set and --labels again`,
+    );
   }
   const device = await openDevice();
   const interrupt = untilInterrupted('this step');

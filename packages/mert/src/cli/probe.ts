@@ -11,6 +11,7 @@ import { isTaskName, type TaskName, taskNames } from '../evaluation/names.ts';
 import { type ProbeResult, probe } from '../evaluation/probe/probe.ts';
 import { type ProbeSettings, paperSettings, quickSettings } from '../evaluation/probe/settings.ts';
 import { formatScore, terminalTable } from '../evaluation/report/table.ts';
+import { checkOutputFile } from '../folders.ts';
 import { createProgress } from '../training/progress.ts';
 import { fromOne, fromZero } from './arguments.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -117,6 +118,7 @@ interface ProbeCommandOptions extends Learning {
 async function probeCommand(options: ProbeCommandOptions): Promise<void> {
   const { model, task, data: folder, shuffleLabels, json, out, partial } = options;
   if (!isTaskName(task)) throw new Error(`--task ${task}: expected one of ${taskNames.join(', ')}`);
+  if (out !== undefined) await checkOutputFile('--out', out);
   const data = await loadTask(task, folder, { partial });
   const device = await openDevice();
   const interrupt = untilInterrupted('this part of the features, or this pass', '; the same command goes on');
@@ -134,9 +136,9 @@ async function probeCommand(options: ProbeCommandOptions): Promise<void> {
       },
     });
     source.dispose();
-    if (out !== undefined) await writeJson(out, result);
     if (json) console.log(JSON.stringify(result, null, 2));
     else printResult(result);
+    if (out !== undefined) await writeJson(out, result);
   } catch (error) {
     if (!stoppedHere(error)) throw error;
   } finally {

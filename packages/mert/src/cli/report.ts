@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { writeAtomically } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import type { Command } from 'commander';
+import { checkOutputFile } from '../folders.ts';
 import { runPage } from '../seeing/page.ts';
 import { type Picture, seeClip } from '../seeing/pictures.ts';
 import { type Run, readRun } from '../seeing/run.ts';
@@ -32,6 +33,7 @@ async function picturesOf(run: Run, { data, pictures }: Options): Promise<Pictur
 /** Writes a run as a page. */
 async function reportCommand(options: Options): Promise<void> {
   const run = await readRun(options.run);
+  if (options.out !== undefined) await checkOutputFile('--out', options.out);
   const page = new TextEncoder().encode(await runPage(run, await picturesOf(run, options)));
   const out = options.out ?? join(options.run, 'report.html');
   await writeAtomically(out, [page], { what: 'report', bytes: page.length });

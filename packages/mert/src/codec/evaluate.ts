@@ -1,8 +1,9 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { audioFiles, encodeWav, probeAudio, readAudio } from '@dawnchorus/dsp';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
 import type { SkippedFile } from '../data/dataset.ts';
+import { makeFolder } from '../folders.ts';
 import type { Codec } from './codec.ts';
 import { bitsPerCodebook } from './config.ts';
 import { type CodeUse, codeUse, melDistance, siSdr } from './measures.ts';
@@ -77,7 +78,7 @@ export async function evaluateCodec(evaluation: CodecEvaluation): Promise<CodecR
   const skipped: SkippedFile[] = [];
   let [tracks, total, silent] = [0, 0, 0];
   const clipFolder = out === undefined ? undefined : join(out, 'clips');
-  if (clipFolder) await mkdir(clipFolder, { recursive: true });
+  if (clipFolder) await makeFolder(clipFolder);
   const paths = await audioFiles(data);
   for (const path of paths) {
     if (stopped?.()) break;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
 import { loadTorchStateDict, readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
+import { makeFolder } from '../folders.ts';
 import { Codec } from './codec.ts';
 import { type CodecConfig, codecFromHuggingFace, codecToHuggingFace } from './config.ts';
 import { inferConfig } from './infer.ts';
@@ -83,7 +84,7 @@ export async function readCodecInto(codec: Codec, folder: string): Promise<void>
 
 /** Writes a codec as a folder in Hugging Face's layout: config.json, preprocessor_config.json, model.safetensors. */
 export async function saveCodec(folder: string, codec: Codec): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const { config, preprocessor } = codecToHuggingFace(codec.config);
   await writeSafetensors(
     join(folder, 'model.safetensors'),

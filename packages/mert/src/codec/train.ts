@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { openMetricsLog, truncateMetricsLog, writeJson } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
 import { stackClips } from '../data/batch.ts';
 import { type Dataset, openDataset } from '../data/dataset.ts';
+import { makeFolder } from '../folders.ts';
+import { lockFolder } from '../lock.ts';
+import { forgetBeginning, saveBeginning } from '../training/beginning.ts';
 import { createProgress, formatDuration } from '../training/progress.ts';
 import { checkpointFolder, loadTensors, replaceCheckpoint, saveTensors } from '../training/state.ts';
 import { codecReportText, evaluateCodec } from './evaluate.ts';
@@ -38,7 +41,8 @@ export interface CodecTraining {
 }
 
 /** What a resumed run must know besides its tensors. */
-interface RunState {
+/** What a codec's run knows of itself. */
+export interface RunState {
   step: number;
   stopAt: number;
   started: boolean;
@@ -49,6 +53,9 @@ interface RunState {
   data: string;
   files: string[];
 }
+
+/** What a run was started with. */
+export type CodecBeginning = Pick<RunState, 'config' | 'data' | 'stopAt'>;
 
 /** How a run ended. */
 export interface CodecTrainingResult {
@@ -63,7 +70,9 @@ export interface CodecTrainingResult {
 export async function readCodecRun(folder: string): Promise<RunState> {
   const path = join(folder, 'trainer.json');
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as RunState;
+    const state = JSON.parse(await readFile(path, 'utf8')) as RunState;
+    if (state.config?.quantizer === undefined) throw new Error('it is that of another kind of run');
+    return state;
   } catch (cause) {
     throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that codec train wrote`, {
       cause,
@@ -101,7 +110,7 @@ async function prepareFolder({ out, resume }: CodecTraining): Promise<string | u
     throw new Error(`${out}: this folder already holds a run; go on with --resume, or choose another --out`);
   }
   if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
-  await mkdir(out, { recursive: true });
+  await makeFolder(out);
   return resume ? checkpointFolder(out) : undefined;
 }
 
@@ -147,6 +156,8 @@ function checkFinite(metrics: CodecMetrics, step: number): void {
 export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResult> {
   const { out, config, stopped, log = (line: string) => console.error(line) } = run;
   const resumeFrom = await prepareFolder(run);
+  const unlock = await lockFolder(out, 'training');
+  await using _lock = { [Symbol.asyncDispose]: unlock };
   const state = resumeFrom ? await readCodecRun(resumeFrom) : undefined;
   const stopAt = run.steps ?? config.training.steps;
   const [train, valid] = ['train', 'valid'].map((name) => join(run.data, name));
@@ -158,6 +169,7 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
   log(`data: ${dataset.files.length} files, ${(dataset.seconds / 60).toFixed(1)} min, from ${folder}${left}`);
   for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
   if (state) checkUnchanged(out, dataset, folder, config, state);
+  else await saveBeginning<CodecBeginning>(out, { config, data: run.data, stopAt });
 
   const trainer = createCodecTrainer(config);
   using _memory = {
@@ -185,14 +197,17 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
   );
 
   const metrics = openMetricsLog(metricsPath);
-  const save = (step: number) =>
-    saveRun(out, trainer, {
+  const save = async (step: number) => {
+    const written = await saveRun(out, trainer, {
       step,
       stopAt,
       config,
       data: run.data,
       files: dataset.files.map((file) => relative(folder, file.path)),
     });
+    await forgetBeginning(out);
+    return written;
+  };
   const progress = createProgress({ label: 'codec', total: stopAt, initial: done });
   let saved = done;
   const began = performance.now();

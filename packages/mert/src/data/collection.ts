@@ -144,7 +144,10 @@ async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
  */
 export async function listAudio(data: string): Promise<AudioItem[]> {
   const status = await stat(data).catch((cause) => {
-    throw new AudioError(data, 'unreadable', `the folder cannot be read (${(cause as Error).message})`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const what = extensionOf(data) === '' ? 'folder' : 'file';
+    const reason = code === 'ENOENT' ? ': there is no such file or folder' : ` (${message})`;
+    throw new AudioError(data, 'unreadable', `the ${what} cannot be read${reason}`, { cause });
   });
   if (!status.isDirectory()) {
     const ending = extensionOf(data);

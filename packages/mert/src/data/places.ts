@@ -32,9 +32,12 @@ export async function withBytes<T>(
   use: (bytes: ByteSource) => Promise<T>,
 ): Promise<T> {
   let handle: FileHandle | undefined;
+  let inUse = false;
   try {
     if (place.kind === 'parquet') {
-      return await use(memorySource(await readRowBytes(place.file, place.row, place.column), path));
+      const bytes = await readRowBytes(place.file, place.row, place.column);
+      inUse = true;
+      return await use(memorySource(bytes, path));
     }
     handle = await open(place.file, 'r');
     const status = await handle.stat();
@@ -43,9 +46,12 @@ export async function withBytes<T>(
     if (begin + size > status.size) {
       throw new AudioError(path, 'truncated', `${place.file} ends before it; fetch the archive again`);
     }
+    inUse = true;
     return await use(fileSource(path, handle, size, begin));
   } catch (cause) {
-    if (!(cause instanceof Error && 'syscall' in cause)) throw cause;
+    const { syscall } = cause as NodeJS.ErrnoException;
+    // What `use` could not write elsewhere is no fault of this file.
+    if (!(cause instanceof Error) || syscall === undefined || (inUse && syscall !== 'read')) throw cause;
     throw new AudioError(path, 'unreadable', `the file cannot be read (${describe(cause)})`, { cause });
   } finally {
     await handle?.close();

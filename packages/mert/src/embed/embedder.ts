@@ -75,7 +75,7 @@ export function createEmbedder(model: PretrainedModel, settings: EmbedSettings =
   const overlapFrames = Math.round((overlap * sampleRate) / frame.hop);
   if (!(overlap >= 0) || !(windowFrames > 2 * overlapFrames)) {
     throw new RangeError(
-      `windows of ${window} s with overlaps of ${overlap} s; a window must be more than twice as long`,
+      `windows of ${window} s with overlaps of ${overlap} s; a window must be more than twice as long, and a frame at least`,
     );
   }
   const most = framesOf(longestWindow(model, batch), frame);

@@ -1,12 +1,12 @@
 /** Files of music to files of hidden states. */
 import { existsSync, statSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { AudioError, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { createNpy, createSafetensors, type FloatDtype } from '@dawnchorus/formats';
 import { listAudio } from '../data/collection.ts';
 import type { SkippedFile } from '../data/dataset.ts';
 import { type AudioItem, withBytes } from '../data/places.ts';
+import { checkOutputFile, makeFolder } from '../folders.ts';
 import type { PretrainedModel } from '../model/pretrained.ts';
 import { createEmbedder, type Embedder, type EmbedSettings } from './embedder.ts';
 import { layerShape } from './layers.ts';
@@ -110,7 +110,7 @@ async function openSink(
   const shape = pool === 'none' ? [...leading, frames, dim] : [...leading, dim];
   const { reach, hop } = model.frame;
   const secondsOf = (frame: number) => (frame * hop + reach / 2) / model.sampleRate;
-  const format = formatOf(place) ?? 'npy';
+  const format = formatOf(place) ?? options.format ?? 'npy';
   if (format === 'parquet') {
     const own = table ?? (await createTable(place, pool !== 'none'));
     // A table of its own is finished with its file, a common one at the end.
@@ -166,10 +166,14 @@ export async function embedFiles(options: EmbedFilesOptions): Promise<EmbedResul
   if (named !== undefined && !alone && !common) {
     throw new Error(`${out}: ${items.length} files go into a folder, or into one .parquet; give one of these as --out`);
   }
+  if (named !== undefined && options.format !== undefined && options.format !== named) {
+    throw new Error(`${out}: the name says ${named}, --format ${options.format}; leave out one of them`);
+  }
   if (options.dtype === 'F16' && (named ?? options.format) === 'parquet') {
     throw new Error('a parquet file holds floats of 32 bits; leave out --dtype f16');
   }
   const places = alone || common ? items.map(() => out) : placesOf(items, options);
+  if (alone || common) await checkOutputFile('--out', out);
   const embedder = createEmbedder(model, options);
   const table = common ? await createTable(out, pool !== 'none') : undefined;
   const result: EmbedResult = { finished: true, written: [], existing: 0, skipped: [] };
@@ -203,7 +207,7 @@ export async function embedFiles(options: EmbedFilesOptions): Promise<EmbedResul
           `embed: ${audio.samples} samples are less than the ${model.frame.reach} that one frame needs; use a longer clip`,
         );
       }
-      if (!alone && !common) await mkdir(dirname(place), { recursive: true });
+      if (!alone && !common) await makeFolder(dirname(place));
       const { sink, shape } = await openSink(options, embedder, place, item.path, frames, table);
       const tracked: Sink = {
         write: (window, states) => sink.write(window, states),
@@ -243,8 +247,10 @@ export async function embedFiles(options: EmbedFilesOptions): Promise<EmbedResul
     await embedder.flush();
     if (resampled > NAMED) log(`and ${resampled - NAMED} more files were resampled to ${model.sampleRate} Hz`);
     // Half a table would look like a whole one.
-    if (table && !result.finished) await table.abort();
-    else await table?.finish();
+    if (table && !result.finished) {
+      await table.abort();
+      result.written = [];
+    } else await table?.finish();
   } catch (error) {
     for (const sink of open) await sink.abort().catch(() => {});
     await table?.abort();

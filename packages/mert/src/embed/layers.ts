@@ -19,8 +19,10 @@ export function parseLayers(text: string): HiddenStateChoice {
 /** The numbers of the layers that are wanted of `count`. @throws Error for those that there are not. */
 export function layerIndices(choice: HiddenStateChoice, count: number): readonly number[] {
   if (choice === 'all' || choice === 'mean') return Array.from({ length: count }, (_, i) => i);
-  const beyond = choice.find((layer) => layer >= count);
-  if (beyond !== undefined) throw new Error(`--layers ${beyond}: this model has layers 0 to ${count - 1}`);
+  if (!Array.isArray(choice))
+    throw new TypeError(`layers: ${JSON.stringify(choice)}; expected 'all', 'mean' or numbers in an array`);
+  const beyond = choice.find((layer) => !Number.isInteger(layer) || layer < 0 || layer >= count);
+  if (beyond !== undefined) throw new Error(`layers ${beyond}: this model has layers 0 to ${count - 1}`);
   return choice;
 }
 

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { memorySource, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
-import { type Device, getDefaultDevice, openDevice } from '@dawnchorus/tensor';
+import { checkOptions, type Device, getDefaultDevice, openDevice } from '@dawnchorus/tensor';
 import { withBytes } from '../data/places.ts';
 import { loadPretrained, type PretrainedModel } from '../model/pretrained.ts';
 import { createEmbedder, type EmbedSettings } from './embedder.ts';
@@ -41,6 +41,8 @@ export interface Mert {
   close(): void;
 }
 
+const pools: readonly Pool[] = ['none', 'mean', 'max'];
+
 /** Pieces of a signal at another rate, resampled as a file of it would be. */
 async function piecesOf(sound: AudioInput, rate: number, resample: ResampleQuality | 'never') {
   const options = { sampleRate: rate, ...(resample !== 'never' && { quality: resample }) };
@@ -75,12 +77,18 @@ export async function loadMert(path: string): Promise<Mert> {
     throw error;
   });
   const { numHiddenLayers, hiddenSize: dim } = model.student.config;
+  let closed = false;
   return {
     model,
     sampleRate: model.sampleRate,
     layers: numHiddenLayers + 1,
     dim,
-    async embed(sound, { pool = 'none', resample = 'kaiser64', ...settings } = {}) {
+    async embed(sound, options = {}) {
+      if (closed) throw new Error('embed: the model was closed');
+      checkOptions('embed', options, ['layers', 'pool', 'window', 'overlap', 'batch', 'resample']);
+      const { pool = 'none', resample = 'kaiser64', ...settings } = options;
+      if (!pools.includes(pool))
+        throw new TypeError(`embed: pool ${JSON.stringify(pool)}; expected ${pools.join(', ')}`);
       const hear = async (audio: Awaited<ReturnType<typeof openPieces>>): Promise<Embedding> => {
         const from = audio.file.sampleRate;
         if (resample === 'never' && from !== model.sampleRate) {
@@ -113,6 +121,7 @@ export async function loadMert(path: string): Promise<Mert> {
       );
     },
     close() {
+      closed = true;
       model.dispose();
       own?.close();
     },

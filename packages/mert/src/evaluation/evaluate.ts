@@ -1,10 +1,11 @@
 /** All tasks that are there, beside controls, into one folder: resumable, and a task that fails does not lose the others. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
 import type { Device } from '@dawnchorus/tensor';
+import { makeFolder } from '../folders.ts';
 import { hashOfData, StoppedError } from './features/extract.ts';
 import { type FeatureSource, openSource } from './features/source.ts';
 import { findTasks, loadTask } from './loaders/index.ts';
@@ -99,8 +100,8 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
   const { device, model, out, settings, controls, partial, log = () => {}, stopped, onPart } = options;
   const cache = options.cache ?? join(out, 'features');
   const results = join(out, 'results');
-  await mkdir(results, { recursive: true });
   const found = findTasks(options.data, options.tasks);
+  await makeFolder(results);
   const report: EvaluationReport = { model: '', settings, tasks: [], missing: [] };
   const sources = new Map<string, FeatureSource>();
   const sourceOf = async (name: string): Promise<FeatureSource> => {

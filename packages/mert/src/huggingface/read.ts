@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { openSafetensors, openTorch, type SafetensorsTensor } from '@dawnchorus/formats';
 import type { HuggingFaceFiles } from '../config/index.ts';
+import { checkAgainstChecksums } from '../training/checkpoints.ts';
 import { dictionariesOf, fairseqFiles } from './fairseq.ts';
 import { canonicalName, isBeside, isFairseq, isHead } from './names.ts';
 
@@ -116,6 +117,7 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
       ? { config: await readJson(configPath), preprocessor: await readJson(join(folder, 'preprocessor_config.json')) }
       : undefined;
   const file = status.isDirectory() ? await findWeights(folder) : path;
+  if (status.isDirectory()) await checkAgainstChecksums(folder, basename(file));
   const { weights, heads, fairseq, content } = await readTensors(file);
   if (!json && !fairseq) {
     throw new Error(

@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeJson, writeSafetensors } from '@dawnchorus/formats';
 import { fromHuggingFace } from '../config/index.ts';
+import { makeFolder } from '../folders.ts';
 import type { ModelFiles } from './read.ts';
 
 /** How to write a model. */
@@ -35,7 +35,7 @@ export async function saveModel(folder: string, model: ModelFiles, { as = 'huber
   if (as === 'hubert' && beyond.length > 0) {
     throw new Error(`${folder}: a HuBERT has no ${beyond.join(' and no ')}; write it as mert`);
   }
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const { auto_map: _, ...rest } = config;
   await writeTensors(join(folder, 'model.safetensors'), model.weights, dtype);
   // Heads are for going on with training, which is done in f32.

@@ -1,8 +1,9 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import { div, nearestCode, scope, sub, type Tensor, tensor } from '@dawnchorus/tensor';
 import { z } from 'zod';
+import { makeFolder } from '../folders.ts';
 import { ahead, defineTeacher, frameCountOf, hashTeacher, readSpans, type Teacher } from '../labels/teacher.ts';
 import { type Feature, type FeatureName, featureNames, features } from './features.ts';
 
@@ -77,7 +78,7 @@ export async function saveKMeans(
   folder: string,
   { sampleRate, hop, streams }: { sampleRate: number; hop: number; streams: readonly KMeansStream[] },
 ): Promise<void> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   await writeSafetensors(
     join(folder, WEIGHTS),
     streams.flatMap(tensorsOf).map(([name, { shape, data }]) => [name, { dtype: 'F32' as const, shape, data }]),

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudioError, type AudioPieces, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { writeAtomically } from '@dawnchorus/formats';
 import { listAudio } from '../data/collection.ts';
 import { type AudioItem, withBytes } from '../data/places.ts';
-import { lockFolder } from './lock.ts';
+import { makeFolder } from '../folders.ts';
+import { lockFolder } from '../lock.ts';
 import {
   entryBytes,
   type LabelEntry,
@@ -195,8 +196,8 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
     throw new LabelError(`${data}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`);
   }
   const header = headerOf(teacher, resample);
-  await mkdir(out, { recursive: true });
-  const unlock = await lockFolder(out);
+  await makeFolder(out);
+  const unlock = await lockFolder(out, 'writing labels');
   let file: FileHandle | undefined;
   let shards: Shards | undefined;
   try {

@@ -1,7 +1,7 @@
 /** Makes a proxy: plans it, has the music played, and leaves a folder as `../evaluation/proxy.ts` describes it. */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { encodeFlac } from '@dawnchorus/dsp';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
@@ -13,6 +13,7 @@ import {
   proxyClipSchema,
   readProxy,
 } from '../evaluation/proxy.ts';
+import { makeFolder } from '../folders.ts';
 import { type ProxyKind, proxyKind } from './catalogue.ts';
 import { fontsBySplit, lineages } from './fonts.ts';
 import type { Segment } from './midi.ts';
@@ -165,7 +166,7 @@ async function openState(out: string, signature: string): Promise<Map<string, Ma
     if (existsSync(out) && (await readdir(out)).some((name) => name !== state)) {
       throw new Error(`${out}: is not empty; choose another --out`);
     }
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await writeAtomically(planPath, [Buffer.from(signature)]);
     return new Map();
   }
@@ -235,7 +236,7 @@ export async function makeProxy(options: MakeOptions): Promise<MakeResult> {
   const names = splits.map((split) => `${split} ${fonts[split].map(({ name }) => name).join(' ')}`);
   const signature = JSON.stringify({ ...settings, ...tools.versions, fonts: names });
   const made = await openState(out, signature);
-  await mkdir(join(out, 'audio'), { recursive: true });
+  await makeFolder(join(out, 'audio'));
 
   const left = plans.filter(({ path }) => !made.has(path));
   const seconds = kind.kind === 'separation' ? 44 : kind.songs ? 15 : 5;

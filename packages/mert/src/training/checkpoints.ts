@@ -48,12 +48,35 @@ async function filesOf(folder: string): Promise<string[]> {
 }
 
 async function writeChecksums(folder: string): Promise<void> {
-  const files: Record<string, { bytes: number; sha256: string }> = {};
+  const files: Record<string, Checksum> = {};
   for (const name of await filesOf(folder)) {
     const path = join(folder, name);
     files[name.split('\\').join('/')] = { bytes: (await stat(path)).size, sha256: await sha256(path) };
   }
   await writeJson(join(folder, CHECKSUMS), { format: 'dawnchorus-checksums', version: 1, files });
+}
+
+interface Checksum {
+  bytes: number;
+  sha256: string;
+}
+
+async function damageOfFile(folder: string, name: string, { bytes, sha256: expected }: Checksum) {
+  const path = join(folder, name);
+  const found = await stat(path).catch(() => undefined);
+  if (!found) return `${name} is missing`;
+  if (found.size !== bytes) return `${name} has ${found.size} bytes, not ${bytes}`;
+  if ((await sha256(path)) !== expected) return `${name} is damaged: its SHA-256 is not that of ${CHECKSUMS}`;
+  return undefined;
+}
+
+/** Holds one file against the checksums of its folder, where these are there. @throws Error that says what is wrong. */
+export async function checkAgainstChecksums(folder: string, name: string): Promise<void> {
+  const path = join(folder, CHECKSUMS);
+  if (!existsSync(path)) return;
+  const { files } = JSON.parse(await readFile(path, 'utf8')) as { files?: Record<string, Checksum> };
+  const damage = files?.[name] && (await damageOfFile(folder, name, files[name]));
+  if (damage) throw new Error(`${folder}: ${damage}; copy it again, or remove ${CHECKSUMS} if you changed it`);
 }
 
 /** What is wrong with a checkpoint; undefined when it is whole. Those from before checksums pass when trainer.json is there. */
@@ -62,18 +85,15 @@ export async function damageOf(folder: string): Promise<string | undefined> {
   if (!existsSync(path)) {
     return existsSync(join(folder, 'trainer.json')) ? undefined : 'trainer.json is missing';
   }
-  let files: Record<string, { bytes: number; sha256: string }>;
+  let files: Record<string, Checksum>;
   try {
     ({ files } = JSON.parse(await readFile(path, 'utf8')));
   } catch (error) {
     return `${CHECKSUMS} cannot be read: ${(error as Error).message}`;
   }
-  for (const [name, { bytes, sha256: expected }] of Object.entries(files ?? {})) {
-    const own = join(folder, name);
-    const found = await stat(own).catch(() => undefined);
-    if (!found) return `${name} is missing`;
-    if (found.size !== bytes) return `${name} has ${found.size} bytes, not ${bytes}`;
-    if ((await sha256(own)) !== expected) return `${name} is damaged: its SHA-256 is not that of ${CHECKSUMS}`;
+  for (const [name, checksum] of Object.entries(files ?? {})) {
+    const damage = await damageOfFile(folder, name, checksum);
+    if (damage) return damage;
   }
   return files?.['trainer.json'] ? undefined : 'trainer.json is not among its files';
 }

@@ -1,19 +1,28 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { createCqt } from '@dawnchorus/dsp';
 import type { Device } from '@dawnchorus/tensor';
 import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { readBatch } from '../data/batch.ts';
 import { type Dataset, dataFolders } from '../data/dataset.ts';
+import { makeFolder } from '../folders.ts';
+import { lockFolder } from '../lock.ts';
 import { trainingBaselines } from './baselines.ts';
+import { forgetBeginning, loadBeginning, saveBeginning } from './beginning.ts';
 import { hasCheckpoints, latestCheckpoint, writeCheckpoint } from './checkpoints.ts';
 import { openLabelled, openRunLabels } from './labels.ts';
 import { runSteps } from './loop.ts';
 import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
 import { createRunner } from './runner.ts';
 import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } from './state.ts';
-import { averagedStudent, createTrainer, disposeTrainer, restartTrainer, trainingTensors } from './step.ts';
+import {
+  averagedStudent,
+  checkPrecision,
+  createTrainer,
+  disposeTrainer,
+  restartTrainer,
+  trainingTensors,
+} from './step.ts';
 import { obtainTeacher } from './teacher.ts';
 import { openValidation, sumsOf } from './validation.ts';
 import { openDataLog } from './waiting.ts';
@@ -81,9 +90,7 @@ async function prepareFolder(
   }
   if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
   if (!resume) {
-    await mkdir(out, { recursive: true }).catch((cause: NodeJS.ErrnoException) => {
-      throw new Error(`${out}: cannot be made (${cause.code ?? cause.message}); choose another --out`, { cause });
-    });
+    await makeFolder(out);
     return undefined;
   }
   const { folder, step, damaged } = await latestCheckpoint(out);
@@ -122,7 +129,11 @@ function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
   const { device, out, log = (line: string) => console.error(line), stopped } = options;
+  // Before a teacher is trained in vain.
+  checkPrecision(device, options.config);
   const resumeFrom = await prepareFolder(options, log);
+  const unlock = await lockFolder(out, 'training');
+  await using _lock = { [Symbol.asyncDispose]: unlock };
   const state = resumeFrom ? await loadTrainerState(resumeFrom) : undefined;
   const config = structuredClone(options.config);
   const stopAt = options.steps ?? config.training.steps;
@@ -133,8 +144,9 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { sampleRate } = config.audio;
   const { seed, accumulate, batchSize } = config.training;
   await using labels = await openRunLabels(options, config, frames, state);
-  if (state) {
-    const changed = differences(config, state.config);
+  const before = state ?? (options.resume ? await loadBeginning(out) : undefined);
+  if (before) {
+    const changed = differences(config, before.config);
     if (changed.length > 0) {
       throw new Error(
         `${out}: the run was started with another configuration:\n  ${changed.join('\n  ')}\nresume with the same one`,
@@ -155,6 +167,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
   if (state) checkFiles(dataset, folders.train, state);
 
+  if (!state) await saveBeginning(out, { config, data: options.data, labels: labels?.state, stopAt });
   if (labels) log(labels.description);
   const rvq = labels ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
   if (!rvq && !labels) {
@@ -179,7 +192,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   };
   if (state && resumeFrom) {
     await load(resumeFrom);
-    log(`resuming after step ${state.step}`);
+    log(
+      state.step < stopAt
+        ? `resuming after step ${state.step}`
+        : `the run is at step ${state.step}, its end; --steps N with more goes on`,
+    );
   }
   log(
     `student: ${(trainer.student.parameterCount() / 1e6).toFixed(2)} M parameters (${(trainer.heads.parameterCount() / 1e6).toFixed(2)} M more in the heads), ` +
@@ -202,9 +219,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       ...(heldOut?.step === step && Number.isFinite(heldOut.loss) && { heldOutLoss: heldOut.loss, heldOutStep: step }),
     };
     try {
-      return await writeCheckpoint(out, step, config.checkpoint, (folder) =>
+      const written = await writeCheckpoint(out, step, config.checkpoint, (folder) =>
         fillCheckpoint(folder, { ...parts(), averaged }, own),
       );
+      await forgetBeginning(out);
+      return written;
     } finally {
       for (const view of averaged?.values() ?? []) view.dispose();
     }

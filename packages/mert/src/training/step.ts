@@ -1,5 +1,5 @@
 import { nn, optim, valueAndGrad } from '@dawnchorus/autograd';
-import { add, apply, full, scope, sumSquares, type Tensor, tensor } from '@dawnchorus/tensor';
+import { add, apply, type Device, full, scope, sumSquares, type Tensor, tensor } from '@dawnchorus/tensor';
 import { CQT_BINS, classesOf, cqtSettingsAt, type PretrainConfig } from '../config/index.ts';
 import type { HostBatch } from '../data/batch.ts';
 import { Heads } from '../model/heads.ts';
@@ -37,6 +37,15 @@ export interface Trainer {
   schedule: (step: number) => number;
 }
 
+/** @throws Error when a configuration asks for halves that the adapter has not. */
+export function checkPrecision(device: Device, { training }: PretrainConfig): void {
+  if (training.precision === 'f16' && !device.features.has('shader-f16')) {
+    throw new Error(
+      `training.precision is f16, but ${device.adapter.name} has no shader-f16, halves in shaders; use training.precision=f32`,
+    );
+  }
+}
+
 /** Student, heads, optimiser and schedule of a configuration, with fresh parameters. */
 export function createTrainer(config: PretrainConfig): Trainer {
   const { model, audio, targets, loss, training } = config;
@@ -62,11 +71,7 @@ export function createTrainer(config: PretrainConfig): Trainer {
     config.optimizer;
   const { precision, lossScale: initial, lossScaleInterval: growthInterval } = training;
   const { device } = student.maskedSpecEmbed;
-  if (precision === 'f16' && !device.features.has('shader-f16')) {
-    throw new Error(
-      `training.precision is f16, but ${device.adapter.name} has no shader-f16, halves in shaders; use training.precision=f32`,
-    );
-  }
+  checkPrecision(device, config);
   const lossScale = precision === 'f16' ? { initial, growthInterval } : undefined;
   const optimizer = new optim.AdamW(parameters, { betas, eps, weightDecay, clipNorm, lossScale });
   const schedule = optim.polynomialDecay({

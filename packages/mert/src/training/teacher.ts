@@ -1,9 +1,9 @@
 /** The acoustic teacher of a run: loaded from its folder, or trained on the same music and saved there. */
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PretrainConfig } from '../config/index.ts';
 import { openDataset } from '../data/dataset.ts';
+import { makeFolder } from '../folders.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE, trainTeacher } from '../rvq/teacher.ts';
 import { createProgress, formatDuration } from './progress.ts';
 import { loadTensors, saveTensors } from './state.ts';
@@ -61,7 +61,7 @@ export async function obtainTeacher({
   });
   progress.end();
   if (!teacher) return undefined;
-  await mkdir(join(out, 'teacher'), { recursive: true });
+  await makeFolder(join(out, 'teacher'));
   await saveTensors(path, teacher.named());
   log(
     `teacher: ${config.rvq.numCodebooks} codebooks of ${config.rvq.codebookSize}, trained in ${formatDuration((performance.now() - start) / 1000)}; ${last}`,

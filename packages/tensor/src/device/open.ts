@@ -38,6 +38,18 @@ export interface OpenDeviceOptions {
   readonly disable?: readonly string[];
 }
 
+/** Every option, so that a misspelt one is not passed over. */
+const known: Record<keyof OpenDeviceOptions, true> = {
+  log: true,
+  software: true,
+  robust: true,
+  enable: true,
+  memoryLimit: true,
+  debug: true,
+  kernels: true,
+  disable: true,
+};
+
 /** Of what is experimental matrix units alone are of use. */
 const isWanted = (feature: string) =>
   !feature.startsWith('chromium-experimental') || feature === 'chromium-experimental-subgroup-matrix';
@@ -68,6 +80,10 @@ async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
  * @throws Error when there is no adapter, with what was tried and what to install.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
+  const other = Object.keys(options).find((key) => !(key in known));
+  if (other !== undefined) {
+    throw new TypeError(`openDevice: the options are { ${Object.keys(known).join(', ')} }; there is no '${other}'`);
+  }
   const { memoryLimit, debug, kernels = {} } = options;
   if (memoryLimit !== undefined && !(memoryLimit > 0)) {
     throw new RangeError(`openDevice: memoryLimit ${memoryLimit} is no number of bytes`);

@@ -14,7 +14,7 @@ import {
   type Tensor,
   where,
 } from '@dawnchorus/tensor';
-import { expectSameShape, type LossOptions, reduceLoss, wide } from './reduction.ts';
+import { checkLossOptions, expectSameShape, type LossOptions, reduceLoss, wide } from './reduction.ts';
 
 /** Options of losses whose targets are class indices. */
 export interface ClassOptions extends LossOptions {
@@ -64,6 +64,7 @@ const alongClasses = (weight: Tensor, x: Tensor): Tensor =>
 /** The mean of losses of class indices is taken over their weights, as in PyTorch: NaN where all are ignored. */
 function reduceWeighted(name: string, losses: Tensor, weights: Tensor, options: LossOptions): Tensor {
   if ((options.reduction ?? 'mean') !== 'mean') return reduceLoss(name, losses, options);
+  checkLossOptions(name, options);
   return losses.sum().div(weights.sum());
 }
 
@@ -119,7 +120,7 @@ export function crossEntropy(
   if (logits.rank === 0) throw new RangeError('crossEntropy: the logits are a scalar; expected [batch, classes, ...]');
   if (!isFloat(target.dtype)) return ofClasses(logits, target, options, labelSmoothing);
   const { weight, ignoreIndex, ...reduction } = options;
-  expectSameShape('crossEntropy', logits, target);
+  expectSameShape('crossEntropy', logits, target, "; class indices are i32 or u32: use .cast('i32')");
   checkWeight('crossEntropy', logits, weight);
   if (ignoreIndex !== undefined) {
     throw new TypeError(
@@ -202,11 +203,10 @@ export function binaryCrossEntropyWithLogits(
 export function klDiv(
   input: Tensor,
   target: Tensor,
-  {
-    logTarget = false,
-    reduction = 'mean',
-  }: { logTarget?: boolean; reduction?: LossOptions['reduction'] | 'batchmean' } = {},
+  options: { logTarget?: boolean; reduction?: LossOptions['reduction'] | 'batchmean' } = {},
 ): Tensor {
+  checkLossOptions('klDiv', options);
+  const { logTarget = false, reduction = 'mean' } = options;
   expectSameShape('klDiv', input, target);
   const [x, t] = [wide(input), wide(target)];
   const none = logTarget ? undefined : eq(t, 0);

@@ -7,10 +7,11 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, open, readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { writeJson, writeNpy } from '@dawnchorus/formats';
 import { getDefaultDevice, scope, type Tensor } from '@dawnchorus/tensor';
+import { makeFolder } from '../../folders.ts';
 import type { Clip, TaskData } from '../data.ts';
 import { type FeatureSource, HOP, SAMPLE_RATE } from './source.ts';
 import { FeatureTable, type PartIndex } from './table.ts';
@@ -158,7 +159,7 @@ export async function extractFeatures(
   const place = data.name.replace(/[^\w.-]+/g, '_');
   const hash = await hashOfData(data);
   const folder = join(cache, `${source.name}-${source.hash.slice(0, 16)}`, `${place}-${hash.slice(0, 16)}`);
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder);
   const size = CLIPS_OF_PART[granularity];
   const total = Math.ceil(data.clips.length / size);
   const parts: { path: string; index: PartIndex }[] = [];

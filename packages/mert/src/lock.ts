@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { LabelError } from './manifest.ts';
 
 /** When a process started, so that another one with its number is not taken for it; empty where that cannot be told. */
 function startOf(pid: number): string {
@@ -22,6 +21,9 @@ function isAlive(pid: number): boolean {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
+
+/** How file systems refuse hard links that have none. */
+const linkless = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 
 /** Whether the process that wrote a lock may still run. */
 function isHeld(text: string): boolean {
@@ -45,9 +47,10 @@ async function removeRemains(folder: string): Promise<void> {
  * Makes a folder this process's to write in, until the returned function is called. A lock that a killed process left is
  * taken over.
  *
- * @throws LabelError when another process holds it.
+ * @param doing what a process does that holds it, for the error of the other one.
+ * @throws Error when another process holds it.
  */
-export async function lockFolder(folder: string): Promise<() => Promise<void>> {
+export async function lockFolder(folder: string, doing: string): Promise<() => Promise<void>> {
   const path = join(folder, '.lock');
   const own = join(folder, `.lock.${process.pid}.${randomBytes(4).toString('hex')}`);
   const text = `${hostname()}\n${process.pid}\n${startOf(process.pid)}\n`;
@@ -55,8 +58,11 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   try {
     for (let attempt = 0; ; attempt++) {
       try {
-        // A link appears with its content, or not at all.
-        await link(own, path);
+        // A link appears with its content, or not at all; some file systems have none.
+        await link(own, path).catch((error: NodeJS.ErrnoException) => {
+          if (!linkless.has(error.code ?? '')) throw error;
+          return writeFile(path, text, { flag: 'wx' });
+        });
         break;
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
@@ -64,8 +70,8 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
       const found = await readFile(path, 'utf8').catch(() => '');
       if (attempt >= 10 || (found !== '' && isHeld(found))) {
         const [host, pid] = found.split('\n');
-        throw new LabelError(
-          `${folder}: process ${pid} on ${host} is writing labels here; wait for it, or remove ${path} if it is gone`,
+        throw new Error(
+          `${folder}: process ${pid} on ${host} is ${doing} here; wait for it, or remove ${path} if it is gone`,
         );
       }
       const stale = `${own}.stale`;
