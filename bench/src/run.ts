@@ -100,12 +100,7 @@ async function runPass(
   const runs = plannedRuns(longest, group === 'kernels' ? undefined : MODEL_MILLISECONDS);
   if (alive().length > 0 && runs < USUAL_RUNS) log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
   for (let round = 0; round < runs; round++) {
-    const all = alive();
-    // Each comes first in turn, so that none always follows the same one, whose threads may still wait for work.
-    for (let i = 0; i < all.length; i++) {
-      const entry = all[(round + i) % all.length];
-      entry.times.push(await run(entry));
-    }
+    for (const entry of alive()) entry.times.push(await run(entry));
   }
   for (const { engine, prepared, maxError, times, failed } of entries) {
     prepared.dispose();

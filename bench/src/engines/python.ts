@@ -31,11 +31,7 @@ export async function startScript<Hello extends object>(
 ): Promise<Script<Hello>> {
   type Answer = { error?: string };
   const python = process.env.DAWNCHORUS_PYTHON ?? 'python3';
-  const child = spawn(python, [join(peersFolder, name), ...words], {
-    stdio: ['pipe', 'pipe', 'pipe'],
-    // Its threads else look for more work for a fifth of a second, on the cores of whoever comes next.
-    env: { ...process.env, OMP_WAIT_POLICY: 'PASSIVE', KMP_BLOCKTIME: '0' },
-  });
+  const child = spawn(python, [join(peersFolder, name), ...words], { stdio: ['pipe', 'pipe', 'pipe'] });
   const waiting: ((answer: Answer) => void)[] = [];
   let complaint = '';
   let ended: string | undefined;
