@@ -124,7 +124,7 @@ export const scoresBroadcast = defineKernel({
   name: 'attention_scores_broadcast',
   source: source([attentionWeights, broadcastProduct, attentionScoresBroadcast].join('\n')),
   directives: ['enable subgroups;'],
-  constants: { ...scores.constants, ...broadcastConstants(8, 32, 2) },
+  constants: { ...scores.constants, ...broadcastConstants(8, 32, { products: 2 }) },
 });
 
 /** Softmax of scores, in place; a thread a row. Grid: (queries / 8, 1, pairs). */

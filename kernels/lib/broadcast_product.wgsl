@@ -2,9 +2,9 @@
 // Each of its threads makes 8 rows of COLUMNS columns. A load costs such an adapter as much as twenty multiplications; so the
 // threads load different columns and hand them round by subgroupBroadcast, and 8 x 32 products cost 12 loads with subgroups
 // of 8, where those of 8 x 8 take 16.
-// In front: SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4; PRODUCTS, how many of them are kept
-// at a time. Behind, the kernel says what is
-// multiplied:
+// In front: SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4; TERMS, 1 or 2, that are multiplied at a
+// time, so that sums, of which there are more than registers, are fetched and left once for two; REST, whether one may be left; PRODUCTS, how many of them are
+// kept at a time. Behind, the kernel says what is multiplied:
 //   fn aAt(at: u32) -> f32
 //   fn bAt(at: u32) -> f32
 const FOURS = COLUMNS / 4u;
@@ -16,10 +16,6 @@ alias Sums = array<mat4x4<f32>, FOURS>;
 
 // What a thread made, on its way out: only there can a loop choose among sums without their leaving the registers before.
 var<workgroup> made: array<vec4<f32>, PRODUCTS * SUBGROUP * 8u * FOURS>;
-
-fn outer(a: vec4<f32>, b: vec4<f32>) -> mat4x4<f32> {
-  return mat4x4<f32>(a * b.x, a * b.y, a * b.z, a * b.w);
-}
 
 // Four rows: where their first terms lie, and whether they are there at all. Of those that are not, zeros are taken, but what
 // lies at `at` is read all the same.
@@ -49,25 +45,48 @@ fn addProducts(
   var top = upperRows.at;
   var bottom = lowerRows.at;
   var at = columns;
-  for (var k = 0u; k < terms; k++) {
+  let whole = terms - terms % TERMS;
+  for (var k = 0u; k < whole; k += TERMS) {
+    var loaded = array<f32, TERMS * LOADS>();
+    var u = array<vec4<f32>, TERMS>();
+    var l = array<vec4<f32>, TERMS>();
+    for (var t = 0u; t < TERMS; t++) { // unroll
+      for (var i = 0u; i < LOADS; i++) { // unroll
+        loaded[t * LOADS + i] = bAt(at[i]);
+        at[i] += bStep;
+      }
+      u[t] = readRows(top, upperRows.there);
+      l[t] = readRows(bottom, lowerRows.there);
+      top += aStep;
+      bottom += aStep;
+    }
+    for (var q = 0u; q < FOURS; q++) { // unroll
+      for (var c = 0u; c < 4u; c++) { // unroll
+        var high = (*upper)[q][c];
+        var low = (*lower)[q][c];
+        for (var t = 0u; t < TERMS; t++) { // unroll
+          let e = subgroupBroadcast(loaded[t * LOADS + 4u * q / SUBGROUP], 4u * q % SUBGROUP + c);
+          high += u[t] * e;
+          low += l[t] * e;
+        }
+        (*upper)[q][c] = high;
+        (*lower)[q][c] = low;
+      }
+    }
+  }
+  if (REST && whole < terms) {
     var loaded = array<f32, LOADS>();
     for (var i = 0u; i < LOADS; i++) { // unroll
       loaded[i] = bAt(at[i]);
-      at[i] += bStep;
     }
     let u = readRows(top, upperRows.there);
     let l = readRows(bottom, lowerRows.there);
-    top += aStep;
-    bottom += aStep;
     for (var q = 0u; q < FOURS; q++) { // unroll
-      let e = vec4<f32>(
-        subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP),
-        subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP + 1u),
-        subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP + 2u),
-        subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP + 3u),
-      );
-      (*upper)[q] += outer(u, e);
-      (*lower)[q] += outer(l, e);
+      for (var c = 0u; c < 4u; c++) { // unroll
+        let e = subgroupBroadcast(loaded[4u * q / SUBGROUP], 4u * q % SUBGROUP + c);
+        (*upper)[q][c] += u * e;
+        (*lower)[q][c] += l * e;
+      }
     }
   }
 }

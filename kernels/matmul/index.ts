@@ -43,12 +43,22 @@ export const matmulRegister = defineKernel({
 });
 
 /**
- * How a subgroup's threads hand columns round: how many, a multiple of the subgroup's size, and of how many products the sums
- * are kept at a time.
+ * How a subgroup's threads hand columns round: how many, a multiple of the subgroup's size; how many terms a sum has, where that
+ * is known; and of how many products the sums are kept at a time.
  */
-export const broadcastConstants = (subgroup: number, columns: number, products = 1) => ({
-  SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u; const PRODUCTS = ${products}u;`,
-});
+export function broadcastConstants(
+  subgroup: number,
+  columns: number,
+  { terms, products = 1 }: { terms?: number; products?: number } = {},
+) {
+  // Two at a time are up to 1.35 times as fast with subgroups of 8 (llvmpipe), and 0.65 with those of 4 (SwiftShader).
+  const atOnce = subgroup === 8 ? 2 : 1;
+  const rest = terms === undefined ? atOnce > 1 : terms % atOnce !== 0;
+  return {
+    SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u; const PRODUCTS = ${products}u;`,
+    TERMS: `const TERMS = ${atOnce}u; const REST = ${rest};`,
+  };
+}
 
 /** 8 x COLUMNS outputs a thread, of subgroups by themselves. Grid: (n / COLUMNS, m / (8 SUBGROUP), batch). */
 export const matmulBroadcast = defineKernel({

@@ -56,7 +56,7 @@ function scoresBy(device: Device, { q, k }: AttentionOperands, count: number, gr
   }
   return {
     kernel: kernels.scoresBroadcast,
-    own: { ...own, ...products.broadcastConstants(subgroup, 32, kept) },
+    own: { ...own, ...products.broadcastConstants(subgroup, 32, { terms: q.shape[3], products: kept }) },
     grid: [Math.ceil(keys / 32), Math.ceil(queries / (8 * subgroup)), count] as const,
   };
 }
@@ -102,7 +102,10 @@ function sum(
   }
   device.recorder.dispatch({
     kernel: kernels.sumsBroadcast,
-    constants: { ...constants, ...products.broadcastConstants(subgroup, 32) },
+    constants: {
+      ...constants,
+      ...products.broadcastConstants(subgroup, 32, { terms: operands[transposed ? 'q' : 'k'].shape[2] }),
+    },
     buffers,
     parameters,
     grid: [Math.ceil(size / 32), Math.ceil(rows / (8 * subgroup)), count],

@@ -15,14 +15,20 @@ const ROWS = 8;
 /** Workgroups that keep the cores of a CPU busy to the end. */
 const WORKGROUPS_WANTED = 64;
 
-const constantsOf = (device: Device, channels: number, g: Geometry, [a, b, out]: readonly Tensor[]) => {
+const constantsOf = (
+  device: Device,
+  channels: number,
+  terms: number | undefined,
+  g: Geometry,
+  [a, b, out]: readonly Tensor[],
+) => {
   const subgroup = subgroupSize(device) as number;
   const columns = handedColumns(subgroup, channels);
   return {
     rows: ROWS * subgroup,
     columns,
     constants: {
-      ...products.broadcastConstants(subgroup, columns),
+      ...products.broadcastConstants(subgroup, columns, { terms }),
       ...kernels.windowConstants(g.kernel, g.stride),
       AElement: `alias AElement = ${wgslType[a.dtype]};`,
       BElement: `alias BElement = ${wgslType[b.dtype]};`,
@@ -53,7 +59,7 @@ export function recordBroadcast(
   transposed: boolean,
 ): void {
   const { inSize, outSize, inPerGroup, outPerGroup, phases, places } = productSizes(g, transposed);
-  const { rows, columns, constants } = constantsOf(device, outPerGroup, g, [...operands, out]);
+  const { rows, columns, constants } = constantsOf(device, outPerGroup, inPerGroup, g, [...operands, out]);
   const [source, weight] = operands;
   device.recorder.dispatch({
     kernel: transposed ? kernels.convBroadcastTranspose : kernels.convBroadcast,
@@ -111,7 +117,7 @@ export function recordBroadcastWeightGradient(
   g: Geometry,
   { rows: ofSplit, chunk, splits }: Share,
 ): void {
-  const { rows, columns, constants } = constantsOf(device, g.outPerGroup, g, [x, grad, partial]);
+  const { rows, columns, constants } = constantsOf(device, g.outPerGroup, undefined, g, [x, grad, partial]);
   withPadded(device, x, g, (padded) => {
     device.recorder.dispatch({
       kernel: kernels.convBroadcastWeightGradient,

@@ -115,7 +115,7 @@ const broadcast: Variant<None> = {
       device.recorder.dispatch({
         kernel: kernels.matmulBroadcast,
         constants: {
-          ...kernels.broadcastConstants(subgroup, columns),
+          ...kernels.broadcastConstants(subgroup, columns, { terms: parameters.k }),
           AElement: `alias AElement = ${wgslType[a.dtype]};`,
           BElement: `alias BElement = ${wgslType[b.dtype]};`,
           OutElement: `alias OutElement = ${wgslType[out.dtype]};`,

@@ -110,6 +110,7 @@ const broadcast: Variant<ResidualCodesAttributes> = {
         constants: matmul.broadcastConstants(
           subgroup,
           Math.max(rvq.BROADCAST.codes, handedColumns(subgroup, search.parameters.padded)),
+          { terms: search.parameters.dimension },
         ),
         buffers: buffersOf(search, outputs),
         parameters: search.parameters,
