@@ -182,7 +182,7 @@ const composed: Record<string, readonly Composed[]> = {
 /** What is no function of tensors to tensors, waits for the GPU, or is little more than a slow operation of the table. */
 const others = new Set(
   [
-    'apply assertShape broadcastShapes cachedTable callStack compile contiguousStrides defineOp fftRoots fftTables flattenTree',
+    'apply assertShape broadcastShapes cachedTable callStack checkOptions compile contiguousStrides defineOp fftRoots fftTables flattenTree',
     'float16FromNumbers float16ToFloat32 formatShape getDefaultDevice gridFor isFloat isObserving isTensor kernelOp linearGrid',
     'normaliseAxis noteDifferentiated observe observeNumbers openDevice peakText profile promote recordFft repeating rfftTables sameData sameShape',
     'scalarValue scope sizeOf tensor trace tune unitRoots unobserved uploadTable withDense withScratch ones zeros',
