@@ -213,7 +213,8 @@ for (const kind of kinds) {
           let turn = 0;
           await fc.assert(
             fc.asyncProperty(draws, (problem) => check(name, variant, problem, turn++)),
-            /\d$/.test(variant.name) ? { ...runs, numRuns: Math.min(runs.numRuns, TILE_RUNS) } : fewer,
+            // Those by spectra are taken around a whole circle below.
+            /\d$|spectrum/.test(variant.name) ? { ...runs, numRuns: Math.min(runs.numRuns, TILE_RUNS) } : fewer,
           );
         },
       );
