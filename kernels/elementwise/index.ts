@@ -10,6 +10,7 @@ import {
   fusedFours as fusedFoursSource,
   fused as fusedSource,
   mapFours as mapFoursSource,
+  mapPlaces,
   map as mapSource,
   numbers,
 } from '../generated/wgsl.ts';
@@ -37,7 +38,7 @@ export const fourConstants = (reads: readonly MapRead[]) =>
 /** Any function of one to three tensors, element by element, with broadcasting strides. */
 export const map = defineKernel({
   name: 'map',
-  source: mapSource,
+  source: `${mapPlaces}\n${mapSource}`,
   bindings: { a: 'read', b: 'read', c: 'read', out: 'readWrite' },
   parameters: {
     size: 'u32',
@@ -65,7 +66,7 @@ export const map = defineKernel({
 export const mapFours = defineKernel({
   ...map,
   name: 'map_fours',
-  source: mapFoursSource,
+  source: `${mapPlaces}\n${mapFoursSource}`,
   constants: { ...map.constants, ...fourConstants(['STRIDED', 'FLAT']) },
 });
 

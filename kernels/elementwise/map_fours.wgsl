@@ -1,21 +1,7 @@
 // map.wgsl, four neighbours a thread, whose coordinates are one another's but for the last: the size is a multiple of four, the
 // last extent too where an input is STRIDED, and offsets of FLAT inputs. Out and FLAT inputs are read and written at once.
+// map_places.wgsl stands in front.
 // In front: what map.wgsl has; AElement, BElement and CElement, the types in memory: vec4<A> of a FLAT input, A of others.
-const STRIDED = 0u;
-const FLAT = 1u;
-const SINGLE = 2u;
-
-struct Params {
-  size: u32,
-  aOffset: u32,
-  bOffset: u32,
-  cOffset: u32,
-  shape: array<vec4<u32>, 2>,
-  aStrides: array<vec4<u32>, 2>,
-  bStrides: array<vec4<u32>, 2>,
-  cStrides: array<vec4<u32>, 2>,
-}
-@group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> a: array<AElement>;
 @group(0) @binding(2) var<storage, read> b: array<BElement>;
 @group(0) @binding(3) var<storage, read> c: array<CElement>;
@@ -28,25 +14,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
   let four = id.x + id.y * groups.x * 64u;
   let i = four * 4u;
   if (i >= params.size) { return; }
-  var ia = params.aOffset;
-  var ib = params.bOffset;
-  var ic = params.cOffset;
-  if (READ_A == STRIDED || READ_B == STRIDED || READ_C == STRIDED) {
-    var rest = i;
-    for (var k = 1u; k < RANK; k++) { // unroll
-      const d = RANK - k;
-      let extent = params.shape[d / 4u][d % 4u];
-      let coordinate = rest % extent;
-      rest /= extent;
-      if (READ_A == STRIDED) { ia += coordinate * params.aStrides[d / 4u][d % 4u]; }
-      if (READ_B == STRIDED) { ib += coordinate * params.bStrides[d / 4u][d % 4u]; }
-      if (READ_C == STRIDED) { ic += coordinate * params.cStrides[d / 4u][d % 4u]; }
-    }
-    // Along the first axis the rest is the coordinate.
-    if (READ_A == STRIDED) { ia += rest * params.aStrides[0].x; }
-    if (READ_B == STRIDED) { ib += rest * params.bStrides[0].x; }
-    if (READ_C == STRIDED) { ic += rest * params.cStrides[0].x; }
-  }
+  let places = placesOf(i);
+  let ia = places.x;
+  let ib = places.y;
+  let ic = places.z;
   var va = vec4<A>();
   var vb = vec4<B>();
   var vc = vec4<C>();

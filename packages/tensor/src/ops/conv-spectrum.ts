@@ -12,6 +12,8 @@ import { uploadTable } from './tables.ts';
 const STEP = 64;
 /** Longer signals would take a table of more than 8 MiB, and their transforms most of the time. */
 const LONGEST_CIRCLE = 1024;
+/** Rows and columns of products that a thread makes. */
+const BLOCK = 4;
 
 /** Places on a circle on which no tap meets a sample from the other end, and which holds every step of the output. */
 const circleOf = ({ inSize, outSize, padding }: Geometry): number =>
@@ -83,8 +85,10 @@ export function recordSpectrum(
   const padding = g.padding[1];
   const view = (x: Tensor, shape: number[], strides: number[], offset: number) =>
     new Tensor(x.storage, x.dtype, shape, strides, offset, false);
+  const lengthOf = ({ shape }: Tensor) => shape[shape.length - 1];
   /** Calls `body` with [rows, length] and the waves of places from `first` on. */
-  const withWaves = (x: Tensor, length: number, first: number, body: (rows: Tensor, waves: Tensor) => void) => {
+  const withWaves = (x: Tensor, first: number, body: (rows: Tensor, waves: Tensor) => void) => {
+    const length = lengthOf(x);
     const views = [
       view(x, [x.size / length, length], [length, 1], x.offset),
       view(waves, [length, circle], [circle, 1], (first + circle) * circle),
@@ -95,11 +99,11 @@ export function recordSpectrum(
       for (const each of views) each.dispose();
     }
   };
-  const analyse = (x: Tensor, length: number, first: number, spectrum: Tensor) =>
-    withWaves(x, length, first, (rows, own) => product.run(device, [rows, own], [spectrum], {}));
-  const synthesise = (spectrum: Tensor, length: number, first: number) =>
-    withWaves(out, length, first, (rows, own) => {
-      const transposed = view(own, [circle, length], [1, circle], own.offset);
+  const analyse = (x: Tensor, first: number, spectrum: Tensor) =>
+    withWaves(x, first, (rows, own) => product.run(device, [rows, own], [spectrum], {}));
+  const synthesise = (spectrum: Tensor, first: number) =>
+    withWaves(out, first, (rows, own) => {
+      const transposed = view(own, [circle, lengthOf(out)], [1, circle], own.offset);
       try {
         product.run(device, [spectrum, transposed], [rows], {});
       } finally {
@@ -108,78 +112,54 @@ export function recordSpectrum(
     });
 
   const pairs = circle / 4;
-  const x = { term: pairs, row: groups * inPerGroup * pairs, group: inPerGroup * pairs };
-  const y = { term: pairs, row: groups * outPerGroup * pairs, group: outPerGroup * pairs };
+  const [xRow, xGroup] = [groups * inPerGroup * pairs, inPerGroup * pairs];
+  const [yRow, yGroup] = [groups * outPerGroup * pairs, outPerGroup * pairs];
   const weight = { in: pairs, out: inPerGroup * pairs, group: outPerGroup * inPerGroup * pairs };
-  const [inLength, outLength, kernel] = [g.inSize[1], g.outSize[1], g.kernel[1]];
   const work = {
     forward: {
-      lengths: [inLength, kernel, outLength],
-      firsts: [0, -padding, 0],
-      sizes: { terms: inPerGroup, rows: batch, columns: outPerGroup },
-      a: x,
-      b: { term: weight.in, column: weight.out, group: weight.group },
-      out: { row: y.row, column: y.term, group: y.group },
+      ...{ terms: inPerGroup, rows: batch, columns: outPerGroup },
+      ...{ aTerm: pairs, aRow: xRow, aGroup: xGroup },
+      ...{ bTerm: weight.in, bColumn: weight.out, bGroup: weight.group },
+      ...{ outRow: yRow, outColumn: pairs, outGroup: yGroup },
     },
     transpose: {
-      lengths: [outLength, kernel, inLength],
-      firsts: [0, -padding, 0],
-      sizes: { terms: outPerGroup, rows: batch, columns: inPerGroup },
-      a: y,
-      b: { term: weight.out, column: weight.in, group: weight.group },
-      out: { row: x.row, column: x.term, group: x.group },
+      ...{ terms: outPerGroup, rows: batch, columns: inPerGroup },
+      ...{ aTerm: pairs, aRow: yRow, aGroup: yGroup },
+      ...{ bTerm: weight.out, bColumn: weight.in, bGroup: weight.group },
+      ...{ outRow: xRow, outColumn: pairs, outGroup: xGroup },
     },
     weightGradient: {
-      lengths: [inLength, outLength, kernel],
-      firsts: [0, 0, -padding],
-      sizes: { terms: batch, rows: inPerGroup, columns: outPerGroup },
-      a: { term: x.row, row: x.term, group: x.group },
-      b: { term: y.row, column: y.term, group: y.group },
-      out: { row: weight.in, column: weight.out, group: weight.group },
+      ...{ terms: batch, rows: inPerGroup, columns: outPerGroup },
+      ...{ aTerm: xRow, aRow: pairs, aGroup: xGroup },
+      ...{ bTerm: yRow, bColumn: pairs, bGroup: yGroup },
+      ...{ outRow: weight.in, outColumn: weight.out, outGroup: weight.group },
     },
   }[kind];
-  const spectrum = (name: string, { size }: Tensor, length: number) => ({ name, shape: [size / length, circle] });
-  const { lengths, firsts } = work;
+  // Of a weight the first place lies before the first of the output's by the padding.
+  const firsts = kind === 'weightGradient' ? [0, 0, -padding] : [0, -padding, 0];
+  const spectrum = (name: string, x: Tensor) => ({ name, shape: [x.size / lengthOf(x), circle] });
   withScratch(
     device,
     [
-      spectrum('spectra of the signal', operands[0], lengths[0]),
-      spectrum('spectra of the taps', operands[1], lengths[1]),
-      spectrum('spectra of the result', out, lengths[2]),
+      spectrum('spectra of the signal', operands[0]),
+      spectrum('spectra of the taps', operands[1]),
+      spectrum('spectra of the result', out),
     ],
     (a, b, c) => {
-      analyse(operands[0], lengths[0], firsts[0], a);
-      analyse(operands[1], lengths[1], firsts[1], b);
-      const [rows, columns] = [4, 4];
+      analyse(operands[0], firsts[0], a);
+      analyse(operands[1], firsts[1], b);
       device.recorder.dispatch({
         kernel: kernels.convSpectrumProduct,
         constants: {
-          ROWS: `const ROWS = ${rows}u;`,
-          COLUMNS: `const COLUMNS = ${columns}u;`,
+          ROWS: `const ROWS = ${BLOCK}u;`,
+          COLUMNS: `const COLUMNS = ${BLOCK}u;`,
           CONJUGATE: `const CONJUGATE = ${kind !== 'transpose'};`,
         },
         buffers: [a, b, c].map(({ storage }) => storage.buffer),
-        parameters: {
-          ...work.sizes,
-          pairs,
-          aTerm: work.a.term,
-          aRow: work.a.row,
-          aGroup: work.a.group,
-          bTerm: work.b.term,
-          bColumn: work.b.column,
-          bGroup: work.b.group,
-          outRow: work.out.row,
-          outColumn: work.out.column,
-          outGroup: work.out.group,
-          scale: 2 / circle,
-        },
-        grid: [
-          Math.ceil(pairs / 32),
-          Math.ceil(work.sizes.rows / rows) * Math.ceil(work.sizes.columns / columns),
-          groups,
-        ],
+        parameters: { ...work, pairs, scale: 2 / circle },
+        grid: [Math.ceil(pairs / 32), Math.ceil(work.rows / BLOCK) * Math.ceil(work.columns / BLOCK), groups],
       });
-      synthesise(c, lengths[2], firsts[2]);
+      synthesise(c, firsts[2]);
     },
   );
 }
