@@ -49,7 +49,7 @@ export function mirrorLogs(out: string): EventMirror {
     file = createEventFile(folder);
     return file;
   };
-  const update = (): void => {
+  const update = (closing = false): void => {
     let into = file ?? begin();
     let read = readers.map(({ prefix, log }) => ({ prefix, ...log.read() }));
     if (read.some(({ restarted }) => restarted)) {
@@ -65,16 +65,18 @@ export function mirrorLogs(out: string): EventMirror {
         into.append(line.step, now, Object.fromEntries(scalars));
       }
     }
-    for (const { path, name, step } of picturesOf(out)) {
+    // They come with lines of validation.
+    const drawn = closing || read.some(({ prefix, lines }) => prefix === logs['validation.jsonl'] && lines.length > 0);
+    for (const { path, name, step } of drawn ? picturesOf(out) : []) {
       if (shown.has(path)) continue;
       shown.add(path);
       into.append(step, now, {}, { [`valid/${name}`]: readImage(path) });
     }
   };
   return {
-    update,
+    update: () => update(),
     close() {
-      update();
+      update(true);
       file?.close();
       file = undefined;
     },
