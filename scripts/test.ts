@@ -46,13 +46,15 @@ function run(title: string, path: string): Promise<Result> {
     const child = spawn(process.execPath, ['--import', 'tsx', path], { stdio: ['ignore', 'pipe', 'pipe'] });
     const printed: Buffer[] = [];
     let text = '';
+    const began = performance.now();
     child.stdout.on('data', (chunk: Buffer) => {
       text += chunk;
       printed.push(chunk);
     });
     child.stderr.on('data', (chunk: Buffer) => printed.push(chunk));
     child.on('close', (code, signal) => {
-      console.log(`\n${title}\n${Buffer.concat(printed)}`);
+      const seconds = ((performance.now() - began) / 1000).toFixed(0);
+      console.log(`\n${title} (${seconds} s)\n${Buffer.concat(printed)}`);
       // A file may hold several suites, each with a count of its own.
       const sum = (label: string) =>
         [...text.matchAll(new RegExp(`${label}:\\s+(\\d+)`, 'g'))].reduce(
