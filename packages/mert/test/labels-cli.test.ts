@@ -212,7 +212,7 @@ const cases: [string, () => string[], RegExp][] = [
   [
     'half a cluster',
     () => ['kmeans', 'train', '--data', music, '--out', other, '--clusters', '3.5,x'],
-    /3\.5 clusters of logmel; expected 1 to/,
+    /--clusters <numbers>' argument '3\.5,x' is invalid. expected a whole number from 1/,
   ],
   [
     'an unknown method',

@@ -17,7 +17,7 @@ interface TrainOptions {
   data: string;
   out: string;
   features: string;
-  clusters?: string;
+  clusters?: number[];
   rows: number;
   method: string;
   batch?: number;
@@ -29,11 +29,10 @@ interface TrainOptions {
 }
 
 /** What --features and --clusters say. */
-function streamsOf({ features: text, clusters }: TrainOptions): { feature: FeatureName; clusters: number }[] {
+function streamsOf({ features: text, clusters: counts }: TrainOptions): { feature: FeatureName; clusters: number }[] {
   const names = text.split(',').map((name) => name.trim());
-  const counts = clusters?.split(',').map(Number);
   if (counts && counts.length !== names.length) {
-    throw new Error(`--clusters ${clusters}: expected as many numbers as features, ${names.length}`);
+    throw new Error(`--clusters ${counts}: expected as many numbers as features, ${names.length}`);
   }
   if (new Set(names).size !== names.length) throw new Error(`--features ${text}: names one twice`);
   return names.map((name, i) => {
@@ -109,7 +108,9 @@ export function kmeansCommand(): Command {
     .requiredOption('--data <dir>', 'folder of music, searched recursively')
     .requiredOption('--out <dir>', 'where the teacher goes: kmeans.json and kmeans.safetensors')
     .option('--features <names>', `of ${featureNames.join(', ')}: a codebook for each`, 'logmel,chroma')
-    .option('--clusters <numbers>', 'for each feature (default: logmel 300, chroma 200, mfcc 100)')
+    .option('--clusters <numbers>', 'for each feature (default: logmel 300, chroma 200, mfcc 100)', (text) =>
+      text.split(',').map(fromOne),
+    )
     .option('--rows <n>', 'frames that are drawn from the music and clustered', fromOne, 50_000)
     .option('--method <name>', 'minibatch, or lloyd over all rows', 'minibatch')
     .option('--batch <n>', 'frames of a minibatch (default: 10000)', fromOne)
