@@ -177,7 +177,7 @@ stepping('the discriminator learns to tell, and does so by probability', async (
 stepping('the discriminator learns from a step’s output first, and then judges it', async () => {
   const set = ['discriminator.updateProbability=1', 'discriminator.startStep=0', 'quantizer.startSteps=99'];
   set.push('optimizer.learningRate=0.05');
-  const trainer = createCodecTrainer(configOf('training.steps=100', ...set));
+  const trainer = createCodecTrainer(configOf('training.steps=100', ...set), { compiled: false });
   using waveform = stackClips([melody(4800, 1), melody(4800, 2)]);
   using output = scope(() => trainer.codec.synthesize(trainer.codec.latents(waveform)));
   const judge = async () => {

@@ -1,4 +1,5 @@
 import { type Kernel, rows } from '@dawnchorus/kernels';
+import { usedOf } from './library.ts';
 import { unrollLoops } from './unroll.ts';
 
 export interface Pipeline {
@@ -27,8 +28,9 @@ function rowFunctions({ rows: own }: Kernel, constants: Constants): { text: stri
 }
 
 /**
- * The source as Dawn compiles it: constants first, then any shared functions, then the file. `enable f16;` comes before
- * all of it where a constant makes something f16; kernels themselves never name the type. Marked loops are written out.
+ * The source as Dawn compiles it: constants first, then what is used of any shared functions, then the file. `enable f16;`
+ * comes before all of it where a constant makes something f16; kernels themselves never name the type. Marked loops are
+ * written out.
  */
 export function assembleSource(kernel: Kernel, constants: Constants, library = ''): string {
   const lines = Object.keys(kernel.constants).map((name) => {
@@ -44,7 +46,9 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
     ...(joining.subgroups ? ['enable subgroups;'] : []),
     ...(kernel.directives ?? []),
   ]);
-  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${joining.text}${library}\n${unrollLoops(kernel.source, front)}`;
+  const body = `${joining.text}${unrollLoops(kernel.source, front)}`;
+  const shared = library && usedOf(library, `${front}\n${joining.text}${kernel.source}`);
+  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${shared}\n${body}`;
 }
 
 interface Kept extends Pipeline {

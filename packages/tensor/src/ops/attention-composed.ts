@@ -43,11 +43,17 @@ function headByHead(
 
 const tiles = (extent: number) => Math.ceil(extent / 64);
 
-/** Which kernel makes the scores of `count` heads, or weights and slopes, with its constants and its grid. */
-function scoresBy(device: Device, { q, k }: AttentionOperands, count: number, gradient: boolean) {
+/**
+ * Which kernel makes the scores of `count` heads, or weights and slopes, with its constants and its grid. `subgroup`: the size
+ * of subgroups that hand columns round.
+ */
+function scoresBy(
+  device: Device,
+  { q, k }: AttentionOperands,
+  { count, gradient, subgroup }: { count: number; gradient: boolean; subgroup?: number },
+) {
   const [queries, keys] = [q.shape[2], k.shape[2]];
   const own = { GRADIENT: `const GRADIENT = ${gradient};` };
-  const subgroup = subgroupSize(device);
   const kept = gradient ? 2 : 1;
   // Sums of 8 x 32 a thread leave through workgroup memory.
   const fits = 4 * 8 * 32 * kept * (subgroup ?? 0) <= device.limits.maxComputeWorkgroupStorageSize;
@@ -75,6 +81,7 @@ function sum(
     out,
     transposed = false,
     reciprocals,
+    subgroup,
   }: {
     first: number;
     count: number;
@@ -84,6 +91,7 @@ function sum(
     out: Tensor;
     transposed?: boolean;
     reciprocals?: Tensor;
+    subgroup?: number;
   },
 ): void {
   const constants = {
@@ -94,7 +102,6 @@ function sum(
   const buffers = [weights, b, reciprocals ?? scalar(device, 0, 'f32'), out].map(({ storage }) => storage.buffer);
   const parameters = parametersOf(device, operands, attributes, { v: layout, first });
   const [size, rows] = [operands.q.shape[3], out.shape[1]];
-  const subgroup = subgroupSize(device);
   if (subgroup === undefined) {
     const grid = [tiles(size), tiles(rows), count] as const;
     device.recorder.dispatch({ kernel: kernels.sums, constants, buffers, parameters, grid });
@@ -112,16 +119,32 @@ function sum(
   });
 }
 
+/** Threads by themselves, or subgroups that hand columns round. */
+interface Way {
+  readonly name: string;
+  readonly hands: boolean;
+}
+const byThreads: Way = { name: 'composed', hands: false };
+const bySubgroups: Way = { name: 'broadcast', hands: true };
+
+const canBy =
+  ({ hands }: Way) =>
+  (device: Device): boolean =>
+    !hands || subgroupSize(device) !== undefined;
+const subgroupOf = (device: Device, { hands }: Way) => (hands ? subgroupSize(device) : undefined);
+
 /**
  * For adapters that run shaders on the CPU, where barriers and workgroup memory are dear and threads with many sums in
  * registers are the fastest there are, as in matmul: the weights of a few heads are made in memory, used and overwritten by
  * those of the next.
  */
-export const composed: Variant<AttentionAttributes> = {
-  name: 'composed',
+const forward = (way: Way): Variant<AttentionAttributes> => ({
+  name: way.name,
+  legal: canBy(way),
   run(device, inputs, [out, logSums], attributes) {
     const operands = operandsOf(inputs);
     const { q, k, v } = operands;
+    const subgroup = subgroupOf(device, way);
     const [queries, keys] = [q.shape[2], k.shape[2]];
     const constants = constantsOf(operands, attributes);
     const { visible, steps } = optionalBuffers(device, operands);
@@ -129,7 +152,7 @@ export const composed: Variant<AttentionAttributes> = {
       withScratch(device, [{ name: 'reciprocals of sums', shape: [count, queries] }], (reciprocals) => {
         const parameters = parametersOf(device, operands, attributes, { first });
         const [qs, ks, vs, held, factors] = [q, k, v, weights, reciprocals].map(({ storage }) => storage.buffer);
-        const { kernel, own, grid } = scoresBy(device, operands, count, false);
+        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: false, subgroup });
         device.recorder.dispatch({
           kernel,
           constants: { ...constants, ...own },
@@ -144,11 +167,11 @@ export const composed: Variant<AttentionAttributes> = {
           parameters,
           grid: [Math.ceil(queries / 8), 1, count],
         });
-        sum(device, operands, attributes, { first, count, weights, b: v, out, reciprocals });
+        sum(device, operands, attributes, { first, count, weights, b: v, out, reciprocals, subgroup });
       });
     });
   },
-};
+});
 
 /** Records what the backward passes need of each query, and calls `body` with it. `grad` is seen as [batch, heads, …]. */
 export function withStatistics(
@@ -182,18 +205,20 @@ export function withStatistics(
   });
 }
 
-/** As `composed`. The scores are computed once more from q and k, which takes less memory than keeping the weights. */
-export const composedBackward: Variant<AttentionAttributes> = {
-  name: 'composed',
+/** As `forward`. The scores are computed once more from q and k, which takes less memory than keeping the weights. */
+const backward = (way: Way): Variant<AttentionAttributes> => ({
+  name: way.name,
+  legal: canBy(way),
   run(device, inputs, [dq, dk, dv], attributes) {
     const [, , , , , grad] = inputs;
     const g = byHeads(grad);
+    const subgroup = subgroupOf(device, way);
     withStatistics(device, inputs, attributes, (statistics, operands) => {
       const { q, k, v } = operands;
       const keys = k.shape[2];
       const { visible } = optionalBuffers(device, operands);
       headByHead(device, q, keys, ['attention weights', 'their slopes'], (first, count, weights, slopes) => {
-        const { kernel, own, grid } = scoresBy(device, operands, count, true);
+        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: true, subgroup });
         device.recorder.dispatch({
           kernel,
           constants: { ...constantsOf(operands, attributes), ...own },
@@ -203,11 +228,17 @@ export const composedBackward: Variant<AttentionAttributes> = {
           parameters: parametersOf(device, operands, attributes, { g, first }),
           grid,
         });
-        const part = { first, count };
+        const part = { first, count, subgroup };
         sum(device, operands, attributes, { ...part, weights, b: grad, layout: g, out: dv, transposed: true });
         sum(device, operands, attributes, { ...part, weights: slopes, b: k, out: dq });
         sum(device, operands, attributes, { ...part, weights: slopes, b: q, out: dk, transposed: true });
       });
     });
   },
-};
+});
+
+export const composed = forward(byThreads);
+export const composedBackward = backward(byThreads);
+
+export const broadcast = forward(bySubgroups);
+export const broadcastBackward = backward(bySubgroups);

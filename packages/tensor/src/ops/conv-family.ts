@@ -17,7 +17,7 @@ import { hasSpectrum, recordSpectrum, spectrumFlops } from './conv-spectrum.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
-import { subgroupSize, tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
+import { earnsHanding, subgroupSize, tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
 import type { KernelOp } from './op.ts';
 import { sumMiddle } from './reduce.ts';
 
@@ -177,7 +177,8 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       }
       // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
       if (device.adapter.software) {
-        if (broadcastUse(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
+        const hands = earnsHanding(device, directFlops(sizes) / 2);
+        if (hands && broadcastUse(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
         return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       }
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;

@@ -67,6 +67,13 @@ export function subgroupSize({ adapter }: Device): number | undefined {
   return least === most && [4, 8, 16, 32].includes(least) ? least : undefined;
 }
 
+/** Multiply-adds below which hundreds of sums a thread save too little time to earn back the seconds that they take to compile. */
+const FEWEST_PRODUCTS = 2 ** 20;
+
+/** Whether handing columns round is worth its while for so many multiply-adds. */
+export const earnsHanding = (device: Device, products: number): boolean =>
+  products >= FEWEST_PRODUCTS && subgroupSize(device) !== undefined;
+
 /**
  * Columns that the threads of a subgroup hand round where there are so many: few where there are few. 64 at a time are up to 1.2
  * times as fast as 32 with subgroups of 8 (llvmpipe), and half as fast with those of 4 (SwiftShader).

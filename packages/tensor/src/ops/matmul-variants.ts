@@ -8,6 +8,7 @@ import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
 import {
+  earnsHanding,
   handedColumns,
   matrixFits,
   subgroupSize,
@@ -288,9 +289,9 @@ const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, 
 const SHARE_OF_USE = 0.4;
 
 /** Whether subgroups have enough rows and columns to share. */
-function sharesColumns(device: Device, out: Tensor): boolean {
+function sharesColumns(device: Device, a: Tensor, out: Tensor): boolean {
   const subgroup = subgroupSize(device);
-  if (subgroup === undefined) return false;
+  if (subgroup === undefined || !earnsHanding(device, out.size * a.shape[a.rank - 1])) return false;
   const [m, n] = out.shape.slice(-2);
   const [rows, columns] = [8 * subgroup, handedColumns(subgroup, n)];
   return m * n >= SHARE_OF_USE * Math.ceil(m / rows) * rows * Math.ceil(n / columns) * columns;
@@ -302,7 +303,7 @@ export const matmulFamily: Family<None> = {
   variants: [register, broadcast, tiled64, tiled64x128, split, matrix64, matrix128x64, matrix128, matrixSplit],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
-    if (device.adapter.software) return sharesColumns(device, out) ? 'broadcast' : 'register';
+    if (device.adapter.software) return sharesColumns(device, a, out) ? 'broadcast' : 'register';
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
     // Small tiles until large ones are many: measured on an H200, which has 132 cores.
     if (can(matrix128) && tilesOf(out, units128) >= LARGEST_TILES_WANTED) return 'matrix128';

@@ -1,0 +1,26 @@
+/**
+ * The tests of attention again, with the kernels in which subgroups hand columns round: CPU drivers take them where there is more to
+ * do than in these draws, and compile each for so long that there are few.
+ */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+
+process.env.FAST_CHECK_RUNS ??= '3';
+process.env.ONLY = 'attention,attentionBackward';
+const { device } = await import('./device.ts');
+Object.assign(device.choices, { pinned: { attention: 'broadcast', attentionBackward: 'broadcast' } });
+
+const names = new Set<string>();
+device.recorder.onDispatch = (kernel) => names.add(kernel);
+
+const { subgroupSize } = await import('../src/ops/matmul-tiles.ts');
+
+await import('./ops.test.ts');
+
+const onlyHanding = subgroupSize(device) === undefined ? test.skip : test;
+onlyHanding('they were run', () => {
+  for (const kernel of ['attention_scores_broadcast', 'attention_sums_broadcast']) {
+    assert.ok(names.has(kernel), `${kernel} is not among ${[...names]}`);
+  }
+});
+test.run();
