@@ -50,6 +50,11 @@ export interface Kernel<P extends Record<string, ParameterType> = Record<string,
    * source; a graph compiler puts another in its place to make what is read, or use what is written, on the spot.
    */
   readonly hooks?: Readonly<Record<string, Hook>>;
+  /**
+   * Whether its threads write what they read of their workgroup's memory before they do. Where that is not said the memory begins
+   * with zeros, as WGSL promises, at the cost of writing them.
+   */
+  readonly initialises?: boolean;
   /** How the threads that share a row join what they hold: `rowReduce(thread, value)` stands in front of the source. */
   readonly rows?: RowReduction;
 }
@@ -108,4 +113,9 @@ export const prepareFetch: Hook = { text: 'fn prepareFetch(at: u32) {}' };
 /** A kernel as it was given, with the types of its parameters kept, so that a dispatch of it is checked. */
 export function defineKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {
   return kernel;
+}
+
+/** A kernel of this package: none counts on zeros in the memory of its workgroup. */
+export function ownKernel<const P extends Record<string, ParameterType>>(kernel: Kernel<P>): Kernel<P> {
+  return { ...kernel, initialises: true };
 }

@@ -1,4 +1,4 @@
-import { defineKernel, gridStart } from '../contract.ts';
+import { gridStart, ownKernel } from '../contract.ts';
 import {
   attentionMatrix,
   attentionMatrixKeys,
@@ -101,7 +101,7 @@ export function writers(names: readonly string[], wide: boolean): string {
 }
 
 /** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
-export const scores = defineKernel({
+export const scores = ownKernel({
   name: 'attention_scores',
   source: source([attentionWeights, attentionScores].join('\n')),
   bindings: {
@@ -119,7 +119,7 @@ export const scores = defineKernel({
 });
 
 /** As `scores`, 8 x 32 a thread, of subgroups by themselves. Grid: (keys / 32, queries / (8 SUBGROUP), pairs). */
-export const scoresBroadcast = defineKernel({
+export const scoresBroadcast = ownKernel({
   ...scores,
   name: 'attention_scores_broadcast',
   source: source([attentionWeights, broadcastProduct, attentionScoresBroadcast].join('\n')),
@@ -128,7 +128,7 @@ export const scoresBroadcast = defineKernel({
 });
 
 /** Softmax of scores, in place; a thread a row. Grid: (queries / 8, 1, pairs). */
-export const softmaxOfScores = defineKernel({
+export const softmaxOfScores = ownKernel({
   name: 'attention_softmax',
   source: source(attentionSoftmax),
   bindings: { steps: 'read', weights: 'readWrite', logSums: 'readWrite', reciprocals: 'readWrite' },
@@ -137,7 +137,7 @@ export const softmaxOfScores = defineKernel({
 });
 
 /** Sums weighed by what `scores` made; one thread 8 x 8. Grid: (size / 64, rows / 64, pairs). */
-export const sums = defineKernel({
+export const sums = ownKernel({
   name: 'attention_sums',
   source: source(attentionSums),
   bindings: { weights: 'read', b: 'read', reciprocals: 'read', out: 'readWrite' },
@@ -146,7 +146,7 @@ export const sums = defineKernel({
 });
 
 /** As `sums`, 8 x 32 a thread, of subgroups by themselves. Grid: (size / 32, rows / (8 SUBGROUP), pairs). */
-export const sumsBroadcast = defineKernel({
+export const sumsBroadcast = ownKernel({
   ...sums,
   name: 'attention_sums_broadcast',
   source: source([broadcastProduct, attentionSumsBroadcast].join('\n')),
@@ -155,7 +155,7 @@ export const sumsBroadcast = defineKernel({
 });
 
 /** What the backward passes need of each query. Grid: linear, 64 queries a workgroup. */
-export const statistics = defineKernel({
+export const statistics = ownKernel({
   name: 'attention_statistics',
   source: source(attentionStatistics),
   bindings: { y: 'read', g: 'read', logSums: 'read', steps: 'read', statistics: 'readWrite' },
@@ -173,7 +173,7 @@ const tiles = {
 };
 
 /** Forward, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
-export const tiled = defineKernel({
+export const tiled = ownKernel({
   name: 'attention_tiled',
   source: byTiles(attentionTiled),
   bindings: {
@@ -190,7 +190,7 @@ export const tiled = defineKernel({
 });
 
 /** Gradient of q, a tile of queries a workgroup. Grid: (queries / ROWS, 1, pairs). */
-export const tiledQueries = defineKernel({
+export const tiledQueries = ownKernel({
   name: 'attention_tiled_queries',
   source: byTiles(attentionTilesGradient, attentionTiledQueries),
   bindings: {
@@ -207,7 +207,7 @@ export const tiledQueries = defineKernel({
 });
 
 /** Gradients of k and v, a tile of keys a workgroup. Grid: (keys / COLUMNS, 1, pairs). */
-export const tiledKeys = defineKernel({
+export const tiledKeys = ownKernel({
   name: 'attention_tiled_keys',
   source: byTiles(attentionTilesGradient, attentionTiledKeys),
   bindings: {
@@ -242,7 +242,7 @@ const units = {
 };
 
 /** As `tiled`, of halves, by matrix units and subgroups that must all be of one size. Grid: (queries / ROWS, 1, pairs). */
-export const matrix = defineKernel({
+export const matrix = ownKernel({
   ...tiled,
   name: 'attention_matrix',
   source: byMatrixUnits(attentionMatrix),
@@ -251,7 +251,7 @@ export const matrix = defineKernel({
 });
 
 /** As `tiledQueries`, by matrix units. */
-export const matrixQueries = defineKernel({
+export const matrixQueries = ownKernel({
   ...tiledQueries,
   name: 'attention_matrix_queries',
   source: byMatrixUnits(attentionMatrixQueries),
@@ -260,7 +260,7 @@ export const matrixQueries = defineKernel({
 });
 
 /** As `tiledKeys`, by matrix units. Grid: (keys / ROWS, 1, pairs). */
-export const matrixKeys = defineKernel({
+export const matrixKeys = ownKernel({
   ...tiledKeys,
   name: 'attention_matrix_keys',
   source: byMatrixUnits(attentionMatrixKeys),

@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart, prepare, windowFields } from '../contract.ts';
+import { emit, gridStart, ownKernel, prepare, windowFields } from '../contract.ts';
 import {
   conv2d as conv2dSource,
   conv2dTranspose as transposeSource,
@@ -11,7 +11,7 @@ const sizes = {
 } as const;
 
 /** Grid: (outHeight * ceil(outWidth / 8) / 16, groups * ceil(outChannels / groups / 4) / 4, batch). */
-export const conv2d = defineKernel({
+export const conv2d = ownKernel({
   name: 'conv2d',
   source: conv2dSource,
   bindings: { x: 'read', weight: 'read', out: 'readWrite' },
@@ -37,7 +37,7 @@ export const conv2d = defineKernel({
 });
 
 /** Grid: (height * strideX * ceil(width / strideX / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
-export const conv2dTranspose = defineKernel({
+export const conv2dTranspose = ownKernel({
   name: 'conv2d_transpose',
   source: transposeSource,
   bindings: { y: 'read', weight: 'read', out: 'readWrite' },
@@ -62,7 +62,7 @@ export const conv2dTranspose = defineKernel({
 });
 
 /** Grid: (inChannels / groups * taps / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */
-export const conv2dWeightGradient = defineKernel({
+export const conv2dWeightGradient = ownKernel({
   name: 'conv2d_weight_gradient',
   source: weightGradientSource,
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },

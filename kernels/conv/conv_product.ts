@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart, prepare, windowFields } from '../contract.ts';
+import { emit, gridStart, ownKernel, prepare, windowFields } from '../contract.ts';
 import {
   broadcastProduct,
   convBroadcast as broadcastSource,
@@ -120,7 +120,7 @@ fn fetchB(column: Column, k: u32, end: u32) -> Eight { return eightOf(fourB(colu
 `;
 
 /** A convolution over one axis or two. Grid: (places of a clip / TILE_N, outPerGroup / TILE_M, groups * batch). */
-export const convTiled = defineKernel({
+export const convTiled = ownKernel({
   name: 'conv_tiled',
   source: byTiles(convolution),
   ...product,
@@ -131,7 +131,7 @@ export const convTiled = defineKernel({
  * Its transpose. Grid: (ceil(outHeight / strideY) * ceil(outWidth / strideX) / TILE_N, outPerGroup / TILE_M, groups *
  * strideY * strideX * batch).
  */
-export const convTiledTranspose = defineKernel({
+export const convTiledTranspose = ownKernel({
   name: 'conv_tiled_transpose',
   source: byTiles(convolution),
   ...product,
@@ -139,7 +139,7 @@ export const convTiledTranspose = defineKernel({
 });
 
 /** Grid: (inPerGroup * kernelHeight * kernelWidth / TILE_N, outPerGroup / TILE_M, splits * groups). */
-export const convTiledWeightGradient = defineKernel({
+export const convTiledWeightGradient = ownKernel({
   name: 'conv_tiled_weight_gradient',
   source: byTiles(weightGradientSource),
   ...weightGradient,
@@ -147,7 +147,7 @@ export const convTiledWeightGradient = defineKernel({
 });
 
 /** For inPerGroup * kernelHeight * kernelWidth of 16 at most. Grid: (1, outPerGroup / 64, splits * groups). */
-export const convThinWeightGradient = defineKernel({
+export const convThinWeightGradient = ownKernel({
   name: 'conv_thin_weight_gradient',
   source: thinSource,
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },
@@ -181,7 +181,7 @@ const byBroadcast = {
  * A convolution by subgroups by themselves, on the CPU. Grid: (places of a clip / (8 SUBGROUP), outPerGroup / COLUMNS,
  * groups * batch).
  */
-export const convBroadcast = defineKernel({
+export const convBroadcast = ownKernel({
   name: 'conv_broadcast',
   source: [broadcastProduct, convParams, broadcastSource].join('\n'),
   directives: ['enable subgroups;'],
@@ -196,14 +196,14 @@ export const convBroadcast = defineKernel({
 });
 
 /** Its transpose. Grid: as that of convTiledTranspose, by tiles of convBroadcast. */
-export const convBroadcastTranspose = defineKernel({
+export const convBroadcastTranspose = ownKernel({
   ...convBroadcast,
   name: 'conv_broadcast_transpose',
   constants: { ...convBroadcast.constants, ...transposed(true) },
 });
 
 /** Grid: (inPerGroup * kernelHeight * kernelWidth / (8 SUBGROUP), outPerGroup / COLUMNS, splits * groups). */
-export const convBroadcastWeightGradient = defineKernel({
+export const convBroadcastWeightGradient = ownKernel({
   name: 'conv_broadcast_weight_gradient',
   source: [broadcastProduct, broadcastWeightGradientSource].join('\n'),
   directives: ['enable subgroups;'],
@@ -225,7 +225,7 @@ export const convBroadcastWeightGradient = defineKernel({
 });
 
 /** By matrix units, by subgroups that must all be of one size. Grids as those of convTiled. */
-export const convMatrix = defineKernel({
+export const convMatrix = ownKernel({
   name: 'conv_matrix',
   source: byUnits(convolution),
   directives: matrixDirectives,
@@ -241,7 +241,7 @@ export const convMatrix = defineKernel({
 });
 
 /** The same for the transposed convolution, and for the gradient of what a convolution takes. */
-export const convMatrixTranspose = defineKernel({
+export const convMatrixTranspose = ownKernel({
   name: 'conv_matrix_transpose',
   source: byUnits(convolution),
   directives: matrixDirectives,
@@ -257,7 +257,7 @@ export const convMatrixTranspose = defineKernel({
 });
 
 /** The gradient of a convolution's weight, by matrix units. */
-export const convMatrixWeightGradient = defineKernel({
+export const convMatrixWeightGradient = ownKernel({
   name: 'conv_matrix_weight_gradient',
   source: byUnits(weightGradientSource),
   directives: matrixDirectives,

@@ -1,8 +1,8 @@
-import { defineKernel, gridStart } from '../contract.ts';
+import { gridStart, ownKernel } from '../contract.ts';
 import { convSpectrumProduct as source } from '../generated/wgsl.ts';
 
 /** Strides in pairs of frequencies. Grid: (pairs / 32, ceil(rows / ROWS) * ceil(columns / COLUMNS), groups). */
-export const convSpectrumProduct = defineKernel({
+export const convSpectrumProduct = ownKernel({
   name: 'conv_spectrum_product',
   source,
   bindings: { a: 'read', b: 'read', out: 'readWrite' },

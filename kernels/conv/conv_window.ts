@@ -1,8 +1,8 @@
-import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
+import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
 import { convWindow as source } from '../generated/wgsl.ts';
 
 /** Strides in elements. Grid: (length / 128, rows / 16, groups * planes). */
-export const convWindow = defineKernel({
+export const convWindow = ownKernel({
   name: 'conv_window',
   source,
   bindings: { taps: 'read', signal: 'read', out: 'readWrite' },

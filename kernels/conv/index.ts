@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
+import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
 import {
   conv1d as conv1dSource,
   conv1dTranspose as transposeSource,
@@ -11,7 +11,7 @@ export * from './conv_window.ts';
 export * from './conv2d.ts';
 
 /** Grid: (outLength / 128, groups * ceil(outChannels / groups / 4) / 4, batch). */
-export const conv1d = defineKernel({
+export const conv1d = ownKernel({
   name: 'conv1d',
   source: conv1dSource,
   bindings: { x: 'read', weight: 'read', out: 'readWrite' },
@@ -39,7 +39,7 @@ export const conv1d = defineKernel({
 });
 
 /** Grid: (stride * ceil(length / stride / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
-export const conv1dTranspose = defineKernel({
+export const conv1dTranspose = ownKernel({
   name: 'conv1d_transpose',
   source: transposeSource,
   bindings: { y: 'read', weight: 'read', out: 'readWrite' },
@@ -66,7 +66,7 @@ export const conv1dTranspose = defineKernel({
 });
 
 /** Grid: (inChannels / groups * kernel / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */
-export const conv1dWeightGradient = defineKernel({
+export const conv1dWeightGradient = ownKernel({
   name: 'conv1d_weight_gradient',
   source: weightGradientSource,
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },

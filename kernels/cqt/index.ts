@@ -1,4 +1,4 @@
-import { defineKernel, gridStart } from '../contract.ts';
+import { gridStart, ownKernel } from '../contract.ts';
 import {
   cqtBands as bandsSource,
   octet,
@@ -7,7 +7,7 @@ import {
 } from '../generated/wgsl.ts';
 
 /** Two real segments of clips to one complex row. Grid: (length / 64, pairs). */
-export const cqtPack = defineKernel({
+export const cqtPack = ownKernel({
   name: 'cqt_pack',
   source: packSource,
   bindings: { x: 'read', out: 'readWrite' },
@@ -26,7 +26,7 @@ export const cqtPack = defineKernel({
 });
 
 /** The spectra of both segments, plain and a half sample later. Grid: (width / 64, pairs). */
-export const cqtSpectrum = defineKernel({
+export const cqtSpectrum = ownKernel({
   name: 'cqt_spectrum',
   source: spectrumSource,
   bindings: { z: 'read', roots: 'read', out: 'readWrite' },
@@ -35,7 +35,7 @@ export const cqtSpectrum = defineKernel({
 });
 
 /** Spectra times bands, folded and transformed back. Grid: (bins, pairs). */
-export const cqtBands = defineKernel({
+export const cqtBands = ownKernel({
   name: 'cqt_bands',
   source: `${octet}\n${bandsSource}`,
   bindings: {

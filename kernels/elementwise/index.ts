@@ -1,4 +1,4 @@
-import { defineKernel, prepare } from '../contract.ts';
+import { ownKernel, prepare } from '../contract.ts';
 import {
   angles,
   arange as arangeSource,
@@ -36,7 +36,7 @@ export const fourConstants = (reads: readonly MapRead[]) =>
   );
 
 /** Any function of one to three tensors, element by element, with broadcasting strides. */
-export const map = defineKernel({
+export const map = ownKernel({
   name: 'map',
   source: `${mapPlaces}\n${mapSource}`,
   bindings: { a: 'read', b: 'read', c: 'read', out: 'readWrite' },
@@ -63,7 +63,7 @@ export const map = defineKernel({
 });
 
 /** The same, four neighbours a thread, by `fourConstants`. Grid: size / 256. */
-export const mapFours = defineKernel({
+export const mapFours = ownKernel({
   ...map,
   name: 'map_fours',
   source: `${mapPlaces}\n${mapFoursSource}`,
@@ -71,7 +71,7 @@ export const mapFours = defineKernel({
 });
 
 /** Whatever a graph compiler makes and stores of each element. Its bindings are the compiler's. Grid: size / (64 TURNS). */
-export const fused = defineKernel({
+export const fused = ownKernel({
   name: 'fused',
   source: fusedSource,
   bindings: {},
@@ -86,7 +86,7 @@ export const fused = defineKernel({
 });
 
 /** The same, four neighbours a thread. Grid: size / 256. */
-export const fusedFours = defineKernel({
+export const fusedFours = ownKernel({
   name: 'fused_fours',
   source: fusedFoursSource,
   bindings: {},
@@ -101,7 +101,7 @@ export const fusedFours = defineKernel({
 });
 
 /** Strided copy of one tensor into a part of another. */
-export const copy = defineKernel({
+export const copy = ownKernel({
   name: 'copy',
   source: copySource,
   bindings: { input: 'read', out: 'readWrite' },
@@ -121,7 +121,7 @@ export const copy = defineKernel({
 });
 
 /** Numbers in equal steps. */
-export const arange = defineKernel({
+export const arange = ownKernel({
   name: 'arange',
   source: arangeSource,
   bindings: { out: 'readWrite' },
@@ -130,7 +130,7 @@ export const arange = defineKernel({
 });
 
 /** Sets every element to one value. */
-export const fill = defineKernel({
+export const fill = ownKernel({
   name: 'fill',
   source: fillSource,
   bindings: { out: 'readWrite' },

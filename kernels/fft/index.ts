@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import {
   irfftJoin as joinSource,
   fftMultiply as multiplySource,
@@ -11,7 +11,7 @@ import {
 const constants = { INVERSE: 'const INVERSE = false;' };
 
 /** A pass of radix 8. A thread a butterfly. */
-export const fftRadix8 = defineKernel({
+export const fftRadix8 = ownKernel({
   name: 'fft_radix8',
   source: `${octet}\n${radix8Source}`,
   bindings: { source: 'read', roots: 'read', out: 'readWrite' },
@@ -20,7 +20,7 @@ export const fftRadix8 = defineKernel({
 });
 
 /** A pass of any radix. A thread an output. */
-export const fftRadix = defineKernel({
+export const fftRadix = ownKernel({
   name: 'fft_radix',
   source: radixSource,
   bindings: { source: 'read', roots: 'read', out: 'readWrite' },
@@ -29,7 +29,7 @@ export const fftRadix = defineKernel({
 });
 
 /** Rows times factors, cut or filled up with zeros. A thread an output. */
-export const fftMultiply = defineKernel({
+export const fftMultiply = ownKernel({
   name: 'fft_multiply',
   source: multiplySource,
   bindings: { source: 'read', factors: 'read', out: 'readWrite' },
@@ -38,7 +38,7 @@ export const fftMultiply = defineKernel({
 });
 
 /** The half spectrum of real rows from a transform of half their length. A thread an output. */
-export const rfftSplit = defineKernel({
+export const rfftSplit = ownKernel({
   name: 'rfft_split',
   source: splitSource,
   bindings: { z: 'read', roots: 'read', out: 'readWrite' },
@@ -47,7 +47,7 @@ export const rfftSplit = defineKernel({
 });
 
 /** What to transform back by half the length of real rows, from their half spectrum. A thread an output. */
-export const irfftJoin = defineKernel({
+export const irfftJoin = ownKernel({
   name: 'irfft_join',
   source: joinSource,
   bindings: { x: 'read', roots: 'read', out: 'readWrite' },

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import {
   gather as gatherSource,
   overlapAdd as overlapAddSource,
@@ -7,7 +7,7 @@ import {
 } from '../generated/wgsl.ts';
 
 /** Reads along one axis by index: index select, or one index an element. */
-export const gather = defineKernel({
+export const gather = ownKernel({
   name: 'gather',
   source: gatherSource,
   bindings: { x: 'read', index: 'read', out: 'readWrite' },
@@ -28,7 +28,7 @@ export const gather = defineKernel({
 });
 
 /** Adds along one axis by index, without atomics. */
-export const scatterAdd = defineKernel({
+export const scatterAdd = ownKernel({
   name: 'scatter_add',
   source: scatterAddSource,
   bindings: { source: 'read', index: 'read', out: 'readWrite' },
@@ -41,7 +41,7 @@ export const scatterAdd = defineKernel({
 });
 
 /** The same by a sorted index list. */
-export const scatterAddSorted = defineKernel({
+export const scatterAddSorted = ownKernel({
   name: 'scatter_add_sorted',
   source: sortedSource,
   bindings: { source: 'read', keys: 'read', order: 'read', out: 'readWrite' },
@@ -54,7 +54,7 @@ export const scatterAddSorted = defineKernel({
 });
 
 /** Frames laid over each other along an axis. A thread an output. */
-export const overlapAdd = defineKernel({
+export const overlapAdd = ownKernel({
   name: 'overlap_add',
   source: overlapAddSource,
   bindings: { x: 'read', out: 'readWrite' },

@@ -1,10 +1,10 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import { lstmBackward as backwardSource, lstm as forwardSource } from '../generated/wgsl.ts';
 
 const constants = { SIZE: 'const SIZE = 8u;', LANES: 'const LANES = 8u;' };
 
 /** All steps of an LSTM layer. Grid: clips. */
-export const lstm = defineKernel({
+export const lstm = ownKernel({
   name: 'lstm',
   source: forwardSource,
   bindings: {
@@ -20,7 +20,7 @@ export const lstm = defineKernel({
 });
 
 /** What a gradient of its hidden states does to what the input adds to the gates. Grid: clips. */
-export const lstmBackward = defineKernel({
+export const lstmBackward = ownKernel({
   name: 'lstm_backward',
   source: backwardSource,
   bindings: { grad: 'read', weight: 'read', gates: 'read', cells: 'read', state: 'read', out: 'readWrite' },

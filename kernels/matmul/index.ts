@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart, prepare } from '../contract.ts';
+import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
 import {
   broadcastProduct,
   matmulBroadcast as broadcastSource,
@@ -29,7 +29,7 @@ const operands = {
 } as const;
 
 /** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */
-export const matmulRegister = defineKernel({
+export const matmulRegister = ownKernel({
   name: 'matmul_register',
   source: registerSource,
   bindings,
@@ -61,7 +61,7 @@ export function broadcastConstants(
 }
 
 /** 8 x COLUMNS outputs a thread, of subgroups by themselves. Grid: (n / COLUMNS, m / (8 SUBGROUP), batch). */
-export const matmulBroadcast = defineKernel({
+export const matmulBroadcast = ownKernel({
   name: 'matmul_broadcast',
   source: `${broadcastProduct}\n${broadcastSource}`,
   directives: ['enable subgroups;'],
@@ -119,7 +119,7 @@ export const tileConstants = ({ m, n, rows, columns, step, turn = 2 }: Tiling) =
  * Tiles through workgroup memory, 8 x 8 outputs a thread. Grid: (n / TILE_N, m / TILE_M, batches x
  * splits); `chunk` is what a split sums of k, and the output then has the splits as its first axis.
  */
-export const matmulTiled = defineKernel({
+export const matmulTiled = ownKernel({
   name: 'matmul_tiled',
   source: `${tileProduct}\n${productSource}\n${wide(4, 'vec4<f32>', 'fourOf')}`,
   bindings,
@@ -195,7 +195,7 @@ export const matrixDirectives = [
  * Tiles by matrix units, by subgroups that must all be of one size. Grid: (n / TILE_N, m / TILE_M,
  * batches x splits).
  */
-export const matmulMatrix = defineKernel({
+export const matmulMatrix = ownKernel({
   name: 'matmul_matrix',
   source: `${matrixProduct}\n${productSource}\n${wide(8, 'Eight', 'eightOf')}`,
   directives: matrixDirectives,
@@ -220,7 +220,7 @@ export const matmulMatrix = defineKernel({
 });
 
 /** Sums what the splits of a product made. Grid: size / 256. */
-export const matmulSumSplits = defineKernel({
+export const matmulSumSplits = ownKernel({
   name: 'matmul_sum_splits',
   source: sumSplitsSource,
   bindings: { partial: 'read', out: 'readWrite' },

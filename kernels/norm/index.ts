@@ -1,4 +1,4 @@
-import { defineKernel, emit, fetch, fetchAgain, prepare, prepareFetch } from '../contract.ts';
+import { emit, fetch, fetchAgain, ownKernel, prepare, prepareFetch } from '../contract.ts';
 import {
   normBackwardAffine as affineSource,
   normBackwardColumns as columnsSource,
@@ -18,7 +18,7 @@ export const channelOf = ({ channelsPerGroup, spatial }: { channelsPerGroup: num
 };
 
 /** Layer norm and group norm, Grid: rows / ROWS. */
-export const norm = defineKernel({
+export const norm = ownKernel({
   name: 'norm',
   source: `${fetchPieces}\n${emitPieces}\n${normSource}`,
   bindings: { input: 'read', weight: 'read', bias: 'read', out: 'readWrite', statistics: 'readWrite' },
@@ -47,7 +47,7 @@ export const norm = defineKernel({
 });
 
 /** Gradient with respect to the input. Grid: rows / ROWS. */
-export const normBackwardInput = defineKernel({
+export const normBackwardInput = ownKernel({
   name: 'norm_backward_input',
   source: `${emitPieces}\n${inputSource}`,
   bindings: { x: 'read', weight: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },
@@ -76,7 +76,7 @@ export const normBackwardInput = defineKernel({
 });
 
 /** Gradients of weight and bias as [2, channels]. Grid: channels / ROWS. */
-export const normBackwardAffine = defineKernel({
+export const normBackwardAffine = ownKernel({
   name: 'norm_backward_affine',
   source: affineSource,
   bindings: { x: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },
@@ -95,7 +95,7 @@ export const normBackwardAffine = defineKernel({
 });
 
 /** The same for a layer norm, over chunks of rows: [chunks, 2, length]. Grid: chunks * length / 64. */
-export const normBackwardColumns = defineKernel({
+export const normBackwardColumns = ownKernel({
   name: 'norm_backward_columns',
   source: columnsSource,
   bindings: { x: 'read', statistics: 'read', grad: 'read', out: 'readWrite' },

@@ -1,4 +1,4 @@
-import { defineKernel, emit, gridStart } from '../contract.ts';
+import { emit, gridStart, ownKernel } from '../contract.ts';
 import {
   weightNormBackward as backwardSource,
   weightNorm as forwardSource,
@@ -8,7 +8,7 @@ import {
 const elements = { Element: 'alias Element = f32;', ScaleElement: 'alias ScaleElement = f32;' };
 
 /** Grid: (columns / 32, chunks, 1). */
-export const weightNormSums = defineKernel({
+export const weightNormSums = ownKernel({
   name: 'weight_norm_sums',
   source: sumsSource,
   bindings: { v: 'read', grad: 'read', out: 'readWrite' },
@@ -21,7 +21,7 @@ export const weightNormSums = defineKernel({
 });
 
 /** Grid: (columns / 32, rows / chunk, 1). */
-export const weightNorm = defineKernel({
+export const weightNorm = ownKernel({
   name: 'weight_norm',
   source: forwardSource,
   bindings: { v: 'read', g: 'read', sums: 'read', out: 'readWrite' },
@@ -39,7 +39,7 @@ export const weightNorm = defineKernel({
 });
 
 /** Grid: (columns / 32, rows / chunk, 1). */
-export const weightNormBackward = defineKernel({
+export const weightNormBackward = ownKernel({
   name: 'weight_norm_backward',
   source: backwardSource,
   bindings: { v: 'read', g: 'read', grad: 'read', sums: 'read', out: 'readWrite', scaleGrad: 'readWrite' },

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import {
   adamw as adamwSource,
   increment as incrementSource,
@@ -8,7 +8,7 @@ import {
 import { rowConstants, rowSum } from '../lib/index.ts';
 
 /** A counter on the GPU. */
-export const increment = defineKernel({
+export const increment = ownKernel({
   name: 'increment',
   source: incrementSource,
   bindings: { value: 'readWrite' },
@@ -17,7 +17,7 @@ export const increment = defineKernel({
 });
 
 /** Running averages, in place. */
-export const lerp = defineKernel({
+export const lerp = ownKernel({
   name: 'lerp',
   source: lerpSource,
   bindings: { value: 'read', weight: 'read', average: 'readWrite' },
@@ -45,7 +45,7 @@ fn total(v: Vector) -> f32 { return v; }`,
 export const arenaConstants = { vectors: vectorConstants, scalars: scalarConstants };
 
 /** Sums of squares of an arena's gradients by chunks, [chunks]. Grid: chunks. */
-export const gradientNorm = defineKernel({
+export const gradientNorm = ownKernel({
   name: 'gradient_norm',
   source: normSource,
   bindings: { gradients: 'read', state: 'readWrite', sums: 'readWrite' },
@@ -55,7 +55,7 @@ export const gradientNorm = defineKernel({
 });
 
 /** AdamW over an arena, in place. Grid: vectors / chunk. */
-export const adamw = defineKernel({
+export const adamw = ownKernel({
   name: 'adamw',
   source: adamwSource,
   bindings: {

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import {
   peakArithmetic as arithmeticSource,
   peakBandwidth as bandwidthSource,
@@ -6,7 +6,7 @@ import {
 } from '../generated/wgsl.ts';
 
 /** Copies `size` vectors of four floats. Grid: size / 1024 workgroups in a row, folded where it is too long. */
-export const peakBandwidth = defineKernel({
+export const peakBandwidth = ownKernel({
   name: 'peak_bandwidth',
   source: bandwidthSource,
   bindings: { source: 'read', out: 'readWrite' },
@@ -15,7 +15,7 @@ export const peakBandwidth = defineKernel({
 });
 
 /** 128 multiply-adds a thread and iteration. Grid: threads / 64. */
-export const peakArithmetic = defineKernel({
+export const peakArithmetic = ownKernel({
   name: 'peak_arithmetic',
   source: arithmeticSource,
   bindings: { out: 'readWrite' },
@@ -24,7 +24,7 @@ export const peakArithmetic = defineKernel({
 });
 
 /** 32 products of fragments a subgroup and iteration: 64 M N K operations. Grid: workgroups of LANES threads. */
-export const peakMatrix = defineKernel({
+export const peakMatrix = ownKernel({
   name: 'peak_matrix',
   source: matrixSource,
   directives: [

@@ -1,8 +1,8 @@
-import { defineKernel, windowFields } from '../contract.ts';
+import { ownKernel, windowFields } from '../contract.ts';
 import { maxPool2dBackward as backwardSource, maxPool2d as forwardSource } from '../generated/wgsl.ts';
 
 /** Grid: outputs / 64. */
-export const maxPool2d = defineKernel({
+export const maxPool2d = ownKernel({
   name: 'max_pool2d',
   source: forwardSource,
   bindings: { x: 'read', out: 'readWrite', indices: 'readWrite' },
@@ -19,7 +19,7 @@ export const maxPool2d = defineKernel({
 });
 
 /** Grid: elements of the input / 64. */
-export const maxPool2dBackward = defineKernel({
+export const maxPool2dBackward = ownKernel({
   name: 'max_pool2d_backward',
   source: backwardSource,
   bindings: { grad: 'read', indices: 'read', out: 'readWrite' },

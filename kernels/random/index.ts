@@ -1,11 +1,11 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import { draws, philox as philoxSource } from '../generated/wgsl.ts';
 
 /** Shared WGSL functions that draw. */
 export const drawFunctions = draws;
 
 /** Uniform and normal draws and dropout from Philox4x32-10, four elements a thread. Takes `drawFunctions`. */
-export const philox = defineKernel({
+export const philox = ownKernel({
   name: 'philox',
   source: philoxSource,
   bindings: { x: 'read', steps: 'read', out: 'readWrite' },

@@ -1,4 +1,4 @@
-import { defineKernel, fetch } from '../contract.ts';
+import { fetch, ownKernel } from '../contract.ts';
 import {
   argReduce as argReduceSource,
   reduceColumnsShared as columnsSharedSource,
@@ -18,7 +18,7 @@ const constants = {
 };
 
 /** Last axis of [rows, length]. Grid: (chunks, rows / ROWS). */
-export const reduceRows = defineKernel({
+export const reduceRows = ownKernel({
   name: 'reduce_rows',
   source: rowsSource,
   bindings: { input: 'read', out: 'readWrite' },
@@ -33,7 +33,7 @@ export const reduceRows = defineKernel({
 });
 
 /** Middle axis of [outer, length, inner], one thread a column and chunk. */
-export const reduceColumns = defineKernel({
+export const reduceColumns = ownKernel({
   name: 'reduce_columns',
   source: columnsSource,
   bindings: { input: 'read', out: 'readWrite' },
@@ -51,7 +51,7 @@ export const reduceColumns = defineKernel({
 });
 
 /** The same, COLUMNS columns a workgroup and LANES threads each. */
-export const reduceColumnsShared = defineKernel({
+export const reduceColumnsShared = ownKernel({
   ...reduceColumns,
   name: 'reduce_columns_shared',
   source: columnsSharedSource,
@@ -59,7 +59,7 @@ export const reduceColumnsShared = defineKernel({
 });
 
 /** Index of the extreme element along the middle axis of [outer, length, inner]. */
-export const argReduce = defineKernel({
+export const argReduce = ownKernel({
   name: 'arg_reduce',
   source: argReduceSource,
   bindings: { input: 'read', out: 'readWrite' },

@@ -1,8 +1,8 @@
-import { defineKernel, gridStart } from '../contract.ts';
+import { gridStart, ownKernel } from '../contract.ts';
 import { polyphase as polyphaseSource } from '../generated/wgsl.ts';
 
 /** A bank of filters, one a phase, over rows of samples. Grid: (step / 64, length / (16 step), rows). */
-export const polyphase = defineKernel({
+export const polyphase = ownKernel({
   name: 'polyphase',
   source: polyphaseSource,
   bindings: { x: 'read', weights: 'read', starts: 'read', out: 'readWrite' },

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import {
   broadcastProduct,
   residualCodesBroadcast as broadcastSource,
@@ -14,7 +14,7 @@ import { broadcastConstants } from '../matmul/index.ts';
 export const BOOKS_AT_ONCE = 4;
 
 /** Entries as the search reads them, and half their squared lengths. Grid: (padded / 64, books). */
-export const codebookPrepare = defineKernel({
+export const codebookPrepare = ownKernel({
   name: 'codebook_prepare',
   source: prepareSource,
   bindings: { book0: 'read', book1: 'read', book2: 'read', book3: 'read', entries: 'readWrite', halves: 'readWrite' },
@@ -40,7 +40,7 @@ const search = {
 export const TILED = { rows: 16, codesPerThread: 4 };
 
 /** Nearest entries, stage by stage, and what they leave over; for GPUs. Grid: rows / TILED.rows. */
-export const residualCodesTiled = defineKernel({
+export const residualCodesTiled = ownKernel({
   ...search,
   name: 'residual_codes_tiled',
   source: tiledSource,
@@ -52,7 +52,7 @@ export const residualCodesTiled = defineKernel({
 export const BROADCAST = { rowsPerThread: 8, codes: 32 };
 
 /** The same for CPU drivers with subgroups. Grid: rows / (SUBGROUP * BROADCAST.rowsPerThread). */
-export const residualCodesBroadcast = defineKernel({
+export const residualCodesBroadcast = ownKernel({
   ...search,
   name: 'residual_codes_broadcast',
   source: `${broadcastProduct}\n${broadcastSource}`,
@@ -61,7 +61,7 @@ export const residualCodesBroadcast = defineKernel({
 });
 
 /** Running averages of the rows that chose each entry, and their number. Grid: codes. */
-export const codebookSums = defineKernel({
+export const codebookSums = ownKernel({
   name: 'codebook_sums',
   source: sumsSource,
   bindings: {
@@ -87,7 +87,7 @@ export const codebookSums = defineKernel({
 });
 
 /** Entries from running averages and sizes, and new ones for those that are hardly used. Grid: codes. */
-export const codebookEntries = defineKernel({
+export const codebookEntries = ownKernel({
   name: 'codebook_entries',
   source: entriesSource,
   bindings: {

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import { scanChunks as chunksSource, scanWrite as writeSource } from '../generated/wgsl.ts';
 
 const parameters = {
@@ -20,7 +20,7 @@ const constants = {
 };
 
 /** What each chunk of the middle axis adds up to. */
-export const scanChunks = defineKernel({
+export const scanChunks = ownKernel({
   name: 'scan_chunks',
   source: chunksSource,
   bindings: { x: 'read', factors: 'read', totals: 'readWrite' },
@@ -29,7 +29,7 @@ export const scanChunks = defineKernel({
 });
 
 /** Every chunk walked from where those before it end. */
-export const scanWrite = defineKernel({
+export const scanWrite = ownKernel({
   name: 'scan_write',
   source: writeSource,
   bindings: { x: 'read', factors: 'read', carried: 'read', out: 'readWrite' },

@@ -1,4 +1,4 @@
-import { defineKernel, emit, fetch, fetchAgain, prepare, prepareFetch } from '../contract.ts';
+import { emit, fetch, fetchAgain, ownKernel, prepare, prepareFetch } from '../contract.ts';
 import {
   softmaxBackward as backwardSource,
   emitPieces,
@@ -10,7 +10,7 @@ import {
 import { keptConstants, pieceConstants, rowConstants, rowSmoothedSoftmax, rowSoftmax, rowSum } from '../lib/index.ts';
 
 /** Last axis of [rows, length]. Grid: rows / ROWS. */
-export const softmax = defineKernel({
+export const softmax = ownKernel({
   name: 'softmax',
   source: `${fetchPieces}\n${emitPieces}\n${softmaxSource}`,
   bindings: { input: 'read', out: 'readWrite' },
@@ -27,7 +27,7 @@ export const softmax = defineKernel({
 });
 
 /** The gradient of what softmax takes, of its result and the result's gradient. */
-export const softmaxBackward = defineKernel({
+export const softmaxBackward = ownKernel({
   name: 'softmax_backward',
   source: `${emitPieces}\n${backwardSource}`,
   bindings: { y: 'read', grad: 'read', out: 'readWrite' },
@@ -49,7 +49,7 @@ const lossConstants = {
 };
 
 /** Losses [rows], and [rows, 2] for the gradient, of logits [rows, length] and classes [rows]. Grid: rows / ROWS. */
-export const crossEntropy = defineKernel({
+export const crossEntropy = ownKernel({
   name: 'cross_entropy',
   source: lossSource,
   bindings: { input: 'read', classes: 'read', weight: 'read', out: 'readWrite', statistics: 'readWrite' },
@@ -73,7 +73,7 @@ export const crossEntropy = defineKernel({
 });
 
 /** Gradient with respect to the logits, one thread an element. */
-export const crossEntropyBackward = defineKernel({
+export const crossEntropyBackward = ownKernel({
   name: 'cross_entropy_backward',
   source: lossBackwardSource,
   bindings: {

@@ -1,4 +1,4 @@
-import { defineKernel } from '../contract.ts';
+import { ownKernel } from '../contract.ts';
 import {
   sortBlocks as blocksSource,
   mergeRuns as mergeSource,
@@ -8,7 +8,7 @@ import {
 const keyOf = 'fn keyOf(x: Element) -> u32 { return bitcast<u32>(f32(x)); }';
 
 /** Sorts short runs of neighbours; one thread a run. */
-export const sortBlocks = defineKernel({
+export const sortBlocks = ownKernel({
   name: 'sort_blocks',
   source: blocksSource,
   bindings: { x: 'read', keys: 'readWrite', indices: 'readWrite' },
@@ -17,7 +17,7 @@ export const sortBlocks = defineKernel({
 });
 
 /** Merges neighbouring sorted runs; one thread for ITEMS elements of the result. */
-export const mergeRuns = defineKernel({
+export const mergeRuns = ownKernel({
   name: 'merge_runs',
   source: mergeSource,
   bindings: { keys: 'read', indices: 'read', outKeys: 'readWrite', outIndices: 'readWrite' },
@@ -26,7 +26,7 @@ export const mergeRuns = defineKernel({
 });
 
 /** Binary search of values in sorted rows. */
-export const searchSorted = defineKernel({
+export const searchSorted = ownKernel({
   name: 'search_sorted',
   source: searchSource,
   bindings: { sorted: 'read', values: 'read', out: 'readWrite' },

@@ -283,6 +283,18 @@ running('stopped and resumed they are the unbroken run to the bit; the report ha
   assert.match(other, /another configuration:\n {2}loss\.l1: 0\.1 in the run, 3 now/);
   const none = await messageOf(() => trainCodec({ config, data: music, out: join(folder, 'no'), resume: true, log }));
   assert.match(none, /there is no run to resume here/);
+
+  // A damaged checkpoint is neither loaded nor gone on from.
+  const path = join(parts, 'checkpoint', 'model.safetensors');
+  const content = readFileSync(path);
+  content[content.length - 5] ^= 1;
+  writeFile(path, content);
+  assert.match(
+    await messageOf(() => loadCodec(join(parts, 'checkpoint'))),
+    /model\.safetensors is damaged: its SHA-256/,
+  );
+  const damaged = await messageOf(() => trainCodec({ config, data: music, out: parts, resume: true, log }));
+  assert.match(damaged, /no checkpoint of this run is whole:\n.*model\.safetensors is damaged/);
 });
 
 const measuring = suite('measures');

@@ -77,7 +77,7 @@ test('a product, its bias, activation, dropout and residual are one kernel', asy
   const one = (kernel: string) => [`matmul_${kernel}_fused: matmul add gelu dropout add`];
   assert.equal(await agree(layer, ...layerOf(5, 7, 12)), one('register'));
   const [least, most] = device.adapter.subgroupSizes ?? [0, 1];
-  assert.equal(await agree(layer, ...layerOf(70, 33, 132)), one(least === most ? 'broadcast' : 'register'));
+  assert.equal(await agree(layer, ...layerOf(140, 64, 132)), one(least === most ? 'broadcast' : 'register'));
   assert.equal(await onHardware(() => agree(layer, ...layerOf(130, 20, 132))), [
     'matmul_tiled_fused: matmul add gelu dropout add',
   ]);

@@ -11,7 +11,7 @@ import { type CodecBeginning, readCodecRun, trainCodec } from '../codec/train.ts
 import { codecPresets, loadCodecTrainConfig } from '../codec/train-config.ts';
 import { checkOutputFile } from '../folders.ts';
 import { loadBeginning } from '../training/beginning.ts';
-import { checkpointFolder } from '../training/state.ts';
+import { latestCheckpoint } from '../training/checkpoints.ts';
 import { aboveZero, bundledMusic, collect, configSource, fromOne, fromZero } from './arguments.ts';
 import { readCodes } from './codes.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -85,7 +85,7 @@ async function trainCommand(options: TrainOptions): Promise<void> {
   const { out, resume, config: named, set, seed } = options;
   let config = loadCodecTrainConfig(configSource(options, codecPresets()));
   let { steps, data } = options;
-  const stored = resume ? checkpointFolder(out) : undefined;
+  const stored = resume ? (await latestCheckpoint(out)).folder : undefined;
   const state = stored ? await readCodecRun(stored) : resume ? await loadBeginning<CodecBeginning>(out) : undefined;
   if (state) {
     // What is not said again stays as it was.

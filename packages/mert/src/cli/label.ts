@@ -38,7 +38,7 @@ async function verifyCommand({ data, out }: Options): Promise<void> {
   }
   for (const problem of problems) console.error(`  ${problem}`);
   throw new Error(
-    `${out}: ${problems.length} files have labels that cannot be used; remove the folder and label again`,
+    `${out}: ${problems.length} files have labels that cannot be used; bring back what changed, or remove the folder and label again`,
   );
 }
 

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { extname, join } from 'node:path';
+import { basename, extname, join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
 import { loadTorchStateDict, readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import { makeFolder } from '../folders.ts';
+import { checkAgainstChecksums } from '../training/checkpoints.ts';
 import { Codec } from './codec.ts';
 import { type CodecConfig, codecFromHuggingFace, codecToHuggingFace } from './config.ts';
 import { inferConfig } from './infer.ts';
@@ -54,12 +55,13 @@ async function readConfig(path: string): Promise<CodecConfig> {
 /**
  * Loads EnCodec from a folder or a file of weights: Hugging Face's layout (model.safetensors or pytorch_model.bin, with
  * config.json) or encodec's own (a `.th` file), with weight norm in any of its spellings. Without a config.json the shapes
- * tell the architecture.
+ * tell the architecture. Weights beside a checksums.json are held against it.
  *
  * @throws Error that lists all tensors that are missing, unknown or of another shape.
  */
 export async function loadCodec(path: string): Promise<Codec> {
   const file = await weightsPath(path);
+  if (file !== path) await checkAgainstChecksums(path, basename(file));
   const weights = await readWeights(file);
   const beside = file === path ? undefined : join(path, 'config.json');
   const config =

@@ -5,11 +5,11 @@ import { openMetricsLog, truncateMetricsLog, writeJson } from '@dawnchorus/forma
 import type { Tensor } from '@dawnchorus/tensor';
 import { stackClips } from '../data/batch.ts';
 import { type Dataset, openDataset } from '../data/dataset.ts';
-import { makeFolder } from '../folders.ts';
 import { lockFolder } from '../lock.ts';
 import { forgetBeginning, saveBeginning } from '../training/beginning.ts';
+import { latestCheckpoint, prepareRunFolder, writeCheckpoint } from '../training/checkpoints.ts';
 import { createProgress, formatDuration } from '../training/progress.ts';
-import { checkpointFolder, loadTensors, replaceCheckpoint, saveTensors } from '../training/state.ts';
+import { loadTensors, saveTensors } from '../training/state.ts';
 import { codecReportText, evaluateCodec } from './evaluate.ts';
 import { readCodecInto, saveCodec } from './load.ts';
 import { CODEC_RATE, type CodecTrainConfig, codecCropSamples } from './train-config.ts';
@@ -104,15 +104,8 @@ function checkUnchanged(
   }
 }
 
-async function prepareFolder({ out, resume }: CodecTraining): Promise<string | undefined> {
-  const holdsRun = ['metrics.jsonl', 'checkpoint', 'checkpoint.previous'].some((name) => existsSync(join(out, name)));
-  if (holdsRun && !resume) {
-    throw new Error(`${out}: this folder already holds a run; go on with --resume, or choose another --out`);
-  }
-  if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
-  await makeFolder(out);
-  return resume ? checkpointFolder(out) : undefined;
-}
+/** The latest checkpoint alone stays. */
+const KEEP = { keepLast: 1, keepEvery: 0, keepBest: false };
 
 /** Clips of a step on the device: f32 [batch, samples]. They depend on the number of the step alone. */
 async function readClips(dataset: Dataset, { training }: CodecTrainConfig, step: number): Promise<Float32Array[]> {
@@ -155,7 +148,7 @@ function checkFinite(metrics: CodecMetrics, step: number): void {
  */
 export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResult> {
   const { out, config, stopped, log = (line: string) => console.error(line) } = run;
-  const resumeFrom = await prepareFolder(run);
+  const resumeFrom = await prepareRunFolder({ ...run, others: ['metrics.jsonl'] }, log);
   const unlock = await lockFolder(out, 'training');
   await using _lock = { [Symbol.asyncDispose]: unlock };
   const state = resumeFrom ? await readCodecRun(resumeFrom) : undefined;
@@ -244,7 +237,7 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
     progress.end();
     metrics.close();
   }
-  const checkpoint = done > saved ? await save(done) : checkpointFolder(out);
+  const checkpoint = done > saved ? await save(done) : (await latestCheckpoint(out)).folder;
   if (done < stopAt) {
     log(`stopped after step ${done} of ${stopAt}; saved in ${checkpoint ?? 'nothing yet'}; go on with --resume`);
     return { step: done, finished: false, checkpoint, report: undefined };
@@ -261,7 +254,7 @@ async function saveRun(
   trainer: CodecTrainer,
   state: Omit<RunState, 'started' | 'optimizerSteps' | 'discriminatorSteps'>,
 ): Promise<string> {
-  return replaceCheckpoint(out, async (folder) => {
+  return writeCheckpoint(out, state.step, KEEP, async (folder) => {
     await saveCodec(folder, trainer.codec);
     await saveTensors(join(folder, 'training.safetensors'), codecTrainingTensors(trainer));
     const full: RunState = {

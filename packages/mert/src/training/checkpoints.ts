@@ -7,6 +7,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { writeJson } from '@dawnchorus/formats';
+import { makeFolder } from '../folders.ts';
 
 /** Which checkpoints stay. */
 export interface KeepRule {
@@ -130,7 +131,7 @@ async function listCheckpoints(out: string): Promise<{ found: Found[]; unreadabl
 }
 
 /** Whether a folder holds anything that looks like a checkpoint. */
-export const hasCheckpoints = (out: string): boolean =>
+const hasCheckpoints = (out: string): boolean =>
   [latest(out), join(out, 'checkpoint.previous'), kept(out)].some((folder) => existsSync(folder));
 
 /** The latest whole checkpoint, and what was found damaged before it. */
@@ -147,6 +148,34 @@ export async function latestCheckpoint(
     damaged.push(`${folder}: ${damage}`);
   }
   return { folder: undefined, step: 0, damaged };
+}
+
+/**
+ * Makes a run's folder, or finds the checkpoint to go on from, if the run there has one. `others`: files and folders that also
+ * tell that there is a run.
+ */
+export async function prepareRunFolder(
+  { out, resume, others }: { out: string; resume?: boolean; others: readonly string[] },
+  log: (line: string) => void,
+): Promise<string | undefined> {
+  const holdsRun = hasCheckpoints(out) || others.some((name) => existsSync(join(out, name)));
+  if (holdsRun && !resume) {
+    throw new Error(`${out}: this folder already holds a run; go on with --resume, or choose another --out`);
+  }
+  if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
+  if (!resume) {
+    await makeFolder(out);
+    return undefined;
+  }
+  const { folder, step, damaged } = await latestCheckpoint(out);
+  for (const line of damaged) log(`passed over ${line}`);
+  if (!folder && damaged.length > 0) {
+    throw new Error(
+      `${out}: no checkpoint of this run is whole:\n  ${damaged.join('\n  ')}\nrestore one from a copy, or start anew in another --out`,
+    );
+  }
+  if (folder && damaged.length > 0) log(`going on from ${folder}, step ${step}, which is whole`);
+  return folder;
 }
 
 /** Which of some checkpoints a rule keeps. */

@@ -1,15 +1,13 @@
-import { existsSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { createCqt } from '@dawnchorus/dsp';
 import type { Device } from '@dawnchorus/tensor';
 import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { readBatch } from '../data/batch.ts';
 import { type Dataset, dataFolders } from '../data/dataset.ts';
-import { makeFolder } from '../folders.ts';
 import { lockFolder } from '../lock.ts';
 import { trainingBaselines } from './baselines.ts';
 import { forgetBeginning, loadBeginning, saveBeginning } from './beginning.ts';
-import { hasCheckpoints, latestCheckpoint, writeCheckpoint } from './checkpoints.ts';
+import { prepareRunFolder, writeCheckpoint } from './checkpoints.ts';
 import { openLabelled, openRunLabels } from './labels.ts';
 import { runSteps } from './loop.ts';
 import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
@@ -79,31 +77,6 @@ function differences(a: PretrainConfig, b: PretrainConfig): string[] {
   return found;
 }
 
-/** The checkpoint to go on from, if the run in the folder has one. */
-async function prepareFolder(
-  { out, resume }: PretrainOptions,
-  log: (line: string) => void,
-): Promise<string | undefined> {
-  const holdsRun = hasCheckpoints(out) || ['metrics.jsonl', 'teacher'].some((name) => existsSync(join(out, name)));
-  if (holdsRun && !resume) {
-    throw new Error(`${out}: this folder already holds a run; go on with --resume, or choose another --out`);
-  }
-  if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
-  if (!resume) {
-    await makeFolder(out);
-    return undefined;
-  }
-  const { folder, step, damaged } = await latestCheckpoint(out);
-  for (const line of damaged) log(`passed over ${line}`);
-  if (!folder && damaged.length > 0) {
-    throw new Error(
-      `${out}: no checkpoint of this run is whole:\n  ${damaged.join('\n  ')}\nrestore one from a copy, or start anew in another --out`,
-    );
-  }
-  if (folder && damaged.length > 0) log(`going on from ${folder}, step ${step}, which is whole`);
-  return folder;
-}
-
 function checkFiles(dataset: Dataset, folder: string, state: TrainerState): void {
   const names = dataset.files.map((file) => relative(folder, file.path));
   if (names.join('\n') === state.files.join('\n')) return;
@@ -131,7 +104,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { device, out, log = (line: string) => console.error(line), stopped } = options;
   // Before a teacher is trained in vain.
   checkPrecision(device, options.config);
-  const resumeFrom = await prepareFolder(options, log);
+  const resumeFrom = await prepareRunFolder({ ...options, others: ['metrics.jsonl', 'teacher'] }, log);
   const unlock = await lockFolder(out, 'training');
   await using _lock = { [Symbol.asyncDispose]: unlock };
   const state = resumeFrom ? await loadTrainerState(resumeFrom) : undefined;

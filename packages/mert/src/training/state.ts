@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
@@ -55,40 +54,6 @@ export async function loadTensors(
   optional: readonly string[] = [],
 ): Promise<void> {
   loadParameters(tensors, await readSafetensors(path), { path, optional });
-}
-
-/** The newest whole checkpoint under a run's folder. */
-export function checkpointFolder(out: string): string | undefined {
-  // A crash between the two renames of saveCheckpoint leaves only the previous one.
-  return [join(out, 'checkpoint'), join(out, 'checkpoint.previous')].find((path) =>
-    existsSync(join(path, 'trainer.json')),
-  );
-}
-
-/**
- * Writes OUT/checkpoint anew: `write` fills another folder, which takes its place when it is whole. The old one stays until
- * then.
- */
-export async function replaceCheckpoint(out: string, write: (folder: string) => Promise<void>): Promise<string> {
-  const final = join(out, 'checkpoint');
-  const previous = join(out, 'checkpoint.previous');
-  const temporary = join(out, 'checkpoint.writing');
-  try {
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary, { recursive: true });
-    await write(temporary);
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
-  // Where a crash left only the previous one, that stays until the new one is in place.
-  if (existsSync(final)) {
-    await rm(previous, { recursive: true, force: true });
-    await rename(final, previous);
-  }
-  await rename(temporary, final);
-  await rm(previous, { recursive: true, force: true });
-  return final;
 }
 
 /**

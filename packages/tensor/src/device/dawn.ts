@@ -20,7 +20,7 @@ export interface DawnOptions {
   readonly disable?: readonly string[];
   /** Pass over hardware adapters. */
   readonly software?: boolean;
-  /** Whether shaders clamp their indices on hardware, too. Default: no. */
+  /** Whether shaders clamp their indices on hardware, too, and zero the memory of workgroups. Default: no. */
   readonly robust?: boolean;
 }
 
@@ -28,6 +28,8 @@ function createInstance(options: DawnOptions, extra: readonly string[] = []): GP
   Object.assign(globalThis, globals);
   // Without the first, NVIDIA's driver hides f16 and with it the matrix units, which the second lets through.
   const enable = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis', ...extra, ...(options.enable ?? [])];
+  // Zeroing is written out element by element on SwiftShader, where it takes most of the time that such kernels compile.
+  if (!options.robust) enable.push('disable_workgroup_init');
   const flags = [`enable-dawn-features=${enable.join(',')}`];
   // Timestamps rounded to a tenth of a millisecond guard web pages from each other; here they would only blur profiles.
   flags.push(`disable-dawn-features=${['timestamp_quantization', ...(options.disable ?? [])].join(',')}`);

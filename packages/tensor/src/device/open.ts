@@ -12,8 +12,8 @@ export interface OpenDeviceOptions {
   /** Pass over hardware adapters, e.g. to compare with a CPU driver. */
   readonly software?: boolean;
   /**
-   * Whether shaders clamp their indices on hardware adapters, too, against mistakes in kernels: a little to twice as slow.
-   * Browsers and software adapters always clamp. Default: false.
+   * Whether shaders clamp their indices on hardware adapters, too, and begin with zeros in the memory of workgroups, against
+   * mistakes in kernels: a little to twice as slow. Browsers always do both, software adapters clamp. Default: false.
    */
   readonly robust?: boolean;
   /** Dawn toggles to turn on beside those that matrix units need. Ignored in browsers. */

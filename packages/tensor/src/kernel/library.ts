@@ -4,31 +4,27 @@
  */
 
 interface Declaration {
-  readonly name: string;
+  /** Of a function or a structure; what else there is (constants, aliases) is always taken. */
+  readonly name: string | undefined;
   readonly text: string;
   /** Every word in it; those that are no names of declarations do not matter. */
   readonly words: readonly string[];
 }
 
-/** Functions and structures begin at the start of a line, as do comments between them. */
+/** Declarations begin at the start of a line, as do comments between them. */
 const DECLARATION = /^(?:fn|struct) (\w+)/;
 
 const wordsOf = (text: string): readonly string[] => text.match(/\w+/g) ?? [];
 
 const known = new Map<string, readonly Declaration[]>();
 
-/** The declarations of a library. @throws Error where it has something else than functions and structures. */
 function declarationsOf(library: string): readonly Declaration[] {
   let declarations = known.get(library);
   if (!declarations) {
     declarations = library
       .split(/\n(?=[^\s})])/)
       .filter((text) => text.trim() !== '' && !text.startsWith('//'))
-      .map((text) => {
-        const name = DECLARATION.exec(text)?.[1];
-        if (name === undefined) throw new Error(`a library of functions and structures has: ${text.split('\n')[0]}`);
-        return { name, text, words: wordsOf(text) };
-      });
+      .map((text) => ({ name: DECLARATION.exec(text)?.[1], text, words: wordsOf(text) }));
     known.set(library, declarations);
   }
   return declarations;
@@ -48,6 +44,11 @@ export function usedOf(library: string, text: string): string {
     }
   };
   use(wordsOf(text));
+  for (const declaration of declarations) {
+    if (declaration.name !== undefined) continue;
+    used.add(declaration);
+    use(declaration.words);
+  }
   return declarations
     .filter((declaration) => used.has(declaration))
     .map((declaration) => declaration.text)

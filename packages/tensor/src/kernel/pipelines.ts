@@ -1,6 +1,7 @@
 import { type Kernel, rows } from '@dawnchorus/kernels';
 import { usedOf } from './library.ts';
 import { unrollLoops } from './unroll.ts';
+import { zeroWorkgroup } from './workgroup.ts';
 
 export interface Pipeline {
   readonly gpu: GPUComputePipeline;
@@ -46,9 +47,10 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
     ...(joining.subgroups ? ['enable subgroups;'] : []),
     ...(kernel.directives ?? []),
   ]);
-  const body = `${joining.text}${unrollLoops(kernel.source, front)}`;
   const shared = library && usedOf(library, `${front}\n${joining.text}${kernel.source}`);
-  return `${[...directives].map((line) => `${line}\n`).join('')}${front}\n${shared}\n${body}`;
+  const body = [front, shared, `${joining.text}${unrollLoops(kernel.source, front)}`].join('\n');
+  const code = kernel.initialises ? body : zeroWorkgroup(body, kernel.name);
+  return `${[...directives].map((line) => `${line}\n`).join('')}${code}`;
 }
 
 interface Kept extends Pipeline {
