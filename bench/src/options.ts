@@ -48,7 +48,8 @@ npm run bench -- tune             times every kernel variant on the cases' shape
   --timing CLOCK   gpu: timestamps, without what the host does (of the peers PyTorch on CUDA has them); wall: with the wait
   --json FILE      one line of JSON for each case, pass and engine
   --html FILE      a page with bars and a roofline
-  --save           also writes bench/results/<what>-<adapter>.json, with machine, driver, versions and date
+  --save           also writes bench/results/<what>-<adapter>.json, with machine, driver, versions and date; figures of
+                   kernels that --filter leaves out stay there, each with its own date
   --large          the models' larger batches, halves and long products on a software adapter, too
 
 of step and tune:

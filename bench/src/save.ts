@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Device, DevicePeak } from '@dawnchorus/tensor';
 import { peerVersions } from './engines/install.ts';
+import type { Result } from './result.ts';
 
 const versionIn = (path: string): string =>
   JSON.parse(readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8')).version;
@@ -19,6 +20,19 @@ const slug = (name: string) =>
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/-$/, '');
 
+interface Dated {
+  date?: string;
+}
+
+/** What tells a figure of a kernel from the others. */
+const keyOf = ({ case: name, pass, dtype, engine }: Result) => [name, pass, dtype, engine].join();
+
+/** Rows measured on a date in place of older ones: those of cases that were left out stay as they are. */
+export function mergeRows(older: readonly Result[], measured: readonly Result[], date: string): (Result & Dated)[] {
+  const keys = new Set(measured.map(keyOf));
+  return [...older.filter((row) => !keys.has(keyOf(row))), ...measured.map((row) => ({ ...row, date }))];
+}
+
 /** Writes figures with the date, the machine, its driver and ceilings, and versions into bench/results. */
 export function saveResults(device: Device, kind: string, figures: readonly unknown[], peak?: DevicePeak): void {
   const folder = fileURLToPath(new URL('../results/', import.meta.url));
@@ -26,6 +40,11 @@ export function saveResults(device: Device, kind: string, figures: readonly unkn
   const file = `${folder}${kind}-${slug(device.adapter.name)}.json`;
   const machine = { adapter: device.adapter, processor: cpus()[0]?.model, cores: cpus().length };
   const date = new Date().toISOString().slice(0, 10);
-  writeFileSync(file, `${JSON.stringify({ date, machine, versions: versions(), peak, rows: figures }, null, 1)}\n`);
+  let rows = figures;
+  if (kind === 'kernels') {
+    const older = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')).rows as Result[]) : [];
+    rows = mergeRows(older, figures as readonly Result[], date);
+  }
+  writeFileSync(file, `${JSON.stringify({ date, machine, versions: versions(), peak, rows }, null, 1)}\n`);
   console.log(`wrote ${file}`);
 }

@@ -8,6 +8,7 @@ import { resultPage } from '../src/page/index.ts';
 import { ceilingOf, shareOfPeak } from '../src/report.ts';
 import { createResult, type Result } from '../src/result.ts';
 import { runCases } from '../src/run.ts';
+import { mergeRows } from '../src/save.ts';
 import { plannedRuns, summarise } from '../src/statistics.ts';
 import { type Case, caseOf, largestError, rounded, type Work } from '../src/work.ts';
 
@@ -200,6 +201,24 @@ test('the page draws every case without anything from elsewhere', () => {
   assert.match(resultPage(entries, 'a', two), /matrix units, f16: 1 TFLOP\/s/);
   assert.not.match(page, /matrix units, f16:/);
   assert.not.match(resultPage([], 'none', { bytesPerSecond: 1e10, flopsPerSecond: 1e11 }), /NaN|Infinity/);
+});
+
+test('figures of cases that a run leaves out stay', () => {
+  const row = (name: string, medianMs: number) =>
+    createResult(
+      small(name),
+      'forward',
+      { name: 'dawnchorus', adapter: 'a' },
+      { medianMs, minMs: 1, maxMs: 3, runs: 20 },
+      0,
+    );
+  const first = mergeRows([], [row('matmul_512', 1), row('matmul_1024', 2)], '2020-01-01');
+  const second = mergeRows(first, [row('matmul_512', 3)], '2020-01-02');
+  const told = second.map(({ case: name, medianMs, date }) => [name, medianMs, date]);
+  assert.equal(told, [
+    ['matmul_1024', 2, '2020-01-01'],
+    ['matmul_512', 3, '2020-01-02'],
+  ]);
 });
 
 test.run();
