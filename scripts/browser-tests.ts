@@ -21,7 +21,7 @@ const needsNode = (file: string) => /['"](node:|vite['"]|esbuild['"]|\.\/run-mod
  * that looks for file names in stack traces, which a bundle does not have.
  */
 const inNodeAlone =
-  /(hardware-variants|hardware-attention|conv-variants|residual-codes|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
+  /(hardware-variants|hardware-attention|attention-broadcast|workgroup|conv-variants|residual-codes|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
 
 const only = process.argv.slice(2);
 const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>
