@@ -4,6 +4,7 @@
  * run only those: npm run test:browser -- ops golden
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { build } from 'esbuild';
@@ -21,7 +22,7 @@ const needsNode = (file: string) => /['"](node:|vite['"]|esbuild['"]|\.\/run-mod
  * that looks for file names in stack traces, which a bundle does not have.
  */
 const inNodeAlone =
-  /(hardware-variants|hardware-attention|attention-broadcast|workgroup|conv-variants|residual-codes|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
+  /(hardware-variants|hardware-attention|attention-broadcast|workgroup|rows|conv-variants|residual-codes|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
 
 const only = process.argv.slice(2);
 const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>
@@ -94,19 +95,28 @@ if (!path) {
   console.log('browser: NOT RUN, no Chromium was found; install one (apt-get install chromium) or set CHROMIUM_PATH');
   process.exit(process.argv.includes('--required') ? 1 : 0);
 }
-const browser = await launchChromium(path);
+/** Browsers at a time: all pages of one share the process that compiles their shaders. */
+const browsers = await Promise.all(
+  Array.from({ length: Math.min(2, availableParallelism()) }, () => launchChromium(path)),
+);
 try {
-  console.log(`Chromium ${browser.version()} at ${path}`);
+  console.log(`Chromium ${browsers[0].version()} at ${path}`);
   const total: Outcome = { passed: 0, failed: 0 };
-  for (const file of files) {
-    const start = performance.now();
-    const { passed, failed } = await run(browser, file);
-    console.log(`${file}: ${passed} passed, ${failed} failed in ${((performance.now() - start) / 1000).toFixed(1)} s`);
-    total.passed += passed;
-    total.failed += failed;
-  }
+  const waiting = [...files];
+  const runWaiting = async (browser: Browser) => {
+    for (let file = waiting.shift(); file; file = waiting.shift()) {
+      const start = performance.now();
+      const { passed, failed } = await run(browser, file);
+      console.log(
+        `${file}: ${passed} passed, ${failed} failed in ${((performance.now() - start) / 1000).toFixed(1)} s`,
+      );
+      total.passed += passed;
+      total.failed += failed;
+    }
+  };
+  await Promise.all(browsers.map(runWaiting));
   console.log(`browser: ${total.passed} passed, ${total.failed} failed`);
   if (total.failed > 0 || total.passed === 0) process.exitCode = 1;
 } finally {
-  await browser.close();
+  await Promise.all(browsers.map((browser) => browser.close()));
 }

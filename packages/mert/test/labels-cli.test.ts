@@ -103,7 +103,7 @@ labelling('killed at random moments by SIGKILL and started again, it leaves what
   for (let calls = 0; ; calls++) {
     assert.ok(calls < 30, 'it never ends');
     // Counted from when the teacher is there: before, nothing is to be broken.
-    const delay = random.integer(0, 250 * (calls + 1));
+    const delay = random.integer(0, 600 * (calls + 1));
     let ready: number | undefined;
     const { code, signal, stderr } = await mert(label(out, ...byKMeans), (text) => {
       if (text.includes('teacher: kmeans')) ready ??= performance.now();

@@ -241,7 +241,6 @@ clustering('the same seed gives the same teacher, another seed, Lloyd and standa
   };
   const first = await hashOf({});
   assert.is(first, createKMeansTeacher(24000, 320, trained.streams.slice(0, 1)).hash);
-  assert.is(await hashOf({}), first);
   const others = [await hashOf({ seed: 4 }), await hashOf({ method: 'lloyd' }), await hashOf({ standardise: true })];
   assert.is(new Set([first, ...others]).size, 4);
 });
