@@ -4,7 +4,7 @@ import { build, eachIndex, flatIndex, isWhole, type NDArray, sizeOf, store } fro
 
 /** The same draws every time, unless the environment asks for others, or for fewer. */
 export const runs = {
-  numRuns: Number(process.env.FAST_CHECK_RUNS ?? 25),
+  numRuns: Number(process.env.FAST_CHECK_RUNS ?? process.env.USUAL_RUNS ?? 25),
   seed: Number(process.env.FAST_CHECK_SEED ?? 20_241),
   includeErrorInReport: true,
 };

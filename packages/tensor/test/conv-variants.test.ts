@@ -193,7 +193,7 @@ async function check(name: OpName, variant: Variant<AnyConvAttributes>, problem:
 const TILE_RUNS = Number(process.env.TILE_RUNS ?? 3);
 
 /** The references take their time. */
-const fewer = { ...runs, numRuns: Math.ceil(runs.numRuns * 0.4) };
+const fewer = { ...runs, numRuns: Math.ceil(runs.numRuns * 0.6) };
 
 for (const kind of kinds) {
   for (const axes of [1, 2] as const) {

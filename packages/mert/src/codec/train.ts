@@ -7,7 +7,7 @@ import { stackClips } from '../data/batch.ts';
 import { type Dataset, openDataset } from '../data/dataset.ts';
 import { lockFolder } from '../lock.ts';
 import { forgetBeginning, saveBeginning } from '../training/beginning.ts';
-import { latestCheckpoint, prepareRunFolder, writeCheckpoint } from '../training/checkpoints.ts';
+import { prepareRunFolder, writeCheckpoint } from '../training/checkpoints.ts';
 import { createProgress, formatDuration } from '../training/progress.ts';
 import { loadTensors, saveTensors } from '../training/state.ts';
 import { codecReportText, evaluateCodec } from './evaluate.ts';
@@ -203,6 +203,7 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
   };
   const progress = createProgress({ label: 'codec', total: stopAt, initial: done });
   let saved = done;
+  let checkpoint = resumeFrom;
   const began = performance.now();
   try {
     let next = done < stopAt ? readClips(dataset, config, done + 1) : undefined;
@@ -229,7 +230,7 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
       );
       const { checkpointEvery } = config.training;
       if (checkpointEvery > 0 && step % checkpointEvery === 0) {
-        await save(step);
+        checkpoint = await save(step);
         saved = step;
       }
     }
@@ -237,7 +238,7 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
     progress.end();
     metrics.close();
   }
-  const checkpoint = done > saved ? await save(done) : (await latestCheckpoint(out)).folder;
+  if (done > saved) checkpoint = await save(done);
   if (done < stopAt) {
     log(`stopped after step ${done} of ${stopAt}; saved in ${checkpoint ?? 'nothing yet'}; go on with --resume`);
     return { step: done, finished: false, checkpoint, report: undefined };
