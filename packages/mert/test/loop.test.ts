@@ -71,6 +71,7 @@ loop('several batches make one step, by the mean of their gradients, and average
     'masking.replace=0.2',
     'masking.keep=0.1',
     'mixture.snr=[-5, 5]',
+    'monitor.attentionClips=2',
   ];
   await run('parts', set);
   assert.is(linesOf('parts').length, 3);

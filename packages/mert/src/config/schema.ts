@@ -247,6 +247,7 @@ const monitor = z.strictObject({
     .default(1)
     .describe('steps between lines of metrics.jsonl that also say what each layer does; 0: none do'),
   attention: z.boolean().default(true).describe('whether the largest attention logit of each layer is among it'),
+  attentionClips: count().default(1).describe('of how many of the clips of a batch that is, the first ones'),
 });
 
 const divergence = z.strictObject({

@@ -168,7 +168,8 @@ export class Encoder extends nn.Module {
       const drawn = keys && this.layerdrop > 0 ? uniform([1], keys.next()) : undefined;
       const run = (input: Tensor) => {
         const logits: Tensor[] = [];
-        const scores = watch?.attention && ((...of: Parameters<nn.WatchScores>) => logits.push(largestLogit(...of)));
+        const scores =
+          watch?.attention && ((...of: Parameters<nn.WatchScores>) => logits.push(largestLogit(...of, watch.clips)));
         return [layer.forward(input, { keys, visible, watch: scores }), ...logits];
       };
       const [output, ...logits] = recompute ? checkpoint(run)(hidden) : run(hidden);

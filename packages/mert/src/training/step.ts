@@ -164,7 +164,8 @@ function gradientsOf(
 ): { gathered: Tensor[]; output: ObjectiveOutput; watch: Watch | undefined } {
   const { student, heads, optimizer } = trainer;
   const { monitor, training, loss } = config;
-  const watch = monitor.every > 0 ? { activations: [], ...(monitor.attention && { attention: [] }) } : undefined;
+  const attention = monitor.attention ? [] : undefined;
+  const watch = monitor.every > 0 ? { activations: [], attention, clips: monitor.attentionClips } : undefined;
   return withPrecision(training.precision, trainer, (leaves) => {
     const { gradients, auxiliary } = valueAndGrad(() => {
       const output = objective(student, heads, batch, loss, {
