@@ -33,11 +33,12 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
     ofGradients = true;
     multiply(lane, row, key, grads, values, params.size, gains);
   }
+  let fours = foursOf(params.keys - key);
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;
     if (ownRow >= params.queries) { break; }
     let at = placeOf(pair, ownRow);
-    for (var four = 0u; four < FOURS; four++) {
+    for (var four = 0u; four < fours; four++) {
       let place = i * FOURS + four;
       storeFour(at, key + 4u * four, seen >> (4u * four), made[mine + place], made[gains + place]);
     }

@@ -23,15 +23,15 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   let summed = Side(headOf(pair, params.vOffset, params.vBatch, params.vHead), params.vColumn, params.vRow, SIZE);
   // Rows and columns past the edge are not stored.
   multiply(lane, row, column, weighed, summed, terms, mine);
+  let fours = foursOf(params.size - column);
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;
     if (ownRow >= rows) { break; }
     var factor = 1.0;
     if (FORWARD) { factor = reciprocals[group.z * rows + ownRow]; }
     let at = outputRow(pair, rows, ownRow) + column;
-    for (var q = 0u; q < FOURS; q++) {
+    for (var q = 0u; q < fours; q++) {
       let first = 4u * q;
-      if (column + first >= SIZE) { break; }
       let sums = made[mine + i * FOURS + q] * factor;
       for (var j = 0u; j < min(4u, SIZE - column - first); j++) { out[at + first + j] = Element(sums[j]); }
     }

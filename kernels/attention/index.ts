@@ -20,7 +20,7 @@ import {
   broadcastProduct,
   draws,
 } from '../generated/wgsl.ts';
-import { broadcastConstants } from '../matmul/index.ts';
+import { broadcastConstants, usualHanding } from '../matmul/index.ts';
 
 const strides = <const T extends string>(name: T) =>
   ({
@@ -118,13 +118,13 @@ export const scores = ownKernel({
   constants: { ...constants, GRADIENT: 'const GRADIENT = true;' },
 });
 
-/** As `scores`, 8 x 32 a thread, of subgroups by themselves. Grid: (keys / 32, queries / (8 SUBGROUP), pairs). */
+/** As `scores`, 8 x COLUMNS a thread, at most 32, of subgroups by themselves. Grid: (keys / COLUMNS, queries / (8 SUBGROUP), pairs). */
 export const scoresBroadcast = ownKernel({
   ...scores,
   name: 'attention_scores_broadcast',
   source: source([attentionWeights, broadcastProduct, attentionScoresBroadcast].join('\n')),
   directives: ['enable subgroups;'],
-  constants: { ...scores.constants, ...broadcastConstants(8, 32, { products: 2 }) },
+  constants: { ...scores.constants, ...broadcastConstants(usualHanding, { products: 2 }) },
 });
 
 /** Softmax of scores, in place; a thread a row. Grid: (queries / 8, 1, pairs). */
@@ -145,13 +145,13 @@ export const sums = ownKernel({
   constants: { ...constants, FORWARD: 'const FORWARD = false;', TRANSPOSED: 'const TRANSPOSED = true;' },
 });
 
-/** As `sums`, 8 x 32 a thread, of subgroups by themselves. Grid: (size / 32, rows / (8 SUBGROUP), pairs). */
+/** As `sums`, 8 x COLUMNS a thread, of subgroups by themselves. Grid: (size / COLUMNS, rows / (8 SUBGROUP), pairs). */
 export const sumsBroadcast = ownKernel({
   ...sums,
   name: 'attention_sums_broadcast',
   source: source([broadcastProduct, attentionSumsBroadcast].join('\n')),
   directives: ['enable subgroups;'],
-  constants: { ...sums.constants, ...broadcastConstants(8, 32) },
+  constants: { ...sums.constants, ...broadcastConstants(usualHanding) },
 });
 
 /** What the backward passes need of each query. Grid: linear, 64 queries a workgroup. */

@@ -17,6 +17,7 @@ import {
   matrixDirectives,
   matrixTileConstants,
   tileConstants,
+  usualHanding,
 } from '../matmul/index.ts';
 
 const planes = {
@@ -170,7 +171,7 @@ export const convThinWeightGradient = ownKernel({
 });
 
 const byBroadcast = {
-  ...broadcastConstants(8, 32),
+  ...broadcastConstants(usualHanding),
   ...windowConstants([1, 3], [1, 1]),
   AElement: 'alias AElement = f32;',
   BElement: 'alias BElement = f32;',

@@ -91,6 +91,10 @@ fn addProducts(
   }
 }
 
+// How many fours of columns to store where so many columns are left. Mesa writes out a loop whose end a constant or a min bounds; each
+// store is several blocks of code to llvmpipe, and what it takes to compile grows with the square of these.
+fn foursOf(left: u32) -> u32 { return (min(COLUMNS, left) + 3u) / 4u; }
+
 // Row i, columns 4 q to 4 q + 3, becomes made[first + i * FOURS + q].
 fn keepByRows(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
   for (var q = 0u; q < FOURS; q++) { // unroll

@@ -42,23 +42,27 @@ export const matmulRegister = ownKernel({
   hooks: { emit, prepare },
 });
 
-/**
- * How a subgroup's threads hand columns round: how many, a multiple of the subgroup's size; how many terms a sum has, where that
- * is known; and of how many products the sums are kept at a time.
- */
+/** How the threads of a subgroup, of so many, hand columns round: how many at a time, a multiple of these, and of how many terms. */
+export interface Handing {
+  readonly subgroup: number;
+  readonly columns: 16 | 32 | 64;
+  readonly terms: 1 | 2;
+}
+
+/** `length`: the terms of a sum, where their number is known; `products`: of how many products the sums are kept at a time. */
 export function broadcastConstants(
-  subgroup: number,
-  columns: number,
-  { terms, products = 1 }: { terms?: number; products?: number } = {},
+  { subgroup, columns, terms }: Handing,
+  { length, products = 1 }: { length?: number; products?: number } = {},
 ) {
-  // Two at a time are up to 1.35 times as fast with subgroups of 8 (llvmpipe), and 0.65 with those of 4 (SwiftShader).
-  const atOnce = subgroup === 8 ? 2 : 1;
-  const rest = terms === undefined ? atOnce > 1 : terms % atOnce !== 0;
+  const rest = length === undefined ? terms > 1 : length % terms !== 0;
   return {
     SUBGROUP: `const SUBGROUP = ${subgroup}u; const COLUMNS = ${columns}u; const PRODUCTS = ${products}u;`,
-    TERMS: `const TERMS = ${atOnce}u; const REST = ${rest};`,
+    TERMS: `const TERMS = ${terms}u; const REST = ${rest};`,
   };
 }
+
+/** What a kernel has unless it is said. */
+export const usualHanding: Handing = { subgroup: 8, columns: 32, terms: 2 };
 
 /** 8 x COLUMNS outputs a thread, of subgroups by themselves. Grid: (n / COLUMNS, m / (8 SUBGROUP), batch). */
 export const matmulBroadcast = ownKernel({
@@ -68,7 +72,7 @@ export const matmulBroadcast = ownKernel({
   bindings,
   parameters: { ...operands, ...gridStart },
   constants: {
-    ...broadcastConstants(8, 32),
+    ...broadcastConstants(usualHanding),
     AElement: 'alias AElement = f32;',
     BElement: 'alias BElement = f32;',
     OutElement: 'alias OutElement = f32;',

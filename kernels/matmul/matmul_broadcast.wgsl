@@ -43,12 +43,12 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
   let columns = Side(bBase, params.bColumn, params.bRow, params.n);
   // Rows and columns past the edge are not stored.
   multiply(lane, row, column, rows, columns, params.k, mine);
+  let fours = foursOf(params.n - column);
   for (var i = 0u; i < 8u; i++) {
     let ownRow = row + i * SUBGROUP;
     if (ownRow >= params.m) { break; }
-    for (var q = 0u; q < FOURS; q++) {
+    for (var q = 0u; q < fours; q++) {
       let first = column + 4u * q;
-      if (first >= params.n) { break; }
       let place = (batch * params.m + ownRow) * params.n + first;
       prepare(place);
       for (var j = 0u; j < min(4u, params.n - first); j++) { emit(place + j, made[mine + i * FOURS + q][j]); }

@@ -8,7 +8,7 @@ import {
   residualCodesTiled as tiledSource,
 } from '../generated/wgsl.ts';
 import { rowConstants, rowNearest } from '../lib/index.ts';
-import { broadcastConstants } from '../matmul/index.ts';
+import { broadcastConstants, usualHanding } from '../matmul/index.ts';
 
 /** Codebooks that one dispatch of `codebookPrepare` takes. */
 export const BOOKS_AT_ONCE = 4;
@@ -48,7 +48,7 @@ export const residualCodesTiled = ownKernel({
   rows: rowNearest,
 });
 
-/** Rows a thread of `residualCodesBroadcast`, and how many codes it compares them to at once, at least. */
+/** Rows a thread of `residualCodesBroadcast`, and what the number of codes that it is given is a multiple of. */
 export const BROADCAST = { rowsPerThread: 8, codes: 32 };
 
 /** The same for CPU drivers with subgroups. Grid: rows / (SUBGROUP * BROADCAST.rowsPerThread). */
@@ -57,7 +57,7 @@ export const residualCodesBroadcast = ownKernel({
   name: 'residual_codes_broadcast',
   source: `${broadcastProduct}\n${broadcastSource}`,
   directives: ['enable subgroups;'],
-  constants: broadcastConstants(8, BROADCAST.codes),
+  constants: broadcastConstants(usualHanding),
 });
 
 /** Running averages of the rows that chose each entry, and their number. Grid: codes. */

@@ -17,7 +17,7 @@ import {
   parametersOf,
 } from './attention-operands.ts';
 import { withDense, withScratch } from './dense.ts';
-import { subgroupSize } from './matmul-tiles.ts';
+import { canHand, type Hands, handing } from './matmul-tiles.ts';
 
 /**
  * Weights that are held at a time, in bytes: those of some heads, one at least. What fits into a cache of the CPU is read
@@ -43,28 +43,31 @@ function headByHead(
 
 const tiles = (extent: number) => Math.ceil(extent / 64);
 
-/**
- * Which kernel makes the scores of `count` heads, or weights and slopes, with its constants and its grid. `subgroup`: the size
- * of subgroups that hand columns round.
- */
+/** How columns are handed round: 32 at most, since whether a key is seen is a bit of 32. */
+const handingOf = (device: Device, hands: Hands, columns: number) => handing(device, hands, Math.min(32, columns));
+
+/** Which kernel makes the scores of `count` heads, or weights and slopes, with its constants and its grid. */
 function scoresBy(
   device: Device,
   { q, k }: AttentionOperands,
-  { count, gradient, subgroup }: { count: number; gradient: boolean; subgroup?: number },
+  { count, gradient, hands }: { count: number; gradient: boolean; hands?: Hands },
 ) {
   const [queries, keys] = [q.shape[2], k.shape[2]];
   const own = { GRADIENT: `const GRADIENT = ${gradient};` };
   const kept = gradient ? 2 : 1;
-  // Sums of 8 x 32 a thread leave through workgroup memory.
-  const fits = 4 * 8 * 32 * kept * (subgroup ?? 0) <= device.limits.maxComputeWorkgroupStorageSize;
-  if (subgroup === undefined || !fits) {
-    return { kernel: kernels.scores, own, grid: [tiles(keys), tiles(queries), count] as const };
+  if (hands !== undefined) {
+    const handed = handingOf(device, hands, keys);
+    const { columns, subgroup } = handed;
+    // A thread's sums leave through workgroup memory.
+    if (4 * 8 * columns * kept * subgroup <= device.limits.maxComputeWorkgroupStorageSize) {
+      return {
+        kernel: kernels.scoresBroadcast,
+        own: { ...own, ...products.broadcastConstants(handed, { length: q.shape[3], products: kept }) },
+        grid: [Math.ceil(keys / columns), Math.ceil(queries / (8 * subgroup)), count] as const,
+      };
+    }
   }
-  return {
-    kernel: kernels.scoresBroadcast,
-    own: { ...own, ...products.broadcastConstants(subgroup, 32, { terms: q.shape[3], products: kept }) },
-    grid: [Math.ceil(keys / 32), Math.ceil(queries / (8 * subgroup)), count] as const,
-  };
+  return { kernel: kernels.scores, own, grid: [tiles(keys), tiles(queries), count] as const };
 }
 
 /** Records out = w b, or w^T b. `b` and `layout` say what is summed, [batch, heads, terms, size]. */
@@ -81,7 +84,7 @@ function sum(
     out,
     transposed = false,
     reciprocals,
-    subgroup,
+    hands,
   }: {
     first: number;
     count: number;
@@ -91,7 +94,7 @@ function sum(
     out: Tensor;
     transposed?: boolean;
     reciprocals?: Tensor;
-    subgroup?: number;
+    hands?: Hands;
   },
 ): void {
   const constants = {
@@ -102,49 +105,36 @@ function sum(
   const buffers = [weights, b, reciprocals ?? scalar(device, 0, 'f32'), out].map(({ storage }) => storage.buffer);
   const parameters = parametersOf(device, operands, attributes, { v: layout, first });
   const [size, rows] = [operands.q.shape[3], out.shape[1]];
-  if (subgroup === undefined) {
+  if (hands === undefined) {
     const grid = [tiles(size), tiles(rows), count] as const;
     device.recorder.dispatch({ kernel: kernels.sums, constants, buffers, parameters, grid });
     return;
   }
+  const handed = handingOf(device, hands, size);
+  const length = operands[transposed ? 'q' : 'k'].shape[2];
   device.recorder.dispatch({
     kernel: kernels.sumsBroadcast,
-    constants: {
-      ...constants,
-      ...products.broadcastConstants(subgroup, 32, { terms: operands[transposed ? 'q' : 'k'].shape[2] }),
-    },
+    constants: { ...constants, ...products.broadcastConstants(handed, { length }) },
     buffers,
     parameters,
-    grid: [Math.ceil(size / 32), Math.ceil(rows / (8 * subgroup)), count],
+    grid: [Math.ceil(size / handed.columns), Math.ceil(rows / (8 * handed.subgroup)), count],
   });
 }
 
-/** Threads by themselves, or subgroups that hand columns round. */
-interface Way {
-  readonly name: string;
-  readonly hands: boolean;
-}
-const byThreads: Way = { name: 'composed', hands: false };
-const bySubgroups: Way = { name: 'broadcast', hands: true };
-
-const canBy =
-  ({ hands }: Way) =>
-  (device: Device): boolean =>
-    !hands || subgroupSize(device) !== undefined;
-const subgroupOf = (device: Device, { hands }: Way) => (hands ? subgroupSize(device) : undefined);
+/** Whether threads work by themselves, which is `composed`, or subgroups hand columns round. */
+const canBy = (hands?: Hands) => (device: Device) => hands === undefined || canHand(device, hands);
 
 /**
  * For adapters that run shaders on the CPU, where barriers and workgroup memory are dear and threads with many sums in
  * registers are the fastest there are, as in matmul: the weights of a few heads are made in memory, used and overwritten by
  * those of the next.
  */
-const forward = (way: Way): Variant<AttentionAttributes> => ({
-  name: way.name,
-  legal: canBy(way),
+const forward = (hands?: Hands): Variant<AttentionAttributes> => ({
+  name: hands ?? 'composed',
+  legal: canBy(hands),
   run(device, inputs, [out, logSums], attributes) {
     const operands = operandsOf(inputs);
     const { q, k, v } = operands;
-    const subgroup = subgroupOf(device, way);
     const [queries, keys] = [q.shape[2], k.shape[2]];
     const constants = constantsOf(operands, attributes);
     const { visible, steps } = optionalBuffers(device, operands);
@@ -152,7 +142,7 @@ const forward = (way: Way): Variant<AttentionAttributes> => ({
       withScratch(device, [{ name: 'reciprocals of sums', shape: [count, queries] }], (reciprocals) => {
         const parameters = parametersOf(device, operands, attributes, { first });
         const [qs, ks, vs, held, factors] = [q, k, v, weights, reciprocals].map(({ storage }) => storage.buffer);
-        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: false, subgroup });
+        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: false, hands });
         device.recorder.dispatch({
           kernel,
           constants: { ...constants, ...own },
@@ -167,7 +157,7 @@ const forward = (way: Way): Variant<AttentionAttributes> => ({
           parameters,
           grid: [Math.ceil(queries / 8), 1, count],
         });
-        sum(device, operands, attributes, { first, count, weights, b: v, out, reciprocals, subgroup });
+        sum(device, operands, attributes, { first, count, weights, b: v, out, reciprocals, hands });
       });
     });
   },
@@ -206,19 +196,18 @@ export function withStatistics(
 }
 
 /** As `forward`. The scores are computed once more from q and k, which takes less memory than keeping the weights. */
-const backward = (way: Way): Variant<AttentionAttributes> => ({
-  name: way.name,
-  legal: canBy(way),
+const backward = (hands?: Hands): Variant<AttentionAttributes> => ({
+  name: hands ?? 'composed',
+  legal: canBy(hands),
   run(device, inputs, [dq, dk, dv], attributes) {
     const [, , , , , grad] = inputs;
     const g = byHeads(grad);
-    const subgroup = subgroupOf(device, way);
     withStatistics(device, inputs, attributes, (statistics, operands) => {
       const { q, k, v } = operands;
       const keys = k.shape[2];
       const { visible } = optionalBuffers(device, operands);
       headByHead(device, q, keys, ['attention weights', 'their slopes'], (first, count, weights, slopes) => {
-        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: true, subgroup });
+        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: true, hands });
         device.recorder.dispatch({
           kernel,
           constants: { ...constantsOf(operands, attributes), ...own },
@@ -228,7 +217,7 @@ const backward = (way: Way): Variant<AttentionAttributes> => ({
           parameters: parametersOf(device, operands, attributes, { g, first }),
           grid,
         });
-        const part = { first, count, subgroup };
+        const part = { first, count, hands };
         sum(device, operands, attributes, { ...part, weights, b: grad, layout: g, out: dv, transposed: true });
         sum(device, operands, attributes, { ...part, weights: slopes, b: k, out: dq });
         sum(device, operands, attributes, { ...part, weights: slopes, b: q, out: dk, transposed: true });
@@ -237,8 +226,6 @@ const backward = (way: Way): Variant<AttentionAttributes> => ({
   },
 });
 
-export const composed = forward(byThreads);
-export const composedBackward = backward(byThreads);
-
-export const broadcast = forward(bySubgroups);
-export const broadcastBackward = backward(bySubgroups);
+/** The ways of CPU drivers, those that compile sooner first. */
+export const composed = [forward(), forward('broadcast16'), forward('broadcast')];
+export const composedBackward = [backward(), backward('broadcast16'), backward('broadcast')];

@@ -2,9 +2,9 @@ import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat, expectRank } from './arguments.ts';
-import { broadcast, broadcastBackward, composed, composedBackward } from './attention-composed.ts';
+import { composed, composedBackward } from './attention-composed.ts';
 import { matrix, matrixBackward, tiled, tiledBackward } from './attention-tiled.ts';
-import { earnsHanding } from './matmul-tiles.ts';
+import { handsFor } from './matmul-tiles.ts';
 import { kernelOp, type Stream } from './op.ts';
 
 /** The largest head that kernels hold in registers and workgroup memory. */
@@ -64,19 +64,19 @@ const flopsOf = (products: number, q: Tensor, k: Tensor, causal: boolean) =>
 /** GPUs take the first of the fused kernels that they can run, CPU drivers what needs no barriers. */
 function family(
   name: string,
-  [byThreads, bySubgroups]: readonly Variant<AttentionAttributes>[],
+  onProcessors: readonly Variant<AttentionAttributes>[],
   fused: readonly Variant<AttentionAttributes>[],
 ): Family<AttentionAttributes> {
   return {
     name,
-    variants: [byThreads, bySubgroups, ...fused],
+    variants: [...onProcessors, ...fused],
     // Draws take the same time whatever they are named.
     relevant: ['causal', 'dropout'],
     prefer(device, inputs, ...others) {
       const able = fused.find(({ legal }) => legal?.(device, inputs, ...others) ?? true);
       if (able && !device.adapter.software) return able.name;
       const [q, k] = inputs;
-      return (earnsHanding(device, q.size * k.shape[2]) ? bySubgroups : byThreads).name;
+      return handsFor(device, q.size * k.shape[2]) ?? 'composed';
     },
   };
 }
@@ -99,7 +99,7 @@ const attention = kernelOp<AttentionAttributes>({
     ];
   },
   flops: ([q, k], _, { causal }) => flopsOf(2, q, k, causal),
-  ...runVariants(family('attention', [composed, broadcast], [matrix, tiled])),
+  ...runVariants(family('attention', composed, [matrix, tiled])),
 });
 
 /**
@@ -129,7 +129,7 @@ const attentionBackward = kernelOp<AttentionAttributes>({
   },
   // The scores once more, and four products of their size.
   flops: ([q, k], _, { causal }) => flopsOf(5, q, k, causal),
-  ...runVariants(family('attentionBackward', [composedBackward, broadcastBackward], [matrixBackward, tiledBackward])),
+  ...runVariants(family('attentionBackward', composedBackward, [matrixBackward, tiledBackward])),
 });
 
 export const differentiableAttention = { attention, attentionBackward };

@@ -17,7 +17,7 @@ import { hasSpectrum, recordSpectrum, spectrumFlops } from './conv-spectrum.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
-import { earnsHanding, subgroupSize, tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
+import { canHand, type Hands, handsFor, tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
 import type { KernelOp } from './op.ts';
 import { sumMiddle } from './reduce.ts';
 
@@ -99,14 +99,21 @@ function runProduct(
   );
 }
 
-function runBroadcast(device: Device, kind: Kind, operands: readonly Tensor[], out: Tensor, geometry: Geometry): void {
+function runBroadcast(
+  device: Device,
+  hands: Hands,
+  kind: Kind,
+  operands: readonly Tensor[],
+  out: Tensor,
+  geometry: Geometry,
+): void {
   if (kind !== 'weightGradient') {
-    recordBroadcast(device, operands, out, geometry, kind === 'transpose');
+    recordBroadcast(device, hands, operands, out, geometry, kind === 'transpose');
     return;
   }
-  const share = broadcastShares(device, geometry);
+  const share = broadcastShares(device, hands, geometry);
   inParts(device, out, share.splits, (partial) =>
-    recordBroadcastWeightGradient(device, operands, partial, geometry, share),
+    recordBroadcastWeightGradient(device, hands, operands, partial, geometry, share),
   );
 }
 
@@ -139,6 +146,11 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       withDense(device, inputs, (dense) =>
         record(device, kind, dense, outputs[0], geometry(inputs, outputs, attributes)),
       );
+  const byHanding = (hands: Hands): Variant<A> => ({
+    name: hands,
+    legal: (device) => canHand(device, hands),
+    run: recorded((device, own, dense, out, sizes) => runBroadcast(device, hands, own, dense, out, sizes)),
+  });
   const byTiles = (label: string, tiling: ConvTiling): Variant<A> => ({
     name: label,
     legal: (device, inputs, outputs, attributes) =>
@@ -150,7 +162,8 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     name,
     variants: [
       { name: 'register', run: register },
-      { name: 'broadcast', legal: (device) => subgroupSize(device) !== undefined, run: recorded(runBroadcast) },
+      byHanding('broadcast16'),
+      byHanding('broadcast'),
       byTiles('tiled64', byThreads64),
       byTiles('tiled64x128', byThreads64x128),
       {
@@ -177,8 +190,8 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       }
       // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
       if (device.adapter.software) {
-        const hands = earnsHanding(device, directFlops(sizes) / 2);
-        if (hands && broadcastUse(device, sizes, kind) >= BROADCAST_SHARE) return 'broadcast';
+        const hands = handsFor(device, directFlops(sizes) / 2);
+        if (hands && broadcastUse(device, hands, sizes, kind) >= BROADCAST_SHARE) return hands;
         return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       }
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;

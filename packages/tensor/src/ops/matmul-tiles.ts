@@ -67,18 +67,38 @@ export function subgroupSize({ adapter }: Device): number | undefined {
   return least === most && [4, 8, 16, 32].includes(least) ? least : undefined;
 }
 
-/** Multiply-adds below which hundreds of sums a thread save too little time to earn back the seconds that they take to compile. */
-const FEWEST_PRODUCTS = 2 ** 20;
+/**
+ * The ways to hand columns round: `broadcast` as many as the largest work is the fastest with, `broadcast16` no more than what
+ * compiles soon, in a tenth of the time of 64 and a third of that of 32 (llvmpipe and SwiftShader).
+ */
+export type Hands = 'broadcast' | 'broadcast16';
 
-/** Whether handing columns round is worth its while for so many multiply-adds. */
-export const earnsHanding = (device: Device, products: number): boolean =>
-  products >= FEWEST_PRODUCTS && subgroupSize(device) !== undefined;
+/** Whether the adapter has subgroups for it. */
+export function canHand(device: Device, hands: Hands): boolean {
+  const subgroup = subgroupSize(device);
+  return subgroup !== undefined && (hands === 'broadcast' || subgroup <= 16);
+}
 
 /**
- * Columns that the threads of a subgroup hand round where there are so many: few where there are few. 64 at a time are up to 1.2
- * times as fast as 32 with subgroups of 8 (llvmpipe), and half as fast with those of 4 (SwiftShader).
+ * How the threads of a subgroup hand round so many `columns`. More of them are more products a load: 64 are up to 1.2 times as fast
+ * as 32 with subgroups of 8 (llvmpipe), and half as fast with those of 4 (SwiftShader). Two terms at a time are up to 1.35 times as
+ * fast with subgroups of 8, and 0.65 with those of 4.
  */
-export function handedColumns(subgroup: number, columns: number): 16 | 32 | 64 {
-  if (columns <= 16 && subgroup <= 16) return 16;
-  return columns % 64 === 0 && subgroup === 8 ? 64 : 32;
+export function handing(device: Device, hands: Hands, columns: number): kernels.Handing {
+  const subgroup = subgroupSize(device) as number;
+  if (hands === 'broadcast16') return { subgroup, columns: 16, terms: 1 };
+  const terms = subgroup === 8 ? 2 : 1;
+  if (columns <= 16 && subgroup <= 16) return { subgroup, columns: 16, terms };
+  return { subgroup, columns: columns % 64 === 0 && subgroup === 8 ? 64 : 32, terms };
+}
+
+/** Multiply-adds from which handing columns round saves more time than it takes to compile. */
+export const FEWEST_PRODUCTS = 2 ** 20;
+/** The same of as many columns as can be. */
+const MANY_PRODUCTS = 2 ** 26;
+
+/** The way that is worth its while for so many multiply-adds, if any is. */
+export function handsFor(device: Device, products: number): Hands | undefined {
+  if (products < FEWEST_PRODUCTS || subgroupSize(device) === undefined) return undefined;
+  return products < MANY_PRODUCTS && canHand(device, 'broadcast16') ? 'broadcast16' : 'broadcast';
 }

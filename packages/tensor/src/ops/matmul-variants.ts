@@ -8,10 +8,11 @@ import { broadcastStrides, collapse } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
 import {
-  earnsHanding,
-  handedColumns,
+  canHand,
+  type Hands,
+  handing,
+  handsFor,
   matrixFits,
-  subgroupSize,
   tileFits,
   tiles64,
   tiles64x128,
@@ -106,17 +107,16 @@ const register: Variant<None> = {
 };
 
 /** Subgroups by themselves, 8 x 16, 32 or 64 outputs a thread. */
-const broadcast: Variant<None> = {
-  name: 'broadcast',
-  legal: (device) => subgroupSize(device) !== undefined,
+const byHanding = (name: Hands): Variant<None> => ({
+  name,
+  legal: (device) => canHand(device, name),
   run(device, inputs, [out]) {
-    const subgroup = subgroupSize(device) as number;
-    const columns = handedColumns(subgroup, out.shape[out.rank - 1]);
+    const { subgroup, columns, terms } = handing(device, name, out.shape[out.rank - 1]);
     withProduct(device, inputs, out, ({ a, b, count, parameters }) => {
       device.recorder.dispatch({
         kernel: kernels.matmulBroadcast,
         constants: {
-          ...kernels.broadcastConstants(subgroup, columns, { terms: parameters.k }),
+          ...kernels.broadcastConstants({ subgroup, columns, terms }, { length: parameters.k }),
           AElement: `alias AElement = ${wgslType[a.dtype]};`,
           BElement: `alias BElement = ${wgslType[b.dtype]};`,
           OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
@@ -127,7 +127,10 @@ const broadcast: Variant<None> = {
       });
     });
   },
-};
+});
+
+const broadcast = byHanding('broadcast');
+const broadcast16 = byHanding('broadcast16');
 
 /** How an operand lies in memory, to a kernel that reads it by `wide` along one of its axes. */
 function layoutOf({ a, b, parameters }: Product, which: 'A' | 'B', wide: number): { alongK: boolean; vector: boolean } {
@@ -288,22 +291,35 @@ const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, 
 /** The part of a block's sums that must be of use for `broadcast` to beat `register`. */
 const SHARE_OF_USE = 0.4;
 
-/** Whether subgroups have enough rows and columns to share. */
-function sharesColumns(device: Device, a: Tensor, out: Tensor): boolean {
-  const subgroup = subgroupSize(device);
-  if (subgroup === undefined || !earnsHanding(device, out.size * a.shape[a.rank - 1])) return false;
+/** How columns are handed round, where subgroups have enough rows and columns to share. */
+function handsOf(device: Device, a: Tensor, out: Tensor): Hands | undefined {
+  const hands = handsFor(device, out.size * a.shape[a.rank - 1]);
+  if (hands === undefined) return undefined;
   const [m, n] = out.shape.slice(-2);
-  const [rows, columns] = [8 * subgroup, handedColumns(subgroup, n)];
-  return m * n >= SHARE_OF_USE * Math.ceil(m / rows) * rows * Math.ceil(n / columns) * columns;
+  const { subgroup, columns } = handing(device, hands, n);
+  const rows = 8 * subgroup;
+  const made = Math.ceil(m / rows) * rows * Math.ceil(n / columns) * columns;
+  return m * n >= SHARE_OF_USE * made ? hands : undefined;
 }
 
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [register, broadcast, tiled64, tiled64x128, split, matrix64, matrix128x64, matrix128, matrixSplit],
+  variants: [
+    register,
+    broadcast16,
+    broadcast,
+    tiled64,
+    tiled64x128,
+    split,
+    matrix64,
+    matrix128x64,
+    matrix128,
+    matrixSplit,
+  ],
   prefer(device, [a, b], [out]) {
     // On CPU drivers barriers are costly, and caches do what workgroup memory does.
-    if (device.adapter.software) return sharesColumns(device, a, out) ? 'broadcast' : 'register';
+    if (device.adapter.software) return handsOf(device, a, out) ?? 'register';
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
     // Small tiles until large ones are many: measured on an H200, which has 132 cores.
     if (can(matrix128) && tilesOf(out, units128) >= LARGEST_TILES_WANTED) return 'matrix128';

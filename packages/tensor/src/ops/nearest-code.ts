@@ -6,7 +6,7 @@ import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense, withScratch } from './dense.ts';
-import { handedColumns, subgroupSize } from './matmul-tiles.ts';
+import { canHand, FEWEST_PRODUCTS, type Hands, handing, handsFor } from './matmul-tiles.ts';
 import { kernelOp } from './op.ts';
 
 /** Attributes of `residualCodes`. */
@@ -99,32 +99,34 @@ const tiled: Variant<ResidualCodesAttributes> = {
   },
 };
 
-const broadcast: Variant<ResidualCodesAttributes> = {
-  name: 'broadcast',
-  legal: (device) => subgroupSize(device) !== undefined,
+const byHanding = (name: Hands): Variant<ResidualCodesAttributes> => ({
+  name,
+  legal: (device) => canHand(device, name),
   run(device, inputs, outputs, { keep }) {
-    const subgroup = subgroupSize(device) as number;
     withEntries(device, inputs, keep, (search) => {
+      const { rows, dimension, padded } = search.parameters;
+      const hands = handing(device, name, padded);
       device.recorder.dispatch({
         kernel: rvq.residualCodesBroadcast,
-        constants: matmul.broadcastConstants(
-          subgroup,
-          Math.max(rvq.BROADCAST.codes, handedColumns(subgroup, search.parameters.padded)),
-          { terms: search.parameters.dimension },
-        ),
+        constants: matmul.broadcastConstants(hands, { length: dimension }),
         buffers: buffersOf(search, outputs),
         parameters: search.parameters,
-        grid: linearGrid(Math.ceil(search.parameters.rows / (subgroup * rvq.BROADCAST.rowsPerThread))),
+        grid: linearGrid(Math.ceil(rows / (hands.subgroup * rvq.BROADCAST.rowsPerThread))),
       });
     });
   },
-};
+});
 
-/** The ways to find codes, for both operations. `broadcast` needs no barriers, which cost CPU drivers dearly. */
+/** The ways to find codes, for both operations. Handing columns round needs no barriers, which cost CPU drivers dearly. */
 const familyOf = (name: string): Family<ResidualCodesAttributes> => ({
   name,
-  variants: [tiled, broadcast],
-  prefer: (device) => (device.adapter.software && subgroupSize(device) !== undefined ? 'broadcast' : 'tiled'),
+  variants: [tiled, byHanding('broadcast16'), byHanding('broadcast')],
+  prefer(device, [x, ...books]) {
+    if (!device.adapter.software) return 'tiled';
+    // Of small searches, too, barriers cost more than what is compiled.
+    const products = Math.max(FEWEST_PRODUCTS, x.size * books.length * books[0].shape[0]);
+    return handsFor(device, products) ?? 'tiled';
+  },
 });
 
 /** @throws TypeError or RangeError that names the operation, unless x is [rows, dimension] and all books [codes, dimension]. */
