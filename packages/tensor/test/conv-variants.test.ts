@@ -247,7 +247,9 @@ for (const kind of kinds) {
 // Clips and places that no number of splits divides, which drawn sizes seldom are many enough for.
 for (const axes of [1, 2] as const) {
   const name = names.weightGradient[axes - 1];
-  for (const variant of familyOf(name).variants.filter(({ name }) => name === 'register' || name.startsWith('broadcast'))) {
+  for (const variant of familyOf(name).variants.filter(
+    ({ name }) => name === 'register' || name.startsWith('broadcast'),
+  )) {
     test(`${name} by ${variant.name} in splits`, async () => {
       const random = randomFrom(axes);
       for (const [batch, places] of [
