@@ -46,6 +46,12 @@ test('what FLAC holds is read back to the bit: tones, noise, clipping, silence, 
   );
 });
 
+test('the shortest files are read back, too', async () => {
+  for (let count = 1; count <= 200; count++) await check(noise(count, count % 2 ? 0.5 : 0.001));
+  for (let count = 1; count <= 200; count++) await check(noise(count, count % 2 ? 0.001 : 0.5));
+  for (const count of [8, 18, 42]) await check(noise(4096 + count, 0.5));
+});
+
 test('channels keep apart', async () => {
   const [left, right] = [noise(5000, 0.5), noise(5000, 0.25).map((value) => -value)];
   const { samples } = await decodeAudio(memorySource(encodeFlac([left, right], 48000)));

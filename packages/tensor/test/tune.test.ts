@@ -62,7 +62,7 @@ test('a pinned variant is taken wherever it can run; one that there is not is an
   assert.ok((await kernelsOf(device, product(5, 6, 7))).includes('matmul_tiled'));
   device.close();
   const mistaken = await openDevice({ ...silent, kernels: { matmul: 'fast' } });
-  assert.throws(product(5, 6, 7), /kernels\.matmul is 'fast'; matmul has register, broadcast, tiled64/);
+  assert.throws(product(5, 6, 7), /kernels\.matmul is 'fast'; matmul has register, broadcast16, broadcast, tiled64/);
   mistaken.close();
 });
 
