@@ -93,12 +93,12 @@ export function handing(device: Device, hands: Hands, columns: number): kernels.
 }
 
 /** Multiply-adds from which handing columns round saves more time than it takes to compile. */
-export const FEWEST_PRODUCTS = 2 ** 20;
+const FEWEST_PRODUCTS = 2 ** 20;
 /** The same of as many columns as can be. */
 const MANY_PRODUCTS = 2 ** 26;
 
-/** The way that is worth its while for so many multiply-adds, if any is. */
-export function handsFor(device: Device, products: number): Hands | undefined {
-  if (products < FEWEST_PRODUCTS || subgroupSize(device) === undefined) return undefined;
+/** The way that is worth its while for so many multiply-adds, if any is; `fewest` of them must there be. */
+export function handsFor(device: Device, products: number, fewest = FEWEST_PRODUCTS): Hands | undefined {
+  if (products < fewest || subgroupSize(device) === undefined) return undefined;
   return products < MANY_PRODUCTS && canHand(device, 'broadcast16') ? 'broadcast16' : 'broadcast';
 }

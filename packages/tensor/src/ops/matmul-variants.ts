@@ -111,19 +111,19 @@ const byHanding = (name: Hands): Variant<None> => ({
   name,
   legal: (device) => canHand(device, name),
   run(device, inputs, [out]) {
-    const { subgroup, columns, terms } = handing(device, name, out.shape[out.rank - 1]);
+    const hands = handing(device, name, out.shape[out.rank - 1]);
     withProduct(device, inputs, out, ({ a, b, count, parameters }) => {
       device.recorder.dispatch({
         kernel: kernels.matmulBroadcast,
         constants: {
-          ...kernels.broadcastConstants({ subgroup, columns, terms }, { length: parameters.k }),
+          ...kernels.broadcastConstants(hands, { length: parameters.k }),
           AElement: `alias AElement = ${wgslType[a.dtype]};`,
           BElement: `alias BElement = ${wgslType[b.dtype]};`,
           OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
         },
         buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
         parameters,
-        grid: [Math.ceil(parameters.n / columns), Math.ceil(parameters.m / (8 * subgroup)), count],
+        grid: [Math.ceil(parameters.n / hands.columns), Math.ceil(parameters.m / (8 * hands.subgroup)), count],
       });
     });
   },

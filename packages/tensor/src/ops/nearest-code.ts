@@ -6,7 +6,7 @@ import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense, withScratch } from './dense.ts';
-import { canHand, FEWEST_PRODUCTS, type Hands, handing, handsFor } from './matmul-tiles.ts';
+import { canHand, type Hands, handing, handsFor } from './matmul-tiles.ts';
 import { kernelOp } from './op.ts';
 
 /** Attributes of `residualCodes`. */
@@ -124,8 +124,7 @@ const familyOf = (name: string): Family<ResidualCodesAttributes> => ({
   prefer(device, [x, ...books]) {
     if (!device.adapter.software) return 'tiled';
     // Of small searches, too, barriers cost more than what is compiled.
-    const products = Math.max(FEWEST_PRODUCTS, x.size * books.length * books[0].shape[0]);
-    return handsFor(device, products) ?? 'tiled';
+    return handsFor(device, x.size * books.length * books[0].shape[0], 0) ?? 'tiled';
   },
 });
 
