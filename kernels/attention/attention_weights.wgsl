@@ -14,17 +14,11 @@
 @group(0) @binding(8) var<storage, read_write> slopes: array<f32>;
 
 fn putWeights(at: u32, key: u32, x: vec4<f32>) {
-  weights[at] = x.x;
-  if (key + 1u < params.keys) { weights[at + 1u] = x.y; }
-  if (key + 2u < params.keys) { weights[at + 2u] = x.z; }
-  if (key + 3u < params.keys) { weights[at + 3u] = x.w; }
+  for (var j = 0u; j < min(4u, params.keys - key); j++) { weights[at + j] = x[j]; }
 }
 
 fn putSlopes(at: u32, key: u32, x: vec4<f32>) {
-  slopes[at] = x.x;
-  if (key + 1u < params.keys) { slopes[at + 1u] = x.y; }
-  if (key + 2u < params.keys) { slopes[at + 2u] = x.z; }
-  if (key + 3u < params.keys) { slopes[at + 3u] = x.w; }
+  for (var j = 0u; j < min(4u, params.keys - key); j++) { slopes[at + j] = x[j]; }
 }
 
 // A row of scores: where its weights begin, and what is known of it.

@@ -19,6 +19,8 @@ import {
   attentionWeights,
   broadcastProduct,
   draws,
+  registerProduct,
+  registerSums,
 } from '../generated/wgsl.ts';
 import { broadcastConstants, usualHanding } from '../matmul/index.ts';
 
@@ -103,7 +105,7 @@ export function writers(names: readonly string[], wide: boolean): string {
 /** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
 export const scores = ownKernel({
   name: 'attention_scores',
-  source: source([attentionWeights, attentionScores].join('\n')),
+  source: source([attentionWeights, registerSums, registerProduct, attentionScores].join('\n')),
   bindings: {
     q: 'read',
     k: 'read',
@@ -139,7 +141,7 @@ export const softmaxOfScores = ownKernel({
 /** Sums weighed by what `scores` made; one thread 8 x 8. Grid: (size / 64, rows / 64, pairs). */
 export const sums = ownKernel({
   name: 'attention_sums',
-  source: source(attentionSums),
+  source: source([registerSums, registerProduct, attentionSums].join('\n')),
   bindings: { weights: 'read', b: 'read', reciprocals: 'read', out: 'readWrite' },
   parameters,
   constants: { ...constants, FORWARD: 'const FORWARD = false;', TRANSPOSED: 'const TRANSPOSED = true;' },

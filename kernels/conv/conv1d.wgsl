@@ -1,7 +1,7 @@
 // out[b, o, t] = sum over c, k of x[b, c, t stride + k dilation - padding] weight[o, c, k], in groups.
 // A thread makes 4 output channels x 8 time steps in registers: 12 loads for 32 multiply-adds.
 // In front: PADDED (false when no tap can fall outside the input); XElement, WeightElement and OutElement, the types in
-// memory. Sums are in f32.
+// memory, and lib/register_sums.wgsl. Sums are in f32.
 struct Params {
   inChannels: u32,
   inLength: u32,
@@ -28,15 +28,8 @@ fn load(base: u32, position: u32) -> f32 {
   return f32(x[base + position]);
 }
 
-// One channel's steps from t on, four and four.
-fn store(at: u32, t: u32, early: vec4<f32>, late: vec4<f32>) {
-  prepare(at);
-  for (var j = 0u; j < min(4u, params.outLength - t); j++) { emit(at + j, early[j]); }
-  if (t + 4u < params.outLength) {
-    prepare(at + 4u);
-    for (var j = 0u; j < min(4u, params.outLength - t - 4u); j++) { emit(at + 4u + j, late[j]); }
-  }
-}
+// Steps 0 to 3 of channel r are vector 2 r, steps 4 to 7 the one behind.
+const FOURS = 8u;
 
 @compute @workgroup_size(16, 4)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
@@ -56,14 +49,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let late = min(vec4<u32>(t) + vec4<u32>(4u, 5u, 6u, 7u), vec4<u32>(last)) * params.stride - params.padding;
   let channels = group * perGroup + min(vec4<u32>(o) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(perGroup - 1u));
   let rows = params.weightOffset + channels * inPerGroup * params.kernel;
-  var a0 = vec4<f32>();
-  var a1 = vec4<f32>();
-  var a2 = vec4<f32>();
-  var a3 = vec4<f32>();
-  var b0 = vec4<f32>();
-  var b1 = vec4<f32>();
-  var b2 = vec4<f32>();
-  var b3 = vec4<f32>();
+  var sums = Sums();
   for (var c = 0u; c < inPerGroup; c++) {
     let base = params.xOffset + (batch * params.inChannels + group * inPerGroup + c) * params.inLength;
     for (var k = 0u; k < params.kernel; k++) {
@@ -73,23 +59,20 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
       let xe = vec4<f32>(load(base, p.x), load(base, p.y), load(base, p.z), load(base, p.w));
       let xl = vec4<f32>(load(base, q.x), load(base, q.y), load(base, q.z), load(base, q.w));
       let w = rows + c * params.kernel + k;
-      let w0 = f32(weight[w.x]);
-      let w1 = f32(weight[w.y]);
-      let w2 = f32(weight[w.z]);
-      let w3 = f32(weight[w.w]);
-      a0 += w0 * xe;
-      a1 += w1 * xe;
-      a2 += w2 * xe;
-      a3 += w3 * xe;
-      b0 += w0 * xl;
-      b1 += w1 * xl;
-      b2 += w2 * xl;
-      b3 += w3 * xl;
+      let taken = vec4<f32>(f32(weight[w.x]), f32(weight[w.y]), f32(weight[w.z]), f32(weight[w.w]));
+      for (var r = 0u; r < 4u; r++) { // unroll
+        sums[2u * r] += taken[r] * xe;
+        sums[2u * r + 1u] += taken[r] * xl;
+      }
     }
   }
   let base = (batch * params.outChannels + group * perGroup + o) * params.outLength + t;
-  store(base, t, a0, b0);
-  if (o + 1u < perGroup) { store(base + params.outLength, t, a1, b1); }
-  if (o + 2u < perGroup) { store(base + 2u * params.outLength, t, a2, b2); }
-  if (o + 3u < perGroup) { store(base + 3u * params.outLength, t, a3, b3); }
+  for (var i = 0u; i < 8u; i++) {
+    let step = 4u * (i % 2u);
+    if (o + i / 2u >= perGroup || t + step >= params.outLength) { continue; }
+    let fours = foursAt(&sums, i);
+    let at = base + i / 2u * params.outLength + step;
+    prepare(at);
+    for (var j = 0u; j < min(4u, params.outLength - t - step); j++) { emit(at + j, fours[j]); }
+  }
 }

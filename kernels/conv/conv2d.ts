@@ -1,6 +1,7 @@
 import { emit, gridStart, ownKernel, prepare, windowFields } from '../contract.ts';
 import {
   conv2d as conv2dSource,
+  registerSums,
   conv2dTranspose as transposeSource,
   conv2dWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
@@ -13,7 +14,7 @@ const sizes = {
 /** Grid: (outHeight * ceil(outWidth / 8) / 16, groups * ceil(outChannels / groups / 4) / 4, batch). */
 export const conv2d = ownKernel({
   name: 'conv2d',
-  source: conv2dSource,
+  source: `${registerSums}\n${conv2dSource}`,
   bindings: { x: 'read', weight: 'read', out: 'readWrite' },
   parameters: {
     inChannels: 'u32',
@@ -39,7 +40,7 @@ export const conv2d = ownKernel({
 /** Grid: (height * strideX * ceil(width / strideX / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
 export const conv2dTranspose = ownKernel({
   name: 'conv2d_transpose',
-  source: transposeSource,
+  source: `${registerSums}\n${transposeSource}`,
   bindings: { y: 'read', weight: 'read', out: 'readWrite' },
   parameters: {
     channels: 'u32',
@@ -64,7 +65,7 @@ export const conv2dTranspose = ownKernel({
 /** Grid: (inChannels / groups * taps / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */
 export const conv2dWeightGradient = ownKernel({
   name: 'conv2d_weight_gradient',
-  source: weightGradientSource,
+  source: `${registerSums}\n${weightGradientSource}`,
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },
   parameters: {
     batch: 'u32',

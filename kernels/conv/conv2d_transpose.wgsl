@@ -2,7 +2,7 @@
 // paddingX = i of y[b, o, s, t] weight[o, c, j, k], in groups: the transposed convolution, which is also conv2d's gradient
 // with respect to its input; conv1d_transpose.wgsl with rows. A thread makes 4 channels x 8 positions of a row that lie
 // `strideX` apart, so that all of them meet the same taps.
-// In front: YElement, WeightElement and OutElement, the types in memory. Sums are in f32.
+// In front: YElement, WeightElement and OutElement, the types in memory, and lib/register_sums.wgsl. Sums are in f32.
 struct Params {
   channels: u32,
   height: u32,
@@ -34,6 +34,9 @@ fn load(base: u32, t: u32) -> f32 {
   return select(0.0, f32(y[base + min(t, params.yWidth - 1u)]), t < params.yWidth);
 }
 
+// Positions 0 to 3 of channel r are vector 2 r, positions 4 to 7 the one behind.
+const FOURS = 8u;
+
 @compute @workgroup_size(16, 4)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(16u, 4u, 1u);
@@ -50,14 +53,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let batch = id.z;
   let taps = params.kernelHeight * params.kernelWidth;
   let within = min(vec4<u32>(c) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(perGroup - 1u)) * taps;
-  var e0 = vec4<f32>();
-  var e1 = vec4<f32>();
-  var e2 = vec4<f32>();
-  var e3 = vec4<f32>();
-  var l0 = vec4<f32>();
-  var l1 = vec4<f32>();
-  var l2 = vec4<f32>();
-  var l3 = vec4<f32>();
+  var sums = Sums();
   for (var j = 0u; j < params.kernelHeight; j++) {
     // A multiple of the stride added before the subtraction keeps it above zero without changing its remainder.
     let liftY = (j * params.dilationY) / params.strideY + 1u;
@@ -77,32 +73,22 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
         let early = vec4<f32>(load(base, t), load(base, t + 1u), load(base, t + 2u), load(base, t + 3u));
         let late = vec4<f32>(load(base, t + 4u), load(base, t + 5u), load(base, t + 6u), load(base, t + 7u));
         let w = params.weightOffset + channel * perGroup * taps + within + j * params.kernelWidth + k;
-        let w0 = f32(weight[w.x]);
-        let w1 = f32(weight[w.y]);
-        let w2 = f32(weight[w.z]);
-        let w3 = f32(weight[w.w]);
-        e0 += w0 * early;
-        l0 += w0 * late;
-        e1 += w1 * early;
-        l1 += w1 * late;
-        e2 += w2 * early;
-        l2 += w2 * late;
-        e3 += w3 * early;
-        l3 += w3 * late;
+        let taken = vec4<f32>(f32(weight[w.x]), f32(weight[w.y]), f32(weight[w.z]), f32(weight[w.w]));
+        for (var r = 0u; r < 4u; r++) { // unroll
+          sums[2u * r] += taken[r] * early;
+          sums[2u * r + 1u] += taken[r] * late;
+        }
       }
     }
   }
   let channelSize = params.height * params.width;
   let base = (batch * params.channels + group * perGroup + c) * channelSize + h * params.width;
-  for (var r = 0u; r < min(4u, perGroup - c); r++) {
-    var early = e0;
-    var late = l0;
-    if (r == 1u) { early = e1; late = l1; }
-    if (r == 2u) { early = e2; late = l2; }
-    if (r == 3u) { early = e3; late = l3; }
-    for (var j = 0u; j < 8u; j++) {
-      let i = first + j * params.strideX;
-      if (i < params.width) { emit(base + r * channelSize + i, select(late[j % 4u], early[j % 4u], j < 4u)); }
+  for (var i = 0u; i < 8u; i++) {
+    if (c + i / 2u >= perGroup) { break; }
+    let fours = foursAt(&sums, i);
+    for (var j = 0u; j < 4u; j++) {
+      let place = first + (4u * (i % 2u) + j) * params.strideX;
+      if (place < params.width) { emit(base + i / 2u * channelSize + place, fours[j]); }
     }
   }
 }

@@ -2,7 +2,7 @@
 // x[b, c, s strideY + j dilationY - paddingY, t strideX + k dilationX - paddingX]: conv1d_weight_gradient.wgsl with rows.
 // A thread makes 8 output channels x 4 neighbours in the flattened (c, j, k); the sum over splits is a second pass, so
 // that small weights still fill the machine and the order of the sum never changes.
-// In front: XElement, GradElement and OutElement, the types in memory. Sums are in f32.
+// In front: XElement, GradElement and OutElement, the types in memory, and lib/register_sums.wgsl. Sums are in f32.
 struct Params {
   batch: u32,
   inChannels: u32,
@@ -37,9 +37,8 @@ fn load(plane: u32, row: u32, position: u32) -> f32 {
   return select(0.0, f32(x[plane + select(0u, row * params.inWidth + position, inside)]), inside);
 }
 
-fn store(at: u32, count: u32, values: vec4<f32>) {
-  for (var j = 0u; j < count; j++) { out[at + j] = OutElement(values[j]); }
-}
+// Four neighbours of output channel r are vector r.
+const FOURS = 8u;
 
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
@@ -63,14 +62,7 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let last = vec4<u32>(perGroup - 1u);
   let upper = (group * perGroup + min(o + four, last)) * outSize + params.gradOffset;
   let lower = (group * perGroup + min(o + 4u + four, last)) * outSize + params.gradOffset;
-  var s0 = vec4<f32>();
-  var s1 = vec4<f32>();
-  var s2 = vec4<f32>();
-  var s3 = vec4<f32>();
-  var s4 = vec4<f32>();
-  var s5 = vec4<f32>();
-  var s6 = vec4<f32>();
-  var s7 = vec4<f32>();
+  var sums = Sums();
   let start = id.z * params.chunk;
   let end = min(params.batch * outSize, start + params.chunk);
   var b = start / outSize;
@@ -84,14 +76,12 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     let step = b * params.outChannels * outSize + s * params.outWidth + t;
     let u = upper + step;
     let l = lower + step;
-    s0 += f32(grad[u.x]) * xs;
-    s1 += f32(grad[u.y]) * xs;
-    s2 += f32(grad[u.z]) * xs;
-    s3 += f32(grad[u.w]) * xs;
-    s4 += f32(grad[l.x]) * xs;
-    s5 += f32(grad[l.y]) * xs;
-    s6 += f32(grad[l.z]) * xs;
-    s7 += f32(grad[l.w]) * xs;
+    let upperGrad = vec4<f32>(f32(grad[u.x]), f32(grad[u.y]), f32(grad[u.z]), f32(grad[u.w]));
+    let lowerGrad = vec4<f32>(f32(grad[l.x]), f32(grad[l.y]), f32(grad[l.z]), f32(grad[l.w]));
+    for (var r = 0u; r < 4u; r++) { // unroll
+      sums[r] += upperGrad[r] * xs;
+      sums[4u + r] += lowerGrad[r] * xs;
+    }
     t++;
     if (t == params.outWidth) {
       t = 0u;
@@ -103,14 +93,8 @@ fn main(@builtin(global_invocation_id) global: vec3<u32>) {
     }
   }
   let base = (id.z * params.outChannels + group * perGroup + o) * columns + column;
-  let stored = min(4u, columns - column);
-  let rows = min(8u, perGroup - o);
-  if (rows > 0u) { store(base + 0u * columns, stored, s0); }
-  if (rows > 1u) { store(base + 1u * columns, stored, s1); }
-  if (rows > 2u) { store(base + 2u * columns, stored, s2); }
-  if (rows > 3u) { store(base + 3u * columns, stored, s3); }
-  if (rows > 4u) { store(base + 4u * columns, stored, s4); }
-  if (rows > 5u) { store(base + 5u * columns, stored, s5); }
-  if (rows > 6u) { store(base + 6u * columns, stored, s6); }
-  if (rows > 7u) { store(base + 7u * columns, stored, s7); }
+  for (var r = 0u; r < min(8u, perGroup - o); r++) {
+    let fours = foursAt(&sums, r);
+    for (var j = 0u; j < min(4u, columns - column); j++) { out[base + r * columns + j] = OutElement(fours[j]); }
+  }
 }

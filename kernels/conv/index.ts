@@ -1,6 +1,7 @@
 import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
 import {
   conv1d as conv1dSource,
+  registerSums,
   conv1dTranspose as transposeSource,
   conv1dWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
@@ -13,7 +14,7 @@ export * from './conv2d.ts';
 /** Grid: (outLength / 128, groups * ceil(outChannels / groups / 4) / 4, batch). */
 export const conv1d = ownKernel({
   name: 'conv1d',
-  source: conv1dSource,
+  source: `${registerSums}\n${conv1dSource}`,
   bindings: { x: 'read', weight: 'read', out: 'readWrite' },
   parameters: {
     inChannels: 'u32',
@@ -41,7 +42,7 @@ export const conv1d = ownKernel({
 /** Grid: (stride * ceil(length / stride / 8) / 16, groups * ceil(channels / groups / 4) / 4, batch). */
 export const conv1dTranspose = ownKernel({
   name: 'conv1d_transpose',
-  source: transposeSource,
+  source: `${registerSums}\n${transposeSource}`,
   bindings: { y: 'read', weight: 'read', out: 'readWrite' },
   parameters: {
     channels: 'u32',
@@ -68,7 +69,7 @@ export const conv1dTranspose = ownKernel({
 /** Grid: (inChannels / groups * kernel / 32, groups * ceil(outChannels / groups / 8) / 8, splits). */
 export const conv1dWeightGradient = ownKernel({
   name: 'conv1d_weight_gradient',
-  source: weightGradientSource,
+  source: `${registerSums}\n${weightGradientSource}`,
   bindings: { x: 'read', grad: 'read', out: 'readWrite' },
   parameters: {
     batch: 'u32',

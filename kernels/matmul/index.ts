@@ -4,7 +4,9 @@ import {
   matmulBroadcast as broadcastSource,
   matrixProduct,
   matmulProduct as productSource,
+  registerProduct,
   matmulRegister as registerSource,
+  registerSums,
   matmulSumSplits as sumSplitsSource,
   tileProduct,
 } from '../generated/wgsl.ts';
@@ -31,7 +33,7 @@ const operands = {
 /** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */
 export const matmulRegister = ownKernel({
   name: 'matmul_register',
-  source: registerSource,
+  source: `${registerSums}\n${registerProduct}\n${registerSource}`,
   bindings,
   parameters: { ...operands, ...gridStart },
   constants: {
