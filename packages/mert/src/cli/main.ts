@@ -91,6 +91,13 @@ addWatchCommand(program);
 
 refuseRepeats(program);
 
+// That nobody reads on, as behind `| head`, is no failure, and a run outlives whoever watched it.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
 try {
   await program.parseAsync();
 } catch (error) {
