@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { bundle } from './bundle.mjs';
 
 const only = process.argv.slice(2);
 
@@ -40,10 +41,10 @@ interface Result {
   failed: number;
 }
 
-/** Runs one file, and prints what it says when it has ended; that tells how many passed. */
+/** Runs one bundled file, and prints what it says when it has ended; that tells how many passed. */
 function run(title: string, path: string): Promise<Result> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, ['--enable-source-maps', path], { stdio: ['ignore', 'pipe', 'pipe'] });
     const printed: Buffer[] = [];
     let text = '';
     const began = performance.now();
@@ -77,12 +78,15 @@ const AT_ONCE = Math.min(2, availableParallelism());
 
 const start = performance.now();
 const waiting = suites.flatMap((suite) => suite.files.map((file) => ({ suite, file })));
+const pathOf = ({ suite, file }: (typeof waiting)[number]) => join(suite.folder, file);
+// A loader would take the modules of every process one by one, some 500 of them: a fifth of all the time.
+const bundled = await bundle('tests', waiting.map(pathOf));
 const results = new Map(suites.map((suite) => [suite, { passed: 0, failed: 0 }]));
 
 async function runWaiting(): Promise<void> {
   for (let next = waiting.shift(); next; next = waiting.shift()) {
     const { suite, file } = next;
-    const result = await run(`${suite.name}/${file}`, join(suite.folder, file));
+    const result = await run(`${suite.name}/${file}`, bundled.get(pathOf(next)) as string);
     const own = results.get(suite) as Result;
     own.passed += result.passed;
     own.failed += result.failed;

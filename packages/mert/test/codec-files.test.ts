@@ -22,6 +22,7 @@ import {
   messageOf,
   openTestDevice,
   relativeError,
+  runner,
   temporaryFolder,
   tone,
   writeFile,
@@ -262,7 +263,7 @@ const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 
 function mert(...options: string[]): Promise<{ code: number | null; stderr: string }> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', main, ...options]);
+    const child = spawn(process.execPath, [runner, main, ...options]);
     let stderr = '';
     child.stderr.on('data', (data) => {
       stderr += data;

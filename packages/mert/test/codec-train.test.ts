@@ -45,9 +45,8 @@ const tinySettings = [
 ];
 const configOf = (...more: string[]) => loadCodecTrainConfig({ set: [...tinySettings, ...more] });
 
-/** Notes of 1/15 s: a single steady tone would need no more than a code or two. */
-function melody(samples: number, seed: number): Float32Array {
-  const note = 1600;
+/** Notes of 1/15 s, or so many samples: a single steady tone would need no more than a code or two. */
+function melody(samples: number, seed: number, note = 1600): Float32Array {
   return Float32Array.from({ length: samples }, (_, n) => {
     const i = Math.floor(n / note);
     const pitch = 110 * 2 ** (((seed * 5 + i * 11) % 24) / 12);
@@ -86,24 +85,26 @@ configuring('presets load; mistakes say where', () => {
 
 const stepping = suite('a training step');
 
-/** Some steps on two melodies; what was measured in each. */
+/** Two short clips. */
+const clips = () => stackClips([melody(2400, 1, 800), melody(2400, 2, 800)]);
+
+/** Some steps on them; what was measured in each. */
 async function steps(count: number, ...set: string[]) {
   const config = configOf('training.steps=100', ...set);
   // Compiling takes longer than these few steps; the runs below are compiled.
   const trainer = createCodecTrainer(config, { compiled: false });
-  const wave = () => stackClips([melody(4800, 1), melody(4800, 2)]);
   const measured = [];
   for (let step = 1; step <= count; step++) {
     if (!trainer.started && step > config.quantizer.startSteps) {
       await startCodebooks(
         trainer,
         (async function* () {
-          for (;;) yield wave();
+          for (;;) yield clips();
         })(),
         step,
       );
     }
-    const waveform = wave();
+    const waveform = clips();
     measured.push(await trainCodecStep(trainer, waveform, step));
     waveform.dispose();
   }
@@ -157,7 +158,7 @@ stepping('it learns: the losses fall, codebooks are in use, and nothing is left 
   assert.ok(last.losses.mel! < 0.7 * first.losses.mel!, `${first.losses.mel} -> ${last.losses.mel}`);
   assert.ok(last.entropies[0] > 1, `${last.entropies}`);
   const before = device.statistics().liveBytes;
-  const wave = stackClips([melody(4800, 1), melody(4800, 2)]);
+  const wave = clips();
   for (let step = 61; step <= 63; step++) await trainCodecStep(trainer, wave, step);
   wave.dispose();
   assert.ok(device.statistics().liveBytes <= before);
@@ -178,7 +179,7 @@ stepping('the discriminator learns from a step’s output first, and then judges
   const set = ['discriminator.updateProbability=1', 'discriminator.startStep=0', 'quantizer.startSteps=99'];
   set.push('optimizer.learningRate=0.05');
   const trainer = createCodecTrainer(configOf('training.steps=100', ...set), { compiled: false });
-  using waveform = stackClips([melody(4800, 1), melody(4800, 2)]);
+  using waveform = clips();
   using output = scope(() => trainer.codec.synthesize(trainer.codec.latents(waveform)));
   const judge = async () => {
     using loss = scope(() => adversarialLoss(trainer.discriminator!.forward(output)));

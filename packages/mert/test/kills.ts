@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { hostRandom } from '../src/random.ts';
 import { latestCheckpoint } from '../src/training/checkpoints.ts';
-import { writeTone } from './support.ts';
+import { runner, writeTone } from './support.ts';
 
 const child = fileURLToPath(new URL('kill-child.ts', import.meta.url));
 
@@ -35,7 +35,7 @@ function runOnce(
   when: When | undefined,
 ): Promise<{ killed: boolean; text: string }> {
   return new Promise((resolve, reject) => {
-    const process_ = spawn(process.execPath, ['--import', 'tsx', child, data, out, String(steps)]);
+    const process_ = spawn(process.execPath, [runner, child, data, out, String(steps)]);
     let text = '';
     let timer: NodeJS.Timeout | undefined;
     let first: number | undefined;

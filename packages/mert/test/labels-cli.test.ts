@@ -11,7 +11,7 @@ import * as assert from 'uvu/assert';
 import { loadKMeansTeacher } from '../src/kmeans/teacher.ts';
 import { openLabels } from '../src/labels/read.ts';
 import { hostRandom } from '../src/random.ts';
-import { goldenPath, openTestDevice, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
+import { goldenPath, openTestDevice, runner, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -31,7 +31,7 @@ interface Ended {
 /** Runs the command line; `kill` is looked at every few milliseconds and may send a signal. */
 function mert(options: string[], kill?: (stderr: string) => NodeJS.Signals | undefined): Promise<Ended> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--import', 'tsx', main, ...options], { cwd: root });
+    const child = spawn(process.execPath, [runner, main, ...options], { cwd: root });
     let stderr = '';
     child.stderr.on('data', (data) => {
       stderr += data;

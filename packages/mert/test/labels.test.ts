@@ -26,7 +26,7 @@ import { ahead, frameCountOf, readSpans, recordingOf } from '../src/labels/teach
 import { type LabelEvent, labelFolder } from '../src/labels/write.ts';
 import { hostRandom } from '../src/random.ts';
 import { fakeTeacher } from './labels-support.ts';
-import { messageOf, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
+import { messageOf, runner, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
 
 const folder = temporaryFolder();
 const data = join(folder, 'music');
@@ -294,7 +294,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 /** Labels in a process that is killed `milliseconds` after it has begun, if it still runs. */
 function labelAndKill(out: string, pause: number, milliseconds: number): Promise<{ killed: boolean; text: string }> {
   return new Promise((resolve) => {
-    const process_ = spawn(process.execPath, ['--import', 'tsx', child, data, out, String(pause)], { cwd: root });
+    const process_ = spawn(process.execPath, [runner, child, data, out, String(pause)], { cwd: root });
     let text = '';
     let timer: NodeJS.Timeout | undefined;
     for (const stream of [process_.stdout, process_.stderr]) {

@@ -17,7 +17,7 @@ import { spectrumHeatmap, spectrumKinds } from '../src/pictures/spectra.ts';
 import { toSvg } from '../src/pictures/svg.ts';
 import { countLabels, drawUsage, summarise, usageText } from '../src/pictures/usage.ts';
 import { fakeTeacher } from './labels-support.ts';
-import { messageOf, openTestDevice, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
+import { messageOf, openTestDevice, runner, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
 
 const device = await openTestDevice();
 const folder = temporaryFolder();
@@ -248,7 +248,7 @@ const commands = suite('mert picture');
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const mert = (...options: string[]) => {
-  const { status, stderr } = spawnSync(process.execPath, ['--import', 'tsx', main, ...options], { cwd: root });
+  const { status, stderr } = spawnSync(process.execPath, [runner, main, ...options], { cwd: root });
   return { code: status, stderr: String(stderr) };
 };
 const song = writeFile(join(folder, 'song.wav'), encodeWav(tone(30_000, 3), 24000));

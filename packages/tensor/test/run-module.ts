@@ -14,7 +14,7 @@ export function runModule(
   const index = fileURLToPath(new URL('../src/index.ts', import.meta.url));
   writeFileSync(file, `const engine = await import(${JSON.stringify(index)});\n${source}\n`);
   const start = performance.now();
-  const child = spawn(process.execPath, [...process.execArgv, file], {
+  const child = spawn(process.execPath, ['--import', 'tsx', file], {
     // The test runner asks for colours, which would stand in the printed numbers.
     env: { ...process.env, FORCE_COLOR: '0', ...env },
   });
