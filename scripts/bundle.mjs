@@ -22,8 +22,8 @@ const asInPlace = {
 };
 
 /**
- * Bundles modules, what they share once, into `folder`, at their paths from the root with .mjs for an extension; its name
- * must be one of node_modules/.cache/dawnchorus. Returns esbuild's account of what went in.
+ * Bundles modules, what they share once, into `folder`, at their paths from the root with .mjs for an extension. Returns
+ * esbuild's account of what went in.
  */
 async function bundleInto(folder, entries) {
   const { metafile } = await build({
@@ -49,10 +49,13 @@ async function bundleInto(folder, entries) {
 
 const outputOf = (folder, entry) => join(folder, entry.replace(/\.\w+$/, '.mjs'));
 
-/** Bundles modules, given by their paths from the root. Returns where each is found. */
-export async function bundle(name, entries) {
-  const folder = join(caches, name);
-  rmSync(folder, { recursive: true, force: true });
+/**
+ * Bundles modules, given by their paths from the root, for this process and those that it starts; they are gone when it ends.
+ * Returns where each is found.
+ */
+export async function bundle(entries) {
+  const folder = join(caches, `run-${process.pid}`);
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   await bundleInto(folder, entries);
   return new Map(entries.map((entry) => [entry, outputOf(folder, entry)]));
 }

@@ -80,7 +80,7 @@ const start = performance.now();
 const waiting = suites.flatMap((suite) => suite.files.map((file) => ({ suite, file })));
 const pathOf = ({ suite, file }: (typeof waiting)[number]) => join(suite.folder, file);
 // A loader would take the modules of every process one by one, some 500 of them: a fifth of all the time.
-const bundled = await bundle('tests', waiting.map(pathOf));
+const bundled = await bundle(waiting.map(pathOf));
 const results = new Map(suites.map((suite) => [suite, { passed: 0, failed: 0 }]));
 
 async function runWaiting(): Promise<void> {

@@ -234,13 +234,15 @@ clustering('training tells pitches apart', async () => {
 });
 
 clustering('the same seed gives the same teacher, another seed, Lloyd and standardised features others', async () => {
+  const data = join(folder, 'few tones');
+  for (let i = 0; i < 6; i++) writeTone(join(data, `${i}.wav`), 2.2, i);
   const streams = [{ feature: 'chroma', clusters: 12 }] as const;
   const hashOf = async (more: object) => {
-    const result = await trainKMeans({ ...training, streams, ...more });
+    const result = await trainKMeans({ ...training, data, rows: 700, batchSize: 200, streams, ...more });
     return createKMeansTeacher(24000, 320, result.streams).hash;
   };
   const first = await hashOf({});
-  assert.is(first, createKMeansTeacher(24000, 320, trained.streams.slice(0, 1)).hash);
+  assert.is(await hashOf({}), first);
   const others = [await hashOf({ seed: 4 }), await hashOf({ method: 'lloyd' }), await hashOf({ standardise: true })];
   assert.is(new Set([first, ...others]).size, 4);
 });
