@@ -77,16 +77,18 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
     }
   }
   let mine = lane * 8u * FOURS;
-  keepByColumns(mine, &upper, &lower, foursOf(params.outPerGroup - channel));
-  let halves = (min(8u, max(places, place) - place) + 3u) / 4u;
+  keepByColumns(mine, &upper, &lower);
   for (var c = 0u; c < COLUMNS; c++) {
     if (channel + c >= params.outPerGroup) { break; }
     let base = part.outputs + (channel + c) * params.outHeight * params.outWidth;
-    for (var half = 0u; half < halves; half++) {
+    for (var half = 0u; half < 2u; half++) {
       let first = place + 4u * half;
+      if (first >= places) { break; }
       if (!TRANSPOSED) { prepare(base + first); }
       let sums = made[mine + 2u * c + half];
-      for (var i = 0u; i < min(4u, places - first); i++) { emit(base + withinOf(first + i, y, x), sums[i]); }
+      for (var i = 0u; i < 4u; i++) { // unroll
+        if (first + i < places) { emit(base + withinOf(first + i, y, x), sums[i]); }
+      }
     }
   }
 }

@@ -73,7 +73,7 @@ fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(subgroup_invocation_id) 
     addProducts(&upper, &lower, allThere(inputs + upperStart), allThere(inputs + lowerStart), STRIDE_X, columns, 1u, terms);
   }
   let mine = lane * 8u * FOURS;
-  keepByColumns(mine, &upper, &lower, foursOf(params.outPerGroup - channel));
+  keepByColumns(mine, &upper, &lower);
   for (var c = 0u; c < COLUMNS; c++) {
     if (channel + c >= params.outPerGroup) { break; }
     let base = ((split * params.groups + group) * params.outPerGroup + channel + c) * depth;

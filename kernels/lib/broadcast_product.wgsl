@@ -119,14 +119,13 @@ fn keepByRows(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>
   }
 }
 
-// The upper four rows of column c become made[first + 2 c], the lower four the one behind.
-fn keepByColumns(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>, fours: u32) {
-  for (var q = 0u; q < fours; q++) {
-    let u = blockAt(upper, q);
-    let l = blockAt(lower, q);
+// The upper four rows of column c become made[first + 2 c], the lower four the one behind. Written out: from a loop llvmpipe made
+// convolutions at half the speed.
+fn keepByColumns(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Sums>) {
+  for (var q = 0u; q < FOURS; q++) { // unroll
     for (var c = 0u; c < 4u; c++) { // unroll
-      made[first + 8u * q + 2u * c] = u[c];
-      made[first + 8u * q + 2u * c + 1u] = l[c];
+      made[first + 8u * q + 2u * c] = (*upper)[q][c];
+      made[first + 8u * q + 2u * c + 1u] = (*lower)[q][c];
     }
   }
 }
