@@ -13,8 +13,10 @@ if (!file) {
   process.exit(2);
 }
 const path = resolve(file);
+
 const script = await keptBundle(relative(root, path));
+if (script) process.setSourceMapsEnabled(true);
+else (await import('tsx/esm/api')).register();
 // As if it had been started itself.
 process.argv = [process.argv[0], path, ...given];
-process.setSourceMapsEnabled(true);
-await import(pathToFileURL(script).href);
+await import(pathToFileURL(script ?? path).href);

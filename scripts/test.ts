@@ -24,6 +24,7 @@ const suites: Suite[] = [
   'packages/mert',
   'bench',
   'examples',
+  'scripts',
 ]
   .map((path) => ({ name: path.split('/').at(-1) as string, folder: join(path, 'test') }))
   .filter(({ folder }) => existsSync(folder))
