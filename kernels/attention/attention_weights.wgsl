@@ -13,6 +13,34 @@
 @group(0) @binding(7) var<storage, read_write> weights: array<f32>;
 @group(0) @binding(8) var<storage, read_write> slopes: array<f32>;
 
+// Which of the two products is being made: of queries and keys, or of the gradients and values (see lib/register_product.wgsl
+// and lib/broadcast_product.wgsl, one of which stands behind).
+var<private> ofGradients: bool;
+
+fn aAt(at: u32) -> f32 {
+  if (ofGradients) { return f32(g[at]); }
+  return f32(q[at]);
+}
+
+fn bAt(at: u32) -> f32 {
+  if (ofGradients) { return f32(v[at]); }
+  return f32(k[at]);
+}
+
+fn rowsOf(pair: u32) -> Side {
+  if (ofGradients) {
+    return Side(headOf(pair, params.gOffset, params.gBatch, params.gHead), params.gRow, params.gColumn, params.queries);
+  }
+  return Side(headOf(pair, params.qOffset, params.qBatch, params.qHead), params.qRow, params.qColumn, params.queries);
+}
+
+fn columnsOf(pair: u32) -> Side {
+  if (ofGradients) {
+    return Side(headOf(pair, params.vOffset, params.vBatch, params.vHead), params.vRow, params.vColumn, params.keys);
+  }
+  return Side(headOf(pair, params.kOffset, params.kBatch, params.kHead), params.kRow, params.kColumn, params.keys);
+}
+
 fn putWeights(at: u32, key: u32, x: vec4<f32>) {
   for (var j = 0u; j < min(4u, params.keys - key); j++) { weights[at + j] = x[j]; }
 }
