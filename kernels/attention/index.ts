@@ -17,11 +17,9 @@ import {
   attentionTiles,
   attentionTilesGradient,
   attentionWeights,
-  broadcastProduct,
   draws,
-  registerProduct,
-  registerSums,
 } from '../generated/wgsl.ts';
+import { broadcastProduct, registerProduct } from '../lib/index.ts';
 import { broadcastConstants, usualHanding } from '../matmul/index.ts';
 
 const strides = <const T extends string>(name: T) =>
@@ -105,7 +103,7 @@ export function writers(names: readonly string[], wide: boolean): string {
 /** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
 export const scores = ownKernel({
   name: 'attention_scores',
-  source: source([attentionWeights, registerSums, registerProduct, attentionScores].join('\n')),
+  source: source([attentionWeights, registerProduct, attentionScores].join('\n')),
   bindings: {
     q: 'read',
     k: 'read',
@@ -141,7 +139,7 @@ export const softmaxOfScores = ownKernel({
 /** Sums weighed by what `scores` made; one thread 8 x 8. Grid: (size / 64, rows / 64, pairs). */
 export const sums = ownKernel({
   name: 'attention_sums',
-  source: source([registerSums, registerProduct, attentionSums].join('\n')),
+  source: source([registerProduct, attentionSums].join('\n')),
   bindings: { weights: 'read', b: 'read', reciprocals: 'read', out: 'readWrite' },
   parameters,
   constants: { ...constants, FORWARD: 'const FORWARD = false;', TRANSPOSED: 'const TRANSPOSED = true;' },

@@ -1,6 +1,5 @@
 import { emit, gridStart, ownKernel, prepare, windowFields } from '../contract.ts';
 import {
-  broadcastProduct,
   convBroadcast as broadcastSource,
   convBroadcastWeightGradient as broadcastWeightGradientSource,
   convParams,
@@ -10,6 +9,7 @@ import {
   tileProduct,
   convProductWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
+import { broadcastProduct } from '../lib/index.ts';
 import {
   broadcastConstants,
   fourByElements,

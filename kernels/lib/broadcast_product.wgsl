@@ -2,7 +2,7 @@
 // Each of its threads makes 8 rows of COLUMNS columns. A load costs such an adapter as much as twenty multiplications; so the
 // threads load different columns and hand them round by subgroupBroadcast, and 8 x 32 products cost 12 loads with subgroups
 // of 8, where those of 8 x 8 take 16.
-// In front: SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4; TERMS, 1 or 2, that are multiplied at a
+// In front: product_side.wgsl; SUBGROUP, the size of every subgroup, 4 to 32; COLUMNS, a multiple of it and of 4; TERMS, 1 or 2, that are multiplied at a
 // time, so that sums, of which there are more than registers, are fetched and left once for two; REST, whether one may be left; PRODUCTS, how many of them are
 // kept at a time. Behind, the kernel says what is multiplied:
 //   fn aAt(at: u32) -> f32
@@ -128,15 +128,6 @@ fn keepByColumns(first: u32, upper: ptr<function, Sums>, lower: ptr<function, Su
       made[first + 8u * q + 2u * c + 1u] = (*lower)[q][c];
     }
   }
-}
-
-// One side of a product of matrices: where it begins, how far apart its rows (of b its columns) and their terms are, and how many rows
-// there are. What is past the last is read as that one.
-struct Side {
-  base: u32,
-  step: u32,
-  term: u32,
-  count: u32,
 }
 
 // The products of eight rows of a, `row` the first and SUBGROUP apart so that neighbours are read together, with the columns of b

@@ -1,4 +1,16 @@
 import type { RowReduction } from '../contract.ts';
+import {
+  broadcastProduct as broadcastSource,
+  productSide,
+  registerProduct as registerSource,
+  registerSums,
+} from '../generated/wgsl.ts';
+
+/** 8 x 8 sums a thread; see register_product.wgsl. */
+export const registerProduct = [registerSums, productSide, registerSource].join('\n');
+
+/** 8 x COLUMNS sums a thread, of subgroups; see broadcast_product.wgsl. */
+export const broadcastProduct = [productSide, broadcastSource].join('\n');
 
 /** Constants of kernels whose threads share rows: LANES threads a row, ROWS rows a workgroup, by subgroups or not. */
 export const rowConstants = {

@@ -1,21 +1,12 @@
 // The heart of products on adapters that run shaders on the CPU and lack subgroups, and of small ones elsewhere: a thread
 // makes 8 x 8 sums in registers and reads straight from memory. Workgroup barriers are costly on a CPU, so this beats
 // tiling there; 8 x 8 is twice as fast as 4 x 4.
-// In front: register_sums.wgsl. Behind, the kernel says what is multiplied:
+// In front: register_sums.wgsl and product_side.wgsl. Behind, the kernel says what is multiplied:
 //   fn aAt(at: u32) -> f32
 //   fn bAt(at: u32) -> f32
 
 // Columns 0 to 3 of row r are vector 2 r, columns 4 to 7 the one behind.
 const FOURS = 16u;
-
-// One side of a product of matrices: where it begins, how far apart its rows (of b its columns) and their terms are, and how many rows
-// there are. What is past the last is read as that one.
-struct Side {
-  base: u32,
-  step: u32,
-  term: u32,
-  count: u32,
-}
 
 fn placesOf(side: Side, first: u32) -> vec4<u32> {
   return side.base + min(first + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(side.count - 1u)) * side.step;

@@ -1,15 +1,13 @@
 import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
 import {
-  broadcastProduct,
   matmulBroadcast as broadcastSource,
   matrixProduct,
   matmulProduct as productSource,
-  registerProduct,
   matmulRegister as registerSource,
-  registerSums,
   matmulSumSplits as sumSplitsSource,
   tileProduct,
 } from '../generated/wgsl.ts';
+import { broadcastProduct, registerProduct } from '../lib/index.ts';
 
 const bindings = { a: 'read', b: 'read', out: 'readWrite' } as const;
 /** Strides in elements; a batch index is split as (outer, inner) so that attention heads need no copy. */
@@ -33,7 +31,7 @@ const operands = {
 /** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */
 export const matmulRegister = ownKernel({
   name: 'matmul_register',
-  source: `${registerSums}\n${registerProduct}\n${registerSource}`,
+  source: `${registerProduct}\n${registerSource}`,
   bindings,
   parameters: { ...operands, ...gridStart },
   constants: {

@@ -1,13 +1,12 @@
 import { ownKernel } from '../contract.ts';
 import {
-  broadcastProduct,
   residualCodesBroadcast as broadcastSource,
   codebookEntries as entriesSource,
   codebookPrepare as prepareSource,
   codebookSums as sumsSource,
   residualCodesTiled as tiledSource,
 } from '../generated/wgsl.ts';
-import { rowConstants, rowNearest } from '../lib/index.ts';
+import { broadcastProduct, rowConstants, rowNearest } from '../lib/index.ts';
 import { broadcastConstants, usualHanding } from '../matmul/index.ts';
 
 /** Codebooks that one dispatch of `codebookPrepare` takes. */
