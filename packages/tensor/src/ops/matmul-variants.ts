@@ -194,61 +194,84 @@ function tiled(name: string, tiling: kernels.Tiling): Variant<None> {
 const tiled64 = tiled('tiled64', tiles64);
 const tiled64x128 = tiled('tiled64x128', tiles64x128);
 
-/** Workgroups that keep a large GPU busy. */
-const WORKGROUPS_WANTED = 264;
-/** Workgroups from which larger tiles beat smaller ones: one a core. */
-const LARGE_TILES_WANTED = 132;
-/** The same for the largest tiles of matrix units. */
+/**
+ * Cores of the GPU by which large tiles or small ones, whole sums or split ones are chosen, an H200: WebGPU does not tell how many
+ * there are.
+ */
+const CORES = 132;
+/** Workgroups of the largest tiles of matrix units from which they beat smaller ones. */
 const LARGEST_TILES_WANTED = 768;
 /** Of k, at least: shorter sums cost more to add up than they save. */
 const SHORTEST_CHUNK = 256;
+/** Multiply-adds that a core makes in the time that all take to write and read one of the partial sums, and to begin with adding up. */
+const PRODUCTS_A_SUM = 0.45;
+const PRODUCTS_TO_BEGIN = 7e5;
+/** More splits must save so much of the time. */
+const WORTH_SPLITTING = 0.03;
 
 const tilesOf = (out: Tensor, tile: { m: number; n: number }) => {
   const [m, n] = out.shape.slice(-2);
   return (Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * out.size) / Math.max(1, m * n);
 };
 
-/** How a product with few tiles and a long k is split: how many sums, and how long each is. */
-function splitsOf(a: Tensor, out: Tensor): { splits: number; chunk: number } {
+/**
+ * How a product with few tiles and a long k is split: how many sums, and how long each is. 282 tiles on 132 cores take as long as
+ * 396, for some core makes three; three times as many tiles with a third of k each are 6.4 a core, which take as long as 7.
+ */
+export function splitsOf(a: Tensor, out: Tensor, tile: kernels.Tiling): { splits: number; chunk: number } {
   const k = a.shape[a.rank - 1];
-  const most = Math.max(
-    1,
-    Math.min(Math.ceil(WORKGROUPS_WANTED / tilesOf(out, tiles64)), Math.floor(k / SHORTEST_CHUNK)),
-  );
-  const chunk = Math.ceil(k / most / tiles64.step) * tiles64.step;
-  return { splits: Math.ceil(k / chunk), chunk };
+  const tiles = tilesOf(out, tile);
+  let best = { splits: 1, chunk: k };
+  let least = Infinity;
+  for (let wanted = 1; wanted <= Math.max(1, Math.floor(k / SHORTEST_CHUNK)); wanted++) {
+    const chunk = Math.ceil(k / wanted / tile.step) * tile.step;
+    const splits = Math.max(1, Math.ceil(k / chunk));
+    const adding = splits > 1 ? PRODUCTS_A_SUM * splits * out.size + PRODUCTS_TO_BEGIN : 0;
+    const cost = Math.ceil((tiles * splits) / CORES) * tile.m * tile.n * chunk + adding;
+    if (cost < (1 - WORTH_SPLITTING) * least) {
+      least = cost;
+      best = { splits, chunk };
+    }
+  }
+  return best;
 }
 
-/** For tall and thin products (weight gradients): parts of k are summed by themselves, then added up in their order. */
-const split: Variant<None> = {
-  name: 'split',
-  legal: (_, [a], [out]) => splitsOf(a, out).splits > 1,
-  run(device, inputs, [out]) {
-    withProduct(device, inputs, out, (product) => {
-      const { a, b, count, parameters } = product;
-      const { splits, chunk } = splitsOf(a, out);
-      const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
-      try {
-        device.recorder.dispatch({
-          kernel: kernels.matmulTiled,
-          constants: tiledConstants(product, tiles64, 'f32'),
-          buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
-          parameters: { ...parameters, chunk, batches: count },
-          grid: [Math.ceil(parameters.n / 64), Math.ceil(parameters.m / 64), count * splits],
-        });
-        device.recorder.dispatch({
-          kernel: kernels.matmulSumSplits,
-          constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
-          buffers: [partial.storage.buffer, out.storage.buffer],
-          parameters: { size: out.size, splits },
-          grid: linearGrid(Math.ceil(out.size / 256)),
-        });
-      } finally {
-        partial.dispose();
-      }
-    });
-  },
-};
+/** For few tiles and a long k (gradients of weights): parts of k are summed by themselves, then added up in their order. */
+function split(name: string, tiling: kernels.Tiling): Variant<None> {
+  const { m, n } = tiling;
+  return {
+    name,
+    legal: (device, [a], [out]) => tileFits(device, tiling) && splitsOf(a, out, tiling).splits > 1,
+    run(device, inputs, [out]) {
+      withProduct(device, inputs, out, (product) => {
+        const { a, b, count, parameters } = product;
+        const { splits, chunk } = splitsOf(a, out, tiling);
+        const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
+        try {
+          device.recorder.dispatch({
+            kernel: kernels.matmulTiled,
+            constants: tiledConstants(product, tiling, 'f32'),
+            buffers: [a.storage.buffer, b.storage.buffer, partial.storage.buffer],
+            parameters: { ...parameters, chunk, batches: count },
+            grid: [Math.ceil(parameters.n / n), Math.ceil(parameters.m / m), count * splits],
+          });
+          device.recorder.dispatch({
+            kernel: kernels.matmulSumSplits,
+            constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
+            buffers: [partial.storage.buffer, out.storage.buffer],
+            parameters: { size: out.size, splits },
+            grid: linearGrid(Math.ceil(out.size / 256)),
+          });
+        } finally {
+          partial.dispose();
+        }
+      });
+    },
+  };
+}
+
+const split64 = split('split', tiles64);
+const split64x128 = split('split64x128', tiles64x128);
 
 /** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
 function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
@@ -311,7 +334,8 @@ export const matmulFamily: Family<None> = {
     broadcast,
     tiled64,
     tiled64x128,
-    split,
+    split64,
+    split64x128,
     matrix64,
     matrix128x64,
     matrix128,
@@ -323,10 +347,10 @@ export const matmulFamily: Family<None> = {
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
     // Small tiles until large ones are many: measured on an H200, which has 132 cores.
     if (can(matrix128) && tilesOf(out, units128) >= LARGEST_TILES_WANTED) return 'matrix128';
-    if (can(matrix128x64) && tilesOf(out, units128x64) >= LARGE_TILES_WANTED) return 'matrix128x64';
-    if (can(matrix64) && tilesOf(out, tiles64) >= WORKGROUPS_WANTED / 4) return 'matrix64';
-    if (can(tiled64x128) && tilesOf(out, tiles64x128) >= LARGE_TILES_WANTED) return 'tiled64x128';
-    if (tilesOf(out, tiles64) < WORKGROUPS_WANTED && can(split)) return 'split';
+    if (can(matrix128x64) && tilesOf(out, units128x64) >= CORES) return 'matrix128x64';
+    if (can(matrix64) && tilesOf(out, tiles64) >= CORES / 2) return 'matrix64';
+    if (can(tiled64x128) && tilesOf(out, tiles64x128) >= CORES) return 'tiled64x128';
+    if (tilesOf(out, tiles64) < 2 * CORES && can(split64)) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
     const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
