@@ -48,6 +48,16 @@ async function check(what: string, shapes: number[][], axes: Axes, run: (...inpu
   }
 }
 
+test('the gradient of a weight stored [out, in] needs no transposing', async () => {
+  const [x, weight] = [t.ones([3, 5]), t.ones([4, 5])];
+  const gradients = t.compile((a: t.Tensor, b: t.Tensor) =>
+    grad(() => t.matmul(a, b.transpose()).square().sum(), [a, b]),
+  );
+  for (const gradient of gradients(x, weight)) gradient.dispose();
+  assert.not.match(gradients.explain(), /contiguous/);
+  gradients.dispose();
+});
+
 test(`products with vectors${unlessHalf && ', in f32 alone'}`, async () => {
   const matmul = (a: t.Tensor, b: t.Tensor) => t.matmul(a, b);
   await check('vector x vector', [[5], [5]], ['k', 'k', ''], matmul);

@@ -1,11 +1,18 @@
-import { type AttributesOf, apply, matmul, transpose } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
 import { normRules } from './norms.ts';
 import { onlyIf, rule, unbroadcast } from './rule.ts';
 
+/** Whether a matrix lies with its columns side by side, as the transpose of a dense one does: weights stored [out, in]. */
+const liesTransposed = ({ rank, strides }: Tensor) => strides[rank - 2] === 1 && strides[rank - 1] !== 1;
+
+/** a b, stored as its factor `like` is, so that undoing a transpose leaves nothing to be moved. */
+const productLike = (like: Tensor, a: Tensor, b: Tensor) =>
+  liesTransposed(like) ? transpose(matmul(transpose(b), transpose(a))) : matmul(a, b);
+
 export const layerRules = {
   matmul: rule<Record<never, never>>('inputs', (g, { inputs: [a, b], needs }) => [
-    onlyIf(needs[0], () => unbroadcast(matmul(g, transpose(b)), a.shape)),
-    onlyIf(needs[1], () => unbroadcast(matmul(transpose(a), g), b.shape)),
+    onlyIf(needs[0], () => unbroadcast(productLike(a, g, transpose(b)), a.shape)),
+    onlyIf(needs[1], () => unbroadcast(productLike(b, transpose(a), g), b.shape)),
   ]),
 
   ...normRules,
