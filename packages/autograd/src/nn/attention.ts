@@ -1,4 +1,5 @@
-import { checkOptions, scaledDotProductAttention, type Tensor } from '@dawnchorus/tensor';
+import { checkOptions, matmul, scaledDotProductAttention, stack, type Tensor, transpose } from '@dawnchorus/tensor';
+import { customVjp } from '../custom.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Dropout, Linear } from './layers.ts';
 import { Module } from './module.ts';
@@ -17,6 +18,13 @@ export interface AttentionOptions {
 
 /** Told of what attention is about to compare. */
 export type WatchScores = (query: Tensor, key: Tensor, scale: number) => void;
+
+/** The parts of a tensor along its first axis. Their gradients are stacked at once, where those of slices would be added up. */
+const unstack = customVjp<Tensor[]>({
+  name: 'unstack',
+  forward: (all) => ({ output: Array.from({ length: all.shape[0] }, (_, i) => all.select(0, i)) }),
+  backward: (gradients) => [stack(gradients)],
+});
 
 /** Multi-head self-attention (Vaswani et al., 2017): x [batch, time, features] -> the same shape. */
 export class MultiHeadAttention extends Module {
@@ -59,7 +67,7 @@ export class MultiHeadAttention extends Module {
     const [batch, time, features] = x.shape;
     const size = features / this.heads;
     const split = (y: Tensor) => y.reshape([batch, time, this.heads, size]).permute([0, 2, 1, 3]);
-    let [query, key, value] = [this.qProj, this.kProj, this.vProj].map((project) => split(project.forward(x)));
+    let [query, key, value] = this.#project(x).map(split);
     let scale = 1 / Math.sqrt(size);
     if (this.relax !== undefined) {
       // The kernels take the largest score off before they take exponentials, and multiply by the scale in f32.
@@ -70,5 +78,17 @@ export class MultiHeadAttention extends Module {
     const dropping = keys && this.dropout.p > 0 ? { dropout: this.dropout.p, key: keys.next() } : {};
     const mixed = scaledDotProductAttention(query, key, value, { visible, scale, ...dropping });
     return this.outProj.forward(mixed.permute([0, 2, 1, 3]).reshape([batch, time, features]));
+  }
+  /**
+   * Queries, keys and values, [batch * time, features] each, by one product of three: alone each is too small for the cores of a
+   * large GPU, and so are its gradients.
+   */
+  #project(x: Tensor): Tensor[] {
+    const projections = [this.qProj, this.kProj, this.vProj];
+    const features = x.shape[x.rank - 1];
+    const rows = x.reshape([1, -1, features]);
+    const projected = matmul(rows, transpose(stack(projections.map(({ weight }) => weight))));
+    const bias = stack(projections.map(({ bias }) => bias as Tensor)).reshape([projections.length, 1, features]);
+    return unstack(projected.add(bias));
   }
 }
