@@ -2,6 +2,7 @@ import { ownKernel, prepare } from '../contract.ts';
 import {
   angles,
   arange as arangeSource,
+  copyParts as copyPartsSource,
   copy as copySource,
   division,
   exponentials,
@@ -118,6 +119,27 @@ export const copy = ownKernel({
     Element: 'alias Element = f32;',
     TURNS: 'const TURNS = 1u;',
   },
+});
+
+/** Tensors that `copyParts` takes at once. */
+export const PARTS = 7;
+
+/** Copies tensors into one, one after another. */
+export const copyParts = ownKernel({
+  name: 'copy_parts',
+  source: copyPartsSource,
+  bindings: {
+    part0: 'read',
+    part1: 'read',
+    part2: 'read',
+    part3: 'read',
+    part4: 'read',
+    part5: 'read',
+    part6: 'read',
+    out: 'readWrite',
+  },
+  parameters: { outOffset: 'u32', sizes: 'u32x8', inOffsets: 'u32x8' },
+  constants: { Element: 'alias Element = f32;', TURNS: 'const TURNS = 1u;' },
 });
 
 /** Numbers in equal steps. */

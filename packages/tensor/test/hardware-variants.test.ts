@@ -27,6 +27,7 @@ process.env.ONLY = [
     'prod',
     'max',
     'argmax',
+    'concat',
     'nearestCode',
     'residualCodes',
     'weightNorm',
@@ -35,11 +36,28 @@ process.env.ONLY = [
     'adamw',
   ],
 ].join();
+const { suite } = await import('uvu');
+const assert = await import('uvu/assert');
+const { arange, concat } = await import('../src/index.ts');
 const { device } = await import('./device.ts');
 const { poisonMemory } = await import('./poison.ts');
 
 Object.assign(device.adapter, { software: false });
 poisonMemory();
+
+/** Parts on and off the blocks of a workgroup, views that begin inside their memory, and one that must be taken by itself. */
+const parts = suite('parts');
+parts('many tensors become one, each where it belongs', async () => {
+  for (const dtype of ['f32', 'u32'] as const) {
+    const sizes = [1, 300, 256, 0, 5000, 255, 257, 3, 1024, 2, 700, 64, 9, 1];
+    const all = arange(8000, { dtype, device });
+    const views = sizes.map((size, i) => all.sliceAxis(0, 11 * i, 11 * i + size).reshape([size, 1]));
+    views.splice(5, 0, all.sliceAxis(0, 0, 60).reshape([6, 10]).transpose().sliceAxis(1, 2, 3));
+    const expected = (await Promise.all(views.map((view) => view.toArray()))).flat();
+    assert.equal(await concat(views).toArray(), expected);
+  }
+});
+parts.run();
 
 await import('./norm.test.ts');
 await import('./reduce.test.ts');
