@@ -6,6 +6,7 @@ import {
   conv1dWeightGradient as weightGradientSource,
 } from '../generated/wgsl.ts';
 
+export * from './conv_channels_last.ts';
 export * from './conv_product.ts';
 export * from './conv_spectrum_product.ts';
 export * from './conv_window.ts';

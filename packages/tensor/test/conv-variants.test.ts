@@ -127,18 +127,19 @@ function drawSizes(random: Random, taps: number): Sizes {
   return { batch: pick(random, [1, 1, 2, 3]), groups, inPerGroup, outPerGroup: taps > 100 ? few() : outPerGroup };
 }
 
-/** Any convolution. */
-function drawAny(kind: Kind, axes: 1 | 2, dtypes: readonly DType[]): fc.Arbitrary<Problem> {
+/** Any convolution, or one without groups and gaps between taps. */
+function drawAny(kind: Kind, axes: 1 | 2, dtypes: readonly DType[], plain = false): fc.Arbitrary<Problem> {
   return drawn({ maxRank: 0 }, (_, random) => {
     const pair = (from: number, to: number): Pair => [integer(random, from, to), integer(random, from, to)];
     const kernel = pair(1, axes === 1 ? 11 : 4).slice(2 - axes);
-    const steps = { stride: pair(1, random() < 0.2 ? 5 : 3), padding: pair(0, 5), dilation: pair(1, 3) };
+    const steps = { stride: pair(1, random() < 0.2 ? 5 : 3), padding: pair(0, 5), dilation: pair(1, plain ? 1 : 3) };
     const plane = kernel.map((taps, d) => {
       const at = (d + 2 - axes) as 0 | 1;
       const least = Math.max(1, steps.dilation[at] * (taps - 1) + 1 - 2 * steps.padding[at]);
       return least + integer(random, 0, random() < 0.3 ? (axes === 1 ? 300 : 40) : 12);
     });
-    return draw(kind, drawSizes(random, sizeOf(kernel)), plane, kernel, steps, random, dtypes);
+    const sizes = drawSizes(random, sizeOf(kernel));
+    return draw(kind, { ...sizes, ...(plain && { groups: 1 }) }, plane, kernel, steps, random, dtypes);
   });
 }
 
@@ -175,7 +176,7 @@ async function check(name: OpName, variant: Variant<AnyConvAttributes>, problem:
     }
   });
   // tiled64 and tiled64x128 have one kernel.
-  const family = variant.name.replace(/\d+(x\d+)?$/, '');
+  const family = variant.name.replace(/\d+(x\d+)?$/, '').replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   if (family !== 'register') {
     assert.ok(
       kernels.some(
@@ -200,7 +201,8 @@ for (const kind of kinds) {
     const name = names[kind][axes - 1];
     for (const variant of familyOf(name).variants) {
       const long = variant.name === 'window' || variant.name === 'spectrum';
-      if (long && axes === 2) continue;
+      const plain = variant.name === 'channelsLast';
+      if ((long || plain) && axes === 2) continue;
       const byUnits = variant.name.startsWith('matrix');
       // Where SwiftShader's compiler never comes back.
       const hangs =
@@ -209,7 +211,7 @@ for (const kind of kinds) {
       (lacking ? test.skip : test)(
         `${name} by ${variant.name}${lacking ? ' (skipped: not on this adapter)' : ''}`,
         async () => {
-          const draws = long ? drawLong(kind) : drawAny(kind, axes, byUnits ? ['f16'] : floats);
+          const draws = long ? drawLong(kind) : drawAny(kind, axes, byUnits ? ['f16'] : floats, plain);
           let turn = 0;
           await fc.assert(
             fc.asyncProperty(draws, (problem) => check(name, variant, problem, turn++)),

@@ -2,6 +2,7 @@ import type { Device } from '../device/device.ts';
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { Tensor } from '../tensor.ts';
 import { broadcastShares, broadcastUse, recordBroadcast, recordBroadcastWeightGradient } from './conv-broadcast.ts';
+import { hasRows, recordChannelsLast } from './conv-channels-last.ts';
 import { type AnyConvAttributes, directFlops, type Geometry, geometryOf, type Kind, rolesOf } from './conv-geometry.ts';
 import {
   type ConvTiling,
@@ -175,6 +176,11 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
         name: 'spectrum',
         legal: (device, inputs, outputs, attributes) => hasSpectrum(device, geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordSpectrum(device, dense, out, sizes, own)),
+      },
+      {
+        name: 'channelsLast',
+        legal: (device, inputs, outputs, attributes) => hasRows(device, geometry(inputs, outputs, attributes)),
+        run: recorded((device, own, dense, out, sizes) => recordChannelsLast(device, dense, out, sizes, own)),
       },
       byTiles('matrix64', byUnits64),
       byTiles('matrix128x64', byUnits128x64),
