@@ -2,7 +2,6 @@
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { build } from 'esbuild';
 
 export const root = fileURLToPath(new URL('..', import.meta.url));
 /** Where bundles are kept. */
@@ -36,6 +35,9 @@ const options = {
   plugins: [asInPlace],
 };
 
+/** A bundle that is there already needs no bundler. */
+const build = async (own) => (await import('esbuild')).build({ ...options, ...own });
+
 /**
  * Bundles modules, given by their paths from the root, what they share once, for this process and those that it starts; they
  * are gone when it ends. Returns where each is found.
@@ -44,7 +46,7 @@ export async function bundle(entries) {
   const folder = join(caches, `run-${process.pid}`);
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const places = { outbase: '.', outdir: folder, outExtension: { '.js': '.mjs' } };
-  await build({ ...options, ...places, entryPoints: entries, splitting: true });
+  await build({ ...places, entryPoints: entries, splitting: true });
   return new Map(entries.map((entry) => [entry, join(folder, entry.replace(/\.\w+$/, '.mjs'))]));
 }
 
@@ -82,13 +84,7 @@ export async function keptBundle(entry) {
     return undefined;
   }
   const began = Date.now();
-  const { metafile, outputFiles } = await build({
-    ...options,
-    entryPoints: [entry],
-    outfile,
-    write: false,
-    metafile: true,
-  });
+  const { metafile, outputFiles } = await build({ entryPoints: [entry], outfile, write: false, metafile: true });
   for (const { path, contents } of outputFiles) replace(path, contents);
   const seen = ['scripts/bundle.mjs', ...Object.keys(metafile.inputs)].map((path) => {
     const { size, mtimeMs } = statSync(join(root, path));
