@@ -27,7 +27,7 @@ async function benchEngine(device: Device, { save }: Options): Promise<void> {
     const wanted = target === undefined ? '' : `  (target: under ${target})`;
     log(`${name.padEnd(60)} ${value.toFixed(2).padStart(10)} ${unit}${wanted}`);
   }
-  if (save) saveResults(device, 'engine', rows);
+  if (save) log(`wrote ${saveResults(device, 'engine', rows)}`);
 }
 
 async function timeStep(device: Device, options: Options): Promise<void> {
@@ -35,7 +35,7 @@ async function timeStep(device: Device, options: Options): Promise<void> {
   if (json) writeFileSync(json, '');
   const results = await benchStep(device, { ...options, log });
   if (json) appendFileSync(json, results.map((result) => `${JSON.stringify(result)}\n`).join(''));
-  if (save) saveResults(device, results[1].case.replace('_', '-'), results, await device.peak());
+  if (save) log(`wrote ${saveResults(device, results[1].case.replace('_', '-'), results, await device.peak())}`);
 }
 
 /** The clock that was asked for, else the GPU's where it has one and it `may` be used. */
@@ -49,7 +49,7 @@ async function timeDsp(device: Device, options: Options): Promise<void> {
   // PyTorch on the CPU, beside a software adapter, has no other clock than the wall's.
   const timing = timingFor(device, options, !device.adapter.software);
   const { results, failures, peak } = await benchDsp(device, { timing, json: options.json, log });
-  if (options.save) saveResults(device, 'dsp', results, peak);
+  if (options.save) log(`wrote ${saveResults(device, 'dsp', results, peak)}`);
   tellFailures(failures);
 }
 
@@ -70,6 +70,7 @@ async function benchKernels(device: Device, wanted: readonly Case[], options: Op
   log(`timed by ${names[timing]}; milliseconds: the median, and the least to the most`);
   const engines = [dawnchorusEngine(device, timing), ...(peers ? await openPeers(device, timing, log) : [])];
   const entries: PageEntry[] = [];
+  let written = '';
   if (json) writeFileSync(json, '');
   try {
     const failures = await runCases(cases, {
@@ -79,16 +80,12 @@ async function benchKernels(device: Device, wanted: readonly Case[], options: Op
         log(resultLine(result, work, peak));
         if (json) appendFileSync(json, `${JSON.stringify(result)}\n`);
         entries.push({ result, work, group });
+        // As they come: a run that is stopped has what it measured.
+        if (save) written = saveResults(device, 'kernels', [result], peak);
       },
     });
     if (html) writeFileSync(html, resultPage(entries, device.adapter.name, peak));
-    if (save)
-      saveResults(
-        device,
-        'kernels',
-        entries.map(({ result }) => result),
-        peak,
-      );
+    if (written) log(`wrote ${written}`);
     tellFailures(failures);
   } finally {
     for (const engine of engines.slice(1)) engine.close();

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Device, DevicePeak } from '@dawnchorus/tensor';
@@ -33,8 +33,8 @@ export function mergeRows(older: readonly Result[], measured: readonly Result[],
   return [...older.filter((row) => !keys.has(keyOf(row))), ...measured.map((row) => ({ ...row, date }))];
 }
 
-/** Writes figures with the date, the machine, its driver and ceilings, and versions into bench/results. */
-export function saveResults(device: Device, kind: string, figures: readonly unknown[], peak?: DevicePeak): void {
+/** Writes figures with the date, the machine, its driver and ceilings, and versions into bench/results. Returns the file's path. */
+export function saveResults(device: Device, kind: string, figures: readonly unknown[], peak?: DevicePeak): string {
   const folder = fileURLToPath(new URL('../results/', import.meta.url));
   mkdirSync(folder, { recursive: true });
   const file = `${folder}${kind}-${slug(device.adapter.name)}.json`;
@@ -45,6 +45,8 @@ export function saveResults(device: Device, kind: string, figures: readonly unkn
     const older = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')).rows as Result[]) : [];
     rows = mergeRows(older, figures as readonly Result[], date);
   }
-  writeFileSync(file, `${JSON.stringify({ date, machine, versions: versions(), peak, rows }, null, 1)}\n`);
-  console.log(`wrote ${file}`);
+  // A run that is stopped meanwhile leaves what was there.
+  writeFileSync(`${file}.tmp`, `${JSON.stringify({ date, machine, versions: versions(), peak, rows }, null, 1)}\n`);
+  renameSync(`${file}.tmp`, file);
+  return file;
 }
