@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { add, isTensor, matmul, neg, scope, type Tensor, tensor, zeros } from '../src/index.ts';
 import { sizeClass } from '../src/memory/pool.ts';
+import { integer, randomFrom } from './arbitraries.ts';
 import { device } from './device.ts';
 
 const live = () => device.statistics().liveBytes;
@@ -193,6 +194,32 @@ test('a steady loop allocates nothing new', async () => {
   assert.ok(after.dispatches > before.dispatches);
   x.dispose();
   w.dispose();
+});
+
+test('a step that is repeated finds its bind groups, in whatever order tensors are given back', async () => {
+  const make = device.gpu.createBindGroup;
+  let made = 0;
+  device.gpu.createBindGroup = (descriptor) => {
+    made++;
+    return make.call(device.gpu, descriptor);
+  };
+  try {
+    const x = zeros([32]);
+    const random = randomFrom(1);
+    const step = () => {
+      const all = [add(x, x)];
+      for (let i = 0; i < 9; i++) all.push(add(all[i], x));
+      while (all.length > 0) all.splice(integer(random, 0, all.length - 1), 1)[0].dispose();
+    };
+    step();
+    assert.ok(made > 0);
+    made = 0;
+    for (let i = 0; i < 20; i++) step();
+    assert.is(made, 0);
+    x.dispose();
+  } finally {
+    device.gpu.createBindGroup = make;
+  }
 });
 
 test('an upload into a recycled buffer does not overtake recorded work', async () => {

@@ -47,11 +47,26 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(least / step) * step;
 }
 
+/** Where a buffer belongs among others, the oldest of which stand last. */
+function placeBy(list: readonly PooledBuffer[], id: number): number {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle].id > id) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 const multipleOf4 = (bytes: number) => Math.ceil(bytes / 4) * 4;
 
 export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLimit = Infinity }: PoolOptions) {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const bindable = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
+  /**
+   * By size, the oldest last, to be taken first: a step that is repeated then gets the same buffers again, in whatever order they were
+   * given back, and finds its bind groups.
+   */
   const free = new Map<number, PooledBuffer[]>();
   const live = new Set<PooledBuffer>();
   const statistics: PoolStatistics = { liveBytes: 0, cachedBytes: 0, peakBytes: 0, liveBuffers: 0, allocations: 0 };
@@ -171,7 +186,7 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
     }
     statistics.cachedBytes += buffer.size;
     const list = free.get(buffer.size);
-    if (list) list.push(buffer);
+    if (list) list.splice(placeBy(list, buffer.id), 0, buffer);
     else free.set(buffer.size, [buffer]);
   }
 
