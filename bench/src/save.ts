@@ -27,10 +27,19 @@ interface Dated {
 /** What tells a figure of a kernel from the others. */
 const keyOf = ({ case: name, pass, dtype, engine }: Result) => [name, pass, dtype, engine].join();
 
-/** Rows measured on a date in place of older ones: those of cases that were left out stay as they are. */
-export function mergeRows(older: readonly Result[], measured: readonly Result[], date: string): (Result & Dated)[] {
+/**
+ * Rows measured on a date in place of older ones: those of cases that were left out stay as they are, of the date `before` where they
+ * have none of their own.
+ */
+export function mergeRows(
+  older: readonly (Result & Dated)[],
+  measured: readonly Result[],
+  date: string,
+  before?: string,
+): (Result & Dated)[] {
   const keys = new Set(measured.map(keyOf));
-  return [...older.filter((row) => !keys.has(keyOf(row))), ...measured.map((row) => ({ ...row, date }))];
+  const kept = older.filter((row) => !keys.has(keyOf(row)));
+  return [...kept.map((row) => ({ date: before, ...row })), ...measured.map((row) => ({ ...row, date }))];
 }
 
 /** Writes figures with the date, the machine, its driver and ceilings, and versions into bench/results. Returns the file's path. */
@@ -42,11 +51,12 @@ export function saveResults(device: Device, kind: string, figures: readonly unkn
   const date = new Date().toISOString().slice(0, 10);
   let rows = figures;
   if (kind === 'kernels') {
-    const older = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')).rows as Result[]) : [];
-    rows = mergeRows(older, figures as readonly Result[], date);
+    const before = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { rows: [] };
+    rows = mergeRows(before.rows, figures as readonly Result[], date, before.date);
   }
   // A run that is stopped meanwhile leaves what was there.
-  writeFileSync(`${file}.tmp`, `${JSON.stringify({ date, machine, versions: versions(), peak, rows }, null, 1)}\n`);
-  renameSync(`${file}.tmp`, file);
+  const own = `${file}.${process.pid}.tmp`;
+  writeFileSync(own, `${JSON.stringify({ date, machine, versions: versions(), peak, rows }, null, 1)}\n`);
+  renameSync(own, file);
   return file;
 }

@@ -219,6 +219,8 @@ test('figures of cases that a run leaves out stay', () => {
     ['matmul_1024', 2, '2020-01-01'],
     ['matmul_512', 3, '2020-01-02'],
   ]);
+  const [undated] = mergeRows([row('matmul_2048', 4)], [row('matmul_512', 3)], '2020-01-02', '2019-12-31');
+  assert.is(undated.date, '2019-12-31');
 });
 
 test.run();

@@ -1,4 +1,4 @@
-import { normal, tensor } from '@dawnchorus/tensor';
+import { normal, tensor, zeros } from '@dawnchorus/tensor';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertMatches } from '../../tensor/test/compare.ts';
@@ -96,6 +96,8 @@ test('attention drops weights while training, the same ones for the same key', a
 });
 
 test('features that do not divide into heads are an error', () => {
+  const layer = new nn.MultiHeadAttention(6, 3, keys);
+  assert.throws(() => layer.forward(zeros([1, 2, 5])), /Linear: x is \[1, 2, 5\]; expected \[\.\.\., 6\]/);
   assert.throws(() => new nn.MultiHeadAttention(10, 3, keys), /10 features do not divide into 3 heads/);
 });
 

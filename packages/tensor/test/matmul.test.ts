@@ -1,7 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { full, matmul, scope } from '../src/index.ts';
-import { matmulFamily } from '../src/ops/matmul-variants.ts';
+import { tiles64x128 } from '../src/ops/matmul-tiles.ts';
+import { matmulFamily, splitsOfLarge } from '../src/ops/matmul-variants.ts';
 import { arrayOf, type Presentation, present, presentations, randomFrom, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
 import { device, floats, hasHalf, unlessHalf } from './device.ts';
@@ -116,6 +117,22 @@ const variantSizes = [
   [7, 1030, 9],
   [1, 0, 5],
 ];
+
+test('k is split as waves of tiles fill the cores, and no further than sums are worth it', () => {
+  const splits = (k: number, ...shape: number[]) =>
+    splitsOfLarge(k, { shape, size: shape.reduce((a, b) => a * b) }, tiles64x128);
+  // 72 tiles for 132 cores, and three such products.
+  assert.equal(splits(2992, 768, 768), { splits: 5, chunk: 608 });
+  assert.equal(splits(2992, 3, 768, 768), { splits: 3, chunk: 1008 });
+  // Tiles enough, or too short a sum.
+  assert.is(splits(4096, 4096, 4096).splits, 1);
+  assert.is(splits(500, 64, 64).splits, 1);
+  assert.is(splits(0, 64, 64).splits, 1);
+  for (const k of [1, 257, 1000, 2 ** 20, 10 ** 9]) {
+    const { splits: count, chunk } = splits(k, 64, 64);
+    assert.ok(count * chunk >= k && (count - 1) * chunk < k && count <= 64, `${count} of ${chunk} for ${k}`);
+  }
+});
 
 /** Every variant that the adapter can run, on operands in every presentation; outputs are poisoned before. */
 for (const { name: variant, legal } of matmulFamily.variants) {

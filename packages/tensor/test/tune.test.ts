@@ -90,6 +90,41 @@ test('what an adapter cannot run is never tried, and a file that is no JSON is p
   device.close();
 });
 
+test('what a winner is made of is tuned, too', async () => {
+  const device = await openDevice(silent);
+  const outs = [1, 2].map(() => uniform([4], { seed: 1, stream: 1 }));
+  const inner = runVariants<Record<never, never>>({
+    name: 'inner',
+    variants: [
+      { name: 'one', run: () => {} },
+      { name: 'other', run: () => {} },
+    ],
+    prefer: () => 'one',
+  });
+  const slow = () =>
+    void scope(() => matmul(uniform([400, 400], { seed: 1, stream: 1 }), uniform([400, 400], { seed: 1, stream: 2 })));
+  const outer = kernelOp<Record<never, never>>({
+    infer: ([x]) => [x],
+    ...runVariants<Record<never, never>>({
+      name: 'outer',
+      variants: [
+        { name: 'slow', run: slow },
+        { name: 'made of inner', run: (_, inputs, outputs) => inner.run(device, inputs, outputs, {}) },
+      ],
+      prefer: () => 'slow',
+    }),
+  });
+  const results = await tune(() => outer.run(device, [outs[0]], [outs[1]], {}), { device, save: false });
+  const problems = results.map(({ problem, winner }) => `${problem.split(' ')[0]}: ${winner}`);
+  assert.ok(problems.includes('outer: made of inner'), `${problems}`);
+  assert.ok(
+    problems.some((line) => line.startsWith('inner: ')),
+    `${problems}`,
+  );
+  for (const x of outs) x.dispose();
+  device.close();
+});
+
 test('what is known of adapters names operations and variants that there are, and is taken until others are measured', () => {
   for (const winners of Object.values(known)) {
     for (const [problem, winner] of Object.entries(winners)) {

@@ -86,9 +86,12 @@ export class MultiHeadAttention extends Module {
   #project(x: Tensor): Tensor[] {
     const projections = [this.qProj, this.kProj, this.vProj];
     const features = x.shape[x.rank - 1];
+    const biases = projections.flatMap(({ bias }) => bias ?? []);
+    // Whoever put others in their place gets what these do.
+    const areUsual = projections.every((each) => each.constructor === Linear && each.weight.shape[1] === features);
+    if (!areUsual || biases.length < projections.length) return projections.map((each) => each.forward(x));
     const rows = x.reshape([1, -1, features]);
     const projected = matmul(rows, transpose(stack(projections.map(({ weight }) => weight))));
-    const bias = stack(projections.map(({ bias }) => bias as Tensor)).reshape([projections.length, 1, features]);
-    return unstack(projected.add(bias));
+    return unstack(projected.add(stack(biases).reshape([projections.length, 1, features])));
   }
 }

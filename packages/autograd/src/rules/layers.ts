@@ -5,14 +5,21 @@ import { onlyIf, rule, unbroadcast } from './rule.ts';
 /** Whether a matrix lies with its columns side by side, as the transpose of a dense one does: weights stored [out, in]. */
 const liesTransposed = ({ rank, strides }: Tensor) => strides[rank - 2] === 1 && strides[rank - 1] !== 1;
 
-/** a b, stored as its factor `like` is, so that undoing a transpose leaves nothing to be moved. */
-const productLike = (like: Tensor, a: Tensor, b: Tensor) =>
-  liesTransposed(like) ? transpose(matmul(transpose(b), transpose(a))) : matmul(a, b);
+/**
+ * The gradient a b of a factor, stored as that is, so that undoing a transpose leaves nothing to be moved. What is summed over a batch
+ * after it is moved anyway.
+ */
+function gradientOf(factor: Tensor, a: Tensor, b: Tensor): Tensor {
+  const batch = (x: Tensor) => `${x.shape.slice(0, -2)}`;
+  const isWhole = a.rank === factor.rank && batch(a) === batch(factor) && batch(b) === batch(factor);
+  if (isWhole && liesTransposed(factor)) return transpose(matmul(transpose(b), transpose(a)));
+  return unbroadcast(matmul(a, b), factor.shape);
+}
 
 export const layerRules = {
   matmul: rule<Record<never, never>>('inputs', (g, { inputs: [a, b], needs }) => [
-    onlyIf(needs[0], () => unbroadcast(productLike(a, g, transpose(b)), a.shape)),
-    onlyIf(needs[1], () => unbroadcast(productLike(b, transpose(a), g), b.shape)),
+    onlyIf(needs[0], () => gradientOf(a, g, transpose(b))),
+    onlyIf(needs[1], () => gradientOf(b, transpose(a), g)),
   ]),
 
   ...normRules,

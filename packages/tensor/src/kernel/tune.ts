@@ -6,7 +6,7 @@ import { fillBuffer } from '../ops/fill.ts';
 import { drawUniform } from '../ops/random.ts';
 import { Tensor } from '../tensor.ts';
 import { createProfiler } from './profiler.ts';
-import { classOf, legalVariants, type Problem, type Variant } from './variants.ts';
+import { chooseVariant, classOf, legalVariants, type Problem, type Variant } from './variants.ts';
 
 /** How long each variant took on one class of problem. */
 export interface TunedClass {
@@ -125,10 +125,14 @@ async function measure(device: Device, problem: Problem, variants: readonly Vari
   return { problem: classOf(problem), winner, milliseconds };
 }
 
+/** Runs of `body` at most. */
+const MOST_BODIES = 3;
+
 /**
  * Runs `body`, takes down which problems its operations pose, times every kernel variant that the adapter can run on each
  * of them, and has the device take the fastest from then on. Functions that were compiled before keep their kernels, so
- * tune with the function itself and compile after. Winners go into a cache file, by adapter and driver, which later
+ * tune with the function itself and compile after. Where others win than ran, `body` runs again: they may pose problems of their own,
+ * as a convolution that is made of products does. Winners go into a cache file, by adapter and driver, which later
  * devices read; `openDevice({ kernels: 'default' })` does not, for runs that must not depend on it.
  *
  * @returns what was measured, one entry for each class of problem that had a choice.
@@ -141,31 +145,38 @@ export async function tune(
   const { choices } = device;
   if (choices.listener) throw new Error('tune: this device is being tuned already');
   if (device.recorder.profiling) throw new Error('tune: this device is being profiled');
-  const problems = new Map<string, Problem>();
-  choices.listener = (problem) => {
-    if (legalVariants(device, problem).length < 2) return;
-    const key = classOf(problem);
-    const size = ({ outputs }: Problem) => outputs[0].size;
-    // The largest of a class speaks for it.
-    const known = problems.get(key);
-    if (!known || size(problem) > size(known)) problems.set(key, withoutMemory(problem));
-  };
-  try {
-    await body();
-  } finally {
-    choices.listener = undefined;
+  const results = new Map<string, TunedClass>();
+  let changed = true;
+  for (let bodies = 0; changed && bodies < MOST_BODIES; bodies++) {
+    const problems = new Map<string, Problem>();
+    choices.listener = (problem) => {
+      const key = classOf(problem);
+      if (results.has(key) || legalVariants(device, problem).length < 2) return;
+      const size = ({ outputs }: Problem) => outputs[0].size;
+      // The largest of a class speaks for it.
+      const known = problems.get(key);
+      if (!known || size(problem) > size(known)) problems.set(key, withoutMemory(problem));
+    };
+    try {
+      await body();
+    } finally {
+      choices.listener = undefined;
+    }
+    await device.synchronize();
+    changed = false;
+    for (const [key, problem] of problems) {
+      const before = chooseVariant(device, problem).name;
+      const result = await measure(device, problem, legalVariants(device, problem));
+      choices.measured.set(key, result.winner);
+      results.set(key, result);
+      changed ||= result.winner !== before;
+      const times = Object.entries(result.milliseconds).map(([name, ms]) => `${name} ${ms.toPrecision(3)} ms`);
+      log?.(`${key}: ${result.winner} (${times.join(', ')})`);
+    }
   }
-  await device.synchronize();
-  const results: TunedClass[] = [];
-  for (const problem of problems.values()) {
-    const result = await measure(device, problem, legalVariants(device, problem));
-    choices.measured.set(result.problem, result.winner);
-    results.push(result);
-    const times = Object.entries(result.milliseconds).map(([name, ms]) => `${name} ${ms.toPrecision(3)} ms`);
-    log?.(`${result.problem}: ${result.winner} (${times.join(', ')})`);
-  }
-  if (save && results.length > 0) await saveMeasured(device.adapter, results);
-  return results;
+  const all = [...results.values()];
+  if (save && all.length > 0) await saveMeasured(device.adapter, all);
+  return all;
 }
 
 /** What is known of a problem when its tensors are gone: shapes, and how large their memory was. */

@@ -15,11 +15,10 @@ const depthOf = ({ inPerGroup, kernel }: Geometry): number => inPerGroup * kerne
 const paddedLength = ({ inSize, padding }: Geometry): number => inSize[1] + 2 * padding[1];
 
 /** Whether windows are rows of neighbours once channels lie side by side: one axis, no groups, no gaps between taps. */
-export function hasRows(device: Device, g: Geometry): boolean {
-  const { inSize, outSize, kernel, padding, dilation, groups, batch, outPerGroup, inPerGroup } = g;
-  const isPlain = inSize[0] === 1 && outSize[0] === 1 && kernel[0] === 1 && padding[0] === 0 && groups === 1;
+export function hasRows(device: Device, [{ rank }]: readonly Tensor[], g: Geometry): boolean {
+  const { outSize, dilation, groups, batch, outPerGroup, inPerGroup } = g;
   const largest = batch * Math.max(paddedLength(g) * inPerGroup, outSize[1] * depthOf(g), outPerGroup * depthOf(g));
-  return isPlain && dilation[1] === 1 && 4 * largest <= device.limits.maxStorageBufferBindingSize;
+  return rank === 3 && groups === 1 && dilation[1] === 1 && 4 * largest <= device.limits.maxStorageBufferBindingSize;
 }
 
 const product = runVariants(matmulFamily);

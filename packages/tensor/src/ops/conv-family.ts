@@ -179,7 +179,7 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       },
       {
         name: 'channelsLast',
-        legal: (device, inputs, outputs, attributes) => hasRows(device, geometry(inputs, outputs, attributes)),
+        legal: (device, inputs, outputs, attributes) => hasRows(device, inputs, geometry(inputs, outputs, attributes)),
         run: recorded((device, own, dense, out, sizes) => recordChannelsLast(device, dense, out, sizes, own)),
       },
       byTiles('matrix64', byUnits64),

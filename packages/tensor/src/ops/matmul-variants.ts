@@ -4,7 +4,7 @@ import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { linearGrid } from '../kernel/grid.ts';
 import type { Family, Variant } from '../kernel/variants.ts';
-import { broadcastStrides, collapse } from '../shape.ts';
+import { broadcastStrides, collapse, type Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
 import {
@@ -208,44 +208,64 @@ const PRODUCTS_A_SUM = 0.45;
 const PRODUCTS_TO_BEGIN = 7e5;
 /** More splits must save so much of the time. */
 const WORTH_SPLITTING = 0.03;
+const MOST_SPLITS = 64;
 
-const tilesOf = (out: Tensor, tile: { m: number; n: number }) => {
+const tilesOf = (out: { shape: Shape; size: number }, tile: { m: number; n: number }) => {
   const [m, n] = out.shape.slice(-2);
   return (Math.ceil(m / tile.m) * Math.ceil(n / tile.n) * out.size) / Math.max(1, m * n);
 };
 
+/** How a product is split: how many sums, and how long each is. */
+interface Splits {
+  readonly splits: number;
+  readonly chunk: number;
+}
+
+/** So many sums, each of whole steps. */
+function splitsOf(k: number, wanted: number, { step }: kernels.Tiling): Splits {
+  const chunk = Math.max(step, Math.ceil(k / Math.max(1, wanted) / step) * step);
+  return { splits: Math.max(1, Math.ceil(k / chunk)), chunk };
+}
+
+/** Enough for small tiles, few of which fill a core, to be two a core. */
+function splitsOfSmall(k: number, out: Tensor, tile: kernels.Tiling): Splits {
+  return splitsOf(k, Math.min(Math.ceil((2 * CORES) / tilesOf(out, tile)), Math.floor(k / SHORTEST_CHUNK)), tile);
+}
+
 /**
- * How a product with few tiles and a long k is split: how many sums, and how long each is. 282 tiles on 132 cores take as long as
- * 396, for some core makes three; three times as many tiles with a third of k each are 6.4 a core, which take as long as 7.
+ * As many as waves of large tiles fill the cores best with: 282 tiles on 132 cores take as long as 396, for some core makes three;
+ * three times as many tiles with a third of k each are 6.4 a core, which take as long as 7.
  */
-export function splitsOf(a: Tensor, out: Tensor, tile: kernels.Tiling): { splits: number; chunk: number } {
-  const k = a.shape[a.rank - 1];
+export function splitsOfLarge(k: number, out: { shape: Shape; size: number }, tile: kernels.Tiling): Splits {
   const tiles = tilesOf(out, tile);
-  let best = { splits: 1, chunk: k };
+  let best = splitsOf(k, 1, tile);
   let least = Infinity;
-  for (let wanted = 1; wanted <= Math.max(1, Math.floor(k / SHORTEST_CHUNK)); wanted++) {
-    const chunk = Math.ceil(k / wanted / tile.step) * tile.step;
-    const splits = Math.max(1, Math.ceil(k / chunk));
-    const adding = splits > 1 ? PRODUCTS_A_SUM * splits * out.size + PRODUCTS_TO_BEGIN : 0;
-    const cost = Math.ceil((tiles * splits) / CORES) * tile.m * tile.n * chunk + adding;
+  for (let wanted = 1; wanted <= Math.max(1, Math.min(MOST_SPLITS, Math.floor(k / SHORTEST_CHUNK))); wanted++) {
+    const each = splitsOf(k, wanted, tile);
+    const adding = each.splits > 1 ? PRODUCTS_A_SUM * each.splits * out.size + PRODUCTS_TO_BEGIN : 0;
+    const cost = Math.ceil((tiles * each.splits) / CORES) * tile.m * tile.n * each.chunk + adding;
     if (cost < (1 - WORTH_SPLITTING) * least) {
       least = cost;
-      best = { splits, chunk };
+      best = each;
     }
   }
   return best;
 }
 
 /** For few tiles and a long k (gradients of weights): parts of k are summed by themselves, then added up in their order. */
-function split(name: string, tiling: kernels.Tiling): Variant<None> {
+function split(name: string, tiling: kernels.Tiling, choose: typeof splitsOfSmall): Variant<None> {
   const { m, n } = tiling;
   return {
     name,
-    legal: (device, [a], [out]) => tileFits(device, tiling) && splitsOf(a, out, tiling).splits > 1,
+    legal(device, [a], [out]) {
+      const { splits } = choose(a.shape[a.rank - 1], out, tiling);
+      const bytes = 4 * splits * out.size;
+      return tileFits(device, tiling) && splits > 1 && bytes <= device.limits.maxStorageBufferBindingSize;
+    },
     run(device, inputs, [out]) {
       withProduct(device, inputs, out, (product) => {
         const { a, b, count, parameters } = product;
-        const { splits, chunk } = splitsOf(a, out, tiling);
+        const { splits, chunk } = choose(parameters.k, out, tiling);
         const partial = Tensor.allocate(device, 'f32', [splits, out.size], 'partial products', false);
         try {
           device.recorder.dispatch({
@@ -270,8 +290,8 @@ function split(name: string, tiling: kernels.Tiling): Variant<None> {
   };
 }
 
-const split64 = split('split', tiles64);
-const split64x128 = split('split64x128', tiles64x128);
+const split64 = split('split', tiles64, splitsOfSmall);
+const split64x128 = split('split64x128', tiles64x128, splitsOfLarge);
 
 /** Tiles by matrix units. `parts`: halves that an f32 operand is split into. */
 function matrix(name: string, tiling: kernels.MatrixTiling, parts: 1 | 2): Variant<None> {
