@@ -1,8 +1,8 @@
 // One AdamW step (Loshchilov and Hutter, 2019) over a whole arena of parameters, with clipping by the global norm: gradients
 // are divided by the loss scale and scaled by min(1, clipNorm / norm), where norm^2 is the sum of what gradient_norm.wgsl
-// left. If the norm is not finite nothing is written, the moments stay as they were and the step is not counted. The
+// left. If the norm or the learning rate is not finite nothing is written, the moments stay as they were and the step is not counted. The
 // learning rate, the number of the step (from 1) and the loss scale come from memory, so that a replayed step sees its own.
-// The loss scale halves when a step is skipped and doubles after `interval` good ones (Micikevicius et al., "Mixed precision
+// The loss scale halves when the norm is not finite and doubles after `interval` good ones (Micikevicius et al., "Mixed precision
 // training", 2018), between 2^-24 and 2^24. state: see gradient_norm.wgsl; nobody reads here what one thread changes.
 // In front: THREADS; Vector, the f32 that a thread takes at once, WIDTH of them; fn inside(i: u32), which elements of vector
 // i there are; RATE_IN_MEMORY.
@@ -46,11 +46,14 @@ fn correction(x: f32) -> f32 {
   return 1.0 - exp(x);
 }
 
-fn endStep(skipped: bool) {
+fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }
+
+fn endStep(skipped: bool, overflowed: bool) {
   if (skipped) { state[0] -= 1.0; }
-  if (params.interval == 0.0) { return; }
-  let good = select(state[2] + 1.0, 0.0, skipped);
-  if (skipped) { state[1] = max(0.5 * state[1], 5.9604644775390625e-8); }
+  // A step that was skipped for its rate tells nothing of the scale.
+  if (params.interval == 0.0 || (skipped && !overflowed)) { return; }
+  let good = select(state[2] + 1.0, 0.0, overflowed);
+  if (overflowed) { state[1] = max(0.5 * state[1], 5.9604644775390625e-8); }
   if (good >= params.interval) { state[1] = min(2.0 * state[1], 16777216.0); }
   state[2] = select(good, 0.0, good >= params.interval);
 }
@@ -65,18 +68,19 @@ fn main(
   var four = vec4<f32>();
   for (var k = 0u; k < params.sums; k++) { four += sums[k]; }
   let squared = (four.x + four.y) + (four.z + four.w);
-  let skipped = (bitcast<u32>(squared) & 0x7f800000u) == 0x7f800000u;
+  var learningRate = params.rate;
+  if (RATE_IN_MEMORY) { learningRate = rate[params.rateOffset]; }
+  let overflowed = !isFinite(squared);
+  let skipped = overflowed || !isFinite(learningRate);
   if (own == 0u && thread == 0u) {
     squaredNorm[0] = squared;
-    if (params.ends == 1u) { endStep(skipped); }
+    if (params.ends == 1u) { endStep(skipped, overflowed); }
   }
   // A skipped step takes its number back, which nobody reads then.
   if (skipped) { return; }
   let number = state[0];
   var scale = state[3];
   if (params.clipNorm > 0.0) { scale *= min(1.0, params.clipNorm / (sqrt(squared) + 1e-6)); }
-  var learningRate = params.rate;
-  if (RATE_IN_MEMORY) { learningRate = rate[params.rateOffset]; }
   let firstCorrection = correction(number * params.logBeta1);
   let secondCorrection = correction(number * params.logBeta2);
   let end = min((own + 1u) * params.chunk, (params.size + WIDTH - 1u) / WIDTH);

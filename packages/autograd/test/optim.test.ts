@@ -231,6 +231,24 @@ for (const shardBytes of [undefined, 160]) {
   });
 }
 
+for (const shardBytes of [undefined, 160]) {
+  test(`a learning rate in memory that is no number changes nothing (${shardBytes ?? 'one shard'})`, async () => {
+    const parameters = uploadAll(draw(1));
+    const optimiser = new optim.AdamW(parameters, { shardBytes, lossScale: { initial: 8, growthInterval: 3 } });
+    const rates = [0.01, Number.NaN, Number.POSITIVE_INFINITY, 0.01];
+    for (const rate of rates) {
+      const before = await readAll(parameters);
+      optimiser.step(uploadAll(draw(5)), tensor(rate)).dispose();
+      assert.is(JSON.stringify(await readAll(parameters)) === JSON.stringify(before), !Number.isFinite(rate));
+    }
+    // Two good steps, the scale as it was.
+    assert.is(await optimiser.steps.item(), 2);
+    assert.is(await optimiser.lossScale.item(), 8);
+    optimiser.step(uploadAll(draw(5)), tensor(0.01)).dispose();
+    assert.is(await optimiser.lossScale.item(), 16);
+  });
+}
+
 test('a compiled step sees its own loss scale', async () => {
   const run = async (wrap: <A extends unknown[], R>(fn: (...args: A) => R) => (...args: A) => R) => {
     const parameters = new Map([['w', tensor([3, -2])]]);

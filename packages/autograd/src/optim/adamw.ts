@@ -34,8 +34,8 @@ export interface Moments {
 
 /**
  * AdamW (Loshchilov and Hutter, 2019) over a parameter arena. A step is two kernels a shard: one sums the squares of the
- * gradients, one does unscaling, clipping, moments, decay and the update. A step whose gradient norm is not finite is
- * skipped on the GPU: nothing changes and it is not counted.
+ * gradients, one does unscaling, clipping, moments, decay and the update. A step whose gradient norm is not finite, or whose
+ * learning rate in memory is not, is skipped on the GPU: nothing changes and it is not counted.
  */
 export class AdamW {
   readonly shards: readonly Shard[];

@@ -92,7 +92,7 @@ const gradientNorm = kernelOp<{ begins: boolean }>({
 /**
  * One AdamW step in place. Inputs: gradients, what gradientNorm made of all shards, the state [4] (see there), parameters,
  * first and second moment (dense vectors of one length), and the learning rate (a scalar) where it lies in memory. Skipped
- * on the GPU, and not counted, when the norm is not finite. Output: the squared norm of the unscaled gradients.
+ * on the GPU, and not counted, when the norm or the learning rate is not finite. Output: the squared norm of the unscaled gradients.
  */
 const adamw = kernelOp<AdamWAttributes>({
   flops: ([gradients]) => 16 * gradients.size,
