@@ -1,6 +1,6 @@
 // out[b, padding + t, c] = x[b, c, t], zeros before and after: a signal with its channels side by side, so that each window of a
-// convolution is one row of neighbours. Tiles of 32 x 32 go through workgroup memory, read along t and stored along c.
-// In front: Element.
+// convolution is one row of neighbours. Tiles are read along t and stored along c.
+// In front: lib/turning_tile.wgsl; Element.
 struct Params {
   channels: u32,
   length: u32,
@@ -16,11 +16,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> x: array<Element>;
 @group(0) @binding(2) var<storage, read_write> out: array<Element>;
 
-const SIDE = 32u;
-const LINES = 8u;
-// One more than a side, so that a column's elements lie in different banks.
-const PITCH = SIDE + 1u;
-var<workgroup> tile: array<Element, SIDE * PITCH>;
+alias TileElement = Element;
 
 @compute @workgroup_size(SIDE, LINES)
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {

@@ -1,7 +1,7 @@
 // out[b, c, i] = sum over the taps j with i + padding = stride t + j of columns[b, t, j, c]: what every step of a convolution gives
-// back to its window, added up where windows overlap, as the last part of its transpose. Tiles of 32 x 32 go through workgroup
-// memory, read along c and stored along i.
-// In front: ColumnElement; OutElement and `emit`.
+// back to its window, added up where windows overlap, as the last part of its transpose. Tiles are read along c and
+// stored along i.
+// In front: lib/turning_tile.wgsl; ColumnElement; OutElement and `emit`.
 struct Params {
   channels: u32,
   length: u32,
@@ -17,11 +17,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> columns: array<ColumnElement>;
 @group(0) @binding(2) var<storage, read_write> out: array<OutElement>;
 
-const SIDE = 32u;
-const LINES = 8u;
-// One more than a side, so that a column's elements lie in different banks.
-const PITCH = SIDE + 1u;
-var<workgroup> tile: array<f32, SIDE * PITCH>;
+alias TileElement = f32;
 
 @compute @workgroup_size(SIDE, LINES)
 fn main(@builtin(workgroup_id) own: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {

@@ -1,6 +1,6 @@
 // out[outOffset + i] = the elements of up to seven tensors, one after another: a concatenation along the first axis (gradients into an
 // arena, weights of several layers) by one dispatch for seven, since most of such tensors are too small for one of their own.
-// In front: Element; TURNS, elements a workgroup's width apart of a thread, all of which it reads before it stores one.
+// In front: Element; PARTS, how many tensors there are room for; BLOCK, elements of a workgroup, a multiple of 64.
 struct Params {
   outOffset: u32,
   // Elements of each tensor, none of those that are not there, and where they begin.
@@ -17,8 +17,8 @@ struct Params {
 @group(0) @binding(7) var<storage, read> part6: array<Element>;
 @group(0) @binding(8) var<storage, read_write> out: array<Element>;
 
-const PARTS = 7u;
-const BLOCK = 64u * TURNS;
+// Of a thread, a workgroup's width apart: it reads all of them before it stores one.
+const TURNS = BLOCK / 64u;
 
 fn blocksOf(part: u32) -> u32 { return (params.sizes[part / 4u][part % 4u] + BLOCK - 1u) / BLOCK; }
 

@@ -124,7 +124,10 @@ export const copy = ownKernel({
 /** Tensors that `copyParts` takes at once. */
 export const PARTS = 7;
 
-/** Copies tensors into one, one after another. */
+/** Elements of one of them that a workgroup copies. */
+export const PARTS_BLOCK = 256;
+
+/** Copies tensors into one, one after another. Grid: the sum of ceil(size / PARTS_BLOCK). */
 export const copyParts = ownKernel({
   name: 'copy_parts',
   source: copyPartsSource,
@@ -139,7 +142,10 @@ export const copyParts = ownKernel({
     out: 'readWrite',
   },
   parameters: { outOffset: 'u32', sizes: 'u32x8', inOffsets: 'u32x8' },
-  constants: { Element: 'alias Element = f32;', TURNS: 'const TURNS = 1u;' },
+  constants: {
+    Element: 'alias Element = f32;',
+    PARTS: `const PARTS = ${PARTS}u; const BLOCK = ${PARTS_BLOCK}u;`,
+  },
 });
 
 /** Numbers in equal steps. */

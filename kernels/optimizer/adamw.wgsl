@@ -4,7 +4,7 @@
 // learning rate, the number of the step (from 1) and the loss scale come from memory, so that a replayed step sees its own.
 // The loss scale halves when the norm is not finite and doubles after `interval` good ones (Micikevicius et al., "Mixed precision
 // training", 2018), between 2^-24 and 2^24. state: see gradient_norm.wgsl; nobody reads here what one thread changes.
-// In front: THREADS; Vector, the f32 that a thread takes at once, WIDTH of them; fn inside(i: u32), which elements of vector
+// In front: elementwise/numbers.wgsl; THREADS; Vector, the f32 that a thread takes at once, WIDTH of them; fn inside(i: u32), which elements of vector
 // i there are; RATE_IN_MEMORY.
 struct Params {
   size: u32,
@@ -45,8 +45,6 @@ fn correction(x: f32) -> f32 {
   }
   return 1.0 - exp(x);
 }
-
-fn isFinite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u; }
 
 fn endStep(skipped: bool, overflowed: bool) {
   if (skipped) { state[0] -= 1.0; }

@@ -4,6 +4,7 @@ import {
   increment as incrementSource,
   lerp as lerpSource,
   gradientNorm as normSource,
+  numbers,
 } from '../generated/wgsl.ts';
 import { rowConstants, rowSum } from '../lib/index.ts';
 
@@ -57,7 +58,7 @@ export const gradientNorm = ownKernel({
 /** AdamW over an arena, in place. Grid: vectors / chunk. */
 export const adamw = ownKernel({
   name: 'adamw',
-  source: adamwSource,
+  source: `${numbers}\n${adamwSource}`,
   bindings: {
     gradients: 'read',
     sums: 'read',

@@ -79,6 +79,7 @@ export class MultiHeadAttention extends Module {
     const mixed = scaledDotProductAttention(query, key, value, { visible, scale, ...dropping });
     return this.outProj.forward(mixed.permute([0, 2, 1, 3]).reshape([batch, time, features]));
   }
+
   /**
    * Queries, keys and values, [batch * time, features] each, by one product of three: alone each is too small for the cores of a
    * large GPU, and so are its gradients.

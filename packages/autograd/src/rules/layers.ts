@@ -1,4 +1,4 @@
-import { type AttributesOf, apply, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
+import { type AttributesOf, apply, matmul, sameShape, type Tensor, transpose } from '@dawnchorus/tensor';
 import { normRules } from './norms.ts';
 import { onlyIf, rule, unbroadcast } from './rule.ts';
 
@@ -10,8 +10,8 @@ const liesTransposed = ({ rank, strides }: Tensor) => strides[rank - 2] === 1 &&
  * after it is moved anyway.
  */
 function gradientOf(factor: Tensor, a: Tensor, b: Tensor): Tensor {
-  const batch = (x: Tensor) => `${x.shape.slice(0, -2)}`;
-  const isWhole = a.rank === factor.rank && batch(a) === batch(factor) && batch(b) === batch(factor);
+  const batch = factor.shape.slice(0, -2);
+  const isWhole = [a, b].every(({ shape }) => sameShape(shape.slice(0, -2), batch));
   if (isWhole && liesTransposed(factor)) return transpose(matmul(transpose(b), transpose(a)));
   return unbroadcast(matmul(a, b), factor.shape);
 }

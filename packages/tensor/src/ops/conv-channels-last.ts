@@ -1,6 +1,7 @@
 import { conv as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
 import { type DType, wgslType } from '../dtype.ts';
+import type { Grid } from '../kernel/grid.ts';
 import { runVariants } from '../kernel/variants.ts';
 import type { Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
@@ -9,6 +10,7 @@ import { withDense } from './dense.ts';
 import { runMap } from './elementwise.ts';
 import { matmulFamily } from './matmul-variants.ts';
 import { sumMiddle } from './reduce.ts';
+import type { Pair } from './window.ts';
 
 /** Elements of a window. */
 const depthOf = ({ inPerGroup, kernel }: Geometry): number => inPerGroup * kernel[1];
@@ -46,6 +48,11 @@ export function recordChannelsLast(
   const make = (dtype: DType, shape: Shape, name: string) => hold(Tensor.allocate(device, dtype, shape, name, false));
   const view = ({ storage, dtype }: Tensor, shape: number[], strides: number[], offset = 0) =>
     hold(new Tensor(storage, dtype, shape, strides, offset, false));
+  const tilesOf = (length: number, rows: number): Grid => [
+    Math.ceil(length / kernels.TURNING_SIDE),
+    Math.ceil(rows / kernels.TURNING_SIDE),
+    batch,
+  ];
   const multiply = (a: Tensor, b: Tensor, to: Tensor) => product.run(device, [a, b], [to], {});
   /** [batch, channels, length] -> [batch, length + 2 pad, channels], zeros around it. */
   const channelsLast = (x: Tensor, pad: number): Tensor => {
@@ -57,20 +64,13 @@ export function recordChannelsLast(
       constants: { Element: `alias Element = ${wgslType[x.dtype]};` },
       buffers: [x.storage.buffer, made.storage.buffer],
       parameters: { channels: rows, length, padding: pad, outLength, offset: x.offset },
-      grid: [Math.ceil(outLength / 32), Math.ceil(rows / 32), batch],
+      grid: tilesOf(outLength, rows),
     });
     return made;
   };
-  /** Every window of the input as a row, or as a column. */
-  const windows = (x: Tensor, areRows: boolean): Tensor => {
-    const rows = channelsLast(x, padding);
-    const [shape, strides] = [
-      [steps, depth],
-      [stride * channels, 1],
-    ];
-    if (!areRows) for (const pair of [shape, strides]) pair.reverse();
-    return view(rows, [batch, ...shape], [padded * channels, ...strides]);
-  };
+  /** Every window of the input: a row each, or a column, by the shape and the strides of a clip. */
+  const windows = (x: Tensor, shape: Pair, strides: Pair): Tensor =>
+    view(channelsLast(x, padding), [batch, ...shape], [padded * channels, ...strides]);
   /** Calls `body` with the weight as a matrix [outChannels, depth], channels side by side. */
   const withMatrix = (weight: Tensor, body: (matrix: Tensor) => void) => {
     const byTaps = view(weight, [outChannels, kernel, channels], [depth, 1, kernel], weight.offset);
@@ -79,7 +79,7 @@ export function recordChannelsLast(
   try {
     const [first, second] = operands;
     if (kind === 'forward') {
-      withMatrix(second, (matrix) => multiply(matrix, windows(first, false), out));
+      withMatrix(second, (matrix) => multiply(matrix, windows(first, [depth, steps], [1, stride * channels]), out));
     } else if (kind === 'transpose') {
       // What is added up where windows overlap is not rounded before.
       const columns = make(kernel > stride ? 'f32' : out.dtype, [batch, steps, depth], 'what each window gets back');
@@ -92,13 +92,13 @@ export function recordChannelsLast(
         },
         buffers: [columns.storage.buffer, out.storage.buffer],
         parameters: { channels, length: g.inSize[1], steps, kernel, stride, padding },
-        grid: [Math.ceil(g.inSize[1] / 32), Math.ceil(channels / 32), batch],
+        grid: tilesOf(g.inSize[1], channels),
       });
     } else {
       const gradient = channelsLast(second, 0);
       const clips = make('f32', [batch, outChannels, depth], 'weight gradients of clips');
       const asColumns = view(gradient, [batch, outChannels, steps], [steps * outChannels, 1, outChannels]);
-      multiply(asColumns, windows(first, true), clips);
+      multiply(asColumns, windows(first, [steps, depth], [stride * channels, 1]), clips);
       const matrix = batch === 1 ? clips : make('f32', [outChannels, depth], 'weight gradient');
       if (batch > 1) sumMiddle(device, clips, [1, batch, matrix.size], matrix);
       runMap(device, [view(matrix, [outChannels, channels, kernel], [depth, 1, channels])], out, 'return Result(a);');

@@ -220,7 +220,6 @@ export function writePart(
 
 /** Writes dense tensors, one after another, into contiguous `out` from element `offset` on. */
 function writeParts(device: Device, parts: readonly Tensor[], out: Tensor, offset: number): void {
-  const turns = 4;
   const filled = <T>(values: readonly T[], rest: T) => [
     ...values,
     ...new Array<T>(elementwise.PARTS - values.length).fill(rest),
@@ -228,7 +227,7 @@ function writeParts(device: Device, parts: readonly Tensor[], out: Tensor, offse
   const sizes = parts.map(({ size }) => size);
   device.recorder.dispatch({
     kernel: elementwise.copyParts,
-    constants: { Element: `alias Element = ${wgslType[out.dtype]};`, TURNS: `const TURNS = ${turns}u;` },
+    constants: { ...elementwise.copyParts.constants, Element: `alias Element = ${wgslType[out.dtype]};` },
     buffers: [
       ...filled(
         parts.map(({ storage }) => storage.buffer),
@@ -244,7 +243,7 @@ function writeParts(device: Device, parts: readonly Tensor[], out: Tensor, offse
         0,
       ),
     },
-    grid: linearGrid(sizes.reduce((sum, size) => sum + Math.ceil(size / (64 * turns)), 0)),
+    grid: linearGrid(sizes.reduce((sum, size) => sum + Math.ceil(size / elementwise.PARTS_BLOCK), 0)),
   });
 }
 

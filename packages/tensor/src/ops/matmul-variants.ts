@@ -238,16 +238,13 @@ function splitsOfSmall(k: number, out: Tensor, tile: kernels.Tiling): Splits {
  */
 export function splitsOfLarge(k: number, out: { shape: Shape; size: number }, tile: kernels.Tiling): Splits {
   const tiles = tilesOf(out, tile);
+  const costOf = ({ splits, chunk }: Splits) =>
+    Math.ceil((tiles * splits) / CORES) * tile.m * tile.n * chunk +
+    (splits > 1 ? PRODUCTS_A_SUM * splits * out.size + PRODUCTS_TO_BEGIN : 0);
   let best = splitsOf(k, 1, tile);
-  let least = Infinity;
-  for (let wanted = 1; wanted <= Math.max(1, Math.min(MOST_SPLITS, Math.floor(k / SHORTEST_CHUNK))); wanted++) {
+  for (let wanted = 2; wanted <= Math.min(MOST_SPLITS, Math.floor(k / SHORTEST_CHUNK)); wanted++) {
     const each = splitsOf(k, wanted, tile);
-    const adding = each.splits > 1 ? PRODUCTS_A_SUM * each.splits * out.size + PRODUCTS_TO_BEGIN : 0;
-    const cost = Math.ceil((tiles * each.splits) / CORES) * tile.m * tile.n * each.chunk + adding;
-    if (cost < (1 - WORTH_SPLITTING) * least) {
-      least = cost;
-      best = each;
-    }
+    if (costOf(each) < (1 - WORTH_SPLITTING) * costOf(best)) best = each;
   }
   return best;
 }
