@@ -11,6 +11,7 @@ import { runCases } from '../src/run.ts';
 import { mergeRows } from '../src/save.ts';
 import { plannedRuns, summarise } from '../src/statistics.ts';
 import { type Case, caseOf, largestError, rounded, type Work } from '../src/work.ts';
+import '../../packages/tensor/test/seed.ts';
 
 test('the median lies in the middle, and half of the times on each side', () => {
   assert.equal(summarise([3, 1, 2]), { medianMs: 2, minMs: 1, maxMs: 3, runs: 3 });

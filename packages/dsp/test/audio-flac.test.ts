@@ -2,6 +2,7 @@ import { decodeAudio, encodeFlac, memorySource } from '@dawnchorus/dsp';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import '../../tensor/test/seed.ts';
 
 // Without zeros below zero, which bytes tell from zero.
 const rounded = (samples: Float32Array) =>

@@ -16,6 +16,7 @@ import {
   readAudio,
   streamAudio,
 } from '../src/audio/index.ts';
+import '../../tensor/test/seed.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'pieces-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { AudioError, decodeAudio, encodeWav, memorySource } from '../src/audio/index.ts';
 import { openAudio } from '../src/audio/open.ts';
+import '../../tensor/test/seed.ts';
 
 type Header = { tag: number; bits: number; channels?: number; extensible?: boolean; before?: Uint8Array };
 

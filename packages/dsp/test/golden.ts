@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import '../../tensor/test/seed.ts';
 
 /** The arrays of a safetensors file in golden/, each as the typed array of its dtype. */
 export function golden(file: string): Map<string, Float32Array | Float64Array | Int32Array> {

@@ -11,6 +11,7 @@ import {
   resampleRange,
   resampleSupport,
 } from '../src/resample.ts';
+import '../../tensor/test/seed.ts';
 
 const golden = readTensors(new URL('golden/resample.safetensors', import.meta.url));
 const qualities: ResampleQuality[] = ['hann6', 'kaiser64'];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import * as assert from 'uvu/assert';
 import { type ElementArray, FormatError } from '../src/index.ts';
+import '../../tensor/test/seed.ts';
 
 /** A tensor as generate.py lists it: text for what JSON numbers cannot hold. */
 export interface Listed {

@@ -16,6 +16,7 @@ import {
   toHuggingFace,
 } from '../src/config/index.ts';
 import { editDistance, nearest } from '../src/config/suggest.ts';
+import '../../tensor/test/seed.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mert-config-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));

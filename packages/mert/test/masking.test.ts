@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { type MaskingOptions, maskBatch } from '../src/model/masking.ts';
 import { hostRandom } from '../src/random.ts';
 import './support.ts';
+import '../../tensor/test/seed.ts';
 
 const published: MaskingOptions = { probability: 0.8, length: 5, minMasks: 2 };
 const count = (row: Uint8Array) => row.reduce((sum, masked) => sum + masked, 0);

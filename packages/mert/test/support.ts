@@ -5,16 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { encodeWav } from '@dawnchorus/dsp';
 import { readSafetensors } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
-import fc from 'fast-check';
 import { loadConfig, type PretrainConfig } from '../src/config/index.ts';
+import '../../tensor/test/seed.ts';
 
 /** What Node is given to run a TypeScript file of the repository, which comes next. */
 export const runner = fileURLToPath(new URL('../../../scripts/run.mjs', import.meta.url));
 
 export { relativeError } from '../../dsp/test/golden.ts';
-
-// The same cases in every run: a failure is one of this commit, not of this day.
-fc.configureGlobal({ seed: 2306 });
 
 /** A device, opened without a word. */
 export const openTestDevice = () => openDevice({ log: () => {} });
