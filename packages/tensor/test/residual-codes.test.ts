@@ -16,8 +16,8 @@ import {
   tensor,
 } from '../src/index.ts';
 import { opTable } from '../src/ops/table.ts';
-
 import * as reference from './reference/training.ts';
+import './seed.ts';
 
 process.env.DAWNCHORUS_TEST_TOGGLES = 'disable_robustness';
 const { device } = await import('./device.ts');
