@@ -53,6 +53,8 @@ function inHalf(constants: Kernel['constants']): Kernel['constants'] | undefined
 const libraries: Readonly<Record<string, string>> = {
   map: families.elementwise.elementwiseFunctions,
   map_fours: families.elementwise.elementwiseFunctions,
+  conv_norm_gelu: families.elementwise.elementwiseFunctions,
+  conv_norm_gelu_backward: families.elementwise.elementwiseFunctions,
   philox: families.random.drawFunctions,
 };
 

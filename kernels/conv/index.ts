@@ -7,6 +7,7 @@ import {
 } from '../generated/wgsl.ts';
 
 export * from './conv_channels_last.ts';
+export * from './conv_norm_gelu.ts';
 export * from './conv_product.ts';
 export * from './conv_spectrum_product.ts';
 export * from './conv_window.ts';

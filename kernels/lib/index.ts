@@ -54,7 +54,7 @@ export const widePieces = (type: string) => ({
 export const wideElements = (type: string) => ({ ...wide(type), Element: `alias Element = vec4<${type}>;` });
 
 /** Sums of f32, or of vectors of it. */
-export const rowSum = (value: 'f32' | 'vec2<f32>' = 'f32'): RowReduction => ({
+export const rowSum = (value: 'f32' | 'vec2<f32>' | 'vec4<f32>' = 'f32'): RowReduction => ({
   value,
   combine: 'return a + b;',
   subgroup: 'return subgroupAdd(value);',

@@ -17,7 +17,9 @@ import { ensemble } from '../src/evaluation/probe/ensemble.ts';
 import { layerChoices, probe } from '../src/evaluation/probe/probe.ts';
 import { type ProbeSettings, paperSettings } from '../src/evaluation/probe/settings.ts';
 import { published } from '../src/evaluation/published.ts';
+import { htmlReport } from '../src/evaluation/report/html.ts';
 import { taskOf } from '../src/evaluation/tasks.ts';
+import { yardstick } from '../src/evaluation/yardstick.ts';
 import * as make from './evaluation-support.ts';
 import { messageOf, openTestDevice, temporaryFolder, writeFile } from './support.ts';
 
@@ -221,6 +223,56 @@ whole('fills one table, goes on where it was, and loses nothing to a task that f
   lines.length = 0;
   assert.equal((await run()).tasks[1], report.tasks[1]);
   assert.is(lines.filter((line) => line.includes('done before')).length, 4);
+});
+
+whole('probes keys under any of their names, and names a class that is none', async () => {
+  const root = temporaryFolder();
+  const data = await loadTask('key', make.makeGiantSteps(join(root, 'GS')));
+  const named = (classes: string[]) =>
+    probe({
+      ...{
+        device,
+        source: make.oracle(),
+        cache: join(root, 'cache'),
+        settings: { ...settings, epochs: 40, rates: [3e-2] },
+      },
+      data: { ...data, classes },
+    });
+  const sharps = ['C', 'C#', 'D', 'D#', 'E', 'F', 'F#', 'G', 'G#', 'A', 'A#', 'B'];
+  const found = await named(['major', 'minor'].flatMap((mode) => sharps.map((tonic) => `${tonic} ${mode}`)));
+  assert.is(found.metrics.weighted_score.mean, 1);
+  const message = await messageOf(() => named(['C major', 'D-flat major', 'D major', 'H major']));
+  assert.match(
+    message,
+    /GiantSteps: its first metric is weighted_score, but .*“D-flat major” is no key; expected a tonic and a mode/,
+  );
+});
+
+whole('credits no class with what a yardstick takes for another', async () => {
+  const root = temporaryFolder();
+  make.makeNsynth(join(root, 'NSynth'));
+  make.makeGiantSteps(join(root, 'GS'));
+  const cases = [
+    // Tones of about 120 to 192 Hz, and neither pitches nor keys that are anywhere near.
+    { data: await loadTask('pitch', join(root, 'NSynth')), classes: ['97', '98', '99', '100'], first: 60 },
+    { data: await loadTask('key', join(root, 'GS')), classes: ['E major', 'C# major', 'A minor', 'C minor'], first: 0 },
+  ];
+  for (const { data, classes, first } of cases) {
+    const clips = data.clips.map((clip) => ({ ...clip, classes: clip.classes?.map((k) => k - first) }));
+    const result = await yardstick({ ...data, classes, clips });
+    assert.ok(result);
+    for (const [metric, { mean }] of Object.entries(result.metrics)) assert.is(mean, 0, `${data.name}: ${metric}`);
+    // Two clips of each class, all in the column of what is none of them.
+    assert.equal(result.confusion, Array(4).fill([0, 0, 0, 0, 2]));
+    assert.equal(
+      result.perClass.map(({ values, examples }) => [values.recall, examples]),
+      Array(4).fill([0, 2]),
+    );
+    const task = { ...{ task: data.task.name, data: data.name, proxy: false, folder: '' }, failed: [] };
+    const results = [{ name: 'yardstick', result }];
+    const html = htmlReport({ model: 'none', settings, tasks: [{ ...task, results }], missing: [] });
+    assert.match(html, `${classes[0]} taken for ${classes[0]}: 0 of 2`);
+  }
 });
 
 whole('knows what was published', () => {

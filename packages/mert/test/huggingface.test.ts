@@ -6,7 +6,7 @@ import { readNpy, readSafetensors, type SafetensorsTensor, writeSafetensors } fr
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeCheckpoint, pickle } from '../../formats/test/pickles.ts';
-import { parseConvLayers } from '../src/huggingface/fairseq.ts';
+import { fairseqFiles, parseConvLayers } from '../src/huggingface/fairseq.ts';
 import { canonicalName } from '../src/huggingface/names.ts';
 import { readModelFiles } from '../src/huggingface/read.ts';
 import { saveModel } from '../src/huggingface/save.ts';
@@ -209,6 +209,61 @@ hf('names', () => {
     [512, 2, 2],
   ]);
   assert.is(parseConvLayers('import os'), undefined);
+});
+
+/** What fairseq's settings make of convolutions with these kernels. */
+function convolutionsOf(kernels: readonly number[], setting?: unknown): Record<string, unknown> {
+  const shapes = new Map(kernels.map((k, i) => [`feature_extractor.conv_layers.${i}.conv.weight`, [16, 16, k]]));
+  const model = new Map<string, unknown>([
+    ...([
+      ['encoder_attention_heads', 4],
+      ['layer_norm_first', false],
+    ] as const),
+    ...(setting === undefined ? [] : [['conv_feature_layers', setting] as const]),
+  ]);
+  const content = new Map([
+    [
+      'cfg',
+      new Map([
+        ['model', model],
+        ['task', new Map([['sample_rate', 24000]])],
+      ]),
+    ],
+  ]);
+  return fairseqFiles(content, shapes, 'a.pt').config as Record<string, unknown>;
+}
+
+hf('strides are those that fairseq is told, with factors on either side', () => {
+  const layers = [...Array(6).keys()].map(() => [16, 3, 2]);
+  assert.equal(parseConvLayers('3 * [(16, 3, 2), (16,3,2)]'), layers);
+  assert.equal(parseConvLayers('2*[(16,3,2)] + [(16,3,2),] * 2 + 1 * [(16,3,2)] * 2'), layers);
+  assert.equal(convolutionsOf([3, 3, 3], '3 * [(16, 3, 4)]').conv_stride, [4, 4, 4]);
+  for (const text of ['[(16,3,2), (16,3)]', '[(16,3,2)] * n', '[16,3,2]', '']) {
+    assert.is(parseConvLayers(text), undefined, text);
+  }
+});
+
+hf('strides are not made up for a setting that cannot be read or is of other weights', async () => {
+  for (const setting of ['[(16, 3, 2)] * n', '', [[16, 3, 2]]]) {
+    const message = await messageOf(() => convolutionsOf([10, 3, 3, 3, 3, 2, 2], setting));
+    assert.match(message, `a.pt: its setting conv_feature_layers is “${setting}”`);
+    assert.match(message, '[(512,3,2)] * 4 or 4 * [(512,3,2)]');
+  }
+  assert.match(
+    await messageOf(() => convolutionsOf([3, 3], '[(16, 3, 2)] * 3')),
+    /a\.pt: its setting conv_feature_layers is .*kernels 3,3,3, but those of the weights are 3,3;/,
+  );
+});
+
+hf('without that setting strides are the usual ones of the usual kernels, and asked for of others', async () => {
+  assert.ok((await hiddenError(await fairseqCheckpoint('student_post', 'conv_feature_layers'), 'student_post')) < 1e-4);
+  assert.equal(convolutionsOf([10, 3, 3, 3, 3, 2, 2]).conv_stride, [5, 2, 2, 2, 2, 2, 2]);
+  for (const kernels of [[3, 3, 3], [10, 3, 3, 3, 3, 2, 3], []]) {
+    assert.match(
+      await messageOf(() => convolutionsOf(kernels)),
+      /settings do not say conv_feature_layers.*put config\.json/,
+    );
+  }
 });
 
 hf.run();

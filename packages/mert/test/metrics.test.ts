@@ -80,6 +80,8 @@ keys('reads names of keys and averages over songs', async () => {
   assert.is(keyScore('C# minor', 'db MINOR'), 1);
   near(weightedKeyScore(['C major', 'A minor'], ['G major', 'C major']), 0.4);
   assert.match(await messageOf(() => keyScore('H major', 'C major')), /“H major” is no key/);
+  // As mir_eval scores an estimate without a key.
+  assert.is(weightedKeyScore(['C major', 'A minor'], ['C major', undefined]), 0.5);
   assert.match(await messageOf(() => weightedKeyScore([], [])), /one at least/);
 });
 
@@ -162,6 +164,19 @@ others('accuracy, F1 and confusions are those of scikit-learn', async () => {
   assert.equal(scores.recall_per_class, [0.5, 1, 0, Number.NaN]);
   assert.equal(scores.confusion[0], [1, 1, 0, 0]);
   assert.match(await messageOf(() => classification([4], [0], 4)), /whole numbers below 4/);
+  assert.match(await messageOf(() => classification([0], [5], 4)), /4 for none of them/);
+});
+
+others('a guess that is none of the classes is wrong, and no class', () => {
+  const scores = classification([0, 0, 1, 1], [2, 0, 1, 2], 2);
+  near(scores.accuracy, 0.5);
+  near(scores.f1_macro, 2 / 3);
+  assert.equal(scores.recall_per_class, [0.5, 0.5]);
+  // The last column.
+  assert.equal(scores.confusion, [
+    [1, 0, 1],
+    [0, 1, 1],
+  ]);
 });
 
 others('SDR is the ratio of energies', async () => {

@@ -30,6 +30,8 @@ process.env.ONLY = [
     'concat',
     'nearestCode',
     'residualCodes',
+    'convNormGelu',
+    'convNormGeluBackward',
     'weightNorm',
     'weightNormBackward',
     'gradientNorm',

@@ -3,6 +3,9 @@ import {
   add,
   apply,
   contiguous,
+  conv1d,
+  gelu,
+  groupNorm,
   mean,
   mul,
   neg,
@@ -127,7 +130,43 @@ const weightNormRules = {
   }),
 };
 
+/** What `convNormGelu` computes, by operations that keep what the convolution makes. */
+const composedStage =
+  ({ stride, eps }: AttributesOf<'convNormGelu'>) =>
+  (x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor) =>
+    gelu(groupNorm(conv1d(x, weight, { stride }), weight.shape[0], scale, shift, { eps }));
+
+const firstStageRules = {
+  convNormGelu: rule<AttributesOf<'convNormGelu'>>(
+    'both',
+    (g, { inputs, outputs: [, statistics], attributes, needs }) => {
+      // A waveform seldom wants a gradient, and its kernel makes none.
+      if (needs[0]) return vjp(composedStage(attributes), inputs as Tensor[], g).gradients;
+      const [weight, affine] = apply('convNormGeluBackward', [...inputs, statistics, g], attributes);
+      const half = (i: number) => sliceAxis(affine, 0, i, i + 1).reshape(inputs[2].shape);
+      return [undefined, weight, half(0), half(1)];
+    },
+  ),
+  // The statistics follow from x and the weight, and are differentiated as what they are made from.
+  convNormGeluBackward: rule<AttributesOf<'convNormGelu'>>('inputs', (_, { inputs, attributes, gradients }) => {
+    const [x, weight, scale, shift, , grad] = inputs;
+    const present = <T>(list: readonly T[]) => list.filter((_own, i) => gradients[i]);
+    const composed = (signal: Tensor, ...[w, a, b, flow]: Tensor[]) => {
+      const stage = (...own: Tensor[]) => composedStage(attributes)(signal, ...(own as [Tensor, Tensor, Tensor]));
+      const [dw, ...affine] = vjp(stage, [w, a, b], flow).gradients;
+      return present([dw, stack(affine)]);
+    };
+    const [dx, dw, da, db, dGrad] = vjp(
+      composed,
+      [x, weight, scale, shift, grad],
+      present(gradients) as Tensor[],
+    ).gradients;
+    return [dx, dw, da, db, undefined, dGrad];
+  }),
+};
+
 export const normRules = {
+  ...firstStageRules,
   ...weightNormRules,
   layerNorm: forwardRule<AttributesOf<'layerNorm'>>('layerNormBackward', layerLayout, () => ({ groups: 1 })),
   groupNorm: forwardRule<AttributesOf<'groupNorm'>>(

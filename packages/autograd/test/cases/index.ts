@@ -4,9 +4,11 @@ import { attentionDraw } from '../../../tensor/test/cases/attention.ts';
 import { crossEntropyDraw } from '../../../tensor/test/cases/cross-entropy.ts';
 import { fourierDraws } from '../../../tensor/test/cases/fourier.ts';
 import { pooling } from '../../../tensor/test/cases/images.ts';
+import { firstStageDraw } from '../../../tensor/test/cases/norm.ts';
 import { someAxes } from '../../../tensor/test/cases/reduce.ts';
 import type { NDArray } from '../../../tensor/test/reference/array.ts';
 import * as attentions from '../../../tensor/test/reference/attention.ts';
+import * as stages from '../../../tensor/test/reference/conv-norm-gelu.ts';
 import * as losses from '../../../tensor/test/reference/cross-entropy.ts';
 import * as images from '../../../tensor/test/reference/images.ts';
 import * as norms from '../../../tensor/test/reference/norm.ts';
@@ -181,6 +183,32 @@ export const ruleCases: RuleCases<DifferentiableOpName> = {
     },
     (x, { groups }) => norms.groupNormLayout(x, groups),
   ),
+  convNormGelu: {
+    draws: drawn({ maxRank: 0 }, (_, random) => firstStageDraw(random, 20)),
+    reference: (inputs, attributes) => stages.convNormGelu(inputs, attributes)[0],
+    presentations: normPresentations,
+  },
+  convNormGeluBackward: {
+    draws: drawn({ maxRank: 0 }, (_, random) => {
+      const { inputs, attributes } = firstStageDraw(random, 20);
+      return { inputs: [...inputs, arrayOf(stages.convNormGelu(inputs, attributes)[0].shape, random)], attributes };
+    }),
+    // The statistics are no inputs of their own: they follow from the signal and the weight.
+    run: ([x, weight, scale, shift, g], attributes) => {
+      const inputs = [x, weight, scale, shift];
+      const [, statistics] = apply('convNormGelu', inputs, attributes);
+      const gradients = apply('convNormGeluBackward', [...inputs, statistics, g], attributes);
+      return concat(gradients.map((own) => own.reshape([-1])));
+    },
+    reference: ([x, weight, scale, shift, g], attributes) => {
+      const inputs = [x, weight, scale, shift];
+      const [, statistics] = stages.convNormGelu(inputs, attributes);
+      const parts = stages.convNormGeluBackward([...inputs, statistics, g], attributes);
+      const data = Float64Array.from(parts.flatMap((part) => [...part.data]));
+      return { dtype: 'f32', shape: [data.length], data };
+    },
+    presentations: normPresentations,
+  },
   // Columns of two at least: one of a single element has no direction to turn to.
   weightNorm: {
     draws: drawn({ minRank: 1, maxRank: 2, largest: 100 }, (rest, random) => {

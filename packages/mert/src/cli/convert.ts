@@ -1,5 +1,5 @@
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
+import { checkNotInput } from '../folders.ts';
 import { readModelFiles } from '../huggingface/read.ts';
 import { saveModel } from '../huggingface/save.ts';
 import { oneOf } from './arguments.ts';
@@ -17,9 +17,7 @@ async function convertCommand({ model, out, as, dtype }: Options): Promise<void>
     as: oneOf('--as', as, ['hubert', 'mert'] as const),
     dtype: oneOf('--dtype', dtype, ['f32', 'f16'] as const),
   };
-  if (resolve(model) === resolve(out)) {
-    throw new Error(`${out}: is the model itself, which would be overwritten; choose another --out`);
-  }
+  checkNotInput('--out', out, [], model);
   const files = await readModelFiles(model);
   await saveModel(out, files, options);
   const heads = files.heads.size > 0 ? `, ${files.heads.size} tensors of heads` : '';

@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { createCqt, readAudio } from '@dawnchorus/dsp';
 import { writeNpy } from '@dawnchorus/formats';
 import { openDevice, tensor } from '@dawnchorus/tensor';
-import { checkOutputFile } from '../folders.ts';
+import { checkNotInput, checkOutputFile } from '../folders.ts';
 import { drawHeatmap } from '../pictures/heatmap.ts';
 import { cqtHeatmap } from '../pictures/spectra.ts';
 import { checkPicturePath, writePicture } from '../pictures/write.ts';
@@ -22,6 +22,9 @@ export async function cqtCommand({
   if (picture !== undefined) checkPicturePath(picture);
   if (out !== undefined) await checkOutputFile('--out', out);
   if (picture !== undefined) await checkOutputFile('--picture', picture);
+  for (const [option, path] of Object.entries({ '--out': out, '--picture': picture })) {
+    if (path !== undefined) checkNotInput(option, path, [input]);
+  }
   const { samples } = await readAudio(input, { sampleRate: cqtSettings.sampleRate });
   const device = await openDevice();
   const cqt = createCqt(device, cqtSettings);

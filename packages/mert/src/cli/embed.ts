@@ -3,6 +3,7 @@ import { openDevice } from '@dawnchorus/tensor';
 import type { Command } from 'commander';
 import { embedFiles, embedFormats } from '../embed/files.ts';
 import { parseLayers } from '../embed/layers.ts';
+import { checkNotInput } from '../folders.ts';
 import { loadPretrained } from '../model/pretrained.ts';
 import { createProgress } from '../training/progress.ts';
 import { aboveZero, collect, fromOne, oneOf, seconds } from './arguments.ts';
@@ -34,6 +35,7 @@ async function embedCommand(options: Options): Promise<void> {
   const resample = oneOf('--resample', options.resample, ['kaiser64', 'hann6', 'never'] as const);
   const dtype = oneOf('--dtype', options.dtype, ['f32', 'f16'] as const);
   const format = options.format === undefined ? undefined : oneOf('--format', options.format, embedFormats);
+  checkNotInput('--out', options.out, [], options.model);
   const device = await openDevice();
   const interrupt = untilInterrupted('this file');
   const log = (line: string) => console.error(line);

@@ -2,7 +2,7 @@ import { writeAtomically } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import type { Command } from 'commander';
 import { parseLayers } from '../embed/layers.ts';
-import { checkOutputFile } from '../folders.ts';
+import { checkNotInput, checkOutputFile } from '../folders.ts';
 import { studentToOnnx } from '../model/onnx.ts';
 import { loadPretrained } from '../model/pretrained.ts';
 import { aboveZero, fromOne } from './arguments.ts';
@@ -20,6 +20,7 @@ interface Options {
 async function exportCommand({ model: path, onnx, seconds, batch, layers, opset }: Options): Promise<void> {
   const choice = parseLayers(layers);
   await checkOutputFile('--onnx', onnx);
+  checkNotInput('--onnx', onnx, [], path);
   const device = await openDevice();
   try {
     const model = await loadPretrained(path);

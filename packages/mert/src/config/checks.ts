@@ -13,8 +13,22 @@ export type CrossCheck<C = PretrainConfig> = {
 /** Samples that one frame of the teachers takes, at 24000 Hz (75 a second) and at 16000 Hz (50). */
 export const frameLength = 320;
 
+/** Elements of a head that the kernels of attention take. */
+export const LARGEST_HEAD = 128;
+
 export const crossChecks: CrossCheck[] = [
   divides('numAttentionHeads'),
+  {
+    paths: [
+      ['model', 'numAttentionHeads'],
+      ['model', 'hiddenSize'],
+    ],
+    problem: ({ model: { hiddenSize, numAttentionHeads } }) =>
+      unless(
+        hiddenSize / numAttentionHeads <= LARGEST_HEAD,
+        `${numAttentionHeads} heads of ${hiddenSize / numAttentionHeads} elements; attention is there for 1 to ${LARGEST_HEAD}: take more heads`,
+      ),
+  },
   divides('numConvPosEmbeddingGroups'),
   {
     paths: [['model', 'convStride']],

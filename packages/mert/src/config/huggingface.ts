@@ -3,6 +3,7 @@
  * preprocessor_config.json, as m-a-p/MERT-v1-95M has them.
  */
 import { z } from 'zod';
+import { LARGEST_HEAD } from './checks.ts';
 import { CQT_BINS, classesOf } from './count.ts';
 import { describeIssue, valueAt } from './issues.ts';
 import { type ModelConfig, type PretrainConfig, sections } from './schema.ts';
@@ -194,6 +195,12 @@ function disagreements(config: z.output<typeof configFile>, preprocessor: z.outp
         `config.json hidden_size: ${config.hidden_size} must be a multiple of ${divisor} (${config[divisor]})`,
       );
     }
+  }
+  const head = config.hidden_size / config.num_attention_heads;
+  if (head > LARGEST_HEAD) {
+    problems.push(
+      `config.json num_attention_heads: ${config.num_attention_heads} heads of ${head} elements; attention is there for 1 to ${LARGEST_HEAD}`,
+    );
   }
   if (config.deepnorm && config.do_stable_layer_norm) {
     problems.push('config.json deepnorm: DeepNorm is a form of post-LN, but do_stable_layer_norm is true');

@@ -51,10 +51,15 @@ interface Job {
   owner: { dropped: boolean };
 }
 
-/** Samples of a window that the adapter can hold: its widest tensor is what the first convolution makes. */
+/** Samples of a window that the adapter can hold: its widest tensor is what one of the convolutions makes. */
 function longestWindow({ student: { config } }: PretrainedModel, batch: number): number {
   const { maxStorageBufferBindingSize } = getDefaultDevice().limits;
-  return Math.floor(maxStorageBufferBindingSize / (4 * config.convDim[0] * batch)) * config.convStride[0];
+  let hop = 1;
+  const limits = config.convDim.map((channels, i) => {
+    hop *= config.convStride[i];
+    return Math.floor(maxStorageBufferBindingSize / (4 * channels * batch)) * hop;
+  });
+  return Math.min(...limits);
 }
 
 /**

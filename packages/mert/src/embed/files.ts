@@ -6,7 +6,7 @@ import { createNpy, createSafetensors, type FloatDtype } from '@dawnchorus/forma
 import { listAudio } from '../data/collection.ts';
 import type { SkippedFile } from '../data/dataset.ts';
 import { type AudioItem, withBytes } from '../data/places.ts';
-import { checkOutputFile, makeFolder } from '../folders.ts';
+import { checkNotInput, checkOutputFile, makeFolder } from '../folders.ts';
 import type { PretrainedModel } from '../model/pretrained.ts';
 import { createEmbedder, type Embedder, type EmbedSettings } from './embedder.ts';
 import { layerShape } from './layers.ts';
@@ -173,7 +173,10 @@ export async function embedFiles(options: EmbedFilesOptions): Promise<EmbedResul
     throw new Error('a parquet file holds floats of 32 bits; leave out --dtype f16');
   }
   const places = alone || common ? items.map(() => out) : placesOf(items, options);
-  if (alone || common) await checkOutputFile('--out', out);
+  if (alone || common) {
+    await checkOutputFile('--out', out);
+    checkNotInput('--out', out, [...inputs, ...items.map(({ path }) => path)]);
+  }
   const embedder = createEmbedder(model, options);
   const table = common ? await createTable(out, pool !== 'none') : undefined;
   const result: EmbedResult = { finished: true, written: [], existing: 0, skipped: [] };

@@ -20,7 +20,7 @@ const names = {
 type Known = keyof typeof names;
 const isKnown = (task: string): task is Known => task in names;
 
-/** The class that a yardstick takes a window for. */
+/** The class that a yardstick takes a window for; -1 for what is none of them. */
 async function guess(task: Known, samples: Float32Array, classes: readonly string[]): Promise<number> {
   if (task === 'key') {
     const own = keyIndex(await chromaKey(samples, SAMPLE_RATE));
@@ -35,7 +35,9 @@ async function scoreGuesses(task: Known, data: TaskData, clips: readonly Clip[])
   for (const clip of clips) {
     for (const samples of await readWindows(data.task, clip)) {
       const own = await guess(task, samples, data.classes);
-      const logits = Float64Array.from(data.classes, (_, k) => (k === own ? 1 : 0));
+      // The last place is for what is no class: without it a guess of none would pass for the first.
+      const logits = new Float64Array(data.classes.length + 1);
+      logits[own < 0 ? data.classes.length : own] = 1;
       windows.push({ song: clip.song, truth: truthOf(clip, data.classes.length), logits });
     }
   }

@@ -7,18 +7,43 @@ type Settings = ReadonlyMap<unknown, unknown>;
 
 const isMap = (value: unknown): value is Settings => value instanceof Map;
 
-/** `[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2`, as fairseq writes the convolutions, as triples. */
+/** fairseq's own, which a run has whose settings leave the convolutions out. */
+const usualConvLayers = '[(512,10,5)] + [(512,3,2)] * 4 + [(512,2,2)] * 2';
+
+/** `[(512,10,5)] + [(512,3,2)] * 4 + 2 * [(512,2,2)]`, as fairseq writes the convolutions, as triples. */
 export function parseConvLayers(text: string): [dim: number, kernel: number, stride: number][] | undefined {
   const layers: [number, number, number][] = [];
   for (const term of text.split('+')) {
-    const [, inside, times] = /^\s*\[(.*)\]\s*(?:\*\s*(\d+))?\s*$/.exec(term) ?? [];
-    if (inside === undefined) return undefined;
-    const triples = [...inside.matchAll(/\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)/g)].map(
-      ([, ...sizes]) => sizes.map(Number) as [number, number, number],
-    );
-    for (let i = 0; i < Number(times ?? 1); i++) layers.push(...triples);
+    const [, before = 1, inside, after = 1] = /^\s*(?:(\d+)\s*\*\s*)?\[(.*)\]\s*(?:\*\s*(\d+))?\s*$/.exec(term) ?? [];
+    const triple = /\(\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\)/g;
+    // Nothing but triples: of what else there is, layers would be lost.
+    if (inside === undefined || /[^\s,]/.test(inside.replace(triple, ''))) return undefined;
+    const triples = [...inside.matchAll(triple)].map(([, ...sizes]) => sizes.map(Number) as [number, number, number]);
+    for (let i = 0; i < Number(before) * Number(after); i++) layers.push(...triples);
   }
   return layers.length > 0 ? layers : undefined;
+}
+
+/**
+ * The strides of the convolutions, which weights do not tell.
+ *
+ * @param kernels - of the weights.
+ * @returns undefined where the setting is missing and the weights are not of fairseq's own convolutions.
+ * @throws Error for a setting that cannot be read or is of other weights.
+ */
+function stridesOf(setting: unknown, kernels: readonly number[], path: string): number[] | undefined {
+  const layers = parseConvLayers(String(setting ?? usualConvLayers));
+  const told = layers?.map(([, kernel]) => kernel).join();
+  if (layers && told === kernels.join()) return layers.map(([, , stride]) => stride);
+  if (setting === undefined || setting === null) return undefined;
+  const wrong = layers
+    ? `has the kernels ${told}, but those of the weights are ${kernels.join()}`
+    : 'cannot be read; expected (dimension, kernel, stride) in lists, added up, such as [(512,10,5)] + [(512,3,2)] * 4 or ' +
+      '4 * [(512,3,2)]';
+  throw new Error(
+    `${path}: its setting conv_feature_layers is “${setting}”, which ${wrong}; put config.json and preprocessor_config.json beside ` +
+      'it in a folder',
+  );
 }
 
 /** The symbols of the dictionaries that the heads' classes are numbered by, [codebooks], where the checkpoint has them. */
@@ -58,7 +83,9 @@ export function fairseqFiles(content: unknown, shapes: Shapes, path: string): Hu
   const layers = count(/^encoder\.layers\.(\d+)\./);
   const convolutions = count(/^feature_extractor\.conv_layers\.(\d+)\./);
   const own = [...Array(convolutions).keys()].map((i) => sizes(`feature_extractor.conv_layers.${i}.conv.weight`));
-  const written = parseConvLayers(String(model.get('conv_feature_layers') ?? ''));
+  const kernels = own.map(([, , kernel]) => kernel);
+  const strides = stridesOf(model.get('conv_feature_layers'), kernels, path);
+  if (!strides) missing.push('conv_feature_layers');
   const [hidden] = sizes('encoder.layer_norm.weight');
   const [, inGroup, positions] = sizes('encoder.pos_conv_embed.conv.weight_v');
   const heads = need<number>(model, 'encoder_attention_heads', 1);
@@ -82,8 +109,8 @@ export function fairseqFiles(content: unknown, shapes: Shapes, path: string): Hu
     intermediate_size: sizes('encoder.layers.0.feed_forward.intermediate_dense.weight')[0],
     hidden_act: model.get('activation_fn') ?? 'gelu',
     conv_dim: own.map(([dim]) => dim),
-    conv_kernel: own.map(([, , kernel]) => kernel),
-    conv_stride: (written ?? []).length === convolutions ? written?.map(([, , s]) => s) : [5, 2, 2, 2, 2, 2, 2],
+    conv_kernel: kernels,
+    conv_stride: strides,
     conv_bias: shapes.has('feature_extractor.conv_layers.0.conv.bias'),
     num_feat_extract_layers: convolutions,
     feat_extract_norm: normOfSecond ? 'layer' : 'group',

@@ -2,14 +2,15 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { openSafetensors, openTorch, type SafetensorsTensor } from '@dawnchorus/formats';
-import type { HuggingFaceFiles } from '../config/index.ts';
+import { fromHuggingFace, type HuggingFaceFiles, type ModelConfig } from '../config/index.ts';
+import { checkWeights } from '../model/shapes.ts';
 import { checkAgainstChecksums } from '../training/checkpoints.ts';
 import { dictionariesOf, fairseqFiles } from './fairseq.ts';
 import { canonicalName, isBeside, isFairseq, isHead } from './names.ts';
 
 /** A model as its files have it, before any of it is on the device. */
 export interface ModelFiles extends HuggingFaceFiles {
-  /** The file of weights. */
+  /** The file of weights, or the first of several. */
   path: string;
   /** The student's tensors, and whatever else is there that is no known part of a model, by the names inside. */
   weights: Map<string, SafetensorsTensor>;
@@ -29,27 +30,80 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
       { cause },
     );
   }
+  let value: unknown;
   try {
-    return JSON.parse(text) as Record<string, unknown>;
+    value = JSON.parse(text);
   } catch (cause) {
     throw new Error(`${path}: is not JSON: ${(cause as Error).message}`, { cause });
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Error(`${path}: holds ${text.trim().slice(0, 40)}; expected an object of settings: { … }`);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** From version 5 on, transformers writes what a processor holds into one file. */
+async function readPreprocessor(folder: string): Promise<Record<string, unknown>> {
+  const [own, whole] = ['preprocessor_config.json', 'processor_config.json'].map((name) => join(folder, name));
+  if (existsSync(own) || !existsSync(whole)) return readJson(own);
+  const { feature_extractor: inside } = await readJson(whole);
+  if (typeof inside === 'object' && inside !== null) return inside as Record<string, unknown>;
+  throw new Error(`${whole}: has no feature_extractor, and there is no preprocessor_config.json`);
 }
 
 /** Names that Hugging Face gives to files of weights, the better first. */
 const weightNames = ['model.safetensors', 'pytorch_model.bin'];
 
-async function findWeights(folder: string): Promise<string> {
+/** The file of weights, or those that they are shared out over. */
+async function findWeights(folder: string): Promise<string[]> {
   const known = weightNames.map((name) => join(folder, name)).find((path) => existsSync(path));
-  if (known) return known;
-  const sharded = weightNames.map((name) => join(folder, `${name}.index.json`)).find((path) => existsSync(path));
-  if (sharded) throw new Error(`${sharded}: weights in several files are not read; save them in one`);
+  if (known) return [known];
+  const index = weightNames.map((name) => join(folder, `${name}.index.json`)).find((path) => existsSync(path));
+  if (index) return sharesOf(folder, index);
   const others = (await readdir(folder)).filter((name) => extname(name) === '.pt').sort();
-  if (others.length === 1) return join(folder, others[0]);
+  if (others.length === 1) return [join(folder, others[0])];
   throw new Error(
     `${join(folder, weightNames[0])}: missing, and there is no pytorch_model.bin either` +
       (others.length > 1 ? `; of the .pt files give one as the model: ${others.join(', ')}` : ''),
   );
+}
+
+/** The files that an index of Hugging Face's lists: `weight_map` from tensors to the files that hold them. */
+async function sharesOf(folder: string, index: string): Promise<string[]> {
+  const { weight_map: map } = await readJson(index);
+  const names = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
+  // Files of this folder alone.
+  const odd = names.find((name) => typeof name !== 'string' || basename(name) !== name);
+  if (names.length === 0 || odd !== undefined) {
+    throw new Error(
+      `${index}: ${odd === undefined ? 'has no weight_map' : `names the file ${JSON.stringify(odd)}`}; expected the name of a file beside it for each tensor`,
+    );
+  }
+  const paths = names.map((name) => join(folder, name as string));
+  const missing = paths.find((path) => !existsSync(path));
+  if (missing) throw new Error(`${missing}: missing; ${basename(index)} says that it holds weights`);
+  return paths;
+}
+
+/** The tensors of all files together. */
+async function readAll(paths: readonly string[]) {
+  const [first, ...rest] = await Promise.all(paths.map(readTensors));
+  for (const [i, own] of rest.entries()) {
+    for (const part of ['weights', 'heads'] as const) {
+      for (const [name, tensor] of own[part]) {
+        if (first[part].has(name)) throw new Error(`${paths[i + 1]}: ${name} is in another file, too; keep one`);
+        first[part].set(name, tensor);
+      }
+    }
+  }
+  return first;
+}
+
+/** Halves and doubles are weights like others, and floats here. */
+function asFloats(tensor: SafetensorsTensor): SafetensorsTensor {
+  return tensor.data instanceof Float64Array
+    ? { ...tensor, dtype: 'F32', data: Float32Array.from(tensor.data) }
+    : tensor;
 }
 
 async function readTensors(path: string) {
@@ -67,7 +121,7 @@ async function readTensors(path: string) {
     if (isBeside(own)) continue;
     const into = isHead(own) ? heads : weights;
     if (into.has(own)) throw new Error(`${path}: has ${own} twice, under two spellings; keep one`);
-    into.set(own, await file.read(name));
+    into.set(own, asFloats(await file.read(name)));
   }
   return { weights, heads, fairseq, content: 'content' in file ? file.content : undefined };
 }
@@ -87,13 +141,23 @@ async function readHeads(folder: string): Promise<Map<string, SafetensorsTensor>
   return heads;
 }
 
+/** The model that the files speak of. @throws Error that names the folder. */
+function settingsOf(files: HuggingFaceFiles, folder: string): ModelConfig {
+  try {
+    return fromHuggingFace(files.config, files.preprocessor);
+  } catch (cause) {
+    throw Object.assign(new Error(`${folder}: ${(cause as Error).message}`, { cause }), { name: 'ConfigError' });
+  }
+}
+
 /**
  * Reads a model: a folder in Hugging Face's MERT or HuBERT layout (config.json, preprocessor_config.json, and
- * model.safetensors or pytorch_model.bin, with weight norm in either spelling), or a fairseq checkpoint, alone or with
- * those two files beside it. Heads are found in the checkpoint, in heads.safetensors or in the state of a run of
+ * model.safetensors or pytorch_model.bin, whole or in several files, with weight norm in either spelling), or a fairseq
+ * checkpoint, alone or with those two files beside it. Heads are found in the checkpoint, in heads.safetensors or in the state of a run of
  * `mert pretrain`.
  *
- * @throws Error that says which file is missing or what in it is wrong.
+ * @throws Error that says which file is missing or what in it is wrong, and lists all weights that do not fit the settings or
+ *   are not finite.
  */
 export async function readModelFiles(path: string): Promise<ModelFiles> {
   const status = await stat(path).catch((cause) => {
@@ -114,11 +178,12 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   }
   const json =
     existsSync(configPath) && (status.isDirectory() || extname(path) !== '.pt')
-      ? { config: await readJson(configPath), preprocessor: await readJson(join(folder, 'preprocessor_config.json')) }
+      ? { config: await readJson(configPath), preprocessor: await readPreprocessor(folder) }
       : undefined;
-  const file = status.isDirectory() ? await findWeights(folder) : path;
-  if (status.isDirectory()) await checkAgainstChecksums(folder, basename(file));
-  const { weights, heads, fairseq, content } = await readTensors(file);
+  const shares = status.isDirectory() ? await findWeights(folder) : [path];
+  const [file] = shares;
+  if (status.isDirectory()) for (const share of shares) await checkAgainstChecksums(folder, basename(share));
+  const { weights, heads, fairseq, content } = await readAll(shares);
   if (!json && !fairseq) {
     throw new Error(
       `${basename(file)} of ${folder}: has no config.json and preprocessor_config.json beside it, and is no fairseq ` +
@@ -128,6 +193,7 @@ export async function readModelFiles(path: string): Promise<ModelFiles> {
   const shapes = new Map([...weights, ...heads].map(([name, { shape }]) => [name, shape]));
   const files = json ?? fairseqFiles(content, shapes, file);
   if (heads.size === 0) for (const [name, tensor] of await readHeads(folder)) heads.set(name, tensor);
+  checkWeights(settingsOf(files, folder), weights, file);
   const dictionaries = dictionariesOf(content);
   return { ...files, path: file, weights, heads, ...(dictionaries && { dictionaries }) };
 }

@@ -1,5 +1,5 @@
 import { nn } from '@dawnchorus/autograd';
-import { type Tensor, transpose } from '@dawnchorus/tensor';
+import { convNormGelu, type Tensor, transpose } from '@dawnchorus/tensor';
 import type { ModelConfig } from '../config/index.ts';
 import { maskedInstanceNorm, type Padding, realPlaces } from './padding.ts';
 
@@ -30,6 +30,11 @@ export class ConvLayer extends nn.Module {
 
   /** [batch, channels, samples] -> [batch, channels, fewer samples]. `padding` where clips differ in length, for the first. */
   forward(x: Tensor, padding?: Padding): Tensor {
+    // Without a bias of the convolution, which the norm takes off again.
+    if (this.layerNorm instanceof nn.GroupNorm && !padding && !this.conv.bias) {
+      const { weight, bias, eps } = this.layerNorm;
+      return convNormGelu(x, this.conv.weight, weight, bias, { stride: this.conv.options.stride, eps });
+    }
     const y = this.conv.forward(x);
     if (this.layerNorm instanceof nn.LayerNorm) {
       return transpose(this.layerNorm.forward(transpose(y))).gelu();

@@ -43,6 +43,8 @@ export interface RowShape {
   readonly constants: { readonly LANES: string; readonly ROWS: string; readonly SUBGROUPS: string };
   /** For kernels that may keep their row in registers: how many elements a thread keeps, 0 where it reads them again. */
   readonly kept: { readonly KEPT: string };
+  /** Threads a row. */
+  readonly lanes: number;
   /** Rows a workgroup. */
   readonly rows: number;
   /** The grid for so many rows. */
@@ -72,6 +74,7 @@ export function rowShape({ adapter, features }: RowDevice, length: number): RowS
     },
     // Rounded up, so that a few pipelines do for all lengths. Memory is as near as registers to a CPU.
     kept: { KEPT: `const KEPT = ${adapter.software || each > MOST_KEPT ? 0 : 2 ** Math.ceil(Math.log2(each))}u;` },
+    lanes,
     rows,
     grid: (count) => linearGrid(Math.ceil(count / rows)),
   };

@@ -1,12 +1,13 @@
 import { apply } from '../apply.ts';
 import { type Device, getDefaultDevice } from '../device/device.ts';
-import { add } from '../functions/elementwise.ts';
+import { add, gelu } from '../functions/elementwise.ts';
 import { reshape, transpose } from '../functions/views.ts';
 import { checkShape, formatShape, normaliseAxis, type Shape } from '../shape.ts';
 import type { Literal, ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 import { checkAlive, checkOptions } from './arguments.ts';
 import type { ConvAttributes } from './conv.ts';
+import { keepsTaps } from './conv-norm-gelu.ts';
 import type { RandomKey } from './random.ts';
 
 export * from '../functions/arranging.ts';
@@ -94,6 +95,27 @@ export function conv1d(x: Tensor, weight: Tensor, options: Partial<ConvAttribute
   checkBias('conv1d', options.bias, weight.shape[0]);
   const out = apply('conv1d', [x, weight], convAttributes(options))[0];
   return options.bias ? add(out, reshape(options.bias, [-1, 1])) : out;
+}
+
+/**
+ * The first stage of a waveform's feature extractor (Baevski et al., 2020): a convolution, each of its channels normalised over the
+ * steps of its clip, and GELU. x [batch, 1, length], weight [channels, 1, kernel], scale and shift [channels] give
+ * [batch, channels, steps]; the same as `gelu(groupNorm(conv1d(x, weight), channels, scale, shift))`, but where a kernel has few
+ * taps neither it nor its gradient stores what the convolution makes, which is as much as the whole result again.
+ *
+ * @throws RangeError where shapes do not fit or a clip is shorter than the kernel.
+ */
+export function convNormGelu(
+  x: Tensor,
+  weight: Tensor,
+  scale: Tensor,
+  shift: Tensor,
+  options: { stride?: number; eps?: number } = {},
+): Tensor {
+  checkOptions('convNormGelu', options, ['stride', 'eps']);
+  const { stride = 1, eps = 1e-5 } = options;
+  if (keepsTaps(weight.shape)) return apply('convNormGelu', [x, weight, scale, shift], { stride, eps })[0];
+  return gelu(groupNorm(conv1d(x, weight, { stride }), weight.shape[0], scale, shift, { eps }));
 }
 
 /**

@@ -1,6 +1,7 @@
 import { differentiableAttention } from './attention.ts';
 import { complexMul } from './complex.ts';
 import { differentiableConvolutions } from './conv.ts';
+import { differentiableConvNorms } from './conv-norm-gelu.ts';
 import { differentiableConvolutions2d } from './conv2d.ts';
 import { differentiableLosses } from './cross-entropy.ts';
 import { differentiableElementwise, otherElementwise } from './elementwise.ts';
@@ -33,6 +34,7 @@ export const differentiableOps = {
   ...differentiableWeightNorms,
   ...differentiableConvolutions,
   ...differentiableConvolutions2d,
+  ...differentiableConvNorms,
   ...differentiablePools,
   ...differentiableGathers,
   ...differentiableRandom,

@@ -1,5 +1,6 @@
 import { arrayOf, between, drawn, pick, type Random } from '../arbitraries.ts';
 import type { NDArray } from '../reference/array.ts';
+import * as stages from '../reference/conv-norm-gelu.ts';
 import * as reference from '../reference/norm.ts';
 import type { Draw, OpCases } from './case.ts';
 
@@ -33,6 +34,34 @@ function backwardDraw<A>(x: NDArray, layout: reference.NormLayout, random: Rando
 const weights = { minRank: 1, maxRank: 3, largest: 1000 };
 const lengthsOf = (shape: readonly number[]) => [...shape.slice(1).map(() => 1), shape.at(-1)!];
 
+/** Taps and stride are constants of the kernels: few pairs, for each is compiled. */
+const windows = [
+  [10, 5],
+  [3, 2],
+  [16, 1],
+  [1, 3],
+] as const;
+
+/** Windows that meet and that do not, channels on and off fours, steps on and off the threads of a row. */
+export function firstStageDraw(random: Random, largest = 130): Draw<{ stride: number; eps: number }> {
+  const [batch, channels] = [pick(random, [0, 1, 1, 2, 3]), pick(random, [1, 3, 4, 5, 8, 9])];
+  const [kernel, stride] = pick(random, windows);
+  const steps = pick(
+    random,
+    [5, 8, 9, 33, 64, 65, 130, 300].filter((own) => own <= largest),
+  );
+  const length = (steps - 1) * stride + kernel + Math.floor(random() * stride);
+  const mean = pick(random, [0, 0, 3]);
+  const signal = arrayOf([batch, 1, length], random, (r) => mean + between(-2, 2)(r));
+  const weight = arrayOf([channels, 1, kernel], random, awayFromZero);
+  return {
+    inputs: [signal, weight, ...affine(channels, random)],
+    attributes: { stride, eps: pick(random, [1e-5, 1e-3]) },
+  };
+}
+
+const awayFromZero = (random: Random) => (random() < 0.5 ? -1 : 1) * between(0.5, 2)(random);
+
 export const normCases: OpCases<
   | 'softmax'
   | 'logSoftmax'
@@ -42,6 +71,8 @@ export const normCases: OpCases<
   | 'groupNorm'
   | 'layerNormBackward'
   | 'groupNormBackward'
+  | 'convNormGelu'
+  | 'convNormGeluBackward'
   | 'weightNorm'
   | 'weightNormBackward'
 > = {
@@ -110,6 +141,21 @@ export const normCases: OpCases<
     reference: ([x, weight, statistics, grad], { groups }) =>
       reference.normBackward(x, weight, statistics, grad, reference.groupNormLayout(x, groups)),
     half: { keep: [2], together: [[0, 3], [1]] },
+  },
+  convNormGelu: {
+    draws: drawn({ maxRank: 0 }, (_, random) => firstStageDraw(random)),
+    reference: (inputs, attributes) => stages.convNormGelu(inputs, attributes),
+    half: { together: [[0], [1], [2, 3]] },
+  },
+  convNormGeluBackward: {
+    draws: drawn({ maxRank: 0 }, (_, random) => {
+      const { inputs, attributes } = firstStageDraw(random);
+      const [y, statistics] = stages.convNormGelu(inputs, attributes);
+      const rounded = { ...statistics, data: statistics.data.map(Math.fround) };
+      return { inputs: [...inputs, rounded, arrayOf(y.shape, random)], attributes };
+    }),
+    reference: (inputs, attributes) => stages.convNormGeluBackward(inputs, attributes),
+    half: { keep: [4], together: [[0], [1], [2, 3], [5]] },
   },
   weightNorm: {
     draws: drawn(weights, (shape, random) => ({

@@ -60,7 +60,7 @@ const scaledLog =
   (onnx, x) =>
     times(onnx, onnx.node('Log', [x]), factor);
 
-const gelu: Compute = (onnx, x) => {
+export const gelu: Compute = (onnx, x) => {
   if (onnx.opset >= 20) return onnx.node('Gelu', [x]);
   const erf = onnx.node('Erf', [times(onnx, x, Math.SQRT1_2)]);
   return onnx.node('Mul', [times(onnx, x, 0.5), plus(onnx, erf, 1)]);

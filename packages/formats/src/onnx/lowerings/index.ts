@@ -38,6 +38,7 @@ export const lowerings: { readonly [N in OpName]: Lowering<AttributesOf<N>> | Un
   crossEntropyBackward: gradient,
   layerNormBackward: gradient,
   groupNormBackward: gradient,
+  convNormGeluBackward: gradient,
   weightNormBackward: gradient,
   conv1dWeightGradient: gradient,
   conv2dWeightGradient: gradient,

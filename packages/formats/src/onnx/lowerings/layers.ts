@@ -1,5 +1,6 @@
 import { type AttributesOf, sizeOf } from '@dawnchorus/tensor';
 import type { Lowering, OnnxBuilder, OnnxTensor, OnnxValue } from '../builder.ts';
+import { gelu } from './elementwise.ts';
 import { reduce } from './reductions.ts';
 
 type Pair = readonly [number, number];
@@ -140,6 +141,14 @@ const groupNorm: Lowering<{ groups: number; eps: number }> = (
   return [onnx.node('Add', [scaled, perChannel(bias)]), statistics(onnx, mean, reciprocal, rows)];
 };
 
+const convNormGelu: Lowering<AttributesOf<'convNormGelu'>> = (onnx, inputs, { stride, eps }, outputs) => {
+  const [x, weight, ...affine] = inputs;
+  const [{ shape }] = outputs;
+  const [sums] = convolution(onnx, [x, weight], { stride, padding: 0, dilation: 1, groups: 1 }, outputs);
+  const [normal, rows] = groupNorm(onnx, [{ ...sums, shape }, ...affine], { groups: shape[1], eps }, outputs);
+  return [gelu(onnx, normal), rows];
+};
+
 const weightNorm: Lowering<Record<never, never>> = (onnx, inputs) => {
   const [v, g] = inputs.map((input) => onnx.cast(input, 'f32'));
   const axes = inputs[0].shape.slice(1).map((_, axis) => axis);
@@ -190,6 +199,7 @@ export const layerLowerings = {
   maxPool2d,
   layerNorm,
   groupNorm,
+  convNormGelu,
   attention,
   weightNorm,
   softmax: softmax('Softmax'),

@@ -7,7 +7,7 @@ export interface ClassificationScores {
   f1_macro: number;
   /** Recall of each class; NaN for one that does not occur. */
   recall_per_class: number[];
-  /** How many of each true class were taken for each: [true][guessed]. */
+  /** How many of each true class were taken for each: [true][guessed], a last column for none where that was guessed. */
   confusion: number[][];
 }
 
@@ -15,7 +15,7 @@ export interface ClassificationScores {
  * Accuracy, macro F1 and the confusion matrix.
  *
  * @param ref true classes, whole numbers below `classes`.
- * @param est guessed ones.
+ * @param est guessed ones; `classes` itself stands for none of them, which is wrong for every clip.
  * @throws RangeError when the lists differ in length, are empty, or hold other numbers.
  */
 export function classification(ref: ArrayLike<number>, est: ArrayLike<number>, classes: number): ClassificationScores {
@@ -24,11 +24,14 @@ export function classification(ref: ArrayLike<number>, est: ArrayLike<number>, c
       `classification: ${ref.length} true classes and ${est.length} guesses; expected as many, and one at least`,
     );
   }
-  const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
+  const columns = Array.from(est).includes(classes) ? classes + 1 : classes;
+  const confusion = Array.from({ length: classes }, () => new Array<number>(columns).fill(0));
   for (let i = 0; i < ref.length; i++) {
     const row = confusion[ref[i]];
     if (row?.[est[i]] === undefined)
-      throw new RangeError(`classification: ${ref[i]} taken for ${est[i]}; expected whole numbers below ${classes}`);
+      throw new RangeError(
+        `classification: ${ref[i]} taken for ${est[i]}; expected whole numbers below ${classes}, or a guess of ${classes} for none of them`,
+      );
     row[est[i]]++;
   }
   const own = confusion.map((row, k) => {

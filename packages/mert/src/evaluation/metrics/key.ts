@@ -39,12 +39,20 @@ export const key_matrix: {
   readonly ref_row_est_col: readonly (readonly number[])[];
 } = { order: keyNames, ref_row_est_col: keyNames.map((ref) => keyNames.map((est) => keyScore(ref, est))) };
 
-/** The mean score of songs. @throws RangeError when the lists differ in length or are empty. */
-export function weightedKeyScore(ref: readonly string[], est: readonly string[]): number {
+/**
+ * The mean score of songs; one for which no key was estimated scores 0.
+ *
+ * @throws RangeError when the lists differ in length or are empty.
+ */
+export function weightedKeyScore(ref: readonly string[], est: readonly (string | undefined)[]): number {
   if (ref.length !== est.length || ref.length === 0) {
     throw new RangeError(
       `key: ${ref.length} true keys and ${est.length} estimated ones; expected as many, and one at least`,
     );
   }
-  return ref.reduce((sum, key, i) => sum + keyScore(key, est[i]), 0) / ref.length;
+  const scores = ref.map((key, i) => {
+    const own = est[i];
+    return own === undefined ? 0 : keyScore(key, own);
+  });
+  return scores.reduce((sum, score) => sum + score, 0) / ref.length;
 }

@@ -1,18 +1,21 @@
 /** From predictions to the numbers of a table. */
 
 import type { TaskData } from '../data.ts';
-import { classification, keyNames, multilabel, r2, weightedKeyScore } from '../metrics/index.ts';
+import { classification, keyIndex, multilabel, r2, weightedKeyScore } from '../metrics/index.ts';
 
 /** What predictions of a split scored. Undefined values, such as the ROC-AUC of a tag without an example, are null. */
 export interface Scores {
   /** By the names of the task's metrics, and more where they are to be had. */
   metrics: Record<string, number>;
   perClass: { name: string; values: Record<string, number | null>; examples: number }[];
-  /** [true][guessed], of a choice among classes. */
+  /** [true][guessed], of a choice among classes; a last column of guesses that are none of them, where there are any. */
   confusion?: number[][];
 }
 
-/** Of a song: what the head said, and what is true: 0 and 1 by class, or numbers. */
+/**
+ * Of a song: what the head said, and what is true: 0 and 1 by class, or numbers. A logit more than there are classes says
+ * that it is none of them.
+ */
 export interface Prediction {
   song: string;
   logits: Float64Array;
@@ -28,15 +31,28 @@ export function argmax(values: ArrayLike<number>): number {
   return best;
 }
 
+/** Whether the classes are keys, in whatever spelling. @throws Error for one that is none, where the score of keys decides. */
+function areKeys({ name, metrics, classes }: TaskData): boolean {
+  if (!metrics.includes('weighted_score')) return false;
+  try {
+    for (const own of classes) keyIndex(own);
+    return true;
+  } catch (cause) {
+    if (metrics[0] !== 'weighted_score') return false;
+    const how = 'rename the class, or let another metric come first';
+    throw new Error(`${name}: its first metric is weighted_score, but ${(cause as Error).message}; ${how}`, { cause });
+  }
+}
+
 function scoreClasses(data: TaskData, predictions: readonly Prediction[]): Scores {
   const [ref, est] = [predictions.map(({ truth }) => argmax(truth)), predictions.map(({ logits }) => argmax(logits))];
   const own = classification(ref, est, data.classes.length);
-  const isKey = data.metrics.includes('weighted_score') && data.classes.every((name) => keyNames.includes(name));
   return {
     metrics: {
       accuracy: own.accuracy,
       f1_macro: own.f1_macro,
-      ...(isKey && {
+      ...(areKeys(data) && {
+        // A guess of none has no name, and scores 0.
         weighted_score: weightedKeyScore(
           ref.map((k) => data.classes[k]),
           est.map((k) => data.classes[k]),
