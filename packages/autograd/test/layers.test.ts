@@ -1,5 +1,15 @@
 /** Layers with state, tables and convolutions: against loops in f64, in every mode; goldens are elsewhere. */
-import { apply, compile, scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import {
+  apply,
+  compile,
+  conv1d,
+  convNormGelu,
+  groupNorm,
+  normal,
+  scope,
+  type Tensor,
+  tensor,
+} from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -17,7 +27,7 @@ import {
 import { assertMatches } from '../../tensor/test/compare.ts';
 import { device, hasHalf, unlessHalf } from '../../tensor/test/device.ts';
 import { build, eachIndex, flatIndex, type NDArray, toHalf } from '../../tensor/test/reference/array.ts';
-import { checkpoint, customVjp, grad, nn, optim, valueAndGrad } from '../src/index.ts';
+import { checkpoint, customVjp, grad, nn, optim, valueAndGrad, vjp } from '../src/index.ts';
 import { checkGradients } from './check.ts';
 
 const numbers = async (x: Tensor) => [...(await x.data())];
@@ -443,6 +453,35 @@ test('Conv2d and ConvTranspose1d start as in PyTorch, and pass their options on'
   }
   assert.equal([...new nn.Conv2d(1, 2, 3, keys, { bias: false, std: 0.1 }).namedParameters().keys()], ['weight']);
   assert.equal([...new nn.ConvTranspose1d(1, 2, 3, keys, { bias: false }).namedParameters().keys()], ['weight']);
+});
+
+test('of a first stage whose signal is no parameter the kernels give what the three operations give', async () => {
+  const [signal, weight, scale, shift, g] = [[2, 1, 300], [5, 1, 10], [5], [5], [2, 5, 59]].map((shape, stream) =>
+    normal(shape, { seed: 9, stream }),
+  );
+  const parameters = [weight, scale, shift];
+  const gradientsOf = (stage: (...own: Tensor[]) => Tensor) => {
+    const kernels: string[] = [];
+    device.recorder.onDispatch = (kernel) => kernels.push(kernel);
+    try {
+      return { gradients: vjp(stage, parameters, g).gradients, kernels };
+    } finally {
+      device.recorder.onDispatch = undefined;
+    }
+  };
+  const own = gradientsOf((w, a, b) => convNormGelu(signal, w, a, b, { stride: 5 }));
+  const composed = gradientsOf((w, a, b) => groupNorm(conv1d(signal, w, { stride: 5 }), 5, a, b).gelu());
+  assert.ok(own.kernels.includes('conv_norm_gelu_backward') && !own.kernels.includes('conv1d'), own.kernels.join());
+  for (const [i, gradient] of own.gradients.entries()) {
+    const [found, expected] = await Promise.all([gradient, composed.gradients[i]].map(numbers));
+    const largest = Math.max(...expected.map(Math.abs));
+    found.forEach((value, at) => {
+      assert.ok(
+        Math.abs(value - expected[at]) < 1e-5 * largest,
+        `gradient ${i}, element ${at}: ${value}, ${expected[at]}`,
+      );
+    });
+  }
 });
 
 test.run();
