@@ -10,6 +10,7 @@ export type { PooledBuffer } from './memory/pool.ts';
 export type { Storage } from './memory/storage.ts';
 export type { AttentionAttributes } from './ops/attention.ts';
 export type { CodebookUpdateAttributes } from './ops/codebook-update.ts';
+export type { ConvNormGeluAttributes } from './ops/conv-norm-gelu.ts';
 export type { Conv2dAttributes } from './ops/conv2d.ts';
 export type { FftAttributes, FftRun, RealFftAttributes } from './ops/fft.ts';
 export type { ArangeAttributes } from './ops/fill.ts';

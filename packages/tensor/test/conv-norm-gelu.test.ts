@@ -120,7 +120,7 @@ test('what does not fit is named', () => {
     assert.throws(body, (error: Error) => message.test(error.message));
   fails(
     () => convNormGelu(draw(2, 2, 40), weight, scale, shift),
-    /convNormGelu: input \[2, 2, 40\].*one input channel/,
+    /convNormGelu: input \[2, 2, 40\] and weight \[4, 1, 10\]; expected/,
   );
   fails(() => convNormGelu(draw(2, 40), weight, scale, shift), /convNormGelu: .*\[batch, 1, length\]/);
   fails(() => convNormGelu(draw(2, 1, 9), weight, scale, shift), /length 9 is shorter than the kernel's reach of 10/);

@@ -34,7 +34,7 @@ function outputShape(name: string, [x, weight, scale, shift]: readonly Tensor[],
   const [channels, , kernel] = weight.shape;
   if (inChannels !== 1 || !keepsTaps(weight.shape)) {
     throw new RangeError(
-      `${name}: input ${formatShape(x.shape)} and weight ${formatShape(weight.shape)}; expected one input channel, others that come out and a kernel of 1 to ${kernels.LONGEST_KEPT_KERNEL}, others by conv1d, groupNorm and gelu`,
+      `${name}: input ${formatShape(x.shape)} and weight ${formatShape(weight.shape)}; expected [batch, 1, length] and [channels, 1, kernel], channels from 1 and a kernel of 1 to ${kernels.LONGEST_KEPT_KERNEL}; take conv1d, groupNorm and gelu for others`,
     );
   }
   if (!Number.isInteger(stride) || stride < 1) {
