@@ -138,6 +138,9 @@ OPERATIONS = {
     "attention": lambda s, q, k, v: F.scaled_dot_product_attention(q, k, v),
     "layernorm": lambda s, x, w, b: F.layer_norm(x, w.shape, w, b, s["eps"]),
     "groupnorm": lambda s, x, w, b: F.group_norm(x, len(w), w, b, s["eps"]),
+    "first_stage": lambda s, w, a, b, x: F.gelu(
+        F.group_norm(F.conv1d(x, w, stride=int(s["stride"])), len(w), a, b, s["eps"])
+    ),
     "gelu": lambda s, x: F.gelu(x),
     "rfft": lambda s, x: torch.view_as_real(torch.fft.rfft(x)),
     "elementwise": lambda s, x, w, b: torch.tanh(x * w + b) * torch.sigmoid(x),
@@ -168,7 +171,7 @@ def prepare(request):
         return None
     inputs = [load(spec) for spec in request["inputs"]]
     seed = load(request["gradient"]) if request["gradient"] else None
-    wanted = [x for x in inputs if x.is_floating_point()]
+    wanted = [x for x, spec in zip(inputs, request["inputs"]) if x.is_floating_point() and not spec.get("constant")]
     if seed is not None:
         for x in wanted:
             x.requires_grad_()

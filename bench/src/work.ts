@@ -13,6 +13,7 @@ export type Operation =
   | 'attention'
   | 'layernorm'
   | 'groupnorm'
+  | 'first_stage'
   | 'elementwise'
   | 'gelu'
   | 'chain'
@@ -30,7 +31,12 @@ export interface Values {
   readonly shape: readonly number[];
   readonly dtype: Precision | 'i32';
   readonly data: Float32Array | Int32Array;
+  /** No gradient of it is wanted. Such inputs come last, as whole numbers do. */
+  readonly constant?: true;
 }
+
+/** Whether the gradient pass makes the gradient of an input. */
+export const isVariable = ({ dtype, constant }: Values): boolean => dtype !== 'i32' && !constant;
 
 /** A result in f64, one element at a time. */
 export interface Expected {
@@ -58,7 +64,7 @@ export interface Facts {
 /** A piece of work: its inputs, what comes out, and what it takes. */
 export interface Work extends Facts {
   readonly inputs: readonly Values[];
-  /** Of the output; without it there is no gradient pass. Whole-number inputs have no gradient. */
+  /** Of the output; without it there is no gradient pass. Whole numbers and constants have no gradient. */
   readonly outputGradient?: Values;
   /** The output, then the gradients of the inputs. */
   expected(pass: Pass): readonly Expected[];

@@ -1,6 +1,7 @@
 import type { Case, Group, Precision } from '../work.ts';
 import { attentionCase } from './attention.ts';
 import { geluCase } from './elementwise.ts';
+import { firstStageCase } from './first-stage.ts';
 import { convCase, matmulCase } from './products.ts';
 import { crossEntropyCase, groupNormCase, layerNormCase, softmaxCase } from './rows.ts';
 import { cqtCase, rvqCase } from './teachers.ts';
@@ -70,6 +71,13 @@ function extractorCases(batch: number, dtype: Precision): Case[] {
 function sharedCases(batch: number): Case[] {
   return [
     ...precisions.flatMap((dtype) => extractorCases(batch, dtype)),
+    ...precisions.map((dtype) =>
+      firstStageCase(
+        `mert_first_stage_b${batch}`,
+        { batch, channels: 512, length: SECONDS * 24000, kernel: 10, stride: 5 },
+        dtype,
+      ),
+    ),
     ...precisions.map((dtype) => groupNormCase(`mert_groupnorm_b${batch}`, [batch, 512, 23999], dtype)),
     crossEntropyCase(`mert_cross_entropy_b${batch}`, 8 * batch * MASKED, 1024),
     cqtCase(`mert_cqt_b${batch}`, batch, SECONDS),

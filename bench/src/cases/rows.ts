@@ -3,7 +3,7 @@ import { bytes, type Case, caseOf, noise, type Precision, toleranceOf, type Valu
 const passes = ['forward', 'gradient'] as const;
 
 /** What `make` gives of a row, made when the row is first looked at. */
-function remembered<T>(make: (row: number) => T): (row: number) => T {
+export function remembered<T>(make: (row: number) => T): (row: number) => T {
   const rows = new Map<number, T>();
   return (row) => {
     if (!rows.has(row)) rows.set(row, make(row));

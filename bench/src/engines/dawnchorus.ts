@@ -4,6 +4,7 @@ import { Codec, codecConfig, cqtSettings } from '@dawnchorus/mert';
 import {
   compile,
   conv1d,
+  convNormGelu,
   type Device,
   groupNorm,
   layerNorm,
@@ -17,7 +18,7 @@ import {
 } from '@dawnchorus/tensor';
 import { referenceLatents, wrongCodes } from '../cases/encodec-reference.ts';
 import { cqtMethods } from '../cases/teachers.ts';
-import { noise, type Operation, type Work } from '../work.ts';
+import { isVariable, noise, type Operation, type Work } from '../work.ts';
 import { type Engine, type Timing, wallTime } from './engine.ts';
 
 type Run = (...inputs: Tensor[]) => Tensor;
@@ -50,6 +51,7 @@ function operationOf(
     conv1d: (x, w) => conv1d(x, w, settings),
     attention: (q, k, v) => scaledDotProductAttention(q, k, v),
     layernorm: (x, w, b) => layerNorm(x, w, b, settings),
+    first_stage: (w, a, b, x) => convNormGelu(x, w, a, b, settings),
     groupnorm: (x, w, b) => groupNorm(x, w.size, w, b, settings),
     elementwise: (x, w, b) => x.mul(w).add(b).tanh().mul(x.sigmoid()),
     chain: (x, c) => Array.from({ length: settings.length }).reduce<Tensor>((sum) => sum.add(c), x),
@@ -98,7 +100,7 @@ export function dawnchorusEngine(device: Device, timing: Timing): Engine {
       const place = ({ data, shape, dtype }: Work['inputs'][number]) => tensor(data, { shape, dtype, device });
       const inputs = work.inputs.map(place);
       const seed = work.outputGradient && place(work.outputGradient);
-      const wanted = inputs.filter(({ dtype }) => dtype !== 'i32');
+      const wanted = work.inputs.filter(isVariable);
       const body = (...all: Tensor[]): Tensor[] => {
         if (pass === 'forward') return [run(...all)];
         const gradient = all[inputs.length];

@@ -1,4 +1,4 @@
-import type { Operation, Pass, Values, Work } from '../work.ts';
+import { isVariable, type Operation, type Pass, type Values, type Work } from '../work.ts';
 import { type Engine, wallTime } from './engine.ts';
 import { importPeer } from './install.ts';
 
@@ -41,6 +41,7 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
         .mul(-1 / rows);
     },
     // Its transform takes and gives complex numbers as two arrays.
+    first_stage: undefined,
     rfft: undefined,
     cqt: undefined,
     stft: undefined,
@@ -75,7 +76,7 @@ export async function jaxEngine(adapter: string): Promise<Engine> {
       const place = ({ data, shape, dtype }: Values) =>
         jax.numpy.array(data, { shape: [...shape] }).astype(dtypes[dtype]);
       const inputs = work.inputs.map(place);
-      const count = work.inputs.filter(({ data }) => data instanceof Float32Array).length;
+      const count = work.inputs.filter(isVariable).length;
       const seed = pass === 'gradient' ? place(work.outputGradient!) : undefined;
       const compiled = jax.jit((...all: Any[]) => {
         if (!seed) return [run(...all)];

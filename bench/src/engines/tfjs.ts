@@ -1,4 +1,4 @@
-import type { Operation, Pass, Values, Work } from '../work.ts';
+import { isVariable, type Operation, type Pass, type Values, type Work } from '../work.ts';
 import { type Engine, wallTime } from './engine.ts';
 import { expectPeer, requirePeer } from './install.ts';
 import { permuted } from './layout.ts';
@@ -52,6 +52,7 @@ function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]
         .sum()
         .mul(-1 / x.shape[0]),
     // Its real transform has no kernel on WebGPU.
+    first_stage: undefined,
     rfft: undefined,
     cqt: undefined,
     stft: undefined,
@@ -106,7 +107,7 @@ export async function tfjsEngine(adapter: string): Promise<Engine> {
       };
       const inputs = work.inputs.map((input, i) => place(input, i === 0 ? layouts.x : layouts.w));
       const seed = pass === 'gradient' ? place(work.outputGradient!, layouts.y) : undefined;
-      const count = work.inputs.filter(({ data }) => data instanceof Float32Array).length;
+      const count = work.inputs.filter(isVariable).length;
       const rest = inputs.slice(count);
       const body = (): Any[] => {
         if (!seed) return [run(...inputs)];

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Pass, Values, Work } from '../work.ts';
+import { isVariable, type Pass, type Values, type Work } from '../work.ts';
 import type { Engine, Timing } from './engine.ts';
 import { MissingPeer } from './install.ts';
 import { scratchFolder, startScript } from './python.ts';
@@ -13,10 +13,10 @@ export async function torchEngine(timing: Timing): Promise<Engine> {
     throw new MissingPeer('it has no CUDA here, and with it no timestamps; --timing wall times it');
   }
   const folder = scratchFolder();
-  const place = ({ data, shape, dtype }: Values, name: string) => {
+  const place = ({ data, shape, dtype, constant }: Values, name: string) => {
     const file = join(folder.path, name);
     writeFileSync(file, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    return { file, shape, dtype };
+    return { file, shape, dtype, constant };
   };
   return {
     name: 'torch',
@@ -30,7 +30,7 @@ export async function torchEngine(timing: Timing): Promise<Engine> {
         gradient: pass === 'gradient' ? place(work.outputGradient!, 'gradient') : null,
       });
       if (!supported) return undefined;
-      const differentiated = work.inputs.filter(({ data }) => data instanceof Float32Array);
+      const differentiated = work.inputs.filter(isVariable);
       const results = pass === 'gradient' ? 1 + differentiated.length : 1;
       const files = Array.from({ length: results }, (_, i) => join(folder.path, `result-${i}`));
       return {

@@ -1,0 +1,118 @@
+import { bytes, type Case, caseOf, noise, type Precision, toleranceOf } from '../work.ts';
+import { remembered } from './rows.ts';
+
+const EPS = 1e-5;
+const SQRT_TAU = Math.sqrt(2 * Math.PI);
+
+/** The distribution of normal numbers below x, by its series about 0 or its continued fraction in the tail. */
+function phi(x: number): number {
+  const t = Math.abs(x);
+  const density = Math.exp((-t * t) / 2) / SQRT_TAU;
+  if (t < 4) {
+    let [term, sum] = [t, t];
+    for (let n = 3; Math.abs(term) > 1e-17 * sum; n += 2) sum += term *= (t * t) / n;
+    return 0.5 + Math.sign(x) * density * sum;
+  }
+  let fraction = t;
+  for (let n = 40; n > 0; n--) fraction = t + n / fraction;
+  return x > 0 ? 1 - density / fraction : density / fraction;
+}
+
+interface Stage {
+  batch: number;
+  channels: number;
+  length: number;
+  kernel: number;
+  stride: number;
+}
+
+/** The extractor's first stage: a convolution of the waveform, each channel normalised over time, and GELU. */
+export function firstStageCase(name: string, settings: Stage, dtype: Precision): Case {
+  const { batch, channels, length, kernel, stride } = settings;
+  const steps = Math.floor((length - kernel) / stride) + 1;
+  const size = batch * channels * steps;
+  const facts = {
+    name,
+    dtype,
+    operation: 'first_stage',
+    settings: { stride, eps: EPS },
+    about: `[${batch}, 1, ${length}] to ${channels}, kernel ${kernel}, stride ${stride}, norm over time, GELU`,
+    passes: ['forward', 'gradient'],
+    flops: (2 * kernel + 8) * size,
+    bytes: bytes(dtype, size + batch * length, channels * (kernel + 2)),
+    largest: bytes(dtype, size),
+    bound: 'memory',
+    tolerance: toleranceOf(dtype),
+  } as const;
+  return caseOf(facts, () => {
+    const weight = noise(1, [channels, 1, kernel], dtype);
+    const [scale, shift] = [noise(2, [channels], dtype), noise(3, [channels], dtype)];
+    const x = { ...noise(4, [batch, 1, length], dtype), constant: true as const };
+    const g = noise(5, [batch, channels, steps], dtype);
+    /** Of a channel of a clip: its normalised convolution, and one over the deviation. */
+    const row = remembered((at) => {
+      const [clip, c] = [Math.floor(at / channels), at % channels];
+      const z = Float64Array.from({ length: steps }, (_, step) => {
+        let sum = 0;
+        for (let k = 0; k < kernel; k++) sum += weight.data[c * kernel + k] * x.data[clip * length + step * stride + k];
+        return sum;
+      });
+      const mean = z.reduce((sum, value) => sum + value, 0) / steps;
+      const inverse = 1 / Math.sqrt(z.reduce((sum, value) => sum + (value - mean) ** 2, 0) / steps + EPS);
+      return { hat: z.map((value) => (value - mean) * inverse), inverse };
+    });
+    const output = (i: number) => {
+      const at = Math.floor(i / steps);
+      const y = row(at).hat[i % steps] * scale.data[at % channels] + shift.data[at % channels];
+      return y * phi(y);
+    };
+    /** Of a channel: what flows back to its taps, its scale and its shift. */
+    const gradients = remembered((c) => {
+      const taps = new Float64Array(kernel);
+      let [ofScale, ofShift] = [0, 0];
+      for (let clip = 0; clip < batch; clip++) {
+        const at = clip * channels + c;
+        const { hat, inverse } = row(at);
+        const slopes = hat.map((h, step) => {
+          const y = h * scale.data[c] + shift.data[c];
+          return g.data[at * steps + step] * (phi(y) + (y * Math.exp((-y * y) / 2)) / SQRT_TAU);
+        });
+        const plain = slopes.reduce((sum, slope) => sum + slope, 0);
+        const along = slopes.reduce((sum, slope, step) => sum + slope * hat[step], 0);
+        ofShift += plain;
+        ofScale += along;
+        for (let step = 0; step < steps; step++) {
+          const dz = inverse * scale.data[c] * (slopes[step] - plain / steps - (hat[step] * along) / steps);
+          for (let k = 0; k < kernel; k++) taps[k] += dz * x.data[clip * length + step * stride + k];
+        }
+      }
+      return { taps, ofScale, ofShift };
+    });
+    // A channel takes a tenth of a second a clip: some of them, and a few steps of few channels.
+    const some = [0, 1, channels >> 1, channels - 1].filter((c, i, all) => c >= 0 && all.indexOf(c) === i);
+    const rows = some.map((c) => (batch - 1) * channels + c);
+    const places = rows.flatMap((at) =>
+      [0, 1, 255, 256, steps - 1].filter((s) => s < steps).map((s) => at * steps + s),
+    );
+    const taps = some.flatMap((c) => Array.from({ length: kernel }, (_, k) => c * kernel + k));
+    return {
+      inputs: [weight, scale, shift, x],
+      outputGradient: g,
+      expected: (pass) => [
+        { what: 'output', size, at: output, samples: places },
+        ...(pass === 'forward'
+          ? []
+          : [
+              {
+                what: 'gradient of the weight',
+                size: channels * kernel,
+                at: (i: number) => gradients(Math.floor(i / kernel)).taps[i % kernel],
+                samples: taps,
+              },
+              { what: 'gradient of the scale', size: channels, at: (c: number) => gradients(c).ofScale, samples: some },
+              { what: 'gradient of the shift', size: channels, at: (c: number) => gradients(c).ofShift, samples: some },
+            ]),
+      ],
+    };
+  });
+}
