@@ -5,6 +5,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { encodeWav } from '@dawnchorus/dsp';
 import { readNpy, readSafetensors } from '@dawnchorus/formats';
+import { getDefaultDevice } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { parquetReadObjects } from 'hyparquet';
 import { suite } from 'uvu';
@@ -76,6 +77,10 @@ windows('a window is what its clip alone gives, in batches and without', async (
   }
   const wrong = (options: object) => messageOf(() => mert.embed({ samples: signal, sampleRate: 24000 }, options));
   assert.match(await wrong({ pool: 'median' }), /pool "median"; expected none, mean, max/);
+  assert.match(await wrong({ resample: 'best' }), /resample "best"; expected kaiser64, hann6, never/);
+  assert.match(await wrong({ layers: [] }), /layers: none is named/);
+  assert.match(await wrong({ layers: [1, 1] }), /layers 1, 1: one is named twice/);
+  assert.match(await messageOf(() => mert.embed(null as never)), /the sound is null; expected a path/);
   assert.match(await wrong({ layer: 1 }), /the options are .*layers.*; there is no 'layer'/);
   assert.match(await wrong({ layers: 'last' }), /layers: "last"; expected 'all', 'mean' or numbers in an array/);
   assert.match(await wrong({ layers: [-1] }), /layers -1: this model has layers 0 to /);
@@ -90,6 +95,25 @@ windows('settings that make no sense are refused', async () => {
   assert.match(await wrong({ layers: [7] }), /this model has layers 0 to 4/);
 });
 
+windows('whichever convolution makes the widest tensor, windows are as long as the adapter holds', () => {
+  const { maxStorageBufferBindingSize: limit } = getDefaultDevice().limits;
+  const { config } = model.student;
+  const hour = 3600 * model.sampleRate;
+  for (const wide of [0, 1]) {
+    const stride = config.convStride.slice(0, wide + 1).reduce((a, b) => a * b, 1);
+    // So many that a quarter of an hour fills what can be bound.
+    const channels = Math.ceil((limit * stride * 4) / (4 * hour));
+    const convDim = config.convDim.map((_, i) => (i === wide ? channels : 1));
+    const own = { ...model, student: { ...model.student, config: { ...config, convDim } } } as typeof model;
+    const lines: string[] = [];
+    const [first] = createEmbedder(own, { window: 3600, log: (line) => lines.push(line) }).windows(hour);
+    const bytes = (seconds: number) => (4 * channels * seconds * model.sampleRate) / stride;
+    const seconds = (first.span.end - first.span.first) / model.sampleRate;
+    assert.ok(bytes(seconds) <= limit && bytes(seconds + 2) > limit, `${seconds} s, convolution ${wide}`);
+    assert.match(lines.join(), /windows of \d+ s in the place of 3600/);
+  }
+});
+
 const layers = suite('layers');
 
 layers('are numbered, listed, ranged', async () => {
@@ -100,6 +124,7 @@ layers('are numbered, listed, ranged', async () => {
     assert.match(await messageOf(() => parseLayers(text)), /expected all, mean or a layer’s number from 0/, text);
   }
   assert.match(await messageOf(() => parseLayers('1,1')), /named twice/);
+  assert.match(await messageOf(() => parseLayers('99999999999-99999999999999')), /no model has a layer 99999999999999/);
   assert.equal(
     [layerShape('all', 5), layerShape([1], 5), layerShape([1, 2], 5), layerShape('mean', 5)],
     [[5], [], [2], []],

@@ -42,6 +42,7 @@ export interface Mert {
 }
 
 const pools: readonly Pool[] = ['none', 'mean', 'max'];
+const resamplings: readonly (ResampleQuality | 'never')[] = ['kaiser64', 'hann6', 'never'];
 
 /** Pieces of a signal at another rate, resampled as a file of it would be. */
 async function piecesOf(sound: AudioInput, rate: number, resample: ResampleQuality | 'never') {
@@ -89,6 +90,12 @@ export async function loadMert(path: string): Promise<Mert> {
       const { pool = 'none', resample = 'kaiser64', ...settings } = options;
       if (!pools.includes(pool))
         throw new TypeError(`embed: pool ${JSON.stringify(pool)}; expected ${pools.join(', ')}`);
+      if (!resamplings.includes(resample))
+        throw new TypeError(`embed: resample ${JSON.stringify(resample)}; expected ${resamplings.join(', ')}`);
+      if (typeof sound !== 'string' && (typeof sound !== 'object' || sound === null))
+        throw new TypeError(
+          `embed: the sound is ${sound}; expected a path, the bytes of a file or { samples, sampleRate }`,
+        );
       const hear = async (audio: Awaited<ReturnType<typeof openPieces>>): Promise<Embedding> => {
         const from = audio.file.sampleRate;
         if (resample === 'never' && from !== model.sampleRate) {
