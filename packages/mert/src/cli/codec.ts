@@ -9,9 +9,9 @@ import { loadCodec } from '../codec/load.ts';
 import { decodeTrack, encodeTrack } from '../codec/stream.ts';
 import { type CodecBeginning, readCodecRun, trainCodec } from '../codec/train.ts';
 import { codecPresets, loadCodecTrainConfig } from '../codec/train-config.ts';
-import { checkOutputFile } from '../folders.ts';
+import { checkNoRun, checkNotInput, checkOutputFile } from '../folders.ts';
 import { loadBeginning } from '../training/beginning.ts';
-import { latestCheckpoint } from '../training/checkpoints.ts';
+import { checkpointToResume } from '../training/checkpoints.ts';
 import { aboveZero, bundledMusic, collect, configSource, fromOne, fromZero } from './arguments.ts';
 import { readCodes } from './codes.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -29,7 +29,8 @@ async function encodeCommand({ model, input, out, bandwidth, codebooks: wanted }
   if (bandwidth !== undefined && wanted !== undefined) {
     throw new Error('give --bandwidth or --codebooks, not both');
   }
-  await checkOutputFile('--out', out);
+  await checkOutputFile('--out', out, '.npy');
+  checkNotInput('--out', out, [input]);
   const device = await openDevice();
   try {
     const codec = await loadCodec(model);
@@ -54,7 +55,8 @@ interface DecodeOptions {
 
 /** Writes the waveform of codes as WAV, 32-bit floats. */
 async function decodeCommand({ model, input, out, samples }: DecodeOptions): Promise<void> {
-  await checkOutputFile('--out', out);
+  await checkOutputFile('--out', out, '.wav');
+  checkNotInput('--out', out, [input]);
   const { shape, data } = await readCodes(input, 'codes');
   const device = await openDevice();
   try {
@@ -85,7 +87,7 @@ async function trainCommand(options: TrainOptions): Promise<void> {
   const { out, resume, config: named, set, seed } = options;
   let config = loadCodecTrainConfig(configSource(options, codecPresets()));
   let { steps, data } = options;
-  const stored = resume ? (await latestCheckpoint(out)).folder : undefined;
+  const stored = resume ? await checkpointToResume(out) : undefined;
   const state = stored ? await readCodecRun(stored) : resume ? await loadBeginning<CodecBeginning>(out) : undefined;
   if (state) {
     // What is not said again stays as it was.
@@ -129,6 +131,7 @@ interface EvaluateOptions {
 
 /** Measures a codec on held-out music, prints the report and writes clips. */
 async function evaluateCommand({ model, data, ...options }: EvaluateOptions): Promise<void> {
+  if (options.out !== undefined) checkNoRun('--out', options.out);
   const device = await openDevice();
   try {
     const codec = await loadCodec(model);

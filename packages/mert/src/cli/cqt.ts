@@ -20,7 +20,7 @@ export async function cqtCommand({
 }): Promise<void> {
   if (out === undefined && picture === undefined) throw new Error('give --out, --picture or both');
   if (picture !== undefined) checkPicturePath(picture);
-  if (out !== undefined) await checkOutputFile('--out', out);
+  if (out !== undefined) await checkOutputFile('--out', out, '.npy');
   if (picture !== undefined) await checkOutputFile('--picture', picture);
   for (const [option, path] of Object.entries({ '--out': out, '--picture': picture })) {
     if (path !== undefined) checkNotInput(option, path, [input]);

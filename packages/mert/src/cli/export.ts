@@ -19,7 +19,7 @@ interface Options {
 /** Writes a student as an ONNX model. */
 async function exportCommand({ model: path, onnx, seconds, batch, layers, opset }: Options): Promise<void> {
   const choice = parseLayers(layers);
-  await checkOutputFile('--onnx', onnx);
+  await checkOutputFile('--onnx', onnx, '.onnx');
   checkNotInput('--onnx', onnx, [], path);
   const device = await openDevice();
   try {

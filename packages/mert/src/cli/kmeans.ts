@@ -5,7 +5,7 @@ import { writeNpy } from '@dawnchorus/formats';
 import { openDevice } from '@dawnchorus/tensor';
 import { Command } from 'commander';
 import { dataFolders } from '../data/dataset.ts';
-import { checkOutputFile, makeFolder } from '../folders.ts';
+import { checkNotInput, checkOutputFile, makeFolder } from '../folders.ts';
 import { type FeatureName, featureNames, features } from '../kmeans/features.ts';
 import { createKMeansTeacher, loadKMeansTeacher, saveKMeans } from '../kmeans/teacher.ts';
 import { trainKMeans } from '../kmeans/train.ts';
@@ -88,7 +88,8 @@ async function labelCommand({ model, input, out }: { model: string; input: strin
   const device = await openDevice();
   try {
     const teacher = await loadKMeansTeacher(model);
-    await checkOutputFile('--out', out);
+    await checkOutputFile('--out', out, '.npy');
+    checkNotInput('--out', out, [input]);
     const { sampleRate } = teacher;
     const labels = await streamAudio(input, { sampleRate }, (audio) => labelRecording(teacher, audio));
     const codebooks = teacher.codebooks.length;

@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { readAudio } from '@dawnchorus/dsp';
 import { openDevice } from '@dawnchorus/tensor';
 import { Command } from 'commander';
-import { checkOutputFile } from '../folders.ts';
+import { checkNotInput, checkOutputFile } from '../folders.ts';
 import { openLabels } from '../labels/read.ts';
 import { drawHeatmap } from '../pictures/heatmap.ts';
 import { type SpectrumKind, spectrumHeatmap, spectrumKinds } from '../pictures/spectra.ts';
@@ -24,6 +24,7 @@ interface SpectrumOptions {
 async function spectrumCommand(kind: SpectrumKind, { input, out, start, duration }: SpectrumOptions): Promise<void> {
   checkPicturePath(out);
   await checkOutputFile('--out', out);
+  checkNotInput('--out', out, [input]);
   const { sampleRate } = cqtSettings;
   const { samples } = await readAudio(input, { sampleRate, start, duration });
   const device = await openDevice();
@@ -58,6 +59,7 @@ async function countsOf(input: string, size: number | undefined): Promise<{ coun
 async function usageCommand({ input, out, size }: { input: string; out: string; size?: number }): Promise<void> {
   checkPicturePath(out);
   await checkOutputFile('--out', out);
+  checkNotInput('--out', out, [input]);
   const usage = await countsOf(input, size);
   await writePicture(out, drawUsage(`${basename(input)}: use of the codebooks (red: all alike)`, usage));
   for (const [i, own] of usage.entries()) console.error(usageText(i, summarise(own)));

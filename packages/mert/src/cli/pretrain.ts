@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { openDevice } from '@dawnchorus/tensor';
 import { loadConfig, presets } from '../config/index.ts';
 import { loadBeginning } from '../training/beginning.ts';
-import { latestCheckpoint } from '../training/checkpoints.ts';
+import { checkpointToResume } from '../training/checkpoints.ts';
 import { pretrain } from '../training/pretrain.ts';
 import { loadTrainerState } from '../training/state.ts';
 import { bundledMusic, configSource } from './arguments.ts';
@@ -38,7 +38,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
   const out = options.out ?? freeRunFolder();
   let config = loadConfig(configSource(options, presets()));
   let { steps, data, labels } = options;
-  const stored = options.resume ? (await latestCheckpoint(out)).folder : undefined;
+  const stored = options.resume ? await checkpointToResume(out) : undefined;
   const state = stored ? await loadTrainerState(stored) : options.resume ? await loadBeginning(out) : undefined;
   if (state) {
     // What is not said again stays as it was.

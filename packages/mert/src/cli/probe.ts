@@ -11,7 +11,7 @@ import { isTaskName, type TaskName, taskNames } from '../evaluation/names.ts';
 import { type ProbeResult, probe } from '../evaluation/probe/probe.ts';
 import { type ProbeSettings, paperSettings, quickSettings } from '../evaluation/probe/settings.ts';
 import { formatScore, terminalTable } from '../evaluation/report/table.ts';
-import { checkOutputFile } from '../folders.ts';
+import { checkNoRun, checkOutputFile } from '../folders.ts';
 import { createProgress } from '../training/progress.ts';
 import { fromOne, fromZero } from './arguments.ts';
 import { untilInterrupted } from './interrupt.ts';
@@ -185,6 +185,7 @@ function controlsOf(text: string, model: string): string[] {
 async function evaluateCommand(options: EvaluateCommandOptions): Promise<void> {
   const { model, data, out, cache, partial } = options;
   const [tasks, controls] = [tasksOf(options.tasks), controlsOf(options.controls, model)];
+  checkNoRun('--out', out);
   const device = await openDevice();
   const interrupt = untilInterrupted('this part of the features, or this pass', '; the same command goes on');
   try {

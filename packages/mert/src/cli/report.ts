@@ -33,7 +33,7 @@ async function picturesOf(run: Run, { data, pictures }: Options): Promise<Pictur
 /** Writes a run as a page. */
 async function reportCommand(options: Options): Promise<void> {
   const run = await readRun(options.run);
-  if (options.out !== undefined) await checkOutputFile('--out', options.out);
+  if (options.out !== undefined) await checkOutputFile('--out', options.out, '.html');
   const page = new TextEncoder().encode(await runPage(run, await picturesOf(run, options)));
   const out = options.out ?? join(options.run, 'report.html');
   await writeAtomically(out, [page], { what: 'report', bytes: page.length });

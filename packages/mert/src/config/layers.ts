@@ -26,8 +26,8 @@ export function fileLayer(path: string): Layer {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : message;
     throw new Error(`cannot read configuration ${path}: ${reason}; give the path of a YAML file`, { cause: error });
   }
   const counter = new LineCounter();

@@ -1,7 +1,10 @@
 /** Manifests of music, so that a large collection is looked at once. */
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
 import { AudioError, type AudioInfo } from '@dawnchorus/dsp';
 import { writeAtomically } from '@dawnchorus/formats';
+import { checkNotInput } from '../folders.ts';
 import { hostRandom, purpose } from '../random.ts';
 import { listAudio } from './collection.ts';
 import type { SkippedFile } from './dataset.ts';
@@ -49,11 +52,26 @@ function jsonLine(
   return JSON.stringify({ path: file, ...inside, sampleRate, frames, channels, format });
 }
 
+/** Lists of labels and logs of runs end in .jsonl, too. @throws Error where a file is there that is no manifest. */
+async function checkManifest(path: string): Promise<void> {
+  if (!existsSync(path)) return;
+  const [first] = (await readFile(path, 'utf8')).split('\n', 1);
+  const isManifest = () => {
+    if (extname(path) === '.tsv') return !first.includes('\t');
+    const { path: file, sampleRate, frames } = JSON.parse(first);
+    return typeof file === 'string' && Number.isFinite(sampleRate) && Number.isFinite(frames);
+  };
+  try {
+    if (isManifest()) return;
+  } catch {}
+  throw new Error(`${path}: is there, is no manifest and would be overwritten; choose another --out`);
+}
+
 /**
  * Looks at every file of a collection, and writes what it found as a manifest, which `mert pretrain --data` and the like
  * take in the place of the folder and trust: nothing needs to be opened again to know what there is.
  *
- * @throws Error when nothing is left, or the name ends in neither .jsonl nor .tsv, or a .tsv cannot say what there is.
+ * @throws Error when nothing is left, or what would be overwritten is `data` or no manifest, or the name ends in neither .jsonl nor .tsv, or a .tsv cannot say what there is.
  */
 export async function writeManifest(options: ManifestOptions): Promise<ManifestResult> {
   const { data, out, sampleRate, validShare = 0, seed = 0, onFile } = options;
@@ -64,6 +82,11 @@ export async function writeManifest(options: ManifestOptions): Promise<ManifestR
   }
   if (validShare > 0 && basename(out) !== `train${ending}`) {
     throw new Error(`${out}: with files held out it is to be called train${ending}; valid${ending} will be beside it`);
+  }
+  const written = [out, ...(validShare > 0 ? [join(dirname(out), `valid${ending}`)] : [])];
+  for (const path of written) {
+    checkNotInput('--out', path, [data]);
+    await checkManifest(path);
   }
   const items = await listAudio(data);
   const skipped: SkippedFile[] = [];

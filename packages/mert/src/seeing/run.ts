@@ -1,5 +1,5 @@
 /** What a run's folder tells. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SkippedFile } from '../data/dataset.ts';
@@ -45,6 +45,11 @@ export async function readRun(out: string): Promise<Run> {
   const path = join(out, 'metrics.jsonl');
   if (!existsSync(path))
     throw new Error(`${out}: holds no run (metrics.jsonl is missing); give the --out of mert pretrain`);
+  const text = readFileSync(path, 'utf8');
+  // The last line of a run that goes on may be half written; of one that is whole something can be read.
+  if (text.includes('\n') && followLog(path).read().lines.length === 0) {
+    throw new Error(`${path}: none of its lines tells of a step; it is damaged, or no log of mert pretrain`);
+  }
   const read = (name: string) => followLog(join(out, name)).read().lines;
   const folder = ['checkpoint', 'checkpoint.previous']
     .map((name) => join(out, name))

@@ -150,6 +150,21 @@ export async function latestCheckpoint(
   return { folder: undefined, step: 0, damaged };
 }
 
+const noneWhole = (out: string, damaged: readonly string[]) =>
+  new Error(
+    `${out}: no checkpoint of this run is whole:\n  ${damaged.join('\n  ')}\nrestore one from a copy, or start anew in another --out`,
+  );
+
+/** The latest whole checkpoint, if there are any. @throws Error that names what is damaged where none is whole. */
+export async function checkpointToResume(out: string): Promise<string | undefined> {
+  const { folder, damaged } = await latestCheckpoint(out);
+  if (!folder && damaged.length > 0) throw noneWhole(out, damaged);
+  return folder;
+}
+
+/** What a run writes when it ends: what is called so before it begins is somebody's. */
+const closingFiles = ['report.md', 'report.json', 'curves.svg'];
+
 /**
  * Makes a run's folder, or finds the checkpoint to go on from, if the run there has one. `others`: files and folders that also
  * tell that there is a run.
@@ -164,16 +179,15 @@ export async function prepareRunFolder(
   }
   if (!holdsRun && resume) throw new Error(`${out}: there is no run to resume here; leave out --resume to start one`);
   if (!resume) {
+    const there = closingFiles.find((name) => existsSync(join(out, name)));
+    if (there)
+      throw new Error(`${out}: holds a ${there} of its own, which the run would overwrite; choose another --out`);
     await makeFolder(out);
     return undefined;
   }
   const { folder, step, damaged } = await latestCheckpoint(out);
   for (const line of damaged) log(`passed over ${line}`);
-  if (!folder && damaged.length > 0) {
-    throw new Error(
-      `${out}: no checkpoint of this run is whole:\n  ${damaged.join('\n  ')}\nrestore one from a copy, or start anew in another --out`,
-    );
-  }
+  if (!folder && damaged.length > 0) throw noneWhole(out, damaged);
   if (folder && damaged.length > 0) log(`going on from ${folder}, step ${step}, which is whole`);
   return folder;
 }

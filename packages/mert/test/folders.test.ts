@@ -6,14 +6,17 @@ import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '@dawn
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { nn } from '../../autograd/src/index.ts';
+import { writeManifest } from '../src/data/manifest.ts';
 import { embedFiles } from '../src/embed/files.ts';
-import { checkNotInput } from '../src/folders.ts';
+import { checkNoRun, checkNotInput, checkOutputFile, makeFolder } from '../src/folders.ts';
 import { readModelFiles } from '../src/huggingface/read.ts';
 import { saveModel } from '../src/huggingface/save.ts';
 import { namedForHuggingFace } from '../src/model/checkpoint.ts';
 import { loadPretrained } from '../src/model/pretrained.ts';
 import { studentShapes } from '../src/model/shapes.ts';
 import { Student } from '../src/model/student.ts';
+import { readRun } from '../src/seeing/run.ts';
+import { checkpointToResume, prepareRunFolder, writeCheckpoint } from '../src/training/checkpoints.ts';
 import { goldenPath, messageOf, openTestDevice, temporaryFolder } from './support.ts';
 
 await openTestDevice();
@@ -194,6 +197,72 @@ folders('nothing is written over what it is made from', async () => {
   assert.throws(check(join(copy, 'config.json'), join(copy, 'model.safetensors')), /is a file of the model/);
   check(join(copy, 'model.onnx'))();
   check(join(folder, 'model.safetensors'))();
+});
+
+folders('nothing of a run, no log and no list is taken for something to be written over', async () => {
+  const run = join(folder, 'run');
+  mkdirSync(run);
+  const place = (name: string) => join(run, name);
+  writeFileSync(place('metrics.jsonl'), '{"step":1,"loss":2}\n');
+  writeFileSync(place('song.ogg'), 'music');
+  assert.match(await messageOf(() => checkOutputFile('--out', place('metrics.jsonl'), '.html')), /is no \.html file/);
+  assert.match(await messageOf(() => checkOutputFile('--out', place('song.ogg'), '.npy')), /is no \.npy file/);
+  await checkOutputFile('--out', place('new.html'), '.html');
+  assert.throws(() => checkNoRun('--out', run), /holds a run \(metrics\.jsonl\)/);
+  checkNoRun('--out', join(run, 'evaluation'));
+
+  const music = join(folder, 'music');
+  mkdirSync(music);
+  for (const name of ['a.wav', 'b.wav', 'c.wav']) writeFileSync(join(music, name), encodeWav(clip, 24000));
+  assert.match(
+    await messageOf(() => writeManifest({ data: music, out: place('metrics.jsonl') })),
+    /is no manifest and would be overwritten/,
+  );
+  assert.is(readFileSync(place('metrics.jsonl'), 'utf8'), '{"step":1,"loss":2}\n');
+  const list = join(music, 'train.jsonl');
+  await writeManifest({ data: music, out: list });
+  await writeManifest({ data: music, out: list });
+  assert.match(await messageOf(() => writeManifest({ data: list, out: list })), /is what is read/);
+
+  const own = join(folder, 'own');
+  mkdirSync(own);
+  writeFileSync(join(own, 'report.md'), 'mine');
+  const begin = () => prepareRunFolder({ out: own, others: [] }, () => {});
+  assert.match(await messageOf(begin), /holds a report\.md of its own/);
+  rmSync(join(own, 'report.md'));
+  assert.is(await begin(), undefined);
+});
+
+folders('a run whose only checkpoint is damaged says what of it is', async () => {
+  const out = join(folder, 'damaged');
+  await writeCheckpoint(out, 1, { keepLast: 1, keepEvery: 0, keepBest: false }, async (aside) =>
+    writeFileSync(join(aside, 'trainer.json'), '{"step":1}'),
+  );
+  assert.is(await checkpointToResume(out), join(out, 'checkpoint'));
+  writeFileSync(join(out, 'checkpoint', 'trainer.json'), '{"step":1} ');
+  assert.match(await messageOf(() => checkpointToResume(out)), /no checkpoint of this run is whole:\n.*trainer\.json/);
+  assert.is(await checkpointToResume(join(folder, 'nowhere')), undefined);
+});
+
+folders('a log of which no line can be read is no run without steps', async () => {
+  const run = join(folder, 'log');
+  mkdirSync(run);
+  const log = join(run, 'metrics.jsonl');
+  writeFileSync(log, '<html>\n<body>\n');
+  assert.match(await messageOf(() => readRun(run)), /none of its lines tells of a step/);
+  writeFileSync(log, '{"step":1,"lo');
+  assert.equal((await readRun(run)).metrics, []);
+});
+
+folders('folders are made one in the other, or what is in the way is said', async () => {
+  const deep = join(folder, 'x', 'y', 'z');
+  await makeFolder(deep);
+  await makeFolder(deep);
+  assert.ok(existsSync(deep));
+  writeFileSync(join(deep, 'file'), '');
+  assert.match(await messageOf(() => makeFolder(join(deep, 'file', 'more'))), /cannot be made: .*file is a file/);
+  // Where Node's own way of making several never returns.
+  if (existsSync('/proc/self')) assert.match(await messageOf(() => makeFolder('/proc/none/more')), /cannot be made: E/);
 });
 
 folders.after(() => rmSync(folder, { recursive: true }));
