@@ -27,7 +27,7 @@ fn loadTaps(taps: ptr<function, Taps>, channels: vec4<u32>) {
   }
 }
 
-// Before the steps from `step` on, LANES of them; `signal` is where the clip begins.
+// Before LANES steps, `step` the first of them; `signal` is where the clip begins.
 fn stage(signal: u32, step: u32, thread: u32) {
   if (STAGED) {
     workgroupBarrier();
