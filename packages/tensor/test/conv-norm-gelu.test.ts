@@ -57,7 +57,7 @@ for (const variant of variants) {
           const random = randomFrom(seed);
           const inDtype = (x: NDArray): NDArray =>
             pick(random, floats) === 'f32' ? x : { ...x, dtype: 'f16', data: x.data.map(toHalf) };
-          const draw = firstStageDraw(random, 1000);
+          const draw = firstStageDraw(random, { largest: 1000 });
           const [x, weight, ...affine] = draw.inputs;
           const inputs = [inDtype(x), inDtype(weight), ...affine];
           await check('convNormGelu', inputs, draw.attributes);

@@ -43,9 +43,15 @@ const windows = [
 ] as const;
 
 /** Windows that meet and that do not, channels on and off fours, steps on and off the threads of a row. */
-export function firstStageDraw(random: Random, largest = 130): Draw<{ stride: number; eps: number }> {
+export function firstStageDraw(
+  random: Random,
+  { largest = 130, leastTaps = 1 } = {},
+): Draw<{ stride: number; eps: number }> {
   const [batch, channels] = [pick(random, [0, 1, 1, 2, 3]), pick(random, [1, 3, 4, 5, 8, 9])];
-  const [kernel, stride] = pick(random, windows);
+  const [kernel, stride] = pick(
+    random,
+    windows.filter(([taps]) => taps >= leastTaps),
+  );
   const steps = pick(
     random,
     [5, 8, 9, 33, 64, 65, 130, 300].filter((own) => own <= largest),
