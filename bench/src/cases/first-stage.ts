@@ -1,22 +1,8 @@
+import { gelu, geluDerivative } from '../../../packages/tensor/test/reference/functions.ts';
 import { bytes, type Case, caseOf, noise, type Precision, toleranceOf } from '../work.ts';
 import { remembered } from './rows.ts';
 
 const EPS = 1e-5;
-const SQRT_TAU = Math.sqrt(2 * Math.PI);
-
-/** The distribution of normal numbers below x, by its series about 0 or its continued fraction in the tail. */
-function phi(x: number): number {
-  const t = Math.abs(x);
-  const density = Math.exp((-t * t) / 2) / SQRT_TAU;
-  if (t < 4) {
-    let [term, sum] = [t, t];
-    for (let n = 3; Math.abs(term) > 1e-17 * sum; n += 2) sum += term *= (t * t) / n;
-    return 0.5 + Math.sign(x) * density * sum;
-  }
-  let fraction = t;
-  for (let n = 40; n > 0; n--) fraction = t + n / fraction;
-  return x > 0 ? 1 - density / fraction : density / fraction;
-}
 
 interface Stage {
   batch: number;
@@ -63,8 +49,7 @@ export function firstStageCase(name: string, settings: Stage, dtype: Precision):
     });
     const output = (i: number) => {
       const at = Math.floor(i / steps);
-      const y = row(at).hat[i % steps] * scale.data[at % channels] + shift.data[at % channels];
-      return y * phi(y);
+      return gelu(row(at).hat[i % steps] * scale.data[at % channels] + shift.data[at % channels]);
     };
     /** Of a channel: what flows back to its taps, its scale and its shift. */
     const gradients = remembered((c) => {
@@ -73,10 +58,9 @@ export function firstStageCase(name: string, settings: Stage, dtype: Precision):
       for (let clip = 0; clip < batch; clip++) {
         const at = clip * channels + c;
         const { hat, inverse } = row(at);
-        const slopes = hat.map((h, step) => {
-          const y = h * scale.data[c] + shift.data[c];
-          return g.data[at * steps + step] * (phi(y) + (y * Math.exp((-y * y) / 2)) / SQRT_TAU);
-        });
+        const slopes = hat.map(
+          (h, step) => g.data[at * steps + step] * geluDerivative(h * scale.data[c] + shift.data[c]),
+        );
         const plain = slopes.reduce((sum, slope) => sum + slope, 0);
         const along = slopes.reduce((sum, slope, step) => sum + slope * hat[step], 0);
         ofShift += plain;
@@ -89,7 +73,7 @@ export function firstStageCase(name: string, settings: Stage, dtype: Precision):
       return { taps, ofScale, ofShift };
     });
     // A channel takes a tenth of a second a clip: some of them, and a few steps of few channels.
-    const some = [0, 1, channels >> 1, channels - 1].filter((c, i, all) => c >= 0 && all.indexOf(c) === i);
+    const some = [...new Set([0, 1, channels >> 1, channels - 1])];
     const rows = some.map((c) => (batch - 1) * channels + c);
     const places = rows.flatMap((at) =>
       [0, 1, 255, 256, steps - 1].filter((s) => s < steps).map((s) => at * steps + s),

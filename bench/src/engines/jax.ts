@@ -40,8 +40,8 @@ function operationOf(jax: Any, { operation, settings }: Work): ((...inputs: Any[
         .sum()
         .mul(-1 / rows);
     },
-    // Its transform takes and gives complex numbers as two arrays.
     first_stage: undefined,
+    // Its transform takes and gives complex numbers as two arrays.
     rfft: undefined,
     cqt: undefined,
     stft: undefined,

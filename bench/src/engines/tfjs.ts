@@ -51,8 +51,8 @@ function operationOf(tf: Any, { operation, settings }: Work): ((...inputs: Any[]
         .mul(tf.oneHot(target, x.shape[1]))
         .sum()
         .mul(-1 / x.shape[0]),
-    // Its real transform has no kernel on WebGPU.
     first_stage: undefined,
+    // Its real transform has no kernel on WebGPU.
     rfft: undefined,
     cqt: undefined,
     stft: undefined,

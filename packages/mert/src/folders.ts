@@ -46,21 +46,22 @@ export async function checkOutputFile(option: string, path: string, ending = ext
   });
 }
 
+/** Names that Hugging Face gives to files of weights, the better first. */
+export const weightNames = ['model.safetensors', 'pytorch_model.bin'];
+
+/** What says which files weights are shared out over. */
+export const indexOf = (name: string): string => `${name}.index.json`;
+
 /** What the folder of a model may hold, and nothing else is called. */
 export const modelFileNames = [
   'config.json',
   'preprocessor_config.json',
   'processor_config.json',
-  'model.safetensors',
-  'model.safetensors.index.json',
-  'pytorch_model.bin',
-  'pytorch_model.bin.index.json',
+  ...weightNames.flatMap((name) => [name, indexOf(name)]),
   'heads.safetensors',
   'training.safetensors',
   'checksums.json',
 ];
-
-const isSame = (a: string, b: string): boolean => existsSync(a) && existsSync(b) && realpathSync(a) === realpathSync(b);
 
 /**
  * Keeps what is written from replacing what it is made from.
@@ -71,12 +72,14 @@ const isSame = (a: string, b: string): boolean => existsSync(a) && existsSync(b)
  */
 export function checkNotInput(option: string, path: string, inputs: readonly string[], model?: string): void {
   if (!existsSync(path)) return;
-  if ([...inputs, ...(model === undefined ? [] : [model])].some((input) => isSame(input, path))) {
+  const [own, folder] = [path, dirname(path)].map((each) => realpathSync(each));
+  const isOwn = (input: string) => existsSync(input) && realpathSync(input) === own;
+  if (inputs.some(isOwn) || (model !== undefined && isOwn(model))) {
     throw new Error(`${option} ${path}: is what is read, which would be overwritten; choose another`);
   }
   if (model === undefined || !existsSync(model)) return;
-  const folder = statSync(model).isDirectory() ? model : dirname(model);
-  if (isSame(folder, dirname(path)) && modelFileNames.includes(basename(path))) {
+  const read = realpathSync(statSync(model).isDirectory() ? model : dirname(model));
+  if (read === folder && modelFileNames.includes(basename(path))) {
     throw new Error(`${option} ${path}: is a file of the model, which would be overwritten; choose another`);
   }
 }

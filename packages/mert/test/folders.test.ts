@@ -6,6 +6,7 @@ import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '@dawn
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { nn } from '../../autograd/src/index.ts';
+import { studentShapes } from '../src/config/index.ts';
 import { writeManifest } from '../src/data/manifest.ts';
 import { embedFiles } from '../src/embed/files.ts';
 import { checkNoRun, checkNotInput, checkOutputFile, makeFolder } from '../src/folders.ts';
@@ -13,7 +14,6 @@ import { readModelFiles } from '../src/huggingface/read.ts';
 import { saveModel } from '../src/huggingface/save.ts';
 import { namedForHuggingFace } from '../src/model/checkpoint.ts';
 import { loadPretrained } from '../src/model/pretrained.ts';
-import { studentShapes } from '../src/model/shapes.ts';
 import { Student } from '../src/model/student.ts';
 import { readRun } from '../src/seeing/run.ts';
 import { checkpointToResume, prepareRunFolder, writeCheckpoint } from '../src/training/checkpoints.ts';

@@ -37,6 +37,15 @@ const groupLayout = ([batch, channels, ...spatial]: Shape, groups: number): Layo
 /** A view, always under an id of its own. */
 const viewed = (x: Tensor, shape: Shape) => apply('reshape', [contiguous(x)], { shape })[0];
 
+/** A gradient of scale or shift, one row of the two that kernels sum, in the parameter's shape. */
+const affineRow = (affine: Tensor, i: number, { shape }: Tensor) => sliceAxis(affine, 0, i, i + 1).reshape(shape);
+
+/** Of a list those places for which there is a gradient. */
+const presentOf =
+  (gradients: readonly (Tensor | undefined)[]) =>
+  <T>(list: readonly T[]): T[] =>
+    list.filter((_own, i) => gradients[i]);
+
 /** One column of the statistics: 0 for the means, 1 for the inverse deviations. */
 const column = (statistics: Tensor, i: number) => sliceAxis(statistics, -1, i, i + 1);
 
@@ -72,14 +81,13 @@ function forwardRule<A>(
     const inputs = [x, weight, statistics, g];
     const [dx, affine] =
       name === 'layerNormBackward' ? apply(name, inputs, {}) : apply(name, inputs, backwardAttributes(attributes));
-    const half = (i: number) => sliceAxis(affine, 0, i, i + 1).reshape(weight.shape);
     // The statistics are read by the backward kernel alone: their gradient comes with a gradient of a gradient.
     const [, second] = gradients;
     const extra = second && x.size > 0;
     return [
       extra ? add(dx, throughStatistics(x, statistics, second, layoutOf(x.shape, attributes))) : dx,
-      half(0),
-      half(1),
+      affineRow(affine, 0, weight),
+      affineRow(affine, 1, weight),
     ];
   });
 }
@@ -96,7 +104,7 @@ function backwardRule<A>(layoutOf: (shape: Shape, attributes: A) => Layout): Rul
       viewed(grad, layout),
     ];
     const given = [u && viewed(u, layout), v && viewed(v, [2, groups, channels])];
-    const present = <T>(list: readonly T[]) => list.filter((_own, i) => given[i]);
+    const present = presentOf(given);
     const { gradients } = vjp(
       (...views) => present(composed(...(views as [Tensor, Tensor, Tensor, Tensor]))),
       inputs,
@@ -121,7 +129,7 @@ const weightNormRules = {
   ),
   weightNormBackward: rule<Record<never, never>>('inputs', (_, { inputs, gradients }) => {
     if (inputs[0].size === 0) return [];
-    const present = <T>(list: readonly T[]) => list.filter((_own, i) => gradients[i]);
+    const present = presentOf(gradients);
     return vjp(
       (v, g, grad) => present(composedWeightNorm(v, g, grad)),
       inputs as Tensor[],
@@ -150,7 +158,7 @@ const firstStageRules = {
   // The statistics follow from x and the weight, and are differentiated as what they are made from.
   convNormGeluBackward: rule<AttributesOf<'convNormGelu'>>('inputs', (_, { inputs, attributes, gradients }) => {
     const [x, weight, scale, shift, , grad] = inputs;
-    const present = <T>(list: readonly T[]) => list.filter((_own, i) => gradients[i]);
+    const present = presentOf(gradients);
     const composed = (signal: Tensor, ...[w, a, b, flow]: Tensor[]) => {
       const stage = (...own: Tensor[]) => composedStage(attributes)(signal, ...(own as [Tensor, Tensor, Tensor]));
       const [dw, ...affine] = vjp(stage, [w, a, b], flow).gradients;

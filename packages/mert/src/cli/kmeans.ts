@@ -85,11 +85,11 @@ async function trainCommand(options: TrainOptions): Promise<void> {
 
 /** Writes the labels of a file: int32 [codebooks, frames]. */
 async function labelCommand({ model, input, out }: { model: string; input: string; out: string }): Promise<void> {
+  await checkOutputFile('--out', out, '.npy');
+  checkNotInput('--out', out, [input]);
   const device = await openDevice();
   try {
     const teacher = await loadKMeansTeacher(model);
-    await checkOutputFile('--out', out, '.npy');
-    checkNotInput('--out', out, [input]);
     const { sampleRate } = teacher;
     const labels = await streamAudio(input, { sampleRate }, (audio) => labelRecording(teacher, audio));
     const codebooks = teacher.codebooks.length;

@@ -1,6 +1,8 @@
 /** How many numbers a model of a configuration learns, without making it. */
+import { sizeOf } from '@dawnchorus/tensor';
 import { frameLength } from './checks.ts';
-import type { ModelConfig, PretrainConfig } from './schema.ts';
+import type { PretrainConfig } from './schema.ts';
+import { layerShapes, type Named, shapesBesideLayers } from './shapes.ts';
 
 /** Bins of the constant-Q spectrum that is predicted: 7 octaves of 48. */
 export const CQT_BINS = 336;
@@ -40,33 +42,24 @@ export function classesOf({ targets, rvq }: Pick<PretrainConfig, 'targets' | 'rv
   return targets.classes.length > 0 ? targets.classes : Array(rvq.numCodebooks).fill(rvq.codebookSize);
 }
 
-/** Channels that go into the projection. */
-export const projectedChannels = (model: ModelConfig): number =>
-  model.convDim[model.convDim.length - 1] + (model.featureExtractorCqt ? model.featureExtractorCqtBins : 0);
-
 /** Counts the parameters of a configuration. */
 export function countParameters(config: Pick<PretrainConfig, 'model' | 'targets' | 'rvq' | 'loss'>): ParameterCounts {
   const { model, targets, loss } = config;
-  const { hiddenSize: width, intermediateSize: inner, convDim, convKernel } = model;
+  const { hiddenSize: width } = model;
   const linear = (from: number, to: number) => from * to + to;
-  const norm = (features: number) => 2 * features;
-  const convolutions = convDim.reduce((sum, channels, i) => {
-    const weights = channels * (i === 0 ? 1 : convDim[i - 1]) * convKernel[i];
-    const normed = model.featExtractNorm === 'layer' || i === 0;
-    return sum + weights + (model.convBias ? channels : 0) + (normed ? norm(channels) : 0);
-  }, 0);
-  const channels = projectedChannels(model);
-  const kernel = model.numConvPosEmbeddings;
-  const layer = 4 * linear(width, width) + linear(width, inner) + linear(inner, width) + 2 * norm(width);
+  const count = (tensors: Iterable<Named>) => [...tensors].reduce((sum, [, shape]) => sum + sizeOf(shape), 0);
+  const beside = [...shapesBesideLayers(model)];
+  const part = (prefix: string) => count(beside.filter(([name]) => name.startsWith(prefix)));
+  const layer = count(layerShapes(model, 0));
   const sets = classesOf(config).map((classes) => classes + targets.specialClasses);
   const parts = {
-    convolutions,
-    projection: norm(channels) + linear(channels, width),
-    positionalConvolution: kernel + ((width * width) / model.numConvPosEmbeddingGroups) * kernel + width,
+    convolutions: part('feature_extractor.'),
+    projection: part('feature_projection.'),
+    positionalConvolution: part('encoder.pos_conv_embed.'),
     layer,
     layers: layer * model.numHiddenLayers,
-    encoderNorm: norm(width),
-    mask: width,
+    encoderNorm: part('encoder.layer_norm.'),
+    mask: part('masked_spec_embed'),
     codeProjection: linear(width, sets.length * model.finalDim),
     codeEmbeddings: sets.reduce((sum, classes) => sum + classes, 0) * model.finalDim,
     cqtHead: linear(width, CQT_BINS),

@@ -5,8 +5,8 @@ export {
   countParameters,
   cqtSettingsAt,
   type ParameterCounts,
-  projectedChannels,
 } from './count.ts';
 export { fromHuggingFace, type HuggingFaceFiles, toHuggingFace } from './huggingface.ts';
 export { type ConfigSources, loadConfig, presets, renamePretraining } from './load.ts';
 export { configSchema, type ModelConfig, type PretrainConfig } from './schema.ts';
+export { type Named, projectedChannels, studentShapes } from './shapes.ts';

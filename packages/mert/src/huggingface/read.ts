@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { openSafetensors, openTorch, type SafetensorsTensor } from '@dawnchorus/formats';
 import { fromHuggingFace, type HuggingFaceFiles, type ModelConfig } from '../config/index.ts';
+import { indexOf, weightNames } from '../folders.ts';
 import { checkWeights } from '../model/shapes.ts';
 import { checkAgainstChecksums } from '../training/checkpoints.ts';
 import { dictionariesOf, fairseqFiles } from './fairseq.ts';
@@ -51,14 +52,11 @@ async function readPreprocessor(folder: string): Promise<Record<string, unknown>
   throw new Error(`${whole}: has no feature_extractor, and there is no preprocessor_config.json`);
 }
 
-/** Names that Hugging Face gives to files of weights, the better first. */
-const weightNames = ['model.safetensors', 'pytorch_model.bin'];
-
 /** The file of weights, or those that they are shared out over. */
 async function findWeights(folder: string): Promise<string[]> {
   const known = weightNames.map((name) => join(folder, name)).find((path) => existsSync(path));
   if (known) return [known];
-  const index = weightNames.map((name) => join(folder, `${name}.index.json`)).find((path) => existsSync(path));
+  const index = weightNames.map((name) => join(folder, indexOf(name))).find((path) => existsSync(path));
   if (index) return sharesOf(folder, index);
   const others = (await readdir(folder)).filter((name) => extname(name) === '.pt').sort();
   if (others.length === 1) return [join(folder, others[0])];
@@ -99,7 +97,7 @@ async function readAll(paths: readonly string[]) {
   return first;
 }
 
-/** Halves and doubles are weights like others, and floats here. */
+/** Doubles are weights like others, and floats here, as halves are. */
 function asFloats(tensor: SafetensorsTensor): SafetensorsTensor {
   return tensor.data instanceof Float64Array
     ? { ...tensor, dtype: 'F32', data: Float32Array.from(tensor.data) }

@@ -37,12 +37,12 @@ export async function saveModel(folder: string, model: ModelFiles, { as = 'huber
   if (as === 'hubert' && beyond.length > 0) {
     throw new Error(`${folder}: a HuBERT has no ${beyond.join(' and no ')}; write it as mert`);
   }
-  await makeFolder(folder);
   const there = modelFileNames.find((name) => existsSync(join(folder, name)));
   if (there) {
     throw new Error(`${folder}: holds a model already (${there}), which is not overwritten; choose another folder`);
   }
   if (dtype === 'f16') checkHalves(model);
+  await makeFolder(folder);
   const { auto_map: _, ...rest } = config;
   const type = dtype === 'f16' ? 'float16' : 'float32';
   await writeTensors(join(folder, 'model.safetensors'), model.weights, dtype);

@@ -32,6 +32,13 @@ function elementsFor({ dtype }: Tensor, { data }: SafetensorsTensor): Float32Arr
   return data instanceof Int32Array ? data : undefined;
 }
 
+/** What is said of a file whose tensors are not those of the model. */
+export const misfit = (path: string, problems: readonly string[]): Error =>
+  new Error(
+    `${path}: the checkpoint does not fit the model:\n  ${problems.join('\n  ')}\n` +
+      'Use the configuration that the checkpoint was made with.',
+  );
+
 /**
  * Copies weights from a checkpoint into parameters and buffers.
  *
@@ -65,12 +72,7 @@ export function loadParameters(
     const spelled = new Set([...named.keys()].flatMap((name) => [prefix + name, prefix + (aliases[name] ?? name)]));
     for (const name of weights.keys()) if (!spelled.has(name)) problems.push(`${name}: no such tensor in the model`);
   }
-  if (problems.length > 0) {
-    throw new Error(
-      `${path}: the checkpoint does not fit the model:\n  ${problems.join('\n  ')}\n` +
-        'Use the configuration that the checkpoint was made with.',
-    );
-  }
+  if (problems.length > 0) throw misfit(path, problems);
   for (const [parameter, data] of found) {
     parameter.device.write(
       parameter.storage,

@@ -1,48 +1,8 @@
-/** What tensors a student has, without making it. */
+/** What a file must hold for a student, found out without making it. */
 import type { SafetensorsTensor } from '@dawnchorus/formats';
-import { formatShape, type Shape } from '@dawnchorus/tensor';
-import { projectedChannels } from '../config/count.ts';
-import type { ModelConfig } from '../config/index.ts';
-
-type Named = readonly [name: string, shape: Shape];
-
-const affine = (name: string, shape: Shape): Named[] => [
-  [`${name}.weight`, shape],
-  [`${name}.bias`, shape.slice(0, 1)],
-];
-
-function* beforeLayers(model: ModelConfig): Generator<Named> {
-  const { hiddenSize: width, convDim, convKernel, numConvPosEmbeddings: taps } = model;
-  yield ['masked_spec_embed', [width]];
-  for (const [i, channels] of convDim.entries()) {
-    const name = `feature_extractor.conv_layers.${i}`;
-    const convolution = affine(`${name}.conv`, [channels, i === 0 ? 1 : convDim[i - 1], convKernel[i]]);
-    yield* model.convBias ? convolution : convolution.slice(0, 1);
-    if (model.featExtractNorm === 'layer' || i === 0) yield* affine(`${name}.layer_norm`, [channels]);
-  }
-  const channels = projectedChannels(model);
-  yield* affine('feature_projection.layer_norm', [channels]);
-  yield* affine('feature_projection.projection', [width, channels]);
-  yield ['encoder.pos_conv_embed.conv.bias', [width]];
-  yield ['encoder.pos_conv_embed.conv.weight_g', [1, 1, taps]];
-  yield ['encoder.pos_conv_embed.conv.weight_v', [width, width / model.numConvPosEmbeddingGroups, taps]];
-  yield* affine('encoder.layer_norm', [width]);
-}
-
-function* layer({ hiddenSize: width, intermediateSize: inner }: ModelConfig, i: number): Generator<Named> {
-  const name = `encoder.layers.${i}`;
-  for (const own of ['k', 'v', 'q', 'out']) yield* affine(`${name}.attention.${own}_proj`, [width, width]);
-  yield* affine(`${name}.layer_norm`, [width]);
-  yield* affine(`${name}.feed_forward.intermediate_dense`, [inner, width]);
-  yield* affine(`${name}.feed_forward.output_dense`, [width, inner]);
-  yield* affine(`${name}.final_layer_norm`, [width]);
-}
-
-/** The student's tensors by Hugging Face's names. */
-export function* studentShapes(model: ModelConfig): Generator<Named> {
-  yield* beforeLayers(model);
-  for (let i = 0; i < model.numHiddenLayers; i++) yield* layer(model, i);
-}
+import { formatShape } from '@dawnchorus/tensor';
+import { type ModelConfig, type Named, studentShapes } from '../config/index.ts';
+import { misfit } from './checkpoint.ts';
 
 /** Layers that the names speak of. */
 function layersOf(names: Iterable<string>): number {
@@ -82,9 +42,5 @@ export function checkWeights(model: ModelConfig, weights: ReadonlyMap<string, Sa
     if (problem) problems.push(problem);
   }
   for (const name of weights.keys()) if (!known.has(name)) problems.push(`${name}: no such tensor in the model`);
-  if (problems.length === 0) return;
-  throw new Error(
-    `${path}: the checkpoint does not fit the model:\n  ${problems.join('\n  ')}\n` +
-      'Use the configuration that the checkpoint was made with.',
-  );
+  if (problems.length > 0) throw misfit(path, problems);
 }

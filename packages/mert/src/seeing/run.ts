@@ -45,12 +45,12 @@ export async function readRun(out: string): Promise<Run> {
   const path = join(out, 'metrics.jsonl');
   if (!existsSync(path))
     throw new Error(`${out}: holds no run (metrics.jsonl is missing); give the --out of mert pretrain`);
-  const text = readFileSync(path, 'utf8');
+  const read = (name: string) => followLog(join(out, name)).read().lines;
+  const metrics = read('metrics.jsonl');
   // The last line of a run that goes on may be half written; of one that is whole something can be read.
-  if (text.includes('\n') && followLog(path).read().lines.length === 0) {
+  if (metrics.length === 0 && readFileSync(path).includes('\n')) {
     throw new Error(`${path}: none of its lines tells of a step; it is damaged, or no log of mert pretrain`);
   }
-  const read = (name: string) => followLog(join(out, name)).read().lines;
   const folder = ['checkpoint', 'checkpoint.previous']
     .map((name) => join(out, name))
     .find((path) => existsSync(join(path, 'trainer.json')));
@@ -61,7 +61,7 @@ export async function readRun(out: string): Promise<Run> {
   ];
   return {
     out,
-    metrics: read('metrics.jsonl'),
+    metrics,
     data: read('data.jsonl'),
     validation: read('validation.jsonl'),
     ...(folder && state && { checkpoint: { folder, state } }),
