@@ -35,7 +35,7 @@ function randomTeachers(device: Device, { audio, rvq, training }: PretrainConfig
     clusterSize: nn.initZeros([rvq.codebookSize]),
   }));
   return {
-    rvq: new RvqTeacher(autoencoder, new ResidualQuantizer(codebooks)),
+    acoustic: new RvqTeacher(autoencoder, new ResidualQuantizer(codebooks)),
     cqt: createCqt(device, cqtSettingsAt(audio.sampleRate)),
   };
 }
@@ -90,7 +90,7 @@ export function createStepModel(device: Device, config: PretrainConfig) {
       const tensors = [...Object.values(rest), ...Object.values(mixture ?? {}), ...Object.values(labelled)];
       for (const tensor of new Set(tensors)) tensor.dispose();
       disposeTrainer(trainer);
-      teachers.rvq?.dispose();
+      teachers.acoustic?.dispose();
       teachers.cqt.dispose();
     },
   };

@@ -82,7 +82,7 @@ async function prepare() {
   });
   const frames = frameCount(cropSamples(config.audio), config.model);
   const host = prepareBatch(clips, config, 1, frames, { seed: 1, mixture: false });
-  return { host, frames, teachers: { rvq: rvq!, cqt: createCqt(device, cqtSettings) } };
+  return { host, frames, teachers: { acoustic: rvq!, cqt: createCqt(device, cqtSettings) } };
 }
 
 const { host, frames, teachers } = await prepare();
@@ -98,14 +98,18 @@ learning('labels and spectra are the clean clips’ at the masked frames', async
     // Every clip has room for as many; what is not filled weighs nothing.
     let row = (b * count) / host.clean.length;
     const wave = tensor(clip, { shape: [1, clip.length] });
-    const codes = await Promise.all(teachers.rvq.encode(wave).map((code) => code.data()));
+    const encoded = teachers.acoustic.encode(wave);
+    const [codebooks, , codeFrames] = encoded.shape;
+    const codes = await encoded.data();
     const spectrum = teachers.cqt.transform(wave);
     const [, bins, columns] = spectrum.shape;
     const magnitudes = await spectrum.data();
     for (const [t, masked] of host.masks[b].entries()) {
       if (!masked) continue;
       assert.is(rows[row], b * frames + t);
-      for (const [book, code] of codes.entries()) assert.is(labels[book * count + row], code[t]);
+      for (let book = 0; book < codebooks; book++) {
+        assert.is(labels[book * count + row], codes[book * codeFrames + t]);
+      }
       for (let bin = 0; bin < bins; bin += 5) {
         assert.ok(Math.abs(Number(cqt[row * bins + bin]) - Number(magnitudes[bin * columns + t])) < 1e-4);
       }

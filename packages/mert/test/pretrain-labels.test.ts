@@ -6,12 +6,25 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cropSamples, frameCount } from '../src/config/index.ts';
 import { readBatch } from '../src/data/batch.ts';
+import { type FeatureName, features } from '../src/kmeans/features.ts';
+import { saveKMeans } from '../src/kmeans/teacher.ts';
+import { loadTeacher } from '../src/labels/load.ts';
 import { labelFolder } from '../src/labels/write.ts';
+import { hostRandom } from '../src/random.ts';
 import { openLabelled, openRunLabels } from '../src/training/labels.ts';
 import { type PretrainOptions, pretrain } from '../src/training/pretrain.ts';
 import { uploadBatch } from '../src/training/step.ts';
 import { type FakeSettings, fakeTeacher } from './labels-support.ts';
-import { messageOf, openTestDevice, temporaryFolder, tinyConfig, tone, writeFile, writeTone } from './support.ts';
+import {
+  goldenPath,
+  messageOf,
+  openTestDevice,
+  temporaryFolder,
+  tinyConfig,
+  tone,
+  writeFile,
+  writeTone,
+} from './support.ts';
 
 const device = await openTestDevice();
 const folder = temporaryFolder();
@@ -161,4 +174,86 @@ training('other labels, labels of other music and another grid are refused', asy
   );
 });
 
-for (const tests of [aligning, training]) tests.run();
+const online = suite('a teacher that labels crops as they come');
+
+const short = join(folder, 'crops-long');
+for (let i = 0; i < 3; i++) writeFile(join(short, `${i}.wav`), encodeWav(tone(samples, i), 24000));
+const kmeans = join(folder, 'kmeans');
+await saveKMeans(kmeans, {
+  sampleRate: 24000,
+  hop: 320,
+  streams: [
+    { feature: 'logmel', clusters: 7 },
+    { feature: 'chroma', clusters: 5 },
+  ].map(({ feature, clusters }, i) => {
+    const random = hostRandom(i, 4);
+    const { dimension } = features[feature as FeatureName];
+    const centres = Float32Array.from({ length: clusters * dimension }, () => random.uniform() * 4 - 6);
+    return { feature: feature as FeatureName, clusters, centres };
+  }),
+});
+const codec = goldenPath('codec_encodec.th');
+
+for (const [name, teacher, codebooks] of [
+  ['kmeans', kmeans, [7, 5]],
+  ['encodec', codec, [2, 2]],
+] as const) {
+  online(`${name}: a run is that on labels of the same teacher, where crops are whole files`, async () => {
+    const made = join(folder, `${name}-labels`);
+    await labelFolder({
+      data: short,
+      out: made,
+      teacher: await loadTeacher(name, teacher, name === 'encodec' ? { codebooks: 2 } : {}),
+    });
+    await run(`${name}-given`, { data: short, labels: made });
+    const before = lines.length;
+    await run(`${name}-online`, { data: short, labels: undefined, teacher });
+    assert.ok(lines.slice(before).some((line) => line.startsWith(`teacher: ${name} `)));
+    assert.is(existsSync(join(folder, `${name}-online`, 'teacher')), false);
+    assert.equal(measured(`${name}-online`), measured(`${name}-given`));
+    assert.is(measured(`${name}-online`)[0].lossCodes.length, codebooks.length);
+  });
+}
+
+online('stopped and resumed, the run is the unbroken one, and takes no other teacher', async () => {
+  const path = join(folder, 'online-stopped', 'metrics.jsonl');
+  const stopped = () => existsSync(path) && readFileSync(path, 'utf8').split('\n').length > 3;
+  const given = { data: short, labels: undefined, teacher: kmeans };
+  assert.is((await run('online-stopped', { ...given, stopped })).finished, false);
+  assert.match(
+    await messageOf(() => run('online-stopped', { ...given, teacher: codec, resume: true })),
+    /the run was started with teacher [0-9a-f]{12}, not teacher [0-9a-f]{12}; resume with the same/,
+  );
+  assert.match(
+    await messageOf(() => run('online-stopped', { ...given, teacher: undefined, resume: true })),
+    /the run was started with teacher [0-9a-f]{12}, not no labels; resume with the same/,
+  );
+  assert.is((await run('online-stopped', { ...given, resume: true })).finished, true);
+  assert.equal(measured('online-stopped'), measured('kmeans-online'));
+});
+
+online('a teacher of another grid, of other classes or with too few codebooks is refused', async () => {
+  const slow = join(folder, 'slow');
+  await saveKMeans(slow, {
+    sampleRate: 24000,
+    hop: 160,
+    streams: [{ feature: 'mfcc', clusters: 1, centres: new Float32Array(39) }],
+  });
+  const refused = (name: string, teacher: string, more: Partial<PretrainOptions> = {}) =>
+    messageOf(() => run(name, { data: short, labels: undefined, teacher, ...more }));
+  assert.match(
+    await refused('grid2', slow),
+    /slow: a label each 160 samples at 24000 Hz; the model has a frame each 320/,
+  );
+  assert.match(
+    await refused('classes', kmeans, { config: tinyConfig('targets.classes=[300, 200]') }),
+    /kmeans: codebooks of \[7,5\] classes, but targets\.classes of the configuration is \[300,200\]/,
+  );
+  assert.match(
+    await refused('few', codec, { config: tinyConfig('rvq.numCodebooks=999') }),
+    /999 codebooks; this model has 1 to \d+/,
+  );
+  assert.match(await refused('both', kmeans, { labels }), /both labels and a teacher were given; give one of them/);
+});
+
+for (const tests of [aligning, training, online]) tests.run();

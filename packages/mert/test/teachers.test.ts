@@ -6,18 +6,18 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readAudio } from '@dawnchorus/dsp';
 import { readSafetensors, writeSafetensors } from '@dawnchorus/formats';
-import { pad, type Tensor, tensor } from '@dawnchorus/tensor';
+import { compile, pad, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { loadCodec } from '../src/codec/load.ts';
+import { loadCodec, saveCodec } from '../src/codec/load.ts';
 import { encodeTrack } from '../src/codec/stream.ts';
 import { type FeatureName, features } from '../src/kmeans/features.ts';
 import { createKMeansTeacher, loadKMeansTeacher, saveKMeans } from '../src/kmeans/teacher.ts';
 import { trainKMeans } from '../src/kmeans/train.ts';
-import { loadTeacher } from '../src/labels/load.ts';
+import { loadTeacher, teacherNameAt } from '../src/labels/load.ts';
 import { openLabels } from '../src/labels/read.ts';
 import { loadRvqTeacher } from '../src/labels/rvq.ts';
-import { byCodebook, frameCountOf, recordingOf, type Teacher } from '../src/labels/teacher.ts';
+import { byCodebook, type CropTeacher, frameCountOf, recordingOf, type Teacher } from '../src/labels/teacher.ts';
 import { labelFolder } from '../src/labels/write.ts';
 import { hostRandom } from '../src/random.ts';
 import { emptyTeacher } from '../src/rvq/teacher.ts';
@@ -322,7 +322,9 @@ const rvq = emptyTeacher({ ...tinyConfig().rvq, channels: 4, dimension: 8, numCo
 acoustic('labels in pieces what it encodes at once, wherever its file is named', async () => {
   const waveform = melody(320 * 2100 + 99, 9);
   const codes = rvq.encode(tensor(waveform, { shape: [1, waveform.length] }));
-  const expected = await Promise.all(codes.map((code) => code.data()));
+  assert.equal([...codes.shape], [3, 1, 2100]);
+  const all = await codes.data();
+  const expected = [0, 1, 2].map((k) => all.subarray(k * 2100, (k + 1) * 2100));
   const teachers = await Promise.all(
     [run, join(run, 'teacher'), join(run, 'teacher', 'rvq.safetensors')].map((path) => loadTeacher('rvq', path)),
   );
@@ -341,6 +343,15 @@ acoustic('labels in pieces what it encodes at once, wherever its file is named',
   }
   assert.is(new Set(teachers.map(({ hash }) => hash)).size, 1);
   assert.is((await teachers[0].label(tone(319, 1))).length, 0);
+});
+
+acoustic('labels music at the rate that it was trained at', async () => {
+  const path = join(folder, 'slow', 'rvq.safetensors');
+  mkdirSync(join(folder, 'slow'), { recursive: true });
+  await saveTensors(path, rvq.named(), { sampleRate: '16000' });
+  const [slow, usual] = [await loadTeacher('rvq', path), await loadTeacher('rvq', run)];
+  assert.equal([slow.sampleRate, usual.sampleRate], [16000, 24000]);
+  assert.is.not(slow.hash, usual.hash);
 });
 
 acoustic('what is no RVQ teacher is refused', async () => {
@@ -388,4 +399,79 @@ codec('its labels are kept with how the music was resampled', async () => {
   assert.equal(await labels.verify({ data }), []);
 });
 
-for (const tests of [computing, clustering, acoustic, codec]) tests.run();
+const crops = suite('teachers of crops');
+
+const kmeans = join(folder, 'kmeans-of-crops');
+await saveKMeans(kmeans, {
+  sampleRate: 24000,
+  hop: 320,
+  streams: (['logmel', 'chroma', 'mfcc'] as const).map((feature, i) => {
+    const random = hostRandom(i, 3);
+    const centres = Float32Array.from({ length: 9 * features[feature].dimension }, () => random.uniform() * 4 - 6);
+    return { feature, clusters: 9, centres };
+  }),
+});
+
+/** The random codec, with entries among its own latents: all others are nearest to one or two. */
+const livelyCodec = join(folder, 'codec-of-crops');
+{
+  const model = await loadCodec(goldenPath('codec_encodec.th'));
+  const waveform = tensor(melody(9600, 5), { shape: [1, 9600] });
+  const { codebooks } = model.quantizer;
+  for (const [i, codebook] of codebooks.entries()) {
+    const rows = model
+      .latents(waveform)
+      .select(0, 0)
+      .permute([1, 0])
+      .sliceAxis(0, 3 * i, 24 + 3 * i, 3);
+    codebook.embed = i === 0 ? rows.add(0) : rows.sub(rows.mean({ dim: 0 })).mul(0.5 ** i);
+  }
+  await saveCodec(livelyCodec, model);
+}
+
+for (const [name, path] of [
+  ['kmeans', kmeans],
+  ['rvq', run],
+  ['encodec', livelyCodec],
+] as const) {
+  crops(`${name} labels each crop of a batch as a recording of its own, compiled as well`, async () => {
+    assert.is(teacherNameAt(path), name);
+    const teacher: CropTeacher = await loadTeacher(name, path);
+    const compiled = compile((x: Tensor) => teacher.encode(x));
+    for (const samples of [6000, 12_077]) {
+      // The second as quiet as no other: what is made of a batch must not be of all of it.
+      const clips = [melody(samples, 1), melody(samples, 2).map((x) => x * 0.1), melody(samples, 3)];
+      const frames = frameCountOf(teacher, samples);
+      const expected = await Promise.all(clips.map((clip) => teacher.label(clip)));
+      const used = new Set(expected.flatMap((own) => [...own])).size;
+      assert.ok(used > 4, `${used} labels in all`);
+      const x = tensor(Float32Array.from(clips.flatMap((clip) => [...clip])), { shape: [3, samples] });
+      for (const encode of [teacher.encode, compiled]) {
+        const codes = encode(x);
+        assert.equal([...codes.shape, codes.dtype], [teacher.codebooks.length, 3, frames, 'i32']);
+        const all = await codes.data();
+        let wrong = 0;
+        for (let k = 0; k < teacher.codebooks.length; k++) {
+          for (let b = 0; b < 3; b++) {
+            for (let t = 0; t < frames; t++) {
+              if (all[(k * 3 + b) * frames + t] !== expected[b][k * frames + t]) wrong++;
+            }
+          }
+        }
+        // Sums in another order may tip a near tie, and then the stages after it.
+        assert.ok(wrong <= 0.01 * all.length, `${wrong} of ${all.length}`);
+      }
+    }
+    compiled.dispose();
+    teacher.dispose();
+  });
+}
+
+crops('a path that is nowhere is no teacher', async () => {
+  assert.match(
+    await messageOf(() => teacherNameAt(join(folder, 'nowhere'))),
+    /nowhere: there is no such file or folder; a teacher is/,
+  );
+});
+
+for (const tests of [computing, clustering, acoustic, codec, crops]) tests.run();

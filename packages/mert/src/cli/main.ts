@@ -43,6 +43,10 @@ program
     '--labels <dir>',
     'learn these labels of that music, made by mert label, in the place of a new RVQ-VAE’s codes',
   )
+  .option(
+    '--teacher <dir>',
+    'learn what this teacher says of each crop as it comes: EnCodec (rvq.numCodebooks of it), K-means, or teacher/ of another run',
+  )
   .option('--out <dir>', 'where the run goes (default: the first free runs/pretrain-N)')
   .option('--steps <n>', 'stop after this step (default: training.steps of the configuration)', fromOne)
   .option('--config <file>', 'YAML configuration, or the name of a preset (default: small)')

@@ -13,6 +13,7 @@ import { untilInterrupted } from './interrupt.ts';
 interface Options {
   data?: string;
   labels?: string;
+  teacher?: string;
   out?: string;
   steps?: number;
   config?: string;
@@ -37,20 +38,22 @@ export async function pretrainCommand(options: Options): Promise<void> {
   if (options.resume && !options.out) throw new Error('--resume needs --out, the folder of the run to go on with');
   const out = options.out ?? freeRunFolder();
   let config = loadConfig(configSource(options, presets()));
-  let { steps, data, labels } = options;
+  let { steps, data, labels, teacher } = options;
   const stored = options.resume ? await checkpointToResume(out) : undefined;
   const state = stored ? await loadTrainerState(stored) : options.resume ? await loadBeginning(out) : undefined;
   if (state) {
     // What is not said again stays as it was.
     if (!options.config && options.set.length === 0 && options.seed === undefined) config = state.config;
     data ??= state.data;
-    labels ??= state.labels?.folder;
+    // Whoever says one of these does not want the other; a run that had the other says so.
+    if (teacher === undefined) labels ??= state.labels?.folder;
+    if (labels === undefined) teacher ??= state.teacher?.path;
     steps ??= state.stopAt;
   }
   // Never other music than the run had.
   if (options.resume && !state && data === undefined && existsSync(out)) {
     throw new Error(
-      `${out}: has no checkpoint, and does not say what it was started on; give --data, --config, --set and --labels again`,
+      `${out}: has no checkpoint, and does not say what it was started on; give --data, --config, --set, --labels and --teacher again`,
     );
   }
   const device = await openDevice();
@@ -61,6 +64,7 @@ export async function pretrainCommand(options: Options): Promise<void> {
       config,
       data: data ?? bundledMusic,
       labels,
+      teacher,
       out,
       resume: options.resume,
       steps,

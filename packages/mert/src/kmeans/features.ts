@@ -13,15 +13,15 @@ export interface Feature {
   before: number;
   /** Frames on both sides that a frame depends on beyond its own window; at a recording's ends the outermost are repeated. */
   context: number;
-  /** x [1, samples] -> [frames, dimension], of all windows that lie in x. */
+  /** x [batch, samples] -> [batch, frames, dimension], of all windows that lie in x. */
   compute(x: Tensor, sampleRate: number, hop: number): Tensor;
 }
 
 const N_FFT = 2048;
 const DELTA_WIDTH = 5;
 
-/** [1, dimension, frames] as rows. */
-const rowsOf = (x: Tensor): Tensor => x.permute([0, 2, 1]).reshape([-1, x.shape[1]]);
+/** [batch, dimension, frames] with frames as rows. */
+const rowsOf = (x: Tensor): Tensor => x.permute([0, 2, 1]);
 
 /** What of a frame is clustered: see `features`. */
 export type FeatureName = 'logmel' | 'chroma' | 'mfcc';

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
-import { div, nearestCode, scope, sub, type Tensor, tensor } from '@dawnchorus/tensor';
+import { div, nearestCode, pad, scope, stack, sub, type Tensor, tensor } from '@dawnchorus/tensor';
 import { z } from 'zod';
 import { makeFolder } from '../folders.ts';
-import { ahead, defineTeacher, frameCountOf, hashTeacher, readSpans, type Teacher } from '../labels/teacher.ts';
+import { ahead, type CropTeacher, defineTeacher, frameCountOf, hashTeacher, readSpans } from '../labels/teacher.ts';
 import { type Feature, type FeatureName, featureNames, features } from './features.ts';
 
 /** Frames that are labelled at once: 7 s. */
@@ -40,7 +40,8 @@ export interface KMeansStream {
   scale?: { mean: Float32Array; deviation: Float32Array };
 }
 
-const CONFIG = 'kmeans.json';
+/** The file that says what a K-means teacher is. */
+export const KMEANS_CONFIG = 'kmeans.json';
 const WEIGHTS = 'kmeans.safetensors';
 
 /** A stream's tensors, as they are in the file. */
@@ -83,7 +84,7 @@ export async function saveKMeans(
     join(folder, WEIGHTS),
     streams.flatMap(tensorsOf).map(([name, { shape, data }]) => [name, { dtype: 'F32' as const, shape, data }]),
   );
-  await writeJson(join(folder, CONFIG), configOf(sampleRate, hop, streams));
+  await writeJson(join(folder, KMEANS_CONFIG), configOf(sampleRate, hop, streams));
 }
 
 /**
@@ -91,7 +92,7 @@ export async function saveKMeans(
  *
  * @throws RangeError when a feature occurs twice, or sizes do not agree.
  */
-export function createKMeansTeacher(sampleRate: number, hop: number, streams: readonly KMeansStream[]): Teacher {
+export function createKMeansTeacher(sampleRate: number, hop: number, streams: readonly KMeansStream[]): CropTeacher {
   const names = streams.map(({ feature }) => feature);
   if (new Set(names).size !== names.length || names.length === 0) {
     throw new RangeError(`kmeans: features ${names.join(', ') || 'none'}; expected one or more, each once`);
@@ -126,20 +127,39 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
   const framePadding = Math.min(...parts.map(({ feature }) => hop + 2 * feature.before - feature.window(sampleRate)));
   const grid = { hop, framePadding };
 
-  /** Labels of the frames [first, end) of a recording with `frames` of them, given samples from `start` on. */
-  async function labelChunk(samples: Float32Array, start: number, first: number, end: number, frames: number) {
-    const codes = scope(() => {
-      const x = tensor(samples, { shape: [1, samples.length] });
-      return parts.map(({ feature, centres, middle, mean, deviation }) => {
-        const [low, high] = [Math.max(0, first - feature.context), Math.min(frames, end + feature.context)];
-        const from = low * hop - feature.before - start;
-        const to = (high - 1) * hop - feature.before + feature.window(sampleRate) - start;
-        const all = feature.compute(x.sliceAxis(1, from, to), sampleRate, hop);
-        const rows = all.sliceAxis(0, first - low, end - low);
-        const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
-        return nearestCode(sub(scaled, middle), centres).codes;
-      });
+  /** Frames [first, end) of recordings that have `frames` of them. */
+  interface Frames {
+    first: number;
+    end: number;
+    frames: number;
+  }
+
+  /** The samples that these frames depend on. */
+  function spanOf({ first, end, frames }: Frames) {
+    const starts = parts.map(({ feature }) => Math.max(0, first - feature.context) * hop - feature.before);
+    const ends = parts.map(({ feature }) => {
+      const last = Math.min(frames, end + feature.context) - 1;
+      return last * hop - feature.before + feature.window(sampleRate);
     });
+    return { first: Math.min(...starts), end: Math.max(...ends) };
+  }
+
+  /** Labels of these frames, i32 [batch * frames] a codebook, given x [batch, samples] from `start` on. */
+  function codesOf(x: Tensor, start: number, { first, end, frames }: Frames): Tensor[] {
+    return parts.map(({ feature, centres, middle, mean, deviation }) => {
+      const [low, high] = [Math.max(0, first - feature.context), Math.min(frames, end + feature.context)];
+      const from = low * hop - feature.before - start;
+      const to = (high - 1) * hop - feature.before + feature.window(sampleRate) - start;
+      const all = feature.compute(x.sliceAxis(1, from, to), sampleRate, hop);
+      const rows = all.sliceAxis(1, first - low, end - low).reshape([-1, feature.dimension]);
+      const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
+      return nearestCode(sub(scaled, middle), centres).codes;
+    });
+  }
+
+  async function labelChunk(samples: Float32Array, start: number, chunk: Frames) {
+    const codes = scope(() => codesOf(tensor(samples, { shape: [1, samples.length] }), start, chunk));
+    const { first, end } = chunk;
     const labels = new Int32Array((end - first) * parts.length);
     for (const [i, code] of codes.entries()) {
       const own = await code.data();
@@ -160,23 +180,22 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
     async *stream(recording) {
       const frames = frameCountOf(grid, recording.samples);
       const chunks = Array.from({ length: Math.ceil(frames / CHUNK) }, (_, i) => {
-        const [first, end] = [i * CHUNK, Math.min(frames, (i + 1) * CHUNK)];
-        const starts = parts.map(({ feature }) => Math.max(0, first - feature.context) * hop - feature.before);
-        const ends = parts.map(({ feature }) => {
-          const last = Math.min(frames, end + feature.context) - 1;
-          return last * hop - feature.before + feature.window(sampleRate);
-        });
-        return { first, end, span: { first: Math.min(...starts), end: Math.max(...ends) } };
+        return { first: i * CHUNK, end: Math.min(frames, (i + 1) * CHUNK), frames };
       });
-      const spans = readSpans(
-        recording,
-        chunks.map(({ span }) => span),
-      );
+      const spans = readSpans(recording, chunks.map(spanOf));
       let i = 0;
       for await (const samples of ahead(spans)) {
-        const { first, end, span } = chunks[i++];
-        yield await labelChunk(samples, span.first, first, end, frames);
+        const chunk = chunks[i++];
+        yield await labelChunk(samples, spanOf(chunk).first, chunk);
       }
+    },
+    encode(waveform) {
+      const [batch, samples] = waveform.shape;
+      const frames = frameCountOf(grid, samples);
+      const whole = { first: 0, end: frames, frames };
+      const { first, end } = spanOf(whole);
+      const padded = pad(waveform, [-first, end - samples]);
+      return stack(codesOf(padded, first, whole).map((codes) => codes.reshape([batch, frames])));
     },
     dispose() {
       for (const each of held) each.dispose();
@@ -189,8 +208,8 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
  *
  * @throws Error that says what of the folder is missing or does not fit.
  */
-export async function loadKMeansTeacher(folder: string): Promise<Teacher> {
-  const path = join(folder, CONFIG);
+export async function loadKMeansTeacher(folder: string): Promise<CropTeacher> {
+  const path = join(folder, KMEANS_CONFIG);
   let json: unknown;
   try {
     json = JSON.parse(await readFile(path, 'utf8'));
@@ -224,6 +243,6 @@ export async function loadKMeansTeacher(folder: string): Promise<Teacher> {
   });
   for (const name of tensors.keys()) if (!expected.has(name)) problems.push(`${name} is not expected`);
   if (problems.length > 0)
-    throw new Error(`${join(folder, WEIGHTS)}: does not fit ${CONFIG}:\n  ${problems.join('\n  ')}`);
+    throw new Error(`${join(folder, WEIGHTS)}: does not fit ${KMEANS_CONFIG}:\n  ${problems.join('\n  ')}`);
   return createKMeansTeacher(sampleRate, hop, loaded);
 }

@@ -69,7 +69,7 @@ const CROPS_AT_ONCE = 8;
 
 /** Frames of a feature in a crop, without those that depend on what lies beyond it. */
 function rowsOfCrop(feature: Feature, x: Tensor, sampleRate: number, hop: number): Tensor {
-  const rows = feature.compute(x, sampleRate, hop);
+  const rows = feature.compute(x, sampleRate, hop).select(0, 0);
   return rows.sliceAxis(0, feature.context, rows.shape[0] - feature.context);
 }
 

@@ -3,6 +3,7 @@ import type { AudioInfo } from '@dawnchorus/dsp';
 import type { PlacedCrop } from '../data/dataset.ts';
 import { LabelError } from './manifest.ts';
 import type { Labels } from './read.ts';
+import type { TeacherDescription } from './teacher.ts';
 
 /** The labels of a dataset's crops. */
 export interface CropLabels {
@@ -26,24 +27,28 @@ export interface CropGrid {
   frames: number;
 }
 
+/** @throws LabelError when a teacher's labels are on another grid than a model's frames. `place` is where it is from. */
+export function checkGrid(
+  place: string,
+  teacher: Pick<TeacherDescription, 'sampleRate' | 'hop'>,
+  { sampleRate, hop }: Pick<CropGrid, 'sampleRate' | 'hop'>,
+): void {
+  if (teacher.sampleRate === sampleRate && teacher.hop === hop) return;
+  throw new LabelError(
+    `${place}: a label each ${teacher.hop} samples at ${teacher.sampleRate} Hz; the model has a frame each ${hop} ` +
+      `samples at ${sampleRate} Hz: label with a teacher of its grid`,
+  );
+}
+
 /**
  * The labels of crops of the music in `data`, the folder that was labelled; of a manifest or archive the keys of its files
  * by their paths, as `listAudio` has them.
  *
  * @throws LabelError when they are on another grid.
  */
-export function labelsOfCrops(
-  labels: Labels,
-  data: string | ReadonlyMap<string, string>,
-  { sampleRate, hop, frames }: CropGrid,
-): CropLabels {
-  const { teacher } = labels;
-  if (teacher.sampleRate !== sampleRate || teacher.hop !== hop) {
-    throw new LabelError(
-      `${labels.folder}: a label each ${teacher.hop} samples at ${teacher.sampleRate} Hz; the model has a frame each ${hop} ` +
-        `samples at ${sampleRate} Hz: label with a teacher of its grid`,
-    );
-  }
+export function labelsOfCrops(labels: Labels, data: string | ReadonlyMap<string, string>, grid: CropGrid): CropLabels {
+  checkGrid(labels.folder, labels.teacher, grid);
+  const { hop, frames } = grid;
   const keyOf = (path: string) =>
     typeof data === 'string' ? relative(data, path).split(sep).join('/') : (data.get(path) ?? path);
   return {

@@ -1,10 +1,10 @@
 import type { CodebookChoice, Codec } from '../codec/codec.ts';
 import { loadCodec } from '../codec/load.ts';
 import { encodePieces } from '../codec/stream.ts';
-import { byFrame, defineTeacher, hashTeacher, type Teacher } from './teacher.ts';
+import { byFrame, type CropTeacher, defineTeacher, hashTeacher } from './teacher.ts';
 
 /** EnCodec as a teacher: what `mert codec encode` gives, 8 codebooks of the 24 kHz model unless others are asked for. */
-export async function labelsOfCodec(codec: Codec, choice: CodebookChoice = {}): Promise<Teacher> {
+export async function labelsOfCodec(codec: Codec, choice: CodebookChoice = {}): Promise<CropTeacher> {
   const codebooks = codec.codebooks(choice);
   const { codebookSize } = codec.config;
   const weights = await Promise.all(
@@ -29,11 +29,12 @@ export async function labelsOfCodec(codec: Codec, choice: CodebookChoice = {}): 
         yield byFrame(codes, codebooks);
       }
     },
+    encode: (waveform) => codec.encode(waveform, { codebooks }).permute([1, 0, 2]),
     dispose: () => codec.dispose(),
   });
 }
 
 /** Loads EnCodec as a teacher: see `loadCodec`. */
-export async function loadCodecTeacher(path: string, choice: CodebookChoice = {}): Promise<Teacher> {
+export async function loadCodecTeacher(path: string, choice: CodebookChoice = {}): Promise<CropTeacher> {
   return labelsOfCodec(await loadCodec(path), choice);
 }

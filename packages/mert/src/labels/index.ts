@@ -7,6 +7,7 @@ export { type LabelEntry, LabelError, type LabelsHeader } from './manifest.ts';
 export { type Labels, openLabels } from './read.ts';
 export { labelsOfRvq, loadRvqTeacher } from './rvq.ts';
 export {
+  type CropTeacher,
   defineTeacher,
   frameCountOf,
   hashTeacher,

@@ -1,33 +1,45 @@
 import { existsSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readSafetensors } from '@dawnchorus/formats';
+import { readSafetensors, readSafetensorsHeader } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { rowsOfLatents } from '../codec/codec.ts';
 import { loadConfig } from '../config/index.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
 import { loadTensors } from '../training/state.ts';
-import { ahead, defineTeacher, frameCountOf, hashTeacher, type Recording, readSpans, type Teacher } from './teacher.ts';
+import {
+  ahead,
+  type CropTeacher,
+  defineTeacher,
+  frameCountOf,
+  hashTeacher,
+  type Recording,
+  readSpans,
+} from './teacher.ts';
 
-const SAMPLE_RATE = 24000;
+/** Of files that do not say what they were trained at. */
+const USUAL_RATE = 24000;
 /** Frames that are encoded at once: 13 s. */
 const CHUNK = 1000;
 /** Frames on both sides that a frame depends on: the convolutions reach 1.6 of them. */
 const CONTEXT = 2;
-const WEIGHTS = 'rvq.safetensors';
+/** The file of a run's RVQ-VAE. */
+export const RVQ_WEIGHTS = 'rvq.safetensors';
 
 /** The file of weights: `path` itself, or in it, or in the folder of a run. */
 async function weightsPath(path: string): Promise<string> {
   if ((await stat(path).catch(() => undefined))?.isFile()) return path;
-  const found = [join(path, WEIGHTS), join(path, 'teacher', WEIGHTS)].find((candidate) => existsSync(candidate));
+  const found = [join(path, RVQ_WEIGHTS), join(path, 'teacher', RVQ_WEIGHTS)].find((candidate) =>
+    existsSync(candidate),
+  );
   if (found) return found;
   throw new Error(
-    `${path}: there is no ${WEIGHTS} in it; an RVQ teacher is the folder teacher/ of a run of mert pretrain`,
+    `${path}: there is no ${RVQ_WEIGHTS} in it; an RVQ teacher is the folder teacher/ of a run of mert pretrain`,
   );
 }
 
 /** Mean and what brings a recording to unit variance, over its whole frames: what `RvqTeacher.encode` does with clips. */
-async function loudnessOf(recording: Recording, samples: number): Promise<{ mean: number; scale: number }> {
+async function standardisationOf(recording: Recording, samples: number): Promise<{ mean: number; scale: number }> {
   let [sum, squares, seen] = [0, 0, 0];
   for await (const piece of recording.pieces()) {
     for (const sample of piece.subarray(0, Math.max(0, samples - seen))) {
@@ -42,22 +54,22 @@ async function loudnessOf(recording: Recording, samples: number): Promise<{ mean
 
 /**
  * The acoustic teacher that `mert pretrain` trains, as a labeller of whole recordings: each is brought to zero mean and
- * unit variance as a whole, in one pass, and encoded in pieces in a second.
+ * unit variance as a whole, in one pass, and encoded in pieces in a second. `sampleRate` is what it was trained at.
  */
-export function labelsOfRvq(teacher: RvqTeacher, hash: string): Teacher {
+export function labelsOfRvq(teacher: RvqTeacher, hash: string, sampleRate = USUAL_RATE): CropTeacher {
   const { codebooks } = teacher.quantizer;
   const grid = { hop: SAMPLES_PER_CODE, framePadding: 0 };
   return defineTeacher({
     name: 'rvq',
     hash,
-    sampleRate: SAMPLE_RATE,
+    sampleRate,
     ...grid,
     codebooks: codebooks.map(({ embed }) => embed.shape[0]),
     adapter: codebooks[0].embed.device.adapter.name,
     async *stream(recording) {
       const frames = frameCountOf(grid, recording.samples);
       if (frames === 0) return;
-      const { mean, scale } = await loudnessOf(recording, frames * SAMPLES_PER_CODE);
+      const { mean, scale } = await standardisationOf(recording, frames * SAMPLES_PER_CODE);
       const chunks = Array.from({ length: Math.ceil(frames / CHUNK) }, (_, i) => {
         const [first, end] = [i * CHUNK, Math.min(frames, (i + 1) * CHUNK)];
         // The recording's own ends are not moved: layers see zeros beyond them, which are not the codes of silence.
@@ -81,6 +93,7 @@ export function labelsOfRvq(teacher: RvqTeacher, hash: string): Teacher {
         yield labels;
       }
     },
+    encode: (waveform) => teacher.encode(waveform),
     dispose: () => teacher.dispose(),
   });
 }
@@ -90,7 +103,7 @@ export function labelsOfRvq(teacher: RvqTeacher, hash: string): Teacher {
  *
  * @throws Error that says what is missing or of another shape.
  */
-export async function loadRvqTeacher(path: string): Promise<Teacher> {
+export async function loadRvqTeacher(path: string): Promise<CropTeacher> {
   const file = await weightsPath(path);
   const tensors = await readSafetensors(file);
   const shapeOf = (name: string): readonly number[] => {
@@ -112,5 +125,8 @@ export async function loadRvqTeacher(path: string): Promise<Teacher> {
     throw error;
   }
   const weights = [...tensors].map(([name, { shape, data }]) => [name, { shape, data }] as const);
-  return labelsOfRvq(teacher, hashTeacher({ name: 'rvq', version: 1 }, weights));
+  const { metadata } = await readSafetensorsHeader(file);
+  const sampleRate = Number(metadata.sampleRate ?? USUAL_RATE);
+  const settings = { name: 'rvq', version: 1, ...(sampleRate !== USUAL_RATE && { sampleRate }) };
+  return labelsOfRvq(teacher, hashTeacher(settings, weights), sampleRate);
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ResampleQuality } from '@dawnchorus/dsp';
+import type { Tensor } from '@dawnchorus/tensor';
 
 /** What labels must agree on with whoever uses them. */
 export interface TeacherDescription {
@@ -39,6 +40,15 @@ export interface Teacher extends TeacherDescription {
   stream(recording: Recording): AsyncGenerator<Int32Array, void, undefined>;
   /** Gives its tensors back. */
   dispose(): void;
+}
+
+/** A teacher that can label crops on the device as well, as they come to a training step. */
+export interface CropTeacher extends Teacher {
+  /**
+   * Labels of crops [batch, samples], in [-1, 1] at the teacher's rate, each taken for a whole recording: i32 [codebooks,
+   * batch, frames]. Nothing but operations, so that a compiled step can hold it.
+   */
+  encode(waveform: Tensor): Tensor;
 }
 
 /** Labels in each codebook of a recording of `samples` at the teacher's rate. */
@@ -86,6 +96,8 @@ export async function labelRecording(
 }
 
 /** The teacher whose `label` is what its `stream` gives. */
+export function defineTeacher(teacher: Omit<CropTeacher, 'label'>): CropTeacher;
+export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher;
 export function defineTeacher(teacher: Omit<Teacher, 'label'>): Teacher {
   return { ...teacher, label: (waveform) => labelRecording(teacher, recordingOf(waveform)) };
 }

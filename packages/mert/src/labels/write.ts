@@ -67,7 +67,7 @@ export interface LabelResult {
 }
 
 /** The header of labels that a teacher makes. @throws LabelError when its description makes no sense. */
-export function headerOf(teacher: Teacher, resample: ResampleQuality): LabelsHeader {
+function headerOf(teacher: Teacher, resample: ResampleQuality): LabelsHeader {
   const { name, hash, sampleRate, hop, framePadding, codebooks } = teacher;
   const description = { name, hash, sampleRate, hop, framePadding, codebooks: [...codebooks] };
   const problem = problemWithTeacher(description);

@@ -46,20 +46,22 @@ export class RvqTeacher {
   }
 
   /**
-   * Codes of clips [batch, samples] in [-1, 1] at 24 kHz: one i32 [batch, frames] a codebook, 75 frames a second, where
+   * Codes of clips [batch, samples] in [-1, 1] at the rate it was trained at: i32 [codebooks, batch, frames], where
    * frames = floor(samples / 320).
    */
-  encode(waveform: Tensor): Tensor[] {
+  encode(waveform: Tensor): Tensor {
     const [batch, samples] = waveform.shape;
-    const whole = waveform.sliceAxis(1, 0, Math.floor(samples / SAMPLES_PER_CODE) * SAMPLES_PER_CODE);
+    const frames = Math.floor(samples / SAMPLES_PER_CODE);
+    const whole = waveform.sliceAxis(1, 0, frames * SAMPLES_PER_CODE);
     const codes = this.quantizer.search(asRows(this.autoencoder.encode(normalise(whole))));
-    return Array.from({ length: codes.shape[0] }, (_, i) => codes.select(0, i).reshape([batch, -1]));
+    return codes.reshape([codes.shape[0], batch, frames]);
   }
 
-  /** Waveforms [batch, frames * 320] of unit variance from codes. */
-  decode(codes: readonly Tensor[]): Tensor {
-    const rows = this.quantizer.decode(codes.map((code) => code.reshape([-1])));
-    return this.autoencoder.decode(fromRows(rows, codes[0].shape[0]));
+  /** Waveforms [batch, frames * 320] of unit variance from codes [codebooks, batch, frames]. */
+  decode(codes: Tensor): Tensor {
+    const [codebooks, batch] = codes.shape;
+    const rows = this.quantizer.decode(Array.from({ length: codebooks }, (_, i) => codes.select(0, i).reshape([-1])));
+    return this.autoencoder.decode(fromRows(rows, batch));
   }
 
   /** Everything that a checkpoint of the teacher holds. */
@@ -147,7 +149,13 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
   const random = hostRandom(seed, purpose.rvq);
   const warmup = Math.floor(config.steps * WARMUP_SHARE);
   let quantizer: ResidualQuantizer | undefined;
-  let next = readClips(0, config.batchSize);
+  // Whoever awaits them gets the error; nobody may come to.
+  const prefetch = (first: number) => {
+    const clips = readClips(first, config.batchSize);
+    clips.catch(() => {});
+    return clips;
+  };
+  let next = prefetch(0);
   for (let step = 1; step <= config.steps; step++) {
     if (stopped?.()) {
       optimizer.dispose();
@@ -161,7 +169,7 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
       latents.dispose();
     }
     const clips = await next;
-    if (step < config.steps) next = readClips(step * config.batchSize, config.batchSize);
+    if (step < config.steps) next = prefetch(step * config.batchSize);
     const result = scope(() =>
       trainStep(autoencoder, quantizer, normalise(stackClips(clips)), config.commitmentWeight, [
         ...parameters.values(),

@@ -8,7 +8,7 @@ import { lockFolder } from '../lock.ts';
 import { trainingBaselines } from './baselines.ts';
 import { forgetBeginning, loadBeginning, saveBeginning } from './beginning.ts';
 import { prepareRunFolder, writeCheckpoint } from './checkpoints.ts';
-import { openLabelled, openRunLabels } from './labels.ts';
+import { openLabelled, openRunLabels, openRunTeacher } from './labels.ts';
 import { runSteps } from './loop.ts';
 import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
 import { createRunner } from './runner.ts';
@@ -34,6 +34,11 @@ export interface PretrainOptions {
   out: string;
   /** Folder of labels of that music, made by `mert label`: what the student learns in the place of an RVQ-VAE's codes. */
   labels?: string;
+  /**
+   * A teacher that was made before, which labels each crop as it comes: EnCodec's folder or file, a K-means teacher's
+   * folder, or teacher/ of another run.
+   */
+  teacher?: string;
   /** Go on where the run in `out` was stopped. */
   resume?: boolean;
   /** Steps at which to stop; the learning rate's schedule spans config.training.steps, or this where it is more. */
@@ -95,7 +100,7 @@ function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
 }
 
 /**
- * Pretrains a MERT student: trains the acoustic teacher on the same music unless the run has one or labels were given, then
+ * Pretrains a MERT student: trains the acoustic teacher on the same music unless the run has one, or labels or a teacher were given, then
  * the student to predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and
  * curves.svg into `out`. The same configuration, data and seed give the same metrics to the bit on one adapter, also across
  * stops and crashes. A run that diverges goes back to its last good checkpoint, or to its start, with a lower learning rate.
@@ -117,6 +122,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { sampleRate } = config.audio;
   const { seed, accumulate, batchSize } = config.training;
   await using labels = await openRunLabels(options, config, frames, state);
+  using given = await openRunTeacher(options, config, { samples, frames }, state);
   const before = state ?? (options.resume ? await loadBeginning(out) : undefined);
   if (before) {
     const changed = differences(config, before.config);
@@ -140,21 +146,23 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
   if (state) checkFiles(dataset, folders.train, state);
 
-  if (!state) await saveBeginning(out, { config, data: options.data, labels: labels?.state, stopAt });
-  if (labels) log(labels.description);
-  const rvq = labels ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
-  if (!rvq && !labels) {
+  if (!state)
+    await saveBeginning(out, { config, data: options.data, labels: labels?.state, teacher: given?.state, stopAt });
+  const source = labels ?? given;
+  if (source) log(source.description);
+  const rvq = source ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
+  if (!rvq && !source) {
     log('stopped while training the teacher; nothing was saved, the next run starts it anew');
     return { step: 0, finished: false, checkpoint: undefined, report: undefined };
   }
-  const teachers = { rvq, cqt: createCqt(device, cqtSettingsAt(sampleRate)) };
+  const teachers = { acoustic: given?.teacher ?? rvq, cqt: createCqt(device, cqtSettingsAt(sampleRate)) };
   const trainer = createTrainer(config);
   const runner = createRunner(device, trainer, teachers, config);
   using _memory = {
     [Symbol.dispose]() {
       runner.dispose();
       disposeTrainer(trainer);
-      teachers.rvq?.dispose();
+      rvq?.dispose();
       teachers.cqt.dispose();
     },
   };
@@ -178,7 +186,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   );
 
   const validation = await openValidation(folders.valid, config, labels);
-  const save = async (step: number, heldOut?: { step: number; loss: number }) => {
+  const save = async (step: number, heldOut?: { step: number; loss: number }, suspicious = false) => {
     const averaged = averagedStudent(trainer);
     const own: TrainerState = {
       step,
@@ -188,8 +196,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       data: options.data,
       files: dataset.files.map((file) => relative(folders.train, file.path)),
       labels: labels?.state,
+      teacher: given?.state,
       // The loss of another step says nothing of this one.
       ...(heldOut?.step === step && Number.isFinite(heldOut.loss) && { heldOutLoss: heldOut.loss, heldOutStep: step }),
+      ...(suspicious && { suspicious }),
     };
     try {
       const written = await writeCheckpoint(out, step, config.checkpoint, (folder) =>

@@ -19,9 +19,13 @@ export interface TrainerState {
   files: string[];
   /** The labels that the run learns from, where it has no teacher of its own: their folder, and their teacher's hash. */
   labels?: { folder: string; teacher: string };
+  /** The teacher that labels crops as they come, where it was made before the run: its path, and its hash. */
+  teacher?: { path: string; hash: string };
   /** The loss on the held-out music that was measured last, and at which step. */
   heldOutLoss?: number;
   heldOutStep?: number;
+  /** Whether its last steps were bad: a run that goes back for having diverged does not go back to it. */
+  suspicious?: boolean;
 }
 
 export interface CheckpointParts {
@@ -34,7 +38,11 @@ export interface CheckpointParts {
 }
 
 /** Saves tensors, f32 or i32, under Hugging Face's spelling of their names. */
-export async function saveTensors(path: string, tensors: ReadonlyMap<string, Tensor>): Promise<void> {
+export async function saveTensors(
+  path: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
   await writeSafetensors(
     path,
     [...namedForHuggingFace(tensors)].map(([name, tensor]) => [
@@ -43,7 +51,7 @@ export async function saveTensors(path: string, tensors: ReadonlyMap<string, Ten
         ? { dtype: 'I32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Int32Array }
         : { dtype: 'F32' as const, shape: [...tensor.shape], data: async () => (await tensor.data()) as Float32Array },
     ]),
-    { format: 'pt' },
+    { format: 'pt', ...metadata },
   );
 }
 

@@ -3,15 +3,15 @@ import { type Cqt, logMel } from '@dawnchorus/dsp';
 import { add, apply, cast, concat, gather, gt, indexSelect, log, type Tensor, tensor } from '@dawnchorus/tensor';
 import { frameLength, type PretrainConfig } from '../config/index.ts';
 import { type HostBatch, stackClips } from '../data/batch.ts';
+import type { CropTeacher } from '../labels/teacher.ts';
 import { mostMasked } from '../model/masking.ts';
 import { mixOnDevice, normaliseOnDevice, type UploadedMixture, uploadMixture } from '../model/mixture.ts';
 import type { Batch } from '../model/objective.ts';
-import { type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
 
 /** The views that the student predicts. */
 export interface Teachers {
-  /** Not needed for batches that come with labels. */
-  rvq?: RvqTeacher;
+  /** Labels each batch as it comes; not needed for batches that come with labels. */
+  acoustic?: Pick<CropTeacher, 'encode' | 'dispose'>;
   cqt: Cqt;
 }
 
@@ -21,8 +21,7 @@ export interface UploadedBatch extends Pick<Batch, 'mask' | 'replacements' | 'ro
   heard: Tensor;
   /** What is mixed into them. */
   mixture?: UploadedMixture;
-  /** i32 [rows]: the predicted frames' places in [batch * codes] and in [batch * spectra]. */
-  codeRows: Tensor;
+  /** i32 [rows]: the predicted frames' places in [batch * spectra]. */
   spectrumRows: Tensor;
   /** i32 [codebooks, batch * frames], where they were made before. */
   given?: Tensor;
@@ -38,7 +37,7 @@ export function uploadBatch(host: HostBatch, config: Pick<PretrainConfig, 'maski
   const predicted = masks.map((mask) => [...mask.keys()].filter((t) => mask[t]));
   const count = predicted.reduce((sum, own) => sum + own.length, 0);
   const room = Math.max(mostMasked(config.masking, frames), ...predicted.map((own) => own.length));
-  // The same frame of each clip lies at another place in rows of frames, codes and spectra, which differ in length.
+  // The same frame of each clip lies at another place in rows of frames and of spectra, which differ in length.
   const places = (length: number) =>
     tensor(
       Int32Array.from(
@@ -55,7 +54,6 @@ export function uploadBatch(host: HostBatch, config: Pick<PretrainConfig, 'maski
     ...(config.mixture.probability > 0 && { mixture: uploadMixture(draws, config.mixture) }),
     rows: places(frames),
     rowWeights: tensor(Float32Array.from(weights)),
-    codeRows: places(Math.floor(samples / SAMPLES_PER_CODE)),
     spectrumRows: places(Math.floor(samples / frameLength) + 1),
     ...(labels && { given: joinLabels(labels, frames) }),
   };
@@ -74,10 +72,12 @@ function joinLabels(labels: readonly Int32Array[], frames: number): Tensor {
 }
 
 /** The acoustic teacher's labels at the predicted frames: [codebooks, rows]. */
-function labelsAt({ heard, rows, codeRows, given }: UploadedBatch, rvq: RvqTeacher | undefined): Tensor {
+function labelsAt({ heard, mask, rows, given }: UploadedBatch, acoustic: Teachers['acoustic']): Tensor {
   if (given) return indexSelect(given, 1, rows);
-  if (!rvq) throw new Error('a batch without labels needs an acoustic teacher');
-  return concat(rvq.encode(heard).map((code) => indexSelect(code.reshape([1, -1]), 1, codeRows)));
+  if (!acoustic) throw new Error('a batch without labels needs an acoustic teacher');
+  // Teachers that look beyond a crop's end have a frame more than the student.
+  const codes = acoustic.encode(heard).sliceAxis(2, 0, mask.shape[1]);
+  return indexSelect(codes.reshape([codes.shape[0], -1]), 1, rows);
 }
 
 /** The optional mel target: log-mel energies, brought to zero mean and unit variance over the batch. [batch, bands, frames] */
@@ -93,7 +93,7 @@ function melTarget(heard: Tensor, sampleRate: number, nMels: number): Tensor {
 /** Asks the teachers for a batch's targets at the predicted frames, and mixes what the student hears. */
 export function askTeachers(
   batch: UploadedBatch,
-  { rvq, cqt }: Teachers,
+  { acoustic, cqt }: Teachers,
   { audio, mixture, loss, targets }: Pick<PretrainConfig, 'audio' | 'mixture' | 'loss' | 'targets'>,
 ): Batch {
   const { heard, mask, replacements, rows, rowWeights, spectrumRows } = batch;
@@ -105,7 +105,7 @@ export function askTeachers(
     ...(replacements && { replacements }),
     rows,
     ...(rowWeights && { rowWeights }),
-    labels: labelsAt(batch, rvq),
+    labels: labelsAt(batch, acoustic),
     cqt: at(spectrum),
     cqtMeans: spectrum.mean({ dim: 1 }),
     ...(loss.melWeight > 0 && { mel: at(melTarget(heard, audio.sampleRate, targets.melBins).permute([0, 2, 1])) }),

@@ -62,7 +62,7 @@ export async function obtainTeacher({
   progress.end();
   if (!teacher) return undefined;
   await makeFolder(join(out, 'teacher'));
-  await saveTensors(path, teacher.named());
+  await saveTensors(path, teacher.named(), { sampleRate: String(config.audio.sampleRate) });
   log(
     `teacher: ${config.rvq.numCodebooks} codebooks of ${config.rvq.codebookSize}, trained in ${formatDuration((performance.now() - start) / 1000)}; ${last}`,
   );
