@@ -31,7 +31,7 @@ const share = (value: number | undefined) => (value === undefined ? '–' : `${s
 const familyOf = ({ case: name }: Result) => name.split('_')[0];
 
 /** A table of our time as a share of the others'. */
-export function shareLines(results: readonly DspResult[]): string[] {
+function shareLines(results: readonly DspResult[]): string[] {
   const rows = results.map(({ case: name, medianMs, ofDense, ofTorch }) => [
     name,
     `${short(medianMs)} ms`,

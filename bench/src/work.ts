@@ -125,7 +125,7 @@ export const bytes = (dtype: Precision, ...sizes: number[]) =>
 const SAMPLES = 256;
 
 /** Evenly spread over the whole, with both ends, and off the multiples of tile sizes. */
-export function sampleIndices({ size, samples }: Pick<Expected, 'size' | 'samples'>): readonly number[] {
+function sampleIndices({ size, samples }: Pick<Expected, 'size' | 'samples'>): readonly number[] {
   if (samples) return samples;
   if (size <= SAMPLES) return Array.from({ length: size }, (_, i) => i);
   return Array.from({ length: SAMPLES }, (_, i) => Math.floor((i * (size - 1)) / (SAMPLES - 1)));

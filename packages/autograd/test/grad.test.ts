@@ -206,7 +206,7 @@ test('gradcheck finds what is wrong, and says where', async () => {
     message = error.message;
   });
   assert.match(message, /input 1, element 0: gradient 1, central difference (1\.99|2)/);
-  // Off by a hundredth more than allowed, in one element of many.
+  // Off by more than is allowed, in one element of many.
   const slight = (a: Tensor) =>
     add(
       a.sum(),

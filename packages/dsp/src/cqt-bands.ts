@@ -24,7 +24,7 @@ function term(length: number, angle: number): number {
  * The transform of the periodic Hann window of `length` samples about its peak, `angle` being half the distance from its
  * centre in radians a sample. It is real because the window is symmetric about its peak.
  */
-export function hannSpectrum(length: number, angle: number): number {
+function hannSpectrum(length: number, angle: number): number {
   const bin = Math.PI / length;
   return 0.5 * term(length, angle) + 0.25 * (term(length, angle - bin) + term(length, angle + bin));
 }

@@ -86,7 +86,7 @@ export function cqtLengths(settings: CqtSettings): Int32Array {
 }
 
 /** The sample, counted from the frame's centre, that a filter's tap 0 meets. Odd lengths reach one further back. */
-export function firstTap(length: number): number {
+function firstTap(length: number): number {
   return -Math.ceil(length / 2);
 }
 

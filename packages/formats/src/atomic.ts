@@ -25,7 +25,7 @@ export type MetricsRecord = { step: number; [name: string]: unknown };
 export type MetricsLog = {
   /** Writes one line. It is in the file when this returns; throws if the disk is full. */
   append(record: MetricsRecord): void;
-  /** Closes the file; nothing can be appended any more. */
+  /** Closes the file; nothing can be appended any more. Once closed it stays so. */
   close(): void;
 };
 
@@ -133,7 +133,13 @@ export function openMetricsLog(path: string): MetricsLog {
       );
     }
   };
-  return { append, close: () => closeSync(descriptor) };
+  let open = true;
+  const close = () => {
+    // A number that was given back may be another file's by now.
+    if (open) closeSync(descriptor);
+    open = false;
+  };
+  return { append, close };
 }
 
 /**

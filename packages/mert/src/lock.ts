@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { link, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 
 /** When a process started, so that another one with its number is not taken for it; empty where that cannot be told. */
 function startOf(pid: number): string {
@@ -24,6 +25,9 @@ function isAlive(pid: number): boolean {
 
 /** How file systems refuse hard links that have none. */
 const linkless = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+/** How often a lock without words is looked at before it is taken for one whose process was killed. */
+const EMPTY_ATTEMPTS = 5;
 
 /** Whether the process that wrote a lock may still run. */
 function isHeld(text: string): boolean {
@@ -74,8 +78,20 @@ export async function lockFolder(folder: string, doing: string): Promise<() => P
           `${folder}: process ${pid} on ${host} is ${doing} here; wait for it, or remove ${path} if it is gone`,
         );
       }
+      // Where there are no links a lock is empty until its process has written it.
+      if (found === '' && attempt < EMPTY_ATTEMPTS) {
+        await setTimeout(20);
+        continue;
+      }
       const stale = `${own}.stale`;
       await rename(path, stale).catch(() => {});
+      const moved = await readFile(stale, 'utf8').catch(() => found);
+      // Another process was faster: what was moved away is its lock, and goes back.
+      if (moved !== found) {
+        await link(stale, path)
+          .catch(() => writeFile(path, moved, { flag: 'wx' }))
+          .catch(() => {});
+      }
       await rm(stale, { force: true });
     }
   } finally {

@@ -253,9 +253,9 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
     done: 0,
     stopAt: 30,
     read: async () => [],
-    save: (step) =>
+    save: (step, _, suspicious) =>
       writeCheckpoint(out, step, { keepLast: 1, keepEvery: 0, keepBest: false }, async (place) =>
-        writeFileSync(join(place, 'trainer.json'), JSON.stringify({ step, weight })),
+        writeFileSync(join(place, 'trainer.json'), JSON.stringify({ step, weight, suspicious })),
       ),
     async load(place) {
       ({ weight } = JSON.parse(readFileSync(join(place, 'trainer.json'), 'utf8')));
@@ -281,6 +281,7 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
     all.map(({ learningRate }) => learningRate),
     all.map(({ step }) => (step > 8 ? step / 4 : step)),
   );
+  const unbroken = all.map(({ step, learningRate, loss }) => [step, learningRate, loss]);
   // Where going back does not help, or is not wanted, or nothing is there to go back to.
   const fresh = async (...more: string[]) => {
     rmSync(out, { recursive: true });
@@ -311,6 +312,23 @@ loop('a run that diverges goes back with a lower rate, and no step stands twice 
     await messageOf(() => runSteps({ ...rest, runner: losing })),
     /the GPU device was lost \(unknown\): the driver crashed.*\nStep 3 was the last that is known; the last checkpoint is of step 2: go on with --resume/,
   );
+  // Stopped in the bad stretch: what is saved goes on, but is no place to go back to.
+  rmSync(out, { recursive: true });
+  mkdirSync(out);
+  weight = 0;
+  returns.length = 0;
+  const path = join(out, 'metrics.jsonl');
+  const stopped = () => existsSync(path) && readFileSync(path, 'utf8').split('\n').length > 10;
+  assert.equal(await runSteps({ ...options(), stopped }), { done: 10, saved: 10 });
+  assert.is((await latestCheckpoint(out)).step, 10);
+  assert.is((await latestCheckpoint(out, { good: true })).step, 8);
+  assert.equal(await runSteps({ ...options(), done: 10 }), { done: 30, saved: 30 });
+  assert.equal(returns, [8]);
+  assert.equal(
+    linesOf('diverging').map(({ step, learningRate, loss }) => [step, learningRate, loss]),
+    unbroken,
+  );
+  assert.equal(readdirSync(join(out, 'checkpoints')), []);
   // From the very start, while there is no checkpoint.
   rmSync(out, { recursive: true });
   mkdirSync(out);

@@ -128,7 +128,10 @@ export class AdamW {
     device.write(storage, 0, Float32Array.of(count));
   }
 
-  /** Goes on from a checkpoint: the loss scale that `lossScale` read. */
+  /**
+   * Goes on from a checkpoint: the loss scale that `lossScale` read. Steps without overflow are counted anew from then on; to go on
+   * to the bit, keep `state` whole instead.
+   */
   setLossScale(scale: number): void {
     const { device, storage } = this.state;
     device.write(storage, 4, Float32Array.of(scale, 0));

@@ -51,7 +51,7 @@ function check(name: string, inputs: readonly Tensor[], shapes: readonly (readon
 }
 
 /** projected [time, batch, 4 size], weight [size, 4 size], state [2, batch, size] -> hidden, gates, cells. */
-export const lstmForward = defineOp({
+const lstmForward = defineOp({
   name: 'lstm',
   flops: ([projected, weight]) => 2 * projected.size * weight.shape[0],
   infer(inputs) {

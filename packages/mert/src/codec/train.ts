@@ -40,8 +40,7 @@ export interface CodecTraining {
   log?(line: string): void;
 }
 
-/** What a resumed run must know besides its tensors. */
-/** What a codec's run knows of itself. */
+/** What a codec's resumed run must know besides its tensors. */
 export interface RunState {
   step: number;
   stopAt: number;
@@ -107,7 +106,7 @@ function checkUnchanged(
 /** The latest checkpoint alone stays. */
 const KEEP = { keepLast: 1, keepEvery: 0, keepBest: false };
 
-/** Clips of a step on the device: f32 [batch, samples]. They depend on the number of the step alone. */
+/** Clips of a step: [batch] of [samples] each. They depend on the number of the step alone. */
 async function readClips(dataset: Dataset, { training }: CodecTrainConfig, step: number): Promise<Float32Array[]> {
   const first = (step - 1) * training.batchSize;
   return Promise.all(Array.from({ length: training.batchSize }, (_, i) => dataset.readCrop(first + i)));

@@ -45,7 +45,7 @@ export interface Comparison {
 }
 
 /** Compares the tensors that a codec needs with those of a file, by all spellings. */
-export function compareWeights(expected: readonly ExpectedTensor[], config: CodecConfig, weights: Weights): Comparison {
+function compareWeights(expected: readonly ExpectedTensor[], config: CodecConfig, weights: Weights): Comparison {
   const spelling = spellingOf(weights.keys());
   const isTransposed = transposedLayers(config);
   const problems: string[] = [];

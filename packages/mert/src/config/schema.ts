@@ -78,7 +78,7 @@ const masking = z.strictObject({
     .max(1)
     .default(0.8)
     .describe('share of frames that spans would cover if none overlapped'),
-  length: count().default(5).describe('length of a masked span, frames of 1/75 s'),
+  length: count().default(5).describe('length of a masked span, frames of 320 samples'),
   minMasks: z.int().min(0).default(2).describe('least number of spans in a clip'),
   replace: z
     .number()
@@ -185,7 +185,7 @@ const optimizer = z.strictObject({
     .number()
     .positive()
     .default(5e-4)
-    .describe('learning rate at the end of the warm-up; then it falls linearly to 0'),
+    .describe('learning rate at the end of the warm-up; then it falls to endLearningRate, linearly if decayPower is 1'),
   betas: z.tuple([rate(), rate()]).default([0.9, 0.98]).describe('decays of the first and second moment of AdamW'),
   eps: z.number().positive().default(1e-6).describe('epsilon of AdamW'),
   weightDecay: z.number().min(0).default(0.01).describe('decoupled weight decay'),
@@ -211,7 +211,12 @@ const training = z.strictObject({
     .describe(
       'whether a step is compiled into one plan; auto: on GPUs, but not on CPU drivers, whose compilers take minutes',
     ),
-  ema: z.number().min(0).lt(1).default(0).describe('decay of averaged weights, saved as ema.safetensors; 0: none'),
+  ema: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0)
+    .describe('decay of averaged weights, saved as a model of their own, checkpoint/ema; 0: none'),
   seed: z.int().min(0).max(0xffffffff).default(1337).describe('seed of every random draw, 32 bits'),
   precision: z
     .enum(['f32', 'f16'])

@@ -1,5 +1,5 @@
 /** Audio in parquet files, as Hugging Face's data sets keep it: a column of `{ bytes, path }`, or of bytes. */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 
 interface Opened {
@@ -11,9 +11,7 @@ interface Opened {
 }
 
 async function bufferOf(path: string): Promise<AsyncBuffer> {
-  const handle = await open(path, 'r');
-  const { size } = await handle.stat();
-  await handle.close();
+  const { size } = await stat(path);
   return {
     byteLength: size,
     async slice(start, end = size) {

@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { memorySource, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
+import { encodeWav, memorySource, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { checkOptions, type Device, getDefaultDevice, openDevice } from '@dawnchorus/tensor';
 import { withBytes } from '../data/places.ts';
 import { loadPretrained, type PretrainedModel } from '../model/pretrained.ts';
@@ -45,9 +45,8 @@ const pools: readonly Pool[] = ['none', 'mean', 'max'];
 const resamplings: readonly (ResampleQuality | 'never')[] = ['kaiser64', 'hann6', 'never'];
 
 /** Pieces of a signal at another rate, resampled as a file of it would be. */
-async function piecesOf(sound: AudioInput, rate: number, resample: ResampleQuality | 'never') {
+async function piecesOf(sound: Exclude<AudioInput, string>, rate: number, resample: ResampleQuality | 'never') {
   const options = { sampleRate: rate, ...(resample !== 'never' && { quality: resample }) };
-  if (typeof sound === 'string') throw new Error('a path is opened elsewhere');
   if (sound instanceof Uint8Array) return openPieces(memorySource(sound), options);
   const { samples, sampleRate } = sound;
   if (!(samples instanceof Float32Array) || !Number.isSafeInteger(sampleRate) || sampleRate < 1) {
@@ -55,7 +54,6 @@ async function piecesOf(sound: AudioInput, rate: number, resample: ResampleQuali
   }
   const bad = samples.findIndex((value) => !Number.isFinite(value));
   if (bad >= 0) throw new RangeError(`sample ${bad} is ${samples[bad]}; every sample must be finite`);
-  const { encodeWav } = await import('@dawnchorus/dsp');
   return openPieces(memorySource(encodeWav(samples, sampleRate, { format: 'float32' }), 'signal'), options);
 }
 

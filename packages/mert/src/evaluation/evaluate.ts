@@ -150,7 +150,10 @@ export async function evaluate(options: EvaluateOptions): Promise<EvaluationRepo
               continue;
             }
             const heard = await sourceOf(shuffle ? model : control);
-            const chosen = settingsOf(settings, label, own.results[0]?.result);
+            const ofModel = own.results.find((one) => one.name === report.model);
+            if (shuffle && !ofModel)
+              throw new Error('the model, whose choices shuffled labels go by, could not be probed');
+            const chosen = settingsOf(settings, label, ofModel?.result);
             const key = createHash('sha256')
               .update(JSON.stringify([heard.hash, dataHash, labels, chosen]))
               .digest('hex');

@@ -109,7 +109,7 @@ export interface UploadedMixture {
 }
 
 /** Most parts that a clip may get. */
-export const mostParts = ({ numberRange, snr }: MixtureOptions): number => (snr ? 1 : numberRange[1]);
+const mostParts = ({ numberRange, snr }: MixtureOptions): number => (snr ? 1 : numberRange[1]);
 
 /** Brings the draws of a batch onto the GPU. */
 export function uploadMixture(draws: readonly (readonly MixtureDraw[])[], options: MixtureOptions): UploadedMixture {

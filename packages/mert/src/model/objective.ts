@@ -46,7 +46,7 @@ export interface ObjectiveOutput {
 
 /**
  * The pretraining loss of a batch: the cross-entropies of all codebooks summed, plus the weighted errors of the spectra and
- * penalty on the convolutions' output (the mean of its squares).
+ * the weighted penalty on the convolutions' output (the mean of its squares).
  */
 export function objective(
   student: Student,

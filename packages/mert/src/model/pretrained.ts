@@ -45,7 +45,7 @@ export async function loadPretrained(path: string): Promise<PretrainedModel> {
 }
 
 /** The same of files that were read. */
-export function placeModel(files: ModelFiles): PretrainedModel {
+function placeModel(files: ModelFiles): PretrainedModel {
   const config = fromHuggingFace(files.config, files.preprocessor);
   const student = new Student(config, nn.keySequence(0), { sampleRate: config.sampleRate });
   try {

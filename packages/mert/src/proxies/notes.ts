@@ -31,7 +31,7 @@ const octaveUnder = [16, 17, 18];
 export const noteSeconds = { clip: 4, held: 3 };
 
 /** One note by one program. */
-export function noteMessages(number: number, pitch: number, velocity: number, held = noteSeconds.held) {
+function noteMessages(number: number, pitch: number, velocity: number, held = noteSeconds.held) {
   return [program(0, 0, number), noteOn(0.02, 0, pitch, velocity), noteOff(0.02 + held, 0, pitch)];
 }
 

@@ -204,7 +204,7 @@ export async function playSong(plan: SongPlan): Promise<Song> {
 }
 
 /** The notes that messages make. */
-export function soundingNotes(messages: readonly Message[]): Note[] {
+function soundingNotes(messages: readonly Message[]): Note[] {
   const programs = new Array<number>(16).fill(0);
   const open = new Map<number, { start: number; velocity: number; program: number }>();
   const notes: Note[] = [];

@@ -10,7 +10,7 @@ import { playSong, type Song, type SongPart, songParts } from './song.ts';
 import { families, type Groove, groovesOf, stylesBySplit, styleWords } from './styles.ts';
 
 /** The tasks that songs stand in for. */
-export const songKinds = [
+const songKinds = [
   ...['key', 'beats', 'genre', 'tagging', 'instrument-tagging', 'genre-tagging', 'top50-tagging', 'expression'],
   'separation',
 ] as const;

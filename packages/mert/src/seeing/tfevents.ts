@@ -26,7 +26,7 @@ export const maskedCrc = (bytes: Uint8Array): number => {
 };
 
 /** A record with the checksums of its length and its bytes. */
-export function tfRecord(data: Uint8Array): Buffer {
+function tfRecord(data: Uint8Array): Buffer {
   const record = Buffer.alloc(16 + data.length);
   record.writeBigUInt64LE(BigInt(data.length), 0);
   record.writeUInt32LE(maskedCrc(record.subarray(0, 8)), 8);
@@ -68,7 +68,7 @@ export interface EventImage {
 }
 
 /** Numbers and pictures of a step. */
-export function encodeEvent(
+function encodeEvent(
   step: number,
   wallTime: number,
   scalars: Readonly<Record<string, number>>,

@@ -23,6 +23,8 @@ export interface KeepRule {
 interface Summary {
   step: number;
   heldOutLoss?: number;
+  /** Whether the run may have been diverging when it was written. */
+  suspicious?: boolean;
 }
 
 /** A checkpoint's folder, and the step it is of. */
@@ -81,7 +83,7 @@ export async function checkAgainstChecksums(folder: string, name: string): Promi
 }
 
 /** What is wrong with a checkpoint; undefined when it is whole. Those from before checksums pass when trainer.json is there. */
-export async function damageOf(folder: string): Promise<string | undefined> {
+async function damageOf(folder: string): Promise<string | undefined> {
   const path = join(folder, CHECKSUMS);
   if (!existsSync(path)) {
     return existsSync(join(folder, 'trainer.json')) ? undefined : 'trainer.json is missing';
@@ -101,8 +103,10 @@ export async function damageOf(folder: string): Promise<string | undefined> {
 
 async function summaryOf(folder: string): Promise<Summary | undefined> {
   try {
-    const { step, heldOutLoss } = JSON.parse(await readFile(join(folder, 'trainer.json'), 'utf8')) as Summary;
-    return Number.isSafeInteger(step) ? { step, heldOutLoss } : undefined;
+    const { step, heldOutLoss, suspicious } = JSON.parse(
+      await readFile(join(folder, 'trainer.json'), 'utf8'),
+    ) as Summary;
+    return Number.isSafeInteger(step) ? { step, heldOutLoss, suspicious } : undefined;
   } catch {
     return undefined;
   }
@@ -134,15 +138,15 @@ async function listCheckpoints(out: string): Promise<{ found: Found[]; unreadabl
 const hasCheckpoints = (out: string): boolean =>
   [latest(out), join(out, 'checkpoint.previous'), kept(out)].some((folder) => existsSync(folder));
 
-/** The latest whole checkpoint, and what was found damaged before it. */
+/** The latest whole checkpoint, or of those that no bad stretch left (`good`), and what was found damaged before it. */
 export async function latestCheckpoint(
   out: string,
-  { before = Number.POSITIVE_INFINITY }: { before?: number } = {},
+  { before = Number.POSITIVE_INFINITY, good = false }: { before?: number; good?: boolean } = {},
 ): Promise<{ folder: string | undefined; step: number; damaged: string[] }> {
   const { found, unreadable } = await listCheckpoints(out);
   const damaged = unreadable.map((folder) => `${folder}: trainer.json is missing or cannot be read`);
-  for (const { folder, step } of found) {
-    if (step > before) continue;
+  for (const { folder, step, suspicious } of found) {
+    if (step > before || (good && suspicious)) continue;
     const damage = await damageOf(folder);
     if (damage === undefined) return { folder, step, damaged };
     damaged.push(`${folder}: ${damage}`);
@@ -192,8 +196,16 @@ export async function prepareRunFolder(
   return folder;
 }
 
-/** Which of some checkpoints a rule keeps. */
-export function keptBy(rule: KeepRule, checkpoints: readonly Summary[]): Set<number> {
+/** Removes the checkpoints that a bad stretch left, once the run has gone back to a good one. */
+export async function removeSuspicious(out: string): Promise<void> {
+  for (const { folder, suspicious } of (await listCheckpoints(out)).found) {
+    if (suspicious) await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Which of some checkpoints a rule keeps: of those that a bad stretch left none. */
+export function keptBy(rule: KeepRule, all: readonly Summary[]): Set<number> {
+  const checkpoints = all.filter(({ suspicious }) => !suspicious);
   const steps = checkpoints.map(({ step }) => step).sort((a, b) => b - a);
   const keep = new Set(steps.slice(0, rule.keepLast));
   for (const step of steps) if (rule.keepEvery > 0 && step % rule.keepEvery === 0) keep.add(step);
@@ -228,7 +240,7 @@ export async function writeCheckpoint(
   const own = await summaryOf(aside);
   // What is of later steps belongs to a run that went back.
   const older = found.filter((one) => one.step < step);
-  const keep = keptBy(rule, [...older, { step, heldOutLoss: own?.heldOutLoss }]);
+  const keep = keptBy(rule, [...older, { ...own, step }]);
   if (existsSync(final)) {
     const old = older.find(({ folder }) => folder === final);
     if (old && keep.has(old.step)) {

@@ -8,7 +8,7 @@ import type { PretrainConfig } from '../config/index.ts';
 import type { HostBatch } from '../data/batch.ts';
 import { createFeed, type Feed } from '../data/feed.ts';
 import { picturesOf } from '../seeing/mirror.ts';
-import { latestCheckpoint } from './checkpoints.ts';
+import { latestCheckpoint, removeSuspicious } from './checkpoints.ts';
 import { rateFactor, readRollbacks, watchDivergence, writeRollbacks } from './divergence.ts';
 import type { StepMetrics } from './metrics.ts';
 import { createProgress } from './progress.ts';
@@ -33,8 +33,8 @@ export interface LoopOptions {
   ahead?: number;
   /** Takes down what was waited for. */
   dataLog?: DataLog;
-  /** Writes a checkpoint; `load` fills the trainer from one, `restart` with what it began with. */
-  save(step: number, heldOut: { step: number; loss: number } | undefined): Promise<string>;
+  /** Writes a checkpoint, `suspicious` where the last steps were bad; `load` fills the trainer from one, `restart` with what it began with. */
+  save(step: number, heldOut: { step: number; loss: number } | undefined, suspicious?: boolean): Promise<string>;
   load(folder: string): Promise<void>;
   restart(): Promise<void>;
   /** Scores the held-out music, where there is some. */
@@ -102,6 +102,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
   let due = false;
   let heldOut: { step: number; loss: number } | undefined;
   let flying: Flying | undefined;
+  let atTheEnd: string | undefined;
   let lastTime = performance.now();
   // The next batches are read while the GPU works on these.
   const feedFrom = (first: number): Feed<HostBatch[]> => createFeed({ first, last: stopAt, ahead, read });
@@ -142,7 +143,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
           'optimizer.clipNorm (divergence.maxRollbacks says how often a run goes back)',
       );
     }
-    const { folder, step, damaged } = await latestCheckpoint(out);
+    const { folder, step, damaged } = await latestCheckpoint(out, { good: true });
     for (const line of damaged) log(`passed over ${line}`);
     if (!folder && damaged.length > 0) {
       throw new Error(`${diverged}, and no checkpoint to go back to is whole; restore one from a copy`);
@@ -154,6 +155,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
     await dataLog?.cut(step);
     metrics = openMetricsLog(join(out, METRICS));
     await (folder ? options.load(folder) : options.restart());
+    await removeSuspicious(out);
     progress.line(
       `${diverged}; back to step ${step}, from where the learning rate is ${rateFactor(rollbacks, step + 1)} of the schedule's`,
     );
@@ -209,7 +211,7 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
         lastTime = performance.now();
       }
     }
-    if (flying) await settle(flying);
+    atTheEnd = flying && (await settle(flying));
   } catch (error) {
     if (error instanceof DeviceLostError) {
       throw new Error(
@@ -226,7 +228,10 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
   const waiting = dataLog?.summary();
   if (waiting) log(waiting);
   if (done > saved) {
-    await options.save(done, heldOut);
+    const suspicious = atTheEnd !== undefined || watch.suspicious();
+    if (suspicious)
+      log(`the last steps were bad${atTheEnd ? `: ${atTheEnd}` : ''}; the checkpoint before this one is kept, too`);
+    await options.save(done, heldOut, suspicious);
     saved = done;
   }
   return { done, saved };

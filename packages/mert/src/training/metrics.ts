@@ -39,7 +39,10 @@ export async function readMeasured({ packed, layout }: Measured): Promise<Number
   return numbers;
 }
 
-/** What one step measured. Losses are in nats, before weighting; those of spectra in squared magnitude. */
+/**
+ * What one step measured: `loss` is the objective, the losses of all codebooks plus the weighted ones of spectra and the weighted
+ * penalty; the others are before weighting, of codes in nats, of spectra in squared magnitude.
+ */
 export interface StepMetrics {
   loss: number;
   /** Mean of `lossCodes`. */

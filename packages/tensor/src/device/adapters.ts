@@ -1,6 +1,6 @@
 /** What is known about an adapter, for people to read. */
 export interface AdapterDescription {
-  /** e.g. "NVIDIA H200" or "SwiftShader". */
+  /** e.g. "nvidia-h200" or "SwiftShader". */
   readonly name: string;
   readonly vendor: string;
   readonly architecture: string;

@@ -71,11 +71,21 @@ async function request(gpu: GPU, options: GPURequestAdapterOptions): Promise<GPU
   }
 }
 
+/** The search that was begun last. */
+let searching: Promise<unknown> = Promise.resolve();
+
 /**
  * A hardware adapter through Dawn, else a software adapter of the system, else the bundled SwiftShader.
  * Throws an error that lists what was tried.
  */
-export async function findDawnAdapter(options: DawnOptions): Promise<FoundAdapter> {
+export function findDawnAdapter(options: DawnOptions): Promise<FoundAdapter> {
+  // One after another: SwiftShader is shown to Dawn by a variable of the whole process.
+  const found = searching.then(() => search(options));
+  searching = found.catch(() => {});
+  return found;
+}
+
+async function search(options: DawnOptions): Promise<FoundAdapter> {
   const tried: string[] = [];
   if (hasVulkanDriver()) {
     const gpu = createInstance(options);

@@ -54,8 +54,9 @@ export class Device {
   #loss: GPUDeviceLostInfo | undefined;
   /** Ends the waits that are under way; with a device gone, their promises might never settle. */
   readonly #waits = new Set<(error: Error) => void>();
-  /** Error scopes of debug mode whose outcome is not known yet. */
   #peak: Promise<DevicePeak> | undefined;
+  #profiling = false;
+  /** Error scopes of debug mode whose outcome is not known yet. */
   readonly #scopes = new Set<Promise<void>>();
 
   constructor(gpu: GPUDevice, adapter: AdapterDescription, options: DeviceOptions = {}) {
@@ -288,7 +289,18 @@ export class Device {
    */
   async profile(body: () => unknown, { timing = this.#timing }: { timing?: ProfileTiming } = {}): Promise<Profile> {
     this.assertUsable('profile');
-    if (this.recorder.profiling) throw new Error('profile: another profile of this device is under way');
+    if (this.#profiling || this.recorder.profiling) {
+      throw new Error('profile: another profile of this device is under way');
+    }
+    this.#profiling = true;
+    try {
+      return await this.#profile(body, timing);
+    } finally {
+      this.#profiling = false;
+    }
+  }
+
+  async #profile(body: () => unknown, timing: ProfileTiming): Promise<Profile> {
     await this.synchronize();
     const peak = await this.peak();
     const profiler = createProfiler(this.gpu, timing);

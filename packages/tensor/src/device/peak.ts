@@ -4,7 +4,7 @@ import { gridFor, linearGrid } from '../kernel/grid.ts';
 import { SLOT_BYTES, writeParameters } from '../kernel/parameters.ts';
 import type { Constants } from '../kernel/pipelines.ts';
 import type { DevicePeak } from '../kernel/profile.ts';
-import { createProfiler, type ProfileTiming } from '../kernel/profiler.ts';
+import { createProfiler, type ProfileEvent, type ProfileTiming } from '../kernel/profiler.ts';
 import type { Recorder } from '../kernel/recorder.ts';
 import type { BufferPool, PooledBuffer } from '../memory/pool.ts';
 import type { AdapterDescription, MatrixUnit } from './adapters.ts';
@@ -20,7 +20,7 @@ const RUNS = 4;
 const LEAST_COPIED = 256;
 
 /** The unit whose rate is measured: the first that multiplies halves and sums them in f32. */
-export const measuredUnit = ({ matrixUnits }: Pick<AdapterDescription, 'matrixUnits'>): MatrixUnit | undefined =>
+const measuredUnit = ({ matrixUnits }: Pick<AdapterDescription, 'matrixUnits'>): MatrixUnit | undefined =>
   matrixUnits.find(({ component, result }) => component === 'f16' && result === 'f32');
 
 /**
@@ -60,9 +60,13 @@ export async function measurePeak(
     gpu.queue.writeBuffer(parameters, 0, staging.buffer);
     const profiler = createProfiler(gpu, timing);
     recorder.setProfiler(profiler);
-    recorder.replay(new Array(RUNS).fill({ pipeline, group, grid, label: kernel.name }));
-    recorder.setProfiler(undefined);
-    const events = await profiler.finish();
+    let events: ProfileEvent[] = [];
+    try {
+      recorder.replay(new Array(RUNS).fill({ pipeline, group, grid, label: kernel.name }));
+    } finally {
+      recorder.setProfiler(undefined);
+      events = await profiler.finish();
+    }
     return Math.min(...events.map(({ start, end }) => end - start)) / 1e6;
   }
 

@@ -55,8 +55,11 @@ function takeDown(device: Device, step: Step): AnyDispatch[] {
       const inputs = step.inputs.map(tensorOf);
       const outputs = step.outputs.map(tensorOf);
       const empty = outputs.length > 0 && outputs.every(({ size }) => size === 0);
-      if (!empty) step.op.run(device, inputs, outputs, step.node.attributes);
-      for (const tensor of [...inputs, ...outputs]) tensor.dispose();
+      try {
+        if (!empty) step.op.run(device, inputs, outputs, step.node.attributes);
+      } finally {
+        for (const tensor of [...inputs, ...outputs]) tensor.dispose();
+      }
     }),
   );
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -22,7 +23,7 @@ const nameOf = ({ vendor, name, driver }: AdapterDescription) => [vendor, name, 
 function readAll(): MeasuredFile {
   try {
     const file = JSON.parse(readFileSync(measuredPath(), 'utf8')) as MeasuredFile;
-    if (file.version === 1 && typeof file.adapters === 'object') return file;
+    if (file.version === 1 && typeof file.adapters === 'object' && file.adapters) return file;
   } catch {
     // Not there yet, or no JSON: what it held can be measured again.
   }
@@ -48,7 +49,7 @@ export function saveMeasured(adapter: AdapterDescription, results: readonly Tune
   const own = (file.adapters[nameOf(adapter)] ??= {});
   for (const result of results) own[result.problem] = result;
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}`;
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}`;
   writeFileSync(temporary, `${JSON.stringify(file, null, 1)}\n`);
   renameSync(temporary, path);
 }

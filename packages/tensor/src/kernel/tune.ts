@@ -5,7 +5,7 @@ import { Storage } from '../memory/storage.ts';
 import { fillBuffer } from '../ops/fill.ts';
 import { drawUniform } from '../ops/random.ts';
 import { Tensor } from '../tensor.ts';
-import { createProfiler } from './profiler.ts';
+import { createProfiler, type ProfileEvent } from './profiler.ts';
 import { chooseVariant, classOf, legalVariants, type Problem, type Variant } from './variants.ts';
 
 /** How long each variant took on one class of problem. */
@@ -52,13 +52,16 @@ function imitate(device: Device, { storage, dtype, shape, strides, offset }: Ten
 async function timed(device: Device, run: () => void, runs: number): Promise<number[]> {
   const profiler = createProfiler(device.gpu, device.features.has('timestamp-query') ? 'gpu' : 'wall');
   device.recorder.setProfiler(profiler);
+  let events: ProfileEvent[] = [];
   try {
     for (let i = 0; i < runs; i++) run();
     device.flush();
   } finally {
     device.recorder.setProfiler(undefined);
+    events = await profiler.finish();
   }
-  const events = await profiler.finish();
+  // Kernels that the GPU refuses are told of now.
+  await device.synchronize();
   const each = events.length / runs;
   return Array.from({ length: runs }, (_, i) =>
     events.slice(i * each, (i + 1) * each).reduce((sum, { start, end }) => sum + (end - start) / 1e3, 0),
@@ -110,7 +113,6 @@ async function measure(device: Device, problem: Problem, variants: readonly Vari
     for (let round = 0; round < ROUNDS; round++) {
       for (const variant of [...times.keys()]) times.get(variant)?.push(...(await turn(variant, runs.get(variant)!)));
     }
-    await device.synchronize();
     for (const [{ name }, own] of times) {
       own.sort((a, b) => a - b);
       if (own.length > 0) milliseconds[name] = own[own.length >> 1];

@@ -326,8 +326,11 @@ const flip = kernelOp<{ axes: readonly number[] }>({
     const strides = x.strides.map((stride, d) => (axes.includes(d) ? -stride : stride));
     const offset = axes.reduce((sum, d) => sum + (x.shape[d] - 1) * x.strides[d], x.offset);
     const view = new Tensor(x.storage, x.dtype, x.shape, strides, offset, false);
-    runMap(device, [view], out, 'return a;');
-    view.dispose();
+    try {
+      runMap(device, [view], out, 'return a;');
+    } finally {
+      view.dispose();
+    }
   },
 });
 

@@ -49,7 +49,7 @@ export const differentiableOps = {
 };
 
 /** Operations without one: integers and booleans come out, nothing differentiable goes in, or they work in place. */
-export const otherOps = {
+const otherOps = {
   ...otherElementwise,
   ...otherReductions,
   ...otherRandom,

@@ -9,6 +9,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { open, readFile, stat } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { AudioError } from '@dawnchorus/dsp';
 import { writeJson, writeNpy } from '@dawnchorus/formats';
 import { getDefaultDevice, scope, type Tensor } from '@dawnchorus/tensor';
 import { makeFolder } from '../../folders.ts';
@@ -27,7 +28,7 @@ const HASHED_BYTES = 16384;
 /** What is kept of a clip: the mean over time of each window, or every frame. */
 export type Granularity = keyof typeof CLIPS_OF_PART;
 
-export const granularityOf = ({ task }: TaskData): Granularity =>
+const granularityOf = ({ task }: TaskData): Granularity =>
   task.kind === 'beats' || task.kind === 'separation' ? 'frame' : 'window';
 
 async function fingerprint(path: string): Promise<string> {
@@ -92,6 +93,11 @@ async function hearWindows(source: FeatureSource, windows: readonly Float32Array
   return heard;
 }
 
+/** Whether a file is what keeps its clip from being heard, and always will: not that the system would not open it today. */
+const isOfFile = (error: unknown): boolean =>
+  error instanceof RangeError ||
+  (error instanceof AudioError && (error.cause as NodeJS.ErrnoException | undefined)?.code === undefined);
+
 async function makePart(source: FeatureSource, data: TaskData, clips: readonly Clip[], granularity: Granularity) {
   const index: PartIndex = { clips: [], skipped: [], rows: 0 };
   const windows: Float32Array[] = [];
@@ -102,6 +108,8 @@ async function makePart(source: FeatureSource, data: TaskData, clips: readonly C
       windows.push(...own);
       owners.push({ id: clip.id, windows: own.length });
     } catch (error) {
+      // What is written down as left out is never tried again.
+      if (!isOfFile(error)) throw error;
       index.skipped.push({ id: clip.id, reason: (error as Error).message });
     }
   }
@@ -145,10 +153,10 @@ export class StoppedError extends Error {
 }
 
 /**
- * The features of a task’s clips: read where they were made before, else made. Files that cannot be read are left out and
- * listed.
+ * The features of a task’s clips: read where they were made before, else made. Files that hold no audio, or damaged audio, are
+ * left out and listed.
  *
- * @throws StoppedError when it was stopped; Error when no clip of a split is left.
+ * @throws StoppedError when it was stopped; Error when a file cannot be opened.
  */
 export async function extractFeatures(
   source: FeatureSource,

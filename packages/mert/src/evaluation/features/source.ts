@@ -38,7 +38,7 @@ export interface FeatureSource {
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 /** SHA-256 of a file. */
-export async function hashFile(path: string): Promise<string> {
+async function hashFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
   return hash.digest('hex');

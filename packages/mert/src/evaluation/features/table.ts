@@ -1,4 +1,5 @@
 /** Features on disk, read by clip and layer; what was read is kept while there is room. */
+import { totalmem } from 'node:os';
 import { openNpy } from '@dawnchorus/formats';
 
 /** What a part of the cache holds. */
@@ -17,8 +18,8 @@ export interface ClipRows {
   rows: readonly number[];
 }
 
-/** Bytes that are kept of what was read. */
-const KEPT_BYTES = 4 * 2 ** 30;
+/** Bytes that are kept of what was read: a quarter of the machine's memory at most. */
+const KEPT_BYTES = Math.min(4 * 2 ** 30, totalmem() / 4);
 
 /** The features of a task’s clips: [layers, rows, dimension]. */
 export class FeatureTable {

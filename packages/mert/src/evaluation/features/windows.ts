@@ -1,5 +1,5 @@
 /** How clips are cut into what the source hears at once. */
-import { probeAudio, readAudio } from '@dawnchorus/dsp';
+import { AudioError, probeAudio, readAudio } from '@dawnchorus/dsp';
 import { normaliseWaveform } from '../../data/batch.ts';
 import type { Clip } from '../data.ts';
 import type { Task } from '../tasks.ts';
@@ -29,8 +29,7 @@ export function windowSamples(task: Task, samples: number): number[] {
 export async function readWindows(task: Task, clip: Clip): Promise<Float32Array[]> {
   const duration = clip.duration === undefined ? task.crop : Math.min(clip.duration, task.crop ?? clip.duration);
   const { samples } = await readAudio(clip.path, { start: clip.start, duration, sampleRate: SAMPLE_RATE });
-  if (samples.length === 0) throw new Error(`${clip.path}: holds no samples`);
-  if (!samples.every(Number.isFinite)) throw new Error(`${clip.path}: has samples that are not numbers`);
+  if (samples.length === 0) throw new AudioError(clip.path, 'empty', 'holds no samples');
   let start = 0;
   return windowSamples(task, samples.length).map((length) => {
     const own = samples.subarray(start, start + length);
