@@ -92,7 +92,8 @@ const all = [
   ...Object.entries(headers).map(([what, make]) => [what, () => openSafetensors(make())] as const),
 ];
 for (const [what, open] of all) {
-  const start = performance.now();
+  // Of the processor, whatever else runs beside it.
+  const start = process.cpuUsage();
   const problem = await open().then(
     () => 'was read',
     (error: unknown) => {
@@ -100,7 +101,8 @@ for (const [what, open] of all) {
       return error.message;
     },
   );
-  const took = performance.now() - start;
-  if (took > 30_000) throw new Error(`${what}: took ${took} ms`);
+  const { user, system } = process.cpuUsage(start);
+  const took = (user + system) / 1000;
+  if (took > 30_000) throw new Error(`${what}: took ${took.toFixed(0)} ms of the processor`);
   console.log(`${what}: ${took.toFixed(0)} ms: ${problem.slice(-110)}`);
 }
