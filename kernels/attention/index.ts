@@ -100,20 +100,14 @@ export function writers(names: readonly string[], wide: boolean): string {
     .join('\n');
 }
 
+/** What both gradients read. */
+const gradientInputs = { q: 'read', k: 'read', v: 'read', g: 'read', visible: 'read', statistics: 'read' } as const;
+
 /** Scores, or weights and their slopes, of some heads; one thread 8 x 8. Grid: (keys / 64, queries / 64, pairs). */
 export const scores = ownKernel({
   name: 'attention_scores',
   source: source([attentionWeights, registerProduct, attentionScores].join('\n')),
-  bindings: {
-    q: 'read',
-    k: 'read',
-    v: 'read',
-    g: 'read',
-    visible: 'read',
-    statistics: 'read',
-    weights: 'readWrite',
-    slopes: 'readWrite',
-  },
+  bindings: { ...gradientInputs, weights: 'readWrite', slopes: 'readWrite' },
   parameters,
   constants: { ...constants, GRADIENT: 'const GRADIENT = true;' },
 });
@@ -193,15 +187,7 @@ export const tiled = ownKernel({
 export const tiledQueries = ownKernel({
   name: 'attention_tiled_queries',
   source: byTiles(attentionTilesGradient, attentionTiledQueries),
-  bindings: {
-    q: 'read',
-    k: 'read',
-    v: 'read',
-    g: 'read',
-    visible: 'read',
-    statistics: 'read',
-    out: 'readWrite',
-  },
+  bindings: { ...gradientInputs, out: 'readWrite' },
   parameters,
   constants: { ...constants, ...tiles, read: readers('qkvg', true), write: writers(['out'], true) },
 });
@@ -210,16 +196,7 @@ export const tiledQueries = ownKernel({
 export const tiledKeys = ownKernel({
   name: 'attention_tiled_keys',
   source: byTiles(attentionTilesGradient, attentionTiledKeys),
-  bindings: {
-    q: 'read',
-    k: 'read',
-    v: 'read',
-    g: 'read',
-    visible: 'read',
-    statistics: 'read',
-    dk: 'readWrite',
-    dv: 'readWrite',
-  },
+  bindings: { ...gradientInputs, dk: 'readWrite', dv: 'readWrite' },
   parameters,
   constants: { ...constants, ...tiles, read: readers('qkvg', true), write: writers(['dk', 'dv'], true) },
 });

@@ -1,22 +1,22 @@
 import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
-import { convFold as foldSource, convChannelsLast as source, turningTile } from '../generated/wgsl.ts';
+import { convFold as foldSource, convChannelsLast as source, transposeTile } from '../generated/wgsl.ts';
 
-/** A side of the tiles that go through workgroup memory: see turning_tile.wgsl. */
-export const TURNING_SIDE = 32;
+/** A side of the tiles that go through workgroup memory: see transpose_tile.wgsl. */
+export const TRANSPOSE_SIDE = 32;
 
-/** x [batch, channels, length] -> [batch, outLength, channels]. Grid: (outLength / TURNING_SIDE, channels / TURNING_SIDE, batch). */
+/** x [batch, channels, length] -> [batch, outLength, channels]. Grid: (outLength / TRANSPOSE_SIDE, channels / TRANSPOSE_SIDE, batch). */
 export const convChannelsLast = ownKernel({
   name: 'conv_channels_last',
-  source: `${turningTile}\n${source}`,
+  source: `${transposeTile}\n${source}`,
   bindings: { x: 'read', out: 'readWrite' },
   parameters: { channels: 'u32', length: 'u32', padding: 'u32', outLength: 'u32', offset: 'u32', ...gridStart },
   constants: { Element: 'alias Element = f32;' },
 });
 
-/** columns [batch, steps, kernel, channels] -> [batch, channels, length]. Grid: (length / TURNING_SIDE, channels / TURNING_SIDE, batch). */
+/** columns [batch, steps, kernel, channels] -> [batch, channels, length]. Grid: (length / TRANSPOSE_SIDE, channels / TRANSPOSE_SIDE, batch). */
 export const convFold = ownKernel({
   name: 'conv_fold',
-  source: `${turningTile}\n${foldSource}`,
+  source: `${transposeTile}\n${foldSource}`,
   bindings: { columns: 'read', out: 'readWrite' },
   parameters: {
     channels: 'u32',

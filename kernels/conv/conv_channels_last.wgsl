@@ -1,6 +1,6 @@
 // out[b, padding + t, c] = x[b, c, t], zeros before and after: a signal with its channels side by side, so that each window of a
 // convolution is one row of neighbours. Tiles are read along t and stored along c.
-// In front: lib/turning_tile.wgsl; Element.
+// In front: lib/transpose_tile.wgsl; Element.
 struct Params {
   channels: u32,
   length: u32,

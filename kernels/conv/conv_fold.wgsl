@@ -1,7 +1,7 @@
 // out[b, c, i] = sum over the taps j with i + padding = stride t + j of columns[b, t, j, c]: what every step of a convolution gives
 // back to its window, added up where windows overlap, as the last part of its transpose. Tiles are read along c and
 // stored along i.
-// In front: lib/turning_tile.wgsl; ColumnElement; OutElement and `emit`.
+// In front: lib/transpose_tile.wgsl; ColumnElement; OutElement and `emit`.
 struct Params {
   channels: u32,
   length: u32,

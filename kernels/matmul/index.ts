@@ -2,6 +2,7 @@ import { emit, gridStart, ownKernel, prepare } from '../contract.ts';
 import {
   matmulBroadcast as broadcastSource,
   matrixProduct,
+  matmulOperands as operandsSource,
   matmulProduct as productSource,
   matmulRegister as registerSource,
   matmulSumSplits as sumSplitsSource,
@@ -31,7 +32,7 @@ const operands = {
 /** 8 x 8 outputs a thread, no workgroup memory. Grid: (n / 64, m / 64, batch). */
 export const matmulRegister = ownKernel({
   name: 'matmul_register',
-  source: `${registerProduct}\n${registerSource}`,
+  source: `${registerProduct}\n${operandsSource}\n${registerSource}`,
   bindings,
   parameters: { ...operands, ...gridStart },
   constants: {
@@ -43,7 +44,7 @@ export const matmulRegister = ownKernel({
 });
 
 /** How the threads of a subgroup, of so many, hand columns round: how many at a time, a multiple of these, and of how many terms. */
-export interface Handing {
+export interface BroadcastLayout {
   readonly subgroup: number;
   readonly columns: 16 | 32 | 64;
   readonly terms: 1 | 2;
@@ -51,7 +52,7 @@ export interface Handing {
 
 /** `length`: the terms of a sum, where their number is known; `products`: of how many products the sums are kept at a time. */
 export function broadcastConstants(
-  { subgroup, columns, terms }: Handing,
+  { subgroup, columns, terms }: BroadcastLayout,
   { length, products = 1 }: { length?: number; products?: number } = {},
 ) {
   const rest = length === undefined ? terms > 1 : length % terms !== 0;
@@ -62,12 +63,12 @@ export function broadcastConstants(
 }
 
 /** What a kernel has unless it is said. */
-export const usualHanding: Handing = { subgroup: 8, columns: 32, terms: 2 };
+export const usualHanding: BroadcastLayout = { subgroup: 8, columns: 32, terms: 2 };
 
 /** 8 x COLUMNS outputs a thread, of subgroups by themselves. Grid: (n / COLUMNS, m / (8 SUBGROUP), batch). */
 export const matmulBroadcast = ownKernel({
   name: 'matmul_broadcast',
-  source: `${broadcastProduct}\n${broadcastSource}`,
+  source: `${broadcastProduct}\n${operandsSource}\n${broadcastSource}`,
   directives: ['enable subgroups;'],
   bindings,
   parameters: { ...operands, ...gridStart },

@@ -1,34 +1,7 @@
 // C[batch, m, n] = A[batch, m, k] B[batch, k, n] with any strides: a transposed operand is read in place.
 // For adapters that run shaders on the CPU, and on a GPU for products too small for a tile (lib/register_product.wgsl, which
 // stands in front).
-// In front: AElement, BElement and OutElement, the types in memory; sums are in f32.
-struct Params {
-  m: u32,
-  n: u32,
-  k: u32,
-  batchInner: u32,
-  aOffset: u32,
-  bOffset: u32,
-  aRow: u32,
-  aColumn: u32,
-  bRow: u32,
-  bColumn: u32,
-  aBatchOuter: u32,
-  aBatchInner: u32,
-  bBatchOuter: u32,
-  bBatchInner: u32,
-  groupX: u32,
-  groupY: u32,
-  groupZ: u32,
-}
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<AElement>;
-@group(0) @binding(2) var<storage, read> b: array<BElement>;
-@group(0) @binding(3) var<storage, read_write> out: array<OutElement>;
-
-fn aAt(at: u32) -> f32 { return f32(a[at]); }
-fn bAt(at: u32) -> f32 { return f32(b[at]); }
-
+// Parameters and operands: matmul_operands.wgsl, which stands in front. Sums are in f32.
 @compute @workgroup_size(8, 8)
 fn main(@builtin(global_invocation_id) global: vec3<u32>) {
   let id = global + vec3<u32>(params.groupX, params.groupY, params.groupZ) * vec3<u32>(8u, 8u, 1u);

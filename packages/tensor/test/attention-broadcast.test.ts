@@ -8,11 +8,11 @@ import * as assert from 'uvu/assert';
 process.env.FAST_CHECK_RUNS ??= '4';
 process.env.ONLY = 'attention,attentionBackward';
 const { device } = await import('./device.ts');
-const { canHand, subgroupSize } = await import('../src/ops/matmul-tiles.ts');
+const { canBroadcast, subgroupSize } = await import('../src/ops/matmul-tiles.ts');
 const { randomFrom } = await import('./arbitraries.ts');
 
 // Each call takes one of them.
-const ways = (['broadcast', 'broadcast16'] as const).filter((hands) => canHand(device, hands));
+const ways = (['broadcast', 'broadcast16'] as const).filter((variant) => canBroadcast(device, variant));
 const random = randomFrom(1);
 const draw = () => ways[Math.floor(random() * ways.length)];
 Object.defineProperties(device.choices.pinned, {
@@ -25,8 +25,8 @@ device.recorder.onDispatch = (kernel) => names.add(kernel);
 
 await import('./ops.test.ts');
 
-const onlyHanding = subgroupSize(device) === undefined ? test.skip : test;
-onlyHanding('they were run', () => {
+const onlyBroadcast = subgroupSize(device) === undefined ? test.skip : test;
+onlyBroadcast('they were run', () => {
   for (const kernel of ['attention_scores_broadcast', 'attention_sums_broadcast']) {
     assert.ok(names.has(kernel), `${kernel} is not among ${[...names]}`);
   }

@@ -17,7 +17,7 @@ import {
   parametersOf,
 } from './attention-operands.ts';
 import { withDense, withScratch } from './dense.ts';
-import { canHand, type Hands, handing } from './matmul-tiles.ts';
+import { type BroadcastVariant, broadcastLayout, canBroadcast } from './matmul-tiles.ts';
 
 /**
  * Weights that are held at a time, in bytes: those of some heads, one at least. What fits into a cache of the CPU is read
@@ -43,26 +43,27 @@ function headByHead(
 
 const tiles = (extent: number) => Math.ceil(extent / 64);
 
-/** How columns are handed round: 32 at most, since whether a key is seen is a bit of 32. */
-const handingOf = (device: Device, hands: Hands, columns: number) => handing(device, hands, Math.min(32, columns));
+/** How columns are layout round: 32 at most, since whether a key is seen is a bit of 32. */
+const layoutOf = (device: Device, variant: BroadcastVariant, columns: number) =>
+  broadcastLayout(device, variant, Math.min(32, columns));
 
 /** Which kernel makes the scores of `count` heads, or weights and slopes, with its constants and its grid. */
 function scoresBy(
   device: Device,
   { q, k }: AttentionOperands,
-  { count, gradient, hands }: { count: number; gradient: boolean; hands?: Hands },
+  { count, gradient, variant }: { count: number; gradient: boolean; variant?: BroadcastVariant },
 ) {
   const [queries, keys] = [q.shape[2], k.shape[2]];
   const own = { GRADIENT: `const GRADIENT = ${gradient};` };
   const kept = gradient ? 2 : 1;
-  if (hands !== undefined) {
-    const handed = handingOf(device, hands, keys);
-    const { columns, subgroup } = handed;
+  if (variant !== undefined) {
+    const layout = layoutOf(device, variant, keys);
+    const { columns, subgroup } = layout;
     // A thread's sums leave through workgroup memory.
     if (4 * 8 * columns * kept * subgroup <= device.limits.maxComputeWorkgroupStorageSize) {
       return {
         kernel: kernels.scoresBroadcast,
-        own: { ...own, ...products.broadcastConstants(handed, { length: q.shape[3], products: kept }) },
+        own: { ...own, ...products.broadcastConstants(layout, { length: q.shape[3], products: kept }) },
         grid: [Math.ceil(keys / columns), Math.ceil(queries / (8 * subgroup)), count] as const,
       };
     }
@@ -84,7 +85,7 @@ function sum(
     out,
     transposed = false,
     reciprocals,
-    hands,
+    variant,
   }: {
     first: number;
     count: number;
@@ -94,7 +95,7 @@ function sum(
     out: Tensor;
     transposed?: boolean;
     reciprocals?: Tensor;
-    hands?: Hands;
+    variant?: BroadcastVariant;
   },
 ): void {
   const constants = {
@@ -105,33 +106,34 @@ function sum(
   const buffers = [weights, b, reciprocals ?? scalar(device, 0, 'f32'), out].map(({ storage }) => storage.buffer);
   const parameters = parametersOf(device, operands, attributes, { v: layout, first });
   const [size, rows] = [operands.q.shape[3], out.shape[1]];
-  if (hands === undefined) {
+  if (variant === undefined) {
     const grid = [tiles(size), tiles(rows), count] as const;
     device.recorder.dispatch({ kernel: kernels.sums, constants, buffers, parameters, grid });
     return;
   }
-  const handed = handingOf(device, hands, size);
+  const shared = layoutOf(device, variant, size);
   const length = operands[transposed ? 'q' : 'k'].shape[2];
   device.recorder.dispatch({
     kernel: kernels.sumsBroadcast,
-    constants: { ...constants, ...products.broadcastConstants(handed, { length }) },
+    constants: { ...constants, ...products.broadcastConstants(shared, { length }) },
     buffers,
     parameters,
-    grid: [Math.ceil(size / handed.columns), Math.ceil(rows / (8 * handed.subgroup)), count],
+    grid: [Math.ceil(size / shared.columns), Math.ceil(rows / (8 * shared.subgroup)), count],
   });
 }
 
 /** Whether threads work by themselves, which is `composed`, or subgroups hand columns round. */
-const canBy = (hands?: Hands) => (device: Device) => hands === undefined || canHand(device, hands);
+const canBy = (variant?: BroadcastVariant) => (device: Device) =>
+  variant === undefined || canBroadcast(device, variant);
 
 /**
  * For adapters that run shaders on the CPU, where barriers and workgroup memory are dear and threads with many sums in
  * registers are the fastest there are, as in matmul: the weights of a few heads are made in memory, used and overwritten by
  * those of the next.
  */
-const forward = (hands?: Hands): Variant<AttentionAttributes> => ({
-  name: hands ?? 'composed',
-  legal: canBy(hands),
+const forward = (variant?: BroadcastVariant): Variant<AttentionAttributes> => ({
+  name: variant ?? 'composed',
+  legal: canBy(variant),
   run(device, inputs, [out, logSums], attributes) {
     const operands = operandsOf(inputs);
     const { q, k, v } = operands;
@@ -142,7 +144,7 @@ const forward = (hands?: Hands): Variant<AttentionAttributes> => ({
       withScratch(device, [{ name: 'reciprocals of sums', shape: [count, queries] }], (reciprocals) => {
         const parameters = parametersOf(device, operands, attributes, { first });
         const [qs, ks, vs, held, factors] = [q, k, v, weights, reciprocals].map(({ storage }) => storage.buffer);
-        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: false, hands });
+        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: false, variant });
         device.recorder.dispatch({
           kernel,
           constants: { ...constants, ...own },
@@ -157,7 +159,7 @@ const forward = (hands?: Hands): Variant<AttentionAttributes> => ({
           parameters,
           grid: [Math.ceil(queries / 8), 1, count],
         });
-        sum(device, operands, attributes, { first, count, weights, b: v, out, reciprocals, hands });
+        sum(device, operands, attributes, { first, count, weights, b: v, out, reciprocals, variant });
       });
     });
   },
@@ -196,9 +198,9 @@ export function withStatistics(
 }
 
 /** As `forward`. The scores are computed once more from q and k, which takes less memory than keeping the weights. */
-const backward = (hands?: Hands): Variant<AttentionAttributes> => ({
-  name: hands ?? 'composed',
-  legal: canBy(hands),
+const backward = (variant?: BroadcastVariant): Variant<AttentionAttributes> => ({
+  name: variant ?? 'composed',
+  legal: canBy(variant),
   run(device, inputs, [dq, dk, dv], attributes) {
     const [, , , , , grad] = inputs;
     const g = byHeads(grad);
@@ -207,7 +209,7 @@ const backward = (hands?: Hands): Variant<AttentionAttributes> => ({
       const keys = k.shape[2];
       const { visible } = optionalBuffers(device, operands);
       headByHead(device, q, keys, ['attention weights', 'their slopes'], (first, count, weights, slopes) => {
-        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: true, hands });
+        const { kernel, own, grid } = scoresBy(device, operands, { count, gradient: true, variant });
         device.recorder.dispatch({
           kernel,
           constants: { ...constantsOf(operands, attributes), ...own },
@@ -217,7 +219,7 @@ const backward = (hands?: Hands): Variant<AttentionAttributes> => ({
           parameters: parametersOf(device, operands, attributes, { g, first }),
           grid,
         });
-        const part = { first, count, hands };
+        const part = { first, count, variant };
         sum(device, operands, attributes, { ...part, weights, b: grad, layout: g, out: dv, transposed: true });
         sum(device, operands, attributes, { ...part, weights: slopes, b: k, out: dq });
         sum(device, operands, attributes, { ...part, weights: slopes, b: q, out: dk, transposed: true });

@@ -4,7 +4,7 @@ import type { Tensor } from '../tensor.ts';
 import { expectDtype, expectFloat, expectRank } from './arguments.ts';
 import { composed, composedBackward } from './attention-composed.ts';
 import { matrix, matrixBackward, tiled, tiledBackward } from './attention-tiled.ts';
-import { handsFor } from './matmul-tiles.ts';
+import { broadcastFor } from './matmul-tiles.ts';
 import { kernelOp, type Stream } from './op.ts';
 
 /** The largest head that kernels hold in registers and workgroup memory. */
@@ -76,7 +76,7 @@ function family(
       const able = fused.find(({ legal }) => legal?.(device, inputs, ...others) ?? true);
       if (able && !device.adapter.software) return able.name;
       const [q, k] = inputs;
-      return handsFor(device, q.size * k.shape[2]) ?? 'composed';
+      return broadcastFor(device, q.size * k.shape[2]) ?? 'composed';
     },
   };
 }

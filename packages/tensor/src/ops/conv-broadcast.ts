@@ -7,7 +7,7 @@ import { type Geometry, type Kind, shareOfBlocks } from './conv-geometry.ts';
 import { gradientParameters, placement, productSizes, type Share, sharesOf } from './conv-product.ts';
 import { fillBuffer } from './fill.ts';
 import { writePart } from './gather.ts';
-import { type Hands, handing } from './matmul-tiles.ts';
+import { type BroadcastVariant, broadcastLayout } from './matmul-tiles.ts';
 import type { Pair } from './window.ts';
 
 /** Rows of a block that a thread makes. */
@@ -17,18 +17,18 @@ const WORKGROUPS_WANTED = 64;
 
 const constantsOf = (
   device: Device,
-  hands: Hands,
+  variant: BroadcastVariant,
   channels: number,
   length: number | undefined,
   g: Geometry,
   [a, b, out]: readonly Tensor[],
 ) => {
-  const handed = handing(device, hands, channels);
+  const layout = broadcastLayout(device, variant, channels);
   return {
-    rows: ROWS * handed.subgroup,
-    columns: handed.columns,
+    rows: ROWS * layout.subgroup,
+    columns: layout.columns,
     constants: {
-      ...products.broadcastConstants(handed, { length }),
+      ...products.broadcastConstants(layout, { length }),
       ...kernels.windowConstants(g.kernel, g.stride),
       AElement: `alias AElement = ${wgslType[a.dtype]};`,
       BElement: `alias BElement = ${wgslType[b.dtype]};`,
@@ -38,28 +38,28 @@ const constantsOf = (
 };
 
 /** How much of the blocks' sums are of use: the rest lies past the edges. */
-export function broadcastUse(device: Device, hands: Hands, g: Geometry, kind: Kind): number {
+export function broadcastUse(device: Device, variant: BroadcastVariant, g: Geometry, kind: Kind): number {
   const plane = ([height, width]: readonly number[]) => height * width;
   const [rows, channels] = {
     forward: [plane(g.outSize), g.outPerGroup],
     transpose: [Math.ceil(g.inSize[0] / g.stride[0]) * Math.ceil(g.inSize[1] / g.stride[1]), g.inPerGroup],
     weightGradient: [g.inPerGroup * plane(g.kernel), g.outPerGroup],
   }[kind];
-  const { subgroup, columns } = handing(device, hands, channels);
+  const { subgroup, columns } = broadcastLayout(device, variant, channels);
   return shareOfBlocks(rows, ROWS * subgroup) * shareOfBlocks(channels, columns);
 }
 
 /** A convolution or its transpose by subgroups by themselves. Operands are dense. */
 export function recordBroadcast(
   device: Device,
-  hands: Hands,
+  variant: BroadcastVariant,
   operands: readonly Tensor[],
   out: Tensor,
   g: Geometry,
   transposed: boolean,
 ): void {
   const { inSize, outSize, inPerGroup, outPerGroup, phases, places } = productSizes(g, transposed);
-  const { rows, columns, constants } = constantsOf(device, hands, outPerGroup, inPerGroup, g, [...operands, out]);
+  const { rows, columns, constants } = constantsOf(device, variant, outPerGroup, inPerGroup, g, [...operands, out]);
   const [source, weight] = operands;
   device.recorder.dispatch({
     kernel: transposed ? kernels.convBroadcastTranspose : kernels.convBroadcast,
@@ -77,9 +77,9 @@ export function recordBroadcast(
 }
 
 /** How a weight gradient is split by rows of the output's planes. */
-export function broadcastShares(device: Device, hands: Hands, g: Geometry): Share {
+export function broadcastShares(device: Device, variant: BroadcastVariant, g: Geometry): Share {
   const [height, width] = g.outSize;
-  const { subgroup, columns } = handing(device, hands, g.outPerGroup);
+  const { subgroup, columns } = broadcastLayout(device, variant, g.outPerGroup);
   const depth = g.inPerGroup * g.kernel[0] * g.kernel[1];
   const blocks = g.groups * Math.ceil(depth / (ROWS * subgroup)) * Math.ceil(g.outPerGroup / columns);
   return sharesOf(g.batch * height, width, blocks, WORKGROUPS_WANTED);
@@ -111,13 +111,13 @@ function withPadded(device: Device, x: Tensor, g: Geometry, body: (x: Tensor) =>
 /** The sums of a weight gradient's splits, [splits, ...weight]. Operands are dense. */
 export function recordBroadcastWeightGradient(
   device: Device,
-  hands: Hands,
+  variant: BroadcastVariant,
   [x, grad]: readonly Tensor[],
   partial: Tensor,
   g: Geometry,
   { rows: ofSplit, chunk, splits }: Share,
 ): void {
-  const { rows, columns, constants } = constantsOf(device, hands, g.outPerGroup, undefined, g, [x, grad, partial]);
+  const { rows, columns, constants } = constantsOf(device, variant, g.outPerGroup, undefined, g, [x, grad, partial]);
   withPadded(device, x, g, (padded) => {
     device.recorder.dispatch({
       kernel: kernels.convBroadcastWeightGradient,

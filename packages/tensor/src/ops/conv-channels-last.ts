@@ -49,8 +49,8 @@ export function recordChannelsLast(
   const view = ({ storage, dtype }: Tensor, shape: number[], strides: number[], offset = 0) =>
     hold(new Tensor(storage, dtype, shape, strides, offset, false));
   const tilesOf = (length: number, rows: number): Grid => [
-    Math.ceil(length / kernels.TURNING_SIDE),
-    Math.ceil(rows / kernels.TURNING_SIDE),
+    Math.ceil(length / kernels.TRANSPOSE_SIDE),
+    Math.ceil(rows / kernels.TRANSPOSE_SIDE),
     batch,
   ];
   const multiply = (a: Tensor, b: Tensor, to: Tensor) => product.run(device, [a, b], [to], {});

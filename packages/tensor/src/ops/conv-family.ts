@@ -18,7 +18,16 @@ import { hasSpectrum, recordSpectrum, spectrumFlops } from './conv-spectrum.ts';
 import { recordWindow, slides, windowShare } from './conv-window.ts';
 import { withDense } from './dense.ts';
 import { fillBuffer } from './fill.ts';
-import { canHand, type Hands, handsFor, tiles64, tiles64x128, units64, units128, units128x64 } from './matmul-tiles.ts';
+import {
+  type BroadcastVariant,
+  broadcastFor,
+  canBroadcast,
+  tiles64,
+  tiles64x128,
+  units64,
+  units128,
+  units128x64,
+} from './matmul-tiles.ts';
 import type { KernelOp } from './op.ts';
 import { sumMiddle } from './reduce.ts';
 
@@ -102,19 +111,19 @@ function runProduct(
 
 function runBroadcast(
   device: Device,
-  hands: Hands,
+  variant: BroadcastVariant,
   kind: Kind,
   operands: readonly Tensor[],
   out: Tensor,
   geometry: Geometry,
 ): void {
   if (kind !== 'weightGradient') {
-    recordBroadcast(device, hands, operands, out, geometry, kind === 'transpose');
+    recordBroadcast(device, variant, operands, out, geometry, kind === 'transpose');
     return;
   }
-  const share = broadcastShares(device, hands, geometry);
+  const share = broadcastShares(device, variant, geometry);
   inParts(device, out, share.splits, (partial) =>
-    recordBroadcastWeightGradient(device, hands, operands, partial, geometry, share),
+    recordBroadcastWeightGradient(device, variant, operands, partial, geometry, share),
   );
 }
 
@@ -147,10 +156,10 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       withDense(device, inputs, (dense) =>
         record(device, kind, dense, outputs[0], geometry(inputs, outputs, attributes)),
       );
-  const byHanding = (hands: Hands): Variant<A> => ({
-    name: hands,
-    legal: (device) => canHand(device, hands),
-    run: recorded((device, own, dense, out, sizes) => runBroadcast(device, hands, own, dense, out, sizes)),
+  const byBroadcast = (variant: BroadcastVariant): Variant<A> => ({
+    name: variant,
+    legal: (device) => canBroadcast(device, variant),
+    run: recorded((device, own, dense, out, sizes) => runBroadcast(device, variant, own, dense, out, sizes)),
   });
   const byTiles = (label: string, tiling: ConvTiling): Variant<A> => ({
     name: label,
@@ -163,8 +172,8 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
     name,
     variants: [
       { name: 'register', run: register },
-      byHanding('broadcast16'),
-      byHanding('broadcast'),
+      byBroadcast('broadcast16'),
+      byBroadcast('broadcast'),
       byTiles('tiled64', byThreads64),
       byTiles('tiled64x128', byThreads64x128),
       {
@@ -196,8 +205,8 @@ function convFamily<A extends AnyConvAttributes>(name: string, kind: Kind, regis
       }
       // There caches do what workgroup memory does for tiles, but a window saves reads from caches, too.
       if (device.adapter.software) {
-        const hands = handsFor(device, directFlops(sizes) / 2);
-        if (hands && broadcastUse(device, hands, sizes, kind) >= BROADCAST_SHARE) return hands;
+        const variant = broadcastFor(device, directFlops(sizes) / 2);
+        if (variant && broadcastUse(device, variant, sizes, kind) >= BROADCAST_SHARE) return variant;
         return long && windowShare(sizes, kind) >= WINDOW_SHARE ? 'window' : 'register';
       }
       const channels = kind === 'transpose' ? sizes.inPerGroup : sizes.outPerGroup;

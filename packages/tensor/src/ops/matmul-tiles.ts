@@ -71,12 +71,12 @@ export function subgroupSize({ adapter }: Device): number | undefined {
  * The ways to hand columns round: `broadcast` as many as the largest work is the fastest with, `broadcast16` no more than what
  * compiles soon, in a tenth of the time of 64 and a third of that of 32 (llvmpipe and SwiftShader).
  */
-export type Hands = 'broadcast' | 'broadcast16';
+export type BroadcastVariant = 'broadcast' | 'broadcast16';
 
 /** Whether the adapter has subgroups for it. */
-export function canHand(device: Device, hands: Hands): boolean {
+export function canBroadcast(device: Device, variant: BroadcastVariant): boolean {
   const subgroup = subgroupSize(device);
-  return subgroup !== undefined && (hands === 'broadcast' || subgroup <= 16);
+  return subgroup !== undefined && (variant === 'broadcast' || subgroup <= 16);
 }
 
 /**
@@ -84,9 +84,9 @@ export function canHand(device: Device, hands: Hands): boolean {
  * as 32 with subgroups of 8 (llvmpipe), and half as fast with those of 4 (SwiftShader). Two terms at a time are up to 1.35 times as
  * fast with subgroups of 8, and 0.65 with those of 4.
  */
-export function handing(device: Device, hands: Hands, columns: number): kernels.Handing {
+export function broadcastLayout(device: Device, variant: BroadcastVariant, columns: number): kernels.BroadcastLayout {
   const subgroup = subgroupSize(device) as number;
-  if (hands === 'broadcast16') return { subgroup, columns: 16, terms: 1 };
+  if (variant === 'broadcast16') return { subgroup, columns: 16, terms: 1 };
   const terms = subgroup === 8 ? 2 : 1;
   if (columns <= 16 && subgroup <= 16) return { subgroup, columns: 16, terms };
   return { subgroup, columns: columns % 64 === 0 && subgroup === 8 ? 64 : 32, terms };
@@ -98,7 +98,7 @@ const FEWEST_PRODUCTS = 2 ** 20;
 const MANY_PRODUCTS = 2 ** 26;
 
 /** The way that is worth its while for so many multiply-adds, if any is; `fewest` of them must there be. */
-export function handsFor(device: Device, products: number, fewest = FEWEST_PRODUCTS): Hands | undefined {
+export function broadcastFor(device: Device, products: number, fewest = FEWEST_PRODUCTS): BroadcastVariant | undefined {
   if (products < fewest || subgroupSize(device) === undefined) return undefined;
-  return products < MANY_PRODUCTS && canHand(device, 'broadcast16') ? 'broadcast16' : 'broadcast';
+  return products < MANY_PRODUCTS && canBroadcast(device, 'broadcast16') ? 'broadcast16' : 'broadcast';
 }

@@ -8,10 +8,10 @@ import { broadcastStrides, collapse, type Shape } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { withDense } from './dense.ts';
 import {
-  canHand,
-  type Hands,
-  handing,
-  handsFor,
+  type BroadcastVariant,
+  broadcastFor,
+  broadcastLayout,
+  canBroadcast,
   matrixFits,
   tileFits,
   tiles64,
@@ -107,30 +107,30 @@ const register: Variant<None> = {
 };
 
 /** Subgroups by themselves, 8 x 16, 32 or 64 outputs a thread. */
-const byHanding = (name: Hands): Variant<None> => ({
+const byBroadcast = (name: BroadcastVariant): Variant<None> => ({
   name,
-  legal: (device) => canHand(device, name),
+  legal: (device) => canBroadcast(device, name),
   run(device, inputs, [out]) {
-    const hands = handing(device, name, out.shape[out.rank - 1]);
+    const layout = broadcastLayout(device, name, out.shape[out.rank - 1]);
     withProduct(device, inputs, out, ({ a, b, count, parameters }) => {
       device.recorder.dispatch({
         kernel: kernels.matmulBroadcast,
         constants: {
-          ...kernels.broadcastConstants(hands, { length: parameters.k }),
+          ...kernels.broadcastConstants(layout, { length: parameters.k }),
           AElement: `alias AElement = ${wgslType[a.dtype]};`,
           BElement: `alias BElement = ${wgslType[b.dtype]};`,
           OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
         },
         buffers: [a.storage.buffer, b.storage.buffer, out.storage.buffer],
         parameters,
-        grid: [Math.ceil(parameters.n / hands.columns), Math.ceil(parameters.m / (8 * hands.subgroup)), count],
+        grid: [Math.ceil(parameters.n / layout.columns), Math.ceil(parameters.m / (8 * layout.subgroup)), count],
       });
     });
   },
 });
 
-const broadcast = byHanding('broadcast');
-const broadcast16 = byHanding('broadcast16');
+const broadcast = byBroadcast('broadcast');
+const broadcast16 = byBroadcast('broadcast16');
 
 /** How an operand lies in memory, to a kernel that reads it by `wide` along one of its axes. */
 function layoutOf({ a, b, parameters }: Product, which: 'A' | 'B', wide: number): { alongK: boolean; vector: boolean } {
@@ -332,14 +332,14 @@ const matrixSplit = matrix('matrixSplit', { m: 64, n: 64, partM: 32, partN: 32, 
 const SHARE_OF_USE = 0.4;
 
 /** How columns are handed round, where subgroups have enough rows and columns to share. */
-function handsOf(device: Device, a: Tensor, out: Tensor): Hands | undefined {
-  const hands = handsFor(device, out.size * a.shape[a.rank - 1]);
-  if (hands === undefined) return undefined;
+function handsOf(device: Device, a: Tensor, out: Tensor): BroadcastVariant | undefined {
+  const variant = broadcastFor(device, out.size * a.shape[a.rank - 1]);
+  if (variant === undefined) return undefined;
   const [m, n] = out.shape.slice(-2);
-  const { subgroup, columns } = handing(device, hands, n);
+  const { subgroup, columns } = broadcastLayout(device, variant, n);
   const rows = 8 * subgroup;
   const made = Math.ceil(m / rows) * rows * Math.ceil(n / columns) * columns;
-  return m * n >= SHARE_OF_USE * made ? hands : undefined;
+  return m * n >= SHARE_OF_USE * made ? variant : undefined;
 }
 
 /** The ways to multiply. */

@@ -6,7 +6,7 @@ import { formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectDtype } from './arguments.ts';
 import { withDense, withScratch } from './dense.ts';
-import { canHand, type Hands, handing, handsFor } from './matmul-tiles.ts';
+import { type BroadcastVariant, broadcastFor, broadcastLayout, canBroadcast } from './matmul-tiles.ts';
 import { kernelOp } from './op.ts';
 
 /** Attributes of `residualCodes`. */
@@ -99,32 +99,32 @@ const tiled: Variant<ResidualCodesAttributes> = {
   },
 };
 
-const byHanding = (name: Hands): Variant<ResidualCodesAttributes> => ({
+const byBroadcast = (name: BroadcastVariant): Variant<ResidualCodesAttributes> => ({
   name,
-  legal: (device) => canHand(device, name),
+  legal: (device) => canBroadcast(device, name),
   run(device, inputs, outputs, { keep }) {
     withEntries(device, inputs, keep, (search) => {
       const { rows, dimension, padded } = search.parameters;
-      const hands = handing(device, name, padded);
+      const layout = broadcastLayout(device, name, padded);
       device.recorder.dispatch({
         kernel: rvq.residualCodesBroadcast,
-        constants: matmul.broadcastConstants(hands, { length: dimension }),
+        constants: matmul.broadcastConstants(layout, { length: dimension }),
         buffers: buffersOf(search, outputs),
         parameters: search.parameters,
-        grid: linearGrid(Math.ceil(rows / (hands.subgroup * rvq.BROADCAST.rowsPerThread))),
+        grid: linearGrid(Math.ceil(rows / (layout.subgroup * rvq.BROADCAST.rowsPerThread))),
       });
     });
   },
 });
 
-/** The ways to find codes, for both operations. Handing columns round needs no barriers, which cost CPU drivers dearly. */
+/** The ways to find codes, for both operations. BroadcastLayout columns round needs no barriers, which cost CPU drivers dearly. */
 const familyOf = (name: string): Family<ResidualCodesAttributes> => ({
   name,
-  variants: [tiled, byHanding('broadcast16'), byHanding('broadcast')],
+  variants: [tiled, byBroadcast('broadcast16'), byBroadcast('broadcast')],
   prefer(device, [x, ...books]) {
     if (!device.adapter.software) return 'tiled';
     // Of small searches, too, barriers cost more than what is compiled.
-    return handsFor(device, x.size * books.length * books[0].shape[0], 0) ?? 'tiled';
+    return broadcastFor(device, x.size * books.length * books[0].shape[0], 0) ?? 'tiled';
   },
 });
 
