@@ -1,8 +1,8 @@
 /** Compiled kernels are kept for the next time, but not without bound. */
-import { elementwise } from '@dawnchorus/kernels';
+import { defineKernel, elementwise } from '@dawnchorus/kernels';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { compile, ones, openDevice, type Tensor } from '../src/index.ts';
+import { apply, compile, defineOp, ones, openDevice, type Tensor, tensor, withDense } from '../src/index.ts';
 import { createPipelineCache } from '../src/kernel/pipelines.ts';
 import { device } from './device.ts';
 
@@ -22,6 +22,67 @@ test('of pipelines that nobody holds the least recently used goes', () => {
   assert.is.not(get(2), second);
   for (let n = 0; n < 20; n++) get(n);
   assert.is(cache.count, 3);
+});
+
+test('kernels of one name are told apart, eagerly and compiled', async () => {
+  const scaled = (factor: string) => {
+    const kernel = defineKernel({
+      name: 'scale',
+      source: `
+        struct Params { size: u32, offset: u32 }
+        @group(0) @binding(0) var<uniform> params: Params;
+        @group(0) @binding(1) var<storage, read> x: array<f32>;
+        @group(0) @binding(2) var<storage, read_write> out: array<f32>;
+        @compute @workgroup_size(64)
+        fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+          if (id.x < params.size) { out[id.x] = ${factor} * x[params.offset + id.x]; }
+        }`,
+      bindings: { x: 'read', out: 'readWrite' },
+      parameters: { size: 'u32', offset: 'u32' },
+      constants: {},
+    });
+    const op = defineOp({
+      name: 'scale',
+      infer: ([x]) => [{ dtype: 'f32', shape: x.shape }],
+      run(own, inputs, [out]) {
+        withDense(own, inputs, ([x]) =>
+          own.recorder.dispatch({
+            kernel,
+            buffers: [x.storage.buffer, out.storage.buffer],
+            parameters: { size: out.size, offset: x.offset },
+            grid: [1, 1, 1],
+          }),
+        );
+      },
+    });
+    return (x: Tensor) => apply(op, [x], {})[0];
+  };
+  const [triple, half, again] = [scaled('3.0'), scaled('0.5'), scaled('3.0')];
+  const x = tensor([1, 2, 4]);
+  const of = async (y: Tensor) => [...(await y.data())];
+  assert.equal(
+    [await of(triple(x)), await of(half(x)), await of(again(x))],
+    [
+      [3, 6, 12],
+      [0.5, 1, 2],
+      [3, 6, 12],
+    ],
+  );
+  const both = compile((y: Tensor) => [triple(y), half(y), half(triple(y))]);
+  assert.equal(await Promise.all(both(x).map(of)), [
+    [3, 6, 12],
+    [0.5, 1, 2],
+    [1.5, 3, 6],
+  ]);
+  both.dispose();
+  // A kernel that was mended under its name.
+  const broken = scaled('nothing');
+  let refused = false;
+  await of(broken(x)).catch(() => {
+    refused = true;
+  });
+  assert.ok(refused);
+  assert.equal(await of(scaled('2.0')(x)), [2, 4, 8]);
 });
 
 test('what is held stays, and counts', () => {

@@ -53,6 +53,21 @@ export function assembleSource(kernel: Kernel, constants: Constants, library = '
   return `${[...directives].map((line) => `${line}\n`).join('')}${code}`;
 }
 
+const identities = new Map<string, number>();
+const identified = new WeakMap<Kernel, number>();
+
+/** A number for all that a pipeline is made of but its constants: kernels of one name need not be the same. */
+function identityOf(kernel: Kernel): number {
+  let identity = identified.get(kernel);
+  if (identity === undefined) {
+    const text = JSON.stringify({ ...kernel, constants: Object.keys(kernel.constants) });
+    identity = identities.get(text) ?? identities.size;
+    identities.set(text, identity);
+    identified.set(kernel, identity);
+  }
+  return identity;
+}
+
 interface Kept extends Pipeline {
   /** When it was asked for last. */
   used: number;
@@ -106,7 +121,7 @@ export function createPipelineCache(device: GPUDevice, idleLimit = IDLE_PIPELINE
 
   /** `dynamic`: whether its parameters are found at an offset that is given with each dispatch, or stay where they are. */
   function get(kernel: Kernel, constants: Constants, library?: string, dynamic = true): Kept {
-    const key = `${dynamic}|${kernel.name}|${Object.values(constants).join('|')}`;
+    const key = `${dynamic}|${identityOf(kernel)}|${Object.values(constants).join('|')}`;
     let pipeline = pipelines.get(key);
     if (!pipeline) {
       const layout = layoutOf(kernel, dynamic);
