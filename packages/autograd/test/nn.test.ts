@@ -225,6 +225,46 @@ test('loadStateDict fills parameters and buffers, in an arena too, or changes no
   ]);
 });
 
+test('loadStateDict takes the state of another module, and copies it', async () => {
+  const [net, other] = [new nn.Linear(3, 2, keys), new nn.Linear(3, 2, keys)];
+  new optim.AdamW(net.namedParameters());
+  const before = await other.weight.toArray();
+  assert.not.equal(await net.weight.toArray(), before);
+  net.loadStateDict(other.stateDict());
+  net.loadStateDict(net.stateDict());
+  assert.equal(await net.weight.toArray(), before);
+  // Within one arena, and from views.
+  const transposed = new Map([
+    ['weight', other.weight.transpose().reshape([3, 2]).transpose().neg().neg()],
+    ['bias', net.weight.select(1, 0)],
+  ]);
+  net.loadStateDict(transposed);
+  assert.equal(
+    await net.bias!.toArray(),
+    (before as number[][]).map(([first]) => first),
+  );
+  assert.equal(await other.weight.toArray(), before);
+  assert.throws(
+    () => net.loadStateDict(new Map([...other.stateDict(), ['bias', other.bias!.cast('i32')]])),
+    /bias: is a i32 tensor of .*, in the module f32; cast it/,
+  );
+});
+
+test('a parameter that two fields hold is one, with two names in the state', async () => {
+  class Tied extends nn.Module {
+    a = new nn.Linear(2, 2, keys, { bias: false });
+    b = this.a;
+    c = this.a.weight;
+  }
+  const tied = new Tied();
+  assert.equal([...tied.namedParameters().keys()], ['a.weight']);
+  assert.is(tied.parameterCount(), 4);
+  assert.equal([...tied.stateDict().keys()], ['a.weight', 'b.weight', 'c']);
+  const net = new Tied();
+  net.loadStateDict(tied.stateDict());
+  assert.equal(await net.c.toArray(), await tied.c.toArray());
+});
+
 test('crossEntropy is the mean negative log-probability of the labels', async () => {
   const logits = randomTensor(6, 5).mul(3);
   const labels = tensor(Int32Array.of(0, 4, 2, 2, 1, 3));

@@ -1,5 +1,6 @@
 import {
   apply,
+  atan2,
   gather,
   indexSelect,
   maximum,
@@ -46,6 +47,22 @@ for (const name of ['max', 'min'] as const) {
     assert.equal(columns, rows);
   });
 }
+
+test('deviations, norms and angles have no slope where there is none, as in PyTorch', async () => {
+  const alike = tensor([2, 2, 2]);
+  assert.equal(await gradients(() => alike.std(), alike), [[0, 0, 0]]);
+  const none = tensor([0, 0]);
+  for (const p of [2, 3, 1.5, 0.5]) assert.equal(await gradients(() => none.norm({ p }), none), [[0, 0]], `${p}`);
+  const one = tensor([0, 4]);
+  // sqrt(|4|) squared: its slope is 1.
+  assert.equal(await gradients(() => one.norm({ p: 0.5 }), one), [[0, 1]]);
+  assert.equal([await none.norm({ p: 3 }).item(), await one.norm({ p: 0.5 }).item()], [0, 4]);
+  const [y, x] = [tensor([0, 1]), tensor([0, 1])];
+  assert.equal(await gradients(() => weighted(atan2(y, x)), y, x), [
+    [0, 1],
+    [0, -1],
+  ]);
+});
 
 test('maximum and minimum give half to each side of a tie, and both halves to one tensor', async () => {
   const a = tensor([1, 2, 3]);

@@ -25,7 +25,9 @@ export declare const shapeOf: unique symbol;
 
 /**
  * An n-dimensional array on the GPU: a shape and strides over a shared storage. Views (reshape, transpose, slice, expand)
- * share the storage of what they view. Operations never change their inputs; each returns a new tensor.
+ * share the storage of what they view. Operations do not change their inputs, and return new tensors; where there is nothing to
+ * do (a reshape to the same shape, a cast to the same dtype, padding by 0) they return the very tensor that they were given, and
+ * `retain()` makes a handle of its own.
  *
  * Memory goes back when every tensor that views it is disposed: by `dispose()`, by `using x = …`, or by leaving the
  * `scope` that it was made in.

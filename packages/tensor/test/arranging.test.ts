@@ -118,6 +118,33 @@ moves('repeatInterleave', (shape, random) => {
   };
 });
 
+test('repeats of tensors of the greatest rank', async () => {
+  const shape = [2, 1, 3, 1, 2, 1, 1, 2];
+  const x = t.tensor(
+    Float32Array.from({ length: 24 }, (_, i) => i),
+    { shape },
+  );
+  const element = async (y: t.Tensor, index: number[]) => Number((await y.data())[ravel(index, y.shape)]);
+  const times = [2, 3, 1, 2, 2, 1, 2, 3];
+  const tiled = t.tile(x, times);
+  assert.equal(
+    [...tiled.shape],
+    shape.map((extent, d) => extent * times[d]),
+  );
+  const index = [3, 2, 1, 1, 3, 0, 1, 5];
+  assert.is(
+    await element(tiled, index),
+    ravel(
+      index.map((i, d) => i % shape[d]),
+      shape,
+    ),
+  );
+  const spread = t.repeatInterleave(x, 3, { dim: 2 });
+  assert.equal([...spread.shape], [2, 1, 9, 1, 2, 1, 1, 2]);
+  assert.is(await element(spread, [1, 0, 7, 0, 1, 0, 0, 1]), ravel([1, 0, 2, 0, 1, 0, 0, 1], shape));
+  assert.equal([...t.tile(t.ones([2, 2, 2, 2, 2]), [2, 2, 2, 2, 2]).shape], [4, 4, 4, 4, 4]);
+});
+
 moves('split and concat give x back', (shape, random) => {
   const d = anAxis(shape, random);
   const size = integer(random, 1, 5);

@@ -140,7 +140,9 @@ export const elementwiseRules = {
     onlyIf(needs[1], () => unbroadcast(neg(mul(g, floorDivide(x, y))), y.shape)),
   ]),
   atan2: rule<NoAttributes>('inputs', (g, { inputs: [y, x], needs }) => {
-    const perSquare = div(g, add(square(x), square(y)));
+    const squares = add(square(x), square(y));
+    // At the origin there is no slope; PyTorch's is 0.
+    const perSquare = div(g, where(eq(squares, 0), Number.POSITIVE_INFINITY, squares));
     return [
       onlyIf(needs[0], () => unbroadcast(mul(perSquare, x), y.shape)),
       onlyIf(needs[1], () => unbroadcast(neg(mul(perSquare, y)), x.shape)),

@@ -261,6 +261,13 @@ export class Device {
     }
   }
 
+  /** Copies bytes from one storage to another, in the order of the calls; offsets and length are multiples of four. */
+  copy(from: Storage, fromOffset: number, to: Storage, toOffset: number, bytes: number): void {
+    this.#own('copy', from);
+    this.#own('copy', to);
+    this.recorder.copyBuffer(from.buffer.gpu, fromOffset, to.buffer.gpu, toOffset, bytes);
+  }
+
   #own(what: string, storage: Storage): void {
     this.assertUsable(what);
     if (storage.device !== this) throw new Error(`${what}: the storage belongs to another device`);

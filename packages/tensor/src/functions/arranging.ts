@@ -1,6 +1,15 @@
 import { apply } from '../apply.ts';
-import { checkOptions, type Operand } from '../ops/arguments.ts';
-import { broadcastShapes, checkIsArray, formatShape, normaliseAxes, normaliseAxis, type Shape } from '../shape.ts';
+import { checkAlive, checkOptions, type Operand } from '../ops/arguments.ts';
+import {
+  broadcastShapes,
+  checkIsArray,
+  formatShape,
+  MAX_RANK,
+  normaliseAxes,
+  normaliseAxis,
+  type Shape,
+  sizeOf,
+} from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { full, Tensor } from '../tensor.ts';
 import { tri } from './creation.ts';
@@ -24,6 +33,7 @@ export function flip<T extends Tensor>(x: T, dim?: number | readonly number[]): 
  * take several shifts; without an axis the elements move in row-major order.
  */
 export function roll(x: Tensor, shift: number | readonly number[], dim?: number | readonly number[]): Tensor {
+  checkAlive('roll', x);
   const shifts = typeof shift === 'number' ? [shift] : shift;
   if (dim === undefined) {
     if (shifts.length !== 1) throw new RangeError(`roll: ${shifts.length} shifts need as many axes`);
@@ -50,6 +60,8 @@ export function tile(x: Tensor, repeats: readonly number[]): Tensor {
   const own = [...new Array(rank - x.rank).fill(1), ...x.shape];
   const times = [...new Array(rank - repeats.length).fill(1), ...repeats];
   if (times.every((count) => count === 1)) return reshape(x, own);
+  const splitAxes = times.filter((count) => count !== 1).length;
+  if (rank <= MAX_RANK && rank + splitAxes > MAX_RANK) return tileByAxis(reshape(x, own), times);
   // Only axes that repeat are split, so that the rank stays within its limit.
   const before: number[] = [];
   const after: number[] = [];
@@ -65,6 +77,18 @@ export function tile(x: Tensor, repeats: readonly number[]): Tensor {
     expand(reshape(x, before), after),
     own.map((extent, d) => extent * times[d]),
   );
+}
+
+/** An axis after another, all before and all behind it as one: of ranks that leave no room for an axis more for each. */
+function tileByAxis(x: Tensor, times: readonly number[]): Tensor {
+  return times.reduce((tiled, count, d) => {
+    if (count === 1) return tiled;
+    const lines = reshape(tiled, [sizeOf(tiled.shape.slice(0, d)), 1, sizeOf(tiled.shape.slice(d))]);
+    return reshape(
+      expand(lines, [-1, count, -1]),
+      tiled.shape.map((extent, i) => (i === d ? extent * count : extent)),
+    );
+  }, x);
 }
 
 /** As `tile`, with a number for every axis and perhaps for new ones in front: PyTorch's `repeat`, not NumPy's. */
@@ -83,8 +107,11 @@ export function repeatInterleave(x: Tensor, times: number, options: { dim: numbe
   const { dim } = options;
   checkCount('repeatInterleave', times);
   const d = normaliseAxis(dim, x.rank, 'repeatInterleave');
-  const split = [...x.shape.slice(0, d + 1), 1, ...x.shape.slice(d + 1)];
-  const stretched = split.map((extent, i) => (i === d + 1 ? times : extent));
+  const [before, after] = [x.shape.slice(0, d + 1), x.shape.slice(d + 1)];
+  // An axis more than there may be: the others are then taken for two.
+  const sides = x.rank === MAX_RANK ? [[sizeOf(before)], [sizeOf(after)]] : [before, after];
+  const split = [...sides[0], 1, ...sides[1]];
+  const stretched = [...sides[0], times, ...sides[1]];
   return reshape(
     expand(reshape(x, split), stretched),
     x.shape.map((extent, i) => (i === d ? extent * times : extent)),
@@ -170,6 +197,7 @@ function padAxis(x: Tensor, axis: number, before: number, after: number, mode: P
  * @throws RangeError when there are not enough elements to mirror, or more pairs than axes.
  */
 export function pad(x: Tensor, padding: readonly number[], options: { mode?: PadMode; value?: number } = {}): Tensor {
+  checkAlive('pad', x);
   checkOptions('pad', options, ['mode', 'value']);
   checkIsArray('pad', padding);
   const { mode = 'constant', value = 0 } = options;

@@ -32,7 +32,7 @@ export interface AttentionOptions {
  * nothing is copied. The same holds for gradients.
  *
  * A query that sees no key attends to all of them alike (up to its own, if causal). Dropout drops the weights that `dropout`
- * of the matrix [batch, heads, queries, keys] would.
+ * of the matrix [batch, heads, queries, keys] would, with rows as long as the next multiple of four.
  *
  * @throws RangeError for shapes that do not fit, heads of more than 128 elements and probabilities outside [0, 1); TypeError
  *   for whole numbers and masks that are not bool.

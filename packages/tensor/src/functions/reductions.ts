@@ -98,7 +98,13 @@ function varianceOf(
 /** The square root of the variance; `correction` 1 (as in PyTorch) divides by n - 1. */
 export function std(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
   checkOptions('std', options, deviationOptions);
-  return varianceOf('std', x, options, sqrt);
+  return varianceOf('std', x, options, rootOf);
+}
+
+/** The square root, whose gradient at 0 is 0, as PyTorch's deviations and norms have it. */
+function rootOf(squares: Tensor): Tensor {
+  const none = eq(squares, 0);
+  return where(none, 0, sqrt(where(none, 1, squares)));
 }
 
 /** Axes that have been checked in the name of a function that reduces by others. */
@@ -124,7 +130,7 @@ export function all(x: Tensor, options: AxisOptions = {}): Tensor {
 
 /**
  * The p-norm of all elements, or along `dim`: 2 by default, 1, Infinity, -Infinity, 0 (how many are not 0) or any other
- * number, in f32. The gradient of the 2-norm at zero is 0. Squares beyond the range of f32 are not saved from it.
+ * number, in f32. The gradient at zero is 0. Squares beyond the range of f32 are not saved from it.
  */
 export function norm(x: Tensor, given: AxisOptions & { p?: number } = {}): Tensor {
   checkOptions('norm', given, [...axisOptions, 'p']);
@@ -137,14 +143,18 @@ export function norm(x: Tensor, given: AxisOptions & { p?: number } = {}): Tenso
 function normOf(x: Tensor, p: number, options: AxisOptions): Tensor {
   if (p === 1) return sum(abs(x as Tensor), options);
   if (p === 2) {
-    const squares: Tensor = sumSquares(x as Tensor, options);
-    const none = eq(squares, 0);
-    return where(none, 0, sqrt(where(none, 1, squares)));
+    return rootOf(sumSquares(x as Tensor, options));
   }
   if (p === Number.POSITIVE_INFINITY) return max(abs(x as Tensor), options);
   if (p === Number.NEGATIVE_INFINITY) return min(abs(x as Tensor), options);
   if (p === 0) return cast(countNonzero(x, options), x.dtype);
-  return pow(sum(pow(abs(x as Tensor), p), options), 1 / p);
+  const sizes = abs(x as Tensor);
+  if (p < 0) return pow(sum(pow(sizes, p), options), 1 / p);
+  // Powers below 1 have no slope at 0.
+  const isZero = eq(sizes, 0);
+  const total = sum(p < 1 ? where(isZero, 0, pow(where(isZero, 1, sizes), p)) : pow(sizes, p), options);
+  const none = eq(total, 0);
+  return where(none, 0, pow(where(none, 1, total), 1 / p));
 }
 
 /** log(sum(exp(x))) of all elements, or along `dim`, without overflow; -Infinity where all elements are, or none is there. */
