@@ -1,6 +1,7 @@
 // Lays two segments of clips into one complex row each pair: out[pair, n] = (segment 2 pair, segment 2 pair + 1) at n.
 // A segment starts at sample 0 of its first frame; the last `reach` places of a row hold the samples before it, as a
-// circular convolution wants them. Samples outside the clip, and segments past the last, are zero.
+// circular convolution wants them. Samples outside the clip, and segments past the last, are zero; the others are divided by
+// their segment's scale (cqt_scales.wgsl), and zero where that is none or not finite.
 struct Params {
   length: u32,
   reach: u32,
@@ -16,7 +17,8 @@ struct Params {
 }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec2<f32>>;
+@group(0) @binding(2) var<storage, read> scales: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<vec2<f32>>;
 
 // Positions before the clip wrap around to huge numbers, which the bounds test refuses.
 fn load(segment: u32, position: u32) -> f32 {
@@ -24,7 +26,9 @@ fn load(segment: u32, position: u32) -> f32 {
   let clip = segment / params.segmentsPerClip;
   let sample = (segment % params.segmentsPerClip) * params.segmentSamples + position;
   if (sample >= params.samples) { return 0.0; }
-  return x[params.xOffset + clip * params.samples + sample];
+  let scale = scales[segment];
+  if (scale == 0u || scale == 0x7f800000u) { return 0.0; }
+  return x[params.xOffset + clip * params.samples + sample] / bitcast<f32>(scale);
 }
 
 @compute @workgroup_size(64)

@@ -61,35 +61,37 @@ const cqt = defineOp<FftCqtAttributes>({
       { name: 'CQT pairs', shape: [pairsAtOnce, length, 2] },
       { name: 'CQT transform', shape: [pairsAtOnce, length, 2] },
       { name: 'CQT spectra', shape: [pairsAtOnce, 2, width, 4] },
+      { name: 'CQT scales', shape: [segments] },
     ];
-    withScratch(device, scratch, (a, b, spectra) => {
+    withScratch(device, scratch, (a, b, spectra, scales) => {
       withDense(device, [input], ([x]) => {
+        const laid = { length, reach, samples, segmentSamples: segmentFrames * hopLength, xOffset: x.offset };
+        device.recorder.dispatch({
+          kernel: kernels.cqtScales,
+          buffers: [x.storage.buffer, scales.storage.buffer],
+          parameters: { ...laid, segmentsPerClip },
+          grid: [segments, 1, 1],
+        });
         for (let firstPair = 0; firstPair < pairs; firstPair += pairsAtOnce) {
           const rows = Math.min(pairsAtOnce, pairs - firstPair);
           device.recorder.dispatch({
             kernel: kernels.cqtPack,
-            buffers: [x.storage.buffer, a.storage.buffer],
-            parameters: {
-              ...shared,
-              length,
-              reach,
-              samples,
-              segmentSamples: segmentFrames * hopLength,
-              firstPair,
-              xOffset: x.offset,
-            },
+            buffers: [x, scales, a].map((tensor) => tensor.storage.buffer),
+            parameters: { ...shared, ...laid, firstPair },
             grid: [Math.ceil(length / 64), rows, 1],
           });
           const z = recordFft(device, tables, a, [b, a], { length, rows });
           device.recorder.dispatch({
             kernel: kernels.cqtSpectrum,
-            buffers: [z, roots, spectra].map((tensor) => tensor.storage.buffer),
+            buffers: [z, roots, scales, spectra].map((tensor) => tensor.storage.buffer),
             parameters: {
               length,
               width,
               lowest: lowest >>> 0,
               halfRe: Math.cos(Math.PI / length),
               halfIm: -Math.sin(Math.PI / length),
+              segments,
+              firstPair,
             },
             grid: [Math.ceil(width / 64), rows, 1],
           });

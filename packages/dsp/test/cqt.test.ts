@@ -138,6 +138,26 @@ for (const method of methods) {
     assert.ok(magnitude.every((value) => value === 0));
   });
 
+  test(`${method}: a clip is what it is alone, however loud or damaged its neighbours are`, async () => {
+    // Long enough for several segments: those of one clip share transforms, too.
+    const [loud, quiet] = [noise(60_000, 8), noise(60_000, 9).map((value) => value * 1e-7)];
+    const damaged = noise(60_000, 10);
+    damaged[123] = Number.NaN;
+    const endless = noise(60_000, 11).fill(Number.POSITIVE_INFINITY, 50_000, 50_001);
+    const clips = [loud, quiet, damaged, quiet, new Float64Array(60_000), loud, endless, loud];
+    const all = await transform({ ...small, method }, ...clips);
+    const size = all.length / clips.length;
+    const of = (clip: number) => all.subarray(clip * size, (clip + 1) * size);
+    const [loudAlone, quietAlone] = [
+      await transform({ ...small, method }, loud),
+      await transform({ ...small, method }, quiet),
+    ];
+    for (const clip of [1, 3]) assert.ok(relativeError(of(clip), quietAlone) < 2e-6, `clip ${clip}`);
+    for (const clip of [0, 5, 7]) assert.ok(relativeError(of(clip), loudAlone) < 2e-6, `clip ${clip}`);
+    for (const clip of [2, 6]) assert.ok(of(clip).some(Number.isNaN), `clip ${clip}`);
+    assert.ok(of(4).every((value) => value === 0));
+  });
+
   test(`${method}: a strided view counts as the clip it shows`, async () => {
     const x = noise(2000, 6);
     using wide = tensor(Float32Array.from(x), { shape: [1000, 2], device });

@@ -8,7 +8,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { firstDifference, flat, runOnnx } from '../../formats/test/onnx-runtime.ts';
 import { studentToOnnx } from '../src/model/onnx.ts';
-import { loadPretrained } from '../src/model/pretrained.ts';
+import { loadPretrained, type PretrainedModel } from '../src/model/pretrained.ts';
 import { Student } from '../src/model/student.ts';
 import { goldenPath, openTestDevice, relativeError, tinyConfig, tone } from './support.ts';
 
@@ -59,6 +59,23 @@ onnx('a model folder, its clips normalised inside', async () => {
     assert.ok(relativeError(result?.data as Float32Array, expected) < 1e-4, `layer ${i}`);
   }
   model.dispose();
+});
+
+onnx('a constant-Q input, by the product that defines it', async () => {
+  // Of the highest bins alone the filters would be short; these are the lowest of the teacher's.
+  const config = { ...model, featureExtractorCqt: true, featureExtractorCqtBins: 20 };
+  const student = new Student(config, nn.keySequence(5));
+  const clip = Float32Array.of(...tone(6000, 1), ...tone(6000, 2));
+  const waveform = tensor(clip, { shape: [2, 6000] });
+  const { hiddenStates } = student.forward(waveform);
+  const plain = { student, doNormalize: false, frame: { reach: 400 } } as unknown as PretrainedModel;
+  const file = await studentToOnnx(plain, { samples: 6000, batch: 2, layers: [0, 2] });
+  const results = await runOnnx(file, { waveform: { shape: [2, 6000], dtype: 'f32', data: clip } });
+  for (const i of [0, 2]) {
+    const expected = (await hiddenStates[i].data()) as Float32Array;
+    assert.ok(relativeError(results.get(`hidden.${i}`)?.data as Float32Array, expected) < 1e-4, `layer ${i}`);
+  }
+  for (const made of [waveform, ...hiddenStates, student]) made.dispose();
 });
 
 const waves = (shape: readonly number[]) =>

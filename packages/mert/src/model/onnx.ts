@@ -1,3 +1,4 @@
+import { createCqt } from '@dawnchorus/dsp';
 import { exportOnnx } from '@dawnchorus/formats';
 import { scope, type Tensor, zeros } from '@dawnchorus/tensor';
 import { type HiddenStateChoice, layerIndices } from '../embed/layers.ts';
@@ -31,8 +32,12 @@ export async function studentToOnnx(model: PretrainedModel, options: StudentOnnx
     const centred = x.sub(x.mean({ dim: 1, keepdim: true }));
     return centred.div(centred.square().mean({ dim: 1, keepdim: true }).add(1e-7).sqrt());
   };
+  // As the product that defines it: the transform by way of spectra is no operation that ONNX has.
+  const cqt = student.config.featureExtractorCqt
+    ? createCqt(student.maskedSpecEmbed.device, { ...student.cqtSettings, method: 'gemm' })
+    : undefined;
   const forward = (waveform: Tensor): Record<string, Tensor> => {
-    const { hiddenStates } = student.forward(doNormalize ? normalise(waveform) : waveform);
+    const { hiddenStates } = student.forward(doNormalize ? normalise(waveform) : waveform, { cqt });
     if (choice === 'mean') {
       const sum = hiddenStates.reduce((total, state) => total.add(state));
       return { hidden: sum.div(hiddenStates.length) };
@@ -44,6 +49,7 @@ export async function studentToOnnx(model: PretrainedModel, options: StudentOnnx
     const parameters = student.stateDict();
     return await exportOnnx(forward, [example], { inputNames: ['waveform'], parameters, ...(opset && { opset }) });
   } finally {
+    cqt?.dispose();
     example.dispose();
   }
 }

@@ -1,5 +1,5 @@
 import { customVjp, nn } from '@dawnchorus/autograd';
-import { type Cqt, createCqt } from '@dawnchorus/dsp';
+import { type Cqt, type CqtOptions, createCqt } from '@dawnchorus/dsp';
 import { cast, concat, indexSelect, type Tensor, transpose, where } from '@dawnchorus/tensor';
 import { cqtSettingsAt, type ModelConfig, projectedChannels } from '../config/index.ts';
 import { Encoder, type EncoderOptions } from './encoder.ts';
@@ -38,6 +38,8 @@ export interface StudentOptions extends Omit<EncoderOptions, 'visible'> {
    * after a clip's own, `frameCount(samples)`, are of no use.
    */
   lengths?: readonly number[];
+  /** The transform of the constant-Q input, where it is to be another than the student's own. */
+  cqt?: Pick<Cqt, 'transform'>;
 }
 
 /** What the student makes of a batch. */
@@ -76,10 +78,14 @@ export class Student extends nn.Module {
   }
 
   /** Constant-Q magnitudes of what is heard, as many frames as there are features: [batch, bins, frames]. */
-  #spectrum(waveform: Tensor, frames: number): Tensor {
-    const bins = this.config.featureExtractorCqtBins;
-    this.#cqt ??= createCqt(waveform.device, { ...cqtSettingsAt(this.sampleRate), bins });
-    return this.#cqt.transform(cast(waveform, 'f32')).sliceAxis(2, 0, frames);
+  #spectrum(waveform: Tensor, frames: number, cqt: Pick<Cqt, 'transform'> | undefined): Tensor {
+    const own = cqt ?? (this.#cqt ??= createCqt(waveform.device, this.cqtSettings));
+    return own.transform(cast(waveform, 'f32')).sliceAxis(2, 0, frames);
+  }
+
+  /** Settings of the constant-Q input. */
+  get cqtSettings(): CqtOptions {
+    return { ...cqtSettingsAt(this.sampleRate), bins: this.config.featureExtractorCqtBins };
   }
 
   /**
@@ -90,7 +96,7 @@ export class Student extends nn.Module {
    */
   forward(
     waveform: Tensor,
-    { mask, replacements, lengths, keys, watch, recompute }: StudentOptions = {},
+    { mask, replacements, lengths, keys, watch, recompute, cqt }: StudentOptions = {},
   ): StudentOutput {
     const { dtype } = this.featureProjection.projection.weight;
     const padding = lengths && paddingOf(lengths, this.config);
@@ -98,7 +104,9 @@ export class Student extends nn.Module {
     const [, , frames] = features.shape;
     const multiplier = this.config.featureGradMult;
     let passed = multiplier === 1 ? features : scaleGradient(multiplier)(features);
-    if (this.config.featureExtractorCqt) passed = concat([passed, cast(this.#spectrum(waveform, frames), dtype)], 1);
+    if (this.config.featureExtractorCqt) {
+      passed = concat([passed, cast(this.#spectrum(waveform, frames, cqt), dtype)], 1);
+    }
     const projected = this.featureProjection.projection.forward(
       this.featureProjection.layerNorm.forward(transpose(passed)),
     );
