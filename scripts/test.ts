@@ -41,6 +41,8 @@ const suites: Suite[] = [
 interface Result {
   passed: number;
   failed: number;
+  /** Tests of what the adapter or the machine has not. */
+  skipped: number;
 }
 
 /** Runs one bundled file, and prints what it says when it has ended; that tells how many passed. */
@@ -70,7 +72,7 @@ function run(title: string, path: string): Promise<Result> {
       // A process that died or failed without a failing test (a file that does not load) is a failure of its own.
       if ((code !== 0 || sum('Total') + sum('Skipped') === 0) && failed === 0) failed = 1;
       if (signal) console.log(`${path}: ended by ${signal}`);
-      resolve({ passed, failed });
+      resolve({ passed, failed, skipped: sum('Skipped') });
     });
   });
 }
@@ -83,7 +85,7 @@ const waiting = suites.flatMap((suite) => suite.files.map((file) => ({ suite, fi
 const pathOf = ({ suite, file }: (typeof waiting)[number]) => join(suite.folder, file);
 // A loader would take the modules of every process one by one, some 500 of them: a fifth of all the time.
 const bundled = await bundle(waiting.map(pathOf));
-const results = new Map(suites.map((suite) => [suite, { passed: 0, failed: 0 }]));
+const results = new Map(suites.map((suite) => [suite, { passed: 0, failed: 0, skipped: 0 }]));
 
 async function runWaiting(): Promise<void> {
   for (let next = waiting.shift(); next; next = waiting.shift()) {
@@ -92,11 +94,15 @@ async function runWaiting(): Promise<void> {
     const own = results.get(suite) as Result;
     own.passed += result.passed;
     own.failed += result.failed;
+    own.skipped += result.skipped;
   }
 }
 await Promise.all(Array.from({ length: AT_ONCE }, runWaiting));
 
-for (const [{ name }, own] of results) console.log(`${name}: ${own.passed} passed, ${own.failed} failed`);
+for (const [{ name }, { passed, failed, skipped }] of results) {
+  const left = skipped > 0 ? `, ${skipped} skipped: this adapter or machine lacks what they need` : '';
+  console.log(`${name}: ${passed} passed, ${failed} failed${left}`);
+}
 const total = (key: keyof Result) => [...results.values()].reduce((sum, own) => sum + own[key], 0);
 if (suites.length === 0) {
   console.error(`no test file matches ${only.join(' ')}`);
