@@ -2,8 +2,7 @@ import { type DType, isFloat, literalText, wgslType } from '../dtype.ts';
 import type { Storage } from '../memory/storage.ts';
 import { streamWords } from '../ops/op.ts';
 import { collapse, contiguousStrides, type Shape, sameShape, sizeOf } from '../shape.ts';
-import { viewName } from './fuse.ts';
-import { isWhole, type Step, type View } from './optimize.ts';
+import { isWhole, type Step, type View, viewName } from './optimize.ts';
 
 /** The index into a strided view of the i-th element of `shape` in row-major order. */
 function indexText(shape: Shape, strides: readonly number[], i: string): string {

@@ -5,8 +5,7 @@ import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import { sizeOf } from '../shape.ts';
 import { type Body, type Names, readsInStep } from './codegen.ts';
-import { viewName } from './fuse.ts';
-import { isWhole, type Step, type View } from './optimize.ts';
+import { isWhole, type Step, type View, viewName } from './optimize.ts';
 
 export type AnyDispatch = Dispatch<Record<string, ParameterType>>;
 

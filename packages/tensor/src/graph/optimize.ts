@@ -39,6 +39,11 @@ export function isWhole(view: View): boolean {
   return view.offset === 0 && isContiguous(view.shape, view.strides);
 }
 
+/** Tells views of one storage apart. */
+export function viewName({ storage, offset, shape, strides }: View): string {
+  return `${storage.buffer.id}+${offset}[${shape}|${strides}]`;
+}
+
 export function mutated(step: Step): Storage[] {
   return (step.op.mutates ?? []).map((i) => step.inputs[i].storage);
 }
