@@ -20,7 +20,8 @@ export interface Lowered extends AnyDispatch {
   readonly cost: Cost;
 }
 
-export interface LoweredUnit {
+/** What a unit, or several in a row, became. */
+export interface Lowering {
   readonly dispatches: readonly Lowered[];
   /** Outputs that take over the memory of an input: virtual buffer ids. */
   readonly inPlace: ReadonlyMap<number, number>;
@@ -106,7 +107,7 @@ function elementwiseUnit(
   steps: readonly Step[],
   stores: readonly View[],
   dying: ReadonlySet<Storage>,
-): LoweredUnit {
+): Lowering {
   if (stores.length === 0 || sizeOf(stores[0].shape) === 0) return { dispatches: [], inPlace: new Map() };
   const size = sizeOf(stores[0].shape);
   const body = bodyOf(steps, 'v');
@@ -143,7 +144,7 @@ function elementwiseUnit(
 }
 
 /** An operation with elementwise ones in its kernel; undefined where the kernels that it chose have no room for them. */
-function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet<Storage>): LoweredUnit | undefined {
+function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet<Storage>): Lowering | undefined {
   const { before, after, order, once } = unit;
   const out = anchor.outputs[0];
   const input = before.length > 0 ? anchor.inputs[anchor.op.fetches as number] : undefined;
@@ -231,7 +232,7 @@ function joinedUnit(device: Device, unit: Unit, anchor: Step, dying: ReadonlySet
 }
 
 /** The dispatches of a unit, in order. `dying`: storages that no later unit reads. */
-export function lower(device: Device, unit: Unit, dying: ReadonlySet<Storage>): LoweredUnit {
+export function lower(device: Device, unit: Unit, dying: ReadonlySet<Storage>): Lowering {
   const { anchor, before, after, stores } = unit;
   if (!anchor) return elementwiseUnit(device, after, stores, dying);
   if (before.length + after.length === 0) return { dispatches: plain(device, anchor), inPlace: new Map() };
