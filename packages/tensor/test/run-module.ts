@@ -20,7 +20,7 @@ export function runModule(
   });
   let out = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (out += data));
-  const timer = setTimeout(() => child.kill('SIGKILL'), 30_000);
+  const timer = setTimeout(() => child.kill('SIGKILL'), 120_000);
   return new Promise((resolve) => {
     child.on('close', (code) => {
       clearTimeout(timer);
