@@ -151,6 +151,7 @@ const composed: Record<string, readonly Composed[]> = {
   conv2d: [ofTwo([2, 2, 5, 4], [3, 2, 2, 2], (x, w) => t.conv2d(x, w, { stride: 2, bias: w.sum({ dim: [1, 2, 3] }) }))],
   convTranspose1d: [
     ofTwo([2, 3, 4], [3, 2, 3], (x, w) => t.convTranspose1d(x, w, { stride: 2, bias: w.sum({ dim: [0, 2] }) })),
+    ofTwo([2, 3, 4], [3, 2, 3], (x, w) => t.convTranspose1d(x, w, { dilation: 3, padding: 2, outputPadding: 2 })),
   ],
   convTranspose2d: [
     ofTwo([1, 2, 3, 4], [2, 3, 2, 2], (x, w) => t.convTranspose2d(x, w, { stride: 2, outputPadding: 1 })),
@@ -182,10 +183,10 @@ const composed: Record<string, readonly Composed[]> = {
 /** What is no function of tensors to tensors, waits for the GPU, or is little more than a slow operation of the table. */
 const others = new Set(
   [
-    'apply assertShape broadcastShapes cachedTable callStack checkOptions compile contiguousStrides defineOp fftRoots fftTables flattenTree',
+    'apply assertShape broadcastShapes cachedTable callStack checkBoolean checkEps checkNumber checkOptions checkProbability checkStream checkTensors checkWhole compile contiguousStrides defineOp fftRoots fftTables flattenTree',
     'float16FromNumbers float16ToFloat32 formatShape getDefaultDevice gridFor isFloat isObserving isTensor kernelOp linearGrid',
     'normaliseAxis noteDifferentiated observe observeNumbers openDevice peakText profile promote recordFft repeating rfftTables sameData sameShape',
-    'scalarValue scope sizeOf tensor trace tune unitRoots unobserved uploadTable withDense withScratch ones zeros',
+    'scalarValue scope sizeOf tensor trace tune unitRoots unobserved uploadTable valueText withDense withScratch ones zeros',
     'maskedSelect nonzero scaledDotProductAttention',
   ].flatMap((line) => line.split(' ')),
 );

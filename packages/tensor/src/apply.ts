@@ -2,7 +2,7 @@ import type { Device } from './device/device.ts';
 import { currentTrace } from './graph/tracing.ts';
 import type { DefinedOp, Op } from './ops/op.ts';
 import { type AttributesOf, type OpName, opTable } from './ops/table.ts';
-import { formatShape } from './shape.ts';
+import { formatShape, valueText } from './shape.ts';
 import { Tensor } from './tensor.ts';
 
 /** One operation that went through the door. */
@@ -79,7 +79,7 @@ function deviceOf(name: string, inputs: readonly Tensor[], attributes: unknown):
 export function apply<N extends OpName>(op: N, inputs: readonly Tensor[], attributes: AttributesOf<N>): Tensor[];
 export function apply<A>(op: DefinedOp<A>, inputs: readonly Tensor[], attributes: A): Tensor[];
 export function apply(named: OpName | DefinedOp<never>, inputs: readonly Tensor[], attributes: unknown): Tensor[] {
-  return applyFor(typeof named === 'string' ? named : named.name, named, inputs, attributes);
+  return applyFor(typeof named === 'string' ? named : named?.name, named, inputs, attributes);
 }
 
 /** As `apply`, for a function that goes by another name than the operation: `caller` is what errors and memory name. */
@@ -89,8 +89,13 @@ export function applyFor(
   inputs: readonly Tensor[],
   attributes: unknown,
 ): Tensor[] {
-  const name = typeof named === 'string' ? named : named.name;
+  const name = typeof named === 'string' ? named : named?.name;
   const op = (typeof named === 'string' ? opTable[named] : named) as unknown as Op<unknown>;
+  if (!op?.kind) {
+    throw new TypeError(
+      `apply: there is no operation ${valueText(named)}; give a name of opTable, or what defineOp made`,
+    );
+  }
   const trace = currentTrace();
   const device = deviceOf(caller, inputs, attributes);
   let outputs: Tensor[];

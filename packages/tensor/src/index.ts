@@ -23,7 +23,19 @@ export type { Cost, ProfileEvent, ProfileTiming } from './kernel/profiler.ts';
 export type { Dispatch } from './kernel/recorder.ts';
 export { type TunedClass, type TuneOptions, tune } from './kernel/tune.ts';
 export type { AdamWAttributes } from './ops/adamw.ts';
-export { type AxisOptions, checkOptions, type Operand, scalarValue } from './ops/arguments.ts';
+export {
+  type AxisOptions,
+  checkBoolean,
+  checkEps,
+  checkNumber,
+  checkOptions,
+  checkProbability,
+  checkStream,
+  checkTensors,
+  checkWhole,
+  type Operand,
+  scalarValue,
+} from './ops/arguments.ts';
 export type { ConvAttributes } from './ops/conv.ts';
 export type { CrossEntropyAttributes } from './ops/cross-entropy.ts';
 export { withDense, withScratch } from './ops/dense.ts';
@@ -42,6 +54,7 @@ export {
   type Shape,
   sameShape,
   sizeOf,
+  valueText,
 } from './shape.ts';
 export type * from './shape-types.ts';
 export { assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';

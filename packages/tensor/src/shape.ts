@@ -39,6 +39,20 @@ export function formatShape(shape: Shape): string {
   return `[${shape.join(', ')}]`;
 }
 
+/** Any value as errors write it. */
+export function valueText(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(valueText).join(', ')}]`;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value !== 'object' || value === null) return String(value);
+  const { toString, constructor } = value;
+  // Tensors say what they are.
+  if (toString && toString !== Object.prototype.toString) return String(value);
+  if (constructor && constructor !== Object) return `a ${constructor.name}`;
+  const names = Object.keys(value).join(', ');
+  return names ? `{ ${names} }` : '{}';
+}
+
 /** Others take extents one by one. */
 export function checkIsArray(operation: string, list: unknown, remedy = 'write [2, 3]'): void {
   if (!Array.isArray(list)) throw new TypeError(`${operation}: ${list} is no array; ${remedy}`);
@@ -87,6 +101,9 @@ export function broadcastStrides(shape: Shape, strides: readonly number[], targe
 
 /** Turns a possibly negative axis into one of 0..rank-1. */
 export function normaliseAxis(axis: number, rank: number, operation: string): number {
+  if (typeof axis !== 'number') {
+    throw new TypeError(`${operation}: the axis is ${valueText(axis)}; expected a whole number`);
+  }
   if (!Number.isInteger(axis) || axis < -rank || axis >= rank) {
     throw new RangeError(`${operation}: axis ${axis} does not exist in rank ${rank}; use ${-rank}..${rank - 1}`);
   }

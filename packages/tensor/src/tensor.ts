@@ -2,14 +2,14 @@ import { applyFor } from './apply.ts';
 import type { TensorRecord } from './device/debug.ts';
 import { type Device, getDefaultDevice } from './device/device.ts';
 import { checkReadable } from './device/host-bytes.ts';
-import { bytesPerElement, checkDtype, type DType, isWhole, type TypedArrayOf } from './dtype.ts';
+import { bytesPerElement, type DType, isWhole, type TypedArrayOf } from './dtype.ts';
 import { currentTrace, noteNumbers, outsideTrace } from './graph/tracing.ts';
 import { float16FromNumbers, float16ToFloat32 } from './half.ts';
 import { forgetInScope, registerInScope } from './memory/scope.ts';
 import { Storage } from './memory/storage.ts';
 import { isVirtual } from './memory/virtual.ts';
 import { Operations } from './methods.ts';
-import { fits } from './ops/arguments.ts';
+import { checkCreation, fits } from './ops/arguments.ts';
 import * as functions from './ops/functions.ts';
 import { format } from './print.ts';
 import { checkShape, contiguousStrides, formatShape, isContiguous, type Shape, sizeOf } from './shape.ts';
@@ -326,8 +326,8 @@ export function tensor<const S extends Shape = Dynamic>(
   values: NestedNumbers | Float32Array | Int32Array | Uint32Array,
   options: CreationOptions & { shape?: S } = {},
 ): Tensor<Literal<S>> {
+  checkCreation('tensor', options, ['dtype', 'device', 'shape']);
   const dtype = options.dtype ?? dtypeOf(values);
-  checkDtype('tensor', dtype);
   let flat: ArrayLike<number>;
   let shape: Shape | undefined = options.shape;
   if (ArrayBuffer.isView(values)) {
@@ -363,8 +363,8 @@ export function tensor<const S extends Shape = Dynamic>(
 }
 
 function filled(name: string, shape: Shape, value: number, options: CreationOptions): Tensor {
+  checkCreation(name, options);
   const { dtype = 'f32', device = getDefaultDevice() } = options;
-  checkDtype(name, dtype);
   checkShape(shape, name);
   if (typeof value !== 'number') throw new TypeError(`${name}: the value is ${typeof value}; expected a number`);
   if (isWhole(dtype) && !fits(value, dtype)) throw new RangeError(`${name}: ${value} does not fit ${dtype}`);

@@ -144,7 +144,10 @@ test('misuse is named', () => {
     () => run(x, x, x, { visible: t.full([1, 4], 1, { dtype: 'bool' }) }),
     /mask is \[1, 4\]; expected \[batch, keys\], \[1, 3\]/,
   );
-  assert.throws(() => run(x, x, x, { dropout: 1, key: { seed: 1, stream: 1 } }), /dropout 1 is not in \[0, 1\)/);
+  assert.throws(
+    () => run(x, x, x, { dropout: 1, key: { seed: 1, stream: 1 } }),
+    /dropout is 1; expected a probability in \[0, 1\)/,
+  );
   assert.throws(() => run(x, x, x, { dropout: 0.5 }), /needs a key/);
   assert.throws(() => run(of([8]), x, x), /q is \[8\]; expected \[batch, heads, time, headSize\]/);
   assert.throws(() => run(x, x, t.cast(x, 'i32')), /v is i32/);

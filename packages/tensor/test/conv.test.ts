@@ -74,10 +74,16 @@ test('bias is added to each channel', async () => {
 
 test('transposed convolution is as long as PyTorch makes it', async () => {
   const random = randomFrom(4);
-  for (const outputPadding of [0, 1, 2]) {
-    const sizes = { stride: 3, padding: 2, dilation: 2, groups: 2 };
+  // As much as the larger of stride and dilation allows; from the stride on, with zeros behind the input.
+  const cases = [
+    ...[0, 1, 2].map((outputPadding) => ({ stride: 3, padding: 2, dilation: 2, outputPadding })),
+    ...[2, 3, 4].map((outputPadding) => ({ stride: 2, padding: 4, dilation: 5, outputPadding })),
+    ...[1, 2].map((outputPadding) => ({ stride: 1, padding: 0, dilation: 3, outputPadding })),
+  ];
+  for (const { outputPadding, ...own } of cases) {
+    const sizes = { ...own, groups: 2 };
     const [x, weight, bias] = [arrayOf([2, 4, 7], random), arrayOf([4, 3, 4], random), arrayOf([6], random)];
-    const length = 6 * 3 - 4 + 2 * 3 + 1 + outputPadding;
+    const length = 6 * own.stride - 2 * own.padding + own.dilation * 3 + 1 + outputPadding;
     const out = scope(() =>
       convTranspose1d(upload(x), upload(weight), { ...sizes, outputPadding, bias: upload(bias) }),
     );

@@ -108,7 +108,8 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'too much output padding': [
     () => t.convTranspose1d(f32(1, 2, 8), f32(2, 3, 4), { stride: 2, outputPadding: 2 }),
     'convTranspose1d',
-    'length',
+    'outputPadding is 2',
+    'stride 2',
   ],
   'padding that eats the output': [
     () => t.convTranspose1d(f32(1, 2, 1), f32(2, 3, 2), { padding: 3 }),

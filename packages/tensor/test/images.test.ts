@@ -59,10 +59,11 @@ test('conv2d with one number for both axes, and its bias', async () => {
 
 test('convTranspose2d is as large as PyTorch makes it', async () => {
   const random = randomFrom(2);
-  for (const extra of [0, 1]) {
+  for (const extra of [0, 1, [0, 2], [3, 1], [3, 4]] as const) {
+    const [rows, columns] = typeof extra === 'number' ? [extra, extra] : extra;
     const [x, weight, bias] = [arrayOf([2, 4, 3, 5], random), arrayOf([4, 3, 4, 2], random), arrayOf([6], random)];
-    const sizes = { stride: [3, 2], padding: [1, 0], dilation: [2, 1], groups: 2 } as const;
-    const size = [2 * 3 - 2 + 2 * 3 + 1 + extra, 4 * 2 + 1 + 1 + extra] as const;
+    const sizes = { stride: [3, 2], padding: [1, 2], dilation: [4, 5], groups: 2 } as const;
+    const size = [2 * 3 - 2 + 4 * 3 + 1 + rows, 4 * 2 - 4 + 5 + 1 + columns] as const;
     const out = t.scope(() =>
       t.convTranspose2d(upload(x), upload(weight), { ...sizes, outputPadding: extra, bias: upload(bias) }),
     );
@@ -112,7 +113,8 @@ const misuses: Record<string, [body: () => unknown, ...parts: string[]]> = {
   'too much output padding': [
     () => t.convTranspose2d(f32(1, 2, 8, 8), f32(2, 3, 4, 4), { stride: 2, outputPadding: [0, 2] }),
     'convTranspose2d',
-    'size',
+    'outputPadding is 2',
+    'stride 2',
   ],
   'padding that eats the output': [
     () => t.convTranspose2d(f32(1, 2, 1, 1), f32(2, 3, 2, 2), { padding: 3 }),

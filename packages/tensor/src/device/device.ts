@@ -4,6 +4,8 @@ import { createRecorder, type Recorder } from '../kernel/recorder.ts';
 import type { Choices } from '../kernel/variants.ts';
 import { type BufferPool, createPool } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
+import { checkDevice, checkOptions } from '../ops/arguments.ts';
+import { valueText } from '../shape.ts';
 import type { AdapterDescription } from './adapters.ts';
 import { callSite } from './call-site.ts';
 import { createDebugRecords, type DebugRecords, type LeakReport } from './debug.ts';
@@ -294,7 +296,15 @@ export class Device {
    *
    * @throws Error when another profile of this device is under way.
    */
-  async profile(body: () => unknown, { timing = this.#timing }: { timing?: ProfileTiming } = {}): Promise<Profile> {
+  async profile(body: () => unknown, options: { timing?: ProfileTiming } = {}): Promise<Profile> {
+    checkOptions('profile', options, ['timing']);
+    const { timing = this.#timing } = options;
+    if (timing !== 'gpu' && timing !== 'wall') {
+      throw new RangeError(`profile: timing is ${valueText(timing)}; expected 'gpu' or 'wall'`);
+    }
+    if (timing === 'gpu' && this.#timing !== 'gpu') {
+      throw new RangeError("profile: timing 'gpu' needs the GPU feature timestamp-query; use 'wall'");
+    }
     this.assertUsable('profile');
     if (this.#profiling || this.recorder.profiling) {
       throw new Error('profile: another profile of this device is under way');
@@ -372,9 +382,12 @@ export function getDefaultDevice(): Device {
  * Runs `body` and tells how long each kernel took, what it read, wrote and computed, and how that compares with what the
  * device can do: `console.log(String(await profile(step)))`. See `Device.profile`.
  */
-export function profile(
+export async function profile(
   body: () => unknown,
-  { device = getDefaultDevice(), timing }: { device?: Device; timing?: ProfileTiming } = {},
+  options: { device?: Device; timing?: ProfileTiming } = {},
 ): Promise<Profile> {
+  checkOptions('profile', options, ['device', 'timing']);
+  checkDevice('profile', options.device);
+  const { device = getDefaultDevice(), timing } = options;
   return device.profile(body, { timing });
 }

@@ -1,5 +1,8 @@
 import { loadMeasured } from '#measured';
 import type { Choices } from '../kernel/variants.ts';
+import { checkBoolean, checkOptions } from '../ops/arguments.ts';
+import { opTable } from '../ops/table.ts';
+import { valueText } from '../shape.ts';
 import { adapterLine, describeAdapter, type FoundAdapter } from './adapters.ts';
 import { Device, setDefaultDevice } from './device.ts';
 import { guardQueue } from './guard.ts';
@@ -16,7 +19,7 @@ export interface OpenDeviceOptions {
    * mistakes in kernels: a little to twice as slow. Browsers always do both, software adapters clamp. Default: false.
    */
   readonly robust?: boolean;
-  /** Dawn toggles to turn on beside those that matrix units need. Ignored in browsers. */
+  /** Dawn toggles to turn on beside those that matrix units need; Dawn passes over names that it does not know. Ignored in browsers. */
   readonly enable?: readonly string[];
   /**
    * Bytes of GPU memory that tensors and the pool of freed buffers may hold together. Beyond it the pool is emptied, then
@@ -50,6 +53,45 @@ const known: Record<keyof OpenDeviceOptions, true> = {
   disable: true,
 };
 
+function checkOpenOptions(options: OpenDeviceOptions): void {
+  checkOptions('openDevice', options, Object.keys(known));
+  for (const name of ['software', 'robust', 'debug'] as const) checkBoolean('openDevice', name, options[name]);
+  const { memoryLimit, log, kernels = {} } = options;
+  if (memoryLimit !== undefined && !(typeof memoryLimit === 'number' && memoryLimit > 0)) {
+    throw new RangeError(`openDevice: memoryLimit ${valueText(memoryLimit)} is no number of bytes`);
+  }
+  if (log !== undefined && typeof log !== 'function') {
+    throw new TypeError(`openDevice: log is ${valueText(log)}; expected a function of a line`);
+  }
+  // Which names there are only Dawn knows, and it passes over others.
+  for (const name of ['enable', 'disable'] as const) {
+    const toggles = options[name] ?? [];
+    if (Array.isArray(toggles) && toggles.every((toggle) => typeof toggle === 'string')) continue;
+    throw new TypeError(`openDevice: ${name} is ${valueText(toggles)}; expected names of Dawn toggles in an array`);
+  }
+  if (kernels !== 'default') checkPins(kernels);
+}
+
+/** That each pin names an operation with several kernels, and one of these. */
+function checkPins(kernels: Readonly<Record<string, string>>): void {
+  const families = Object.values(opTable).flatMap((op) => ('family' in op && op.family ? [op.family] : []));
+  if (typeof kernels !== 'object' || kernels === null || Array.isArray(kernels)) {
+    throw new TypeError(`openDevice: kernels is ${valueText(kernels)}; expected 'default' or { matmul: 'register' }`);
+  }
+  for (const [name, pin] of Object.entries(kernels)) {
+    const family = families.find((own) => own.name === name);
+    if (!family) {
+      throw new RangeError(
+        `openDevice: kernels names ${name}; operations with several kernels are ${families.map((own) => own.name).join(', ')}`,
+      );
+    }
+    if (family.variants.some((variant) => variant.name === pin)) continue;
+    throw new RangeError(
+      `openDevice: kernels.${name} is ${valueText(pin)}; ${name} has ${family.variants.map((own) => own.name).join(', ')}`,
+    );
+  }
+}
+
 /** Of what is experimental matrix units alone are of use. */
 const isWanted = (feature: string) =>
   !feature.startsWith('chromium-experimental') || feature === 'chromium-experimental-subgroup-matrix';
@@ -77,17 +119,11 @@ async function findAdapter(options: OpenDeviceOptions): Promise<FoundAdapter> {
  * SwiftShader that npm package @sparticuz/chromium carries. The device has every feature and limit that the adapter
  * offers. The first device opened becomes the default of functions that make tensors.
  *
- * @throws Error when there is no adapter, with what was tried and what to install.
+ * @throws TypeError or RangeError for options that there are not, and Error when there is no adapter, with what was tried and what to install.
  */
 export async function openDevice(options: OpenDeviceOptions = {}): Promise<Device> {
-  const other = Object.keys(options).find((key) => !(key in known));
-  if (other !== undefined) {
-    throw new TypeError(`openDevice: the options are { ${Object.keys(known).join(', ')} }; there is no '${other}'`);
-  }
+  checkOpenOptions(options);
   const { memoryLimit, debug, kernels = {} } = options;
-  if (memoryLimit !== undefined && !(memoryLimit > 0)) {
-    throw new RangeError(`openDevice: memoryLimit ${memoryLimit} is no number of bytes`);
-  }
   const { adapter, description } = await findAdapter(options);
   const requiredLimits: Record<string, number> = {};
   for (const name in adapter.limits) {

@@ -1,5 +1,5 @@
 import { apply } from '../apply.ts';
-import { checkAlive, checkOptions, type Operand } from '../ops/arguments.ts';
+import { checkAlive, checkNumber, checkOptions, checkWhole, type Operand } from '../ops/arguments.ts';
 import {
   broadcastShapes,
   checkIsArray,
@@ -201,6 +201,7 @@ export function pad(x: Tensor, padding: readonly number[], options: { mode?: Pad
   checkOptions('pad', options, ['mode', 'value']);
   checkIsArray('pad', padding);
   const { mode = 'constant', value = 0 } = options;
+  checkNumber('pad', 'value', value, 'a number', () => true);
   if (padding.length % 2 !== 0 || padding.length > 2 * x.rank || !padding.every(Number.isInteger)) {
     throw new RangeError(`pad: [${padding}] are no pairs [before, after] for the last axes of ${formatShape(x.shape)}`);
   }
@@ -226,6 +227,7 @@ export function pad(x: Tensor, padding: readonly number[], options: { mode?: Pad
 export function diagonal(x: Tensor, options: { offset?: number; dim1?: number; dim2?: number } = {}): Tensor {
   checkOptions('diagonal', options, ['offset', 'dim1', 'dim2']);
   const { offset = 0, dim1 = 0, dim2 = 1 } = options;
+  checkWhole('diagonal', 'offset', offset);
   const [a, b] = [normaliseAxis(dim1, x.rank, 'diagonal'), normaliseAxis(dim2, x.rank, 'diagonal')];
   if (a === b) throw new RangeError(`diagonal: axis ${a} of ${formatShape(x.shape)} was given twice`);
   const last = movedim(x, [a, b], [-2, -1]);
@@ -248,6 +250,7 @@ function triangle(name: string, x: Tensor, keep: (mask: Tensor) => Tensor, diago
 export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   checkOptions('tril', options, ['diagonal']);
   const { diagonal = 0 } = options;
+  checkWhole('tril', 'diagonal', diagonal);
   return triangle('tril', x, (mask) => mask, diagonal);
 }
 
@@ -255,6 +258,7 @@ export function tril(x: Tensor, options: { diagonal?: number } = {}): Tensor {
 export function triu(x: Tensor, options: { diagonal?: number } = {}): Tensor {
   checkOptions('triu', options, ['diagonal']);
   const { diagonal = 0 } = options;
+  checkWhole('triu', 'diagonal', diagonal);
   return triangle('triu', x, logicalNot, diagonal - 1);
 }
 

@@ -1,8 +1,15 @@
 import { apply } from '../apply.ts';
 import { promote } from '../dtype.ts';
-import { expectFloat } from '../ops/arguments.ts';
+import {
+  checkBoolean,
+  checkNumber,
+  checkOptions,
+  checkProbability,
+  checkStream,
+  expectFloat,
+} from '../ops/arguments.ts';
 import type { RandomKey } from '../ops/random.ts';
-import { formatShape } from '../shape.ts';
+import { formatShape, valueText } from '../shape.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import { cast } from './elementwise.ts';
 import { expand, permute, reshape } from './views.ts';
@@ -39,7 +46,14 @@ export interface AttentionOptions {
  */
 export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const name = 'scaledDotProductAttention';
-  const { visible, dropout = 0, key, causal = false } = options;
+  checkOptions(name, options, ['visible', 'dropout', 'key', 'scale', 'causal']);
+  const { visible, dropout = 0, key, scale, causal = false } = options;
+  checkProbability(name, 'dropout', dropout);
+  checkBoolean(name, 'causal', causal);
+  if (scale !== undefined) checkNumber(name, 'scale', scale);
+  if (visible !== undefined && !isTensor(visible)) {
+    throw new TypeError(`${name}: visible is ${valueText(visible)}; expected a bool tensor [batch, keys]`);
+  }
   for (const [i, x] of [q, k, v].entries()) {
     if (!isTensor(x)) throw new TypeError(`${name}: operand ${i} is ${typeof x}; expected a tensor`);
     expectFloat(name, ['q', 'k', 'v'][i], x);
@@ -52,6 +66,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   if (dropout > 0 && !key) {
     throw new TypeError(`${name}: dropout ${dropout} needs a key, { seed, stream }, that names its draws`);
   }
+  if (dropout > 0 && key) checkStream(name, key);
   const rank = Math.max(q.rank, k.rank, v.rank);
   const dtype = [q, k, v].map((x) => x.dtype).reduce(promote);
   const whole = [q, k, v].map((x) => {
@@ -75,7 +90,7 @@ export function scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, optio
   }
   if (dropout > 0 && key?.step) inputs.push(key.step);
   const attributes = {
-    scale: options.scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]),
+    scale: scale ?? 1 / Math.sqrt(q.shape[q.rank - 1]),
     causal,
     dropout,
     seed: dropout > 0 ? (key as RandomKey).seed : 0,

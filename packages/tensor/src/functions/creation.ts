@@ -1,8 +1,8 @@
 import { apply } from '../apply.ts';
 import { getDefaultDevice } from '../device/device.ts';
 import { type DType, isWhole } from '../dtype.ts';
-import { checkOptions, fits } from '../ops/arguments.ts';
-import { checkShape, formatShape, type Shape } from '../shape.ts';
+import { checkCreation, checkNumber, checkOptions, checkTensors, checkWhole, fits } from '../ops/arguments.ts';
+import { checkShape, formatShape, type Shape, valueText } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { type CreationOptions, full, type Tensor } from '../tensor.ts';
 import { cast, eq, ge } from './elementwise.ts';
@@ -29,7 +29,11 @@ export function arange(end: number, options?: CreationOptions): Tensor;
 export function arange(start: number, end: number, step?: number, options?: CreationOptions): Tensor;
 export function arange(first: number, second?: number | CreationOptions, step = 1, last?: CreationOptions): Tensor {
   const [start, end] = typeof second === 'number' ? [first, second] : [0, first];
-  const options = last ?? (typeof second === 'object' ? second : {});
+  const options = last ?? (typeof second === 'number' ? undefined : second) ?? {};
+  checkCreation('arange', options);
+  checkNumber('arange', 'start', start);
+  checkNumber('arange', 'end', end, 'a number', () => true);
+  checkNumber('arange', 'step', step, 'a number', () => true);
   const count = Math.max(0, Math.ceil((end - start) / step));
   if (!Number.isFinite(count)) throw new RangeError(`arange: from ${start} to ${end} in steps of ${step} never ends`);
   const whole = Number.isInteger(start) && Number.isInteger(end) && Number.isInteger(step);
@@ -43,6 +47,9 @@ export function arange(first: number, second?: number | CreationOptions, step = 
  * @throws RangeError when the count is no whole number from 0.
  */
 export function linspace(start: number, end: number, count: number, options: CreationOptions = {}): Tensor {
+  checkCreation('linspace', options);
+  checkNumber('linspace', 'start', start);
+  checkNumber('linspace', 'end', end);
   if (!Number.isInteger(count) || count < 0) throw new RangeError(`linspace: a count of ${count} is no whole number`);
   const dtype = options.dtype ?? 'f32';
   const values = steps(
@@ -57,6 +64,7 @@ export function linspace(start: number, end: number, count: number, options: Cre
 
 /** [rows, columns] with ones on the diagonal; square by default. */
 export function eye(rows: number, columns = rows, options: CreationOptions = {}): Tensor {
+  checkCreation('eye', options);
   checkShape([rows, columns], 'eye');
   const row = unsqueeze(arange(rows, { device: options.device }), 1);
   return cast(eq(row, arange(columns, { device: options.device })), options.dtype ?? 'f32');
@@ -68,26 +76,34 @@ export function eye(rows: number, columns = rows, options: CreationOptions = {})
 export function tri(
   rows: number,
   columns = rows,
-  { diagonal = 0, ...options }: { diagonal?: number; device?: CreationOptions['device'] } = {},
+  options: { diagonal?: number; device?: CreationOptions['device'] } = {},
 ): Tensor {
+  checkCreation('tri', options, ['diagonal', 'device']);
+  const { diagonal = 0, device } = options;
+  checkWhole('tri', 'diagonal', diagonal);
   checkShape([rows, columns], 'tri');
-  const row = unsqueeze(arange(diagonal, diagonal + rows, 1, options), 1);
-  return ge(row, arange(columns, options));
+  const row = unsqueeze(arange(diagonal, diagonal + rows, 1, { device }), 1);
+  return ge(row, arange(columns, { device }));
+}
+
+function alike<T extends Tensor>(name: string, x: T, value: number, options?: { dtype?: DType }): Tensor<ShapeOf<T>> {
+  checkOptions(name, options, ['dtype']);
+  return full(x.shape, value, { dtype: options?.dtype ?? x.dtype, device: x.device });
 }
 
 /** A tensor of the shape, dtype and device of x, with every element equal to `value`. */
-export function fullLike<T extends Tensor>(x: T, value: number, { dtype }: { dtype?: DType } = {}): Tensor<ShapeOf<T>> {
-  return full(x.shape, value, { dtype: dtype ?? x.dtype, device: x.device });
+export function fullLike<T extends Tensor>(x: T, value: number, options?: { dtype?: DType }): Tensor<ShapeOf<T>> {
+  return alike('fullLike', x, value, options);
 }
 
 /** Zeros of the shape, dtype and device of x. */
 export function zerosLike<T extends Tensor>(x: T, options?: { dtype?: DType }): Tensor<ShapeOf<T>> {
-  return fullLike(x, 0, options);
+  return alike('zerosLike', x, 0, options);
 }
 
 /** Ones of the shape, dtype and device of x. */
 export function onesLike<T extends Tensor>(x: T, options?: { dtype?: DType }): Tensor<ShapeOf<T>> {
-  return fullLike(x, 1, options);
+  return alike('onesLike', x, 1, options);
 }
 
 /**
@@ -108,7 +124,13 @@ export function oneHot(x: Tensor, options: { classes: number; dtype?: DType }): 
  * Vectors [n], [m], … -> as many views [n, m, …], each of which varies along its own axis. `indexing` 'xy' swaps the first
  * two axes, as NumPy does by default.
  */
-export function meshgrid(vectors: readonly Tensor[], { indexing = 'ij' }: { indexing?: 'ij' | 'xy' } = {}): Tensor[] {
+export function meshgrid(vectors: readonly Tensor[], options: { indexing?: 'ij' | 'xy' } = {}): Tensor[] {
+  checkTensors('meshgrid', vectors, 'write meshgrid([a, b])');
+  checkOptions('meshgrid', options, ['indexing']);
+  const { indexing = 'ij' } = options;
+  if (indexing !== 'ij' && indexing !== 'xy') {
+    throw new RangeError(`meshgrid: indexing is ${valueText(indexing)}; expected 'ij' or 'xy'`);
+  }
   const wrong = vectors.find((vector) => vector.rank !== 1);
   if (wrong) throw new RangeError(`meshgrid: ${formatShape(wrong.shape)} is no vector`);
   const axes = vectors.map((_, i) => (indexing === 'xy' && i < 2 && vectors.length > 1 ? 1 - i : i));

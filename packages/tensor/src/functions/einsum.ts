@@ -1,4 +1,5 @@
-import { MAX_RANK } from '../shape.ts';
+import { checkTensors } from '../ops/arguments.ts';
+import { MAX_RANK, valueText } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { diagonal } from './arranging.ts';
 import { axesLeft, checkRank, contract, inOrder, type Named } from './contract.ts';
@@ -86,6 +87,12 @@ function stillNeeded(operands: readonly Named[], i: number, j: number, output: r
  * more than 8 axes.
  */
 export function einsum(equation: string, ...tensors: Tensor[]): Tensor {
+  if (typeof equation !== 'string') {
+    throw new TypeError(
+      `einsum: the equation is ${valueText(equation)}; expected text in front of the tensors, as in einsum('ij,jk->ik', a, b)`,
+    );
+  }
+  checkTensors('einsum', tensors, 'give them one by one');
   const parsed = parseEquation(
     equation,
     tensors.map((x) => x.shape),

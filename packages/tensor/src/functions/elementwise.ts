@@ -1,10 +1,10 @@
 import { apply } from '../apply.ts';
 import { checkDtype, type DType, isFloat } from '../dtype.ts';
-import { checkAlive, checkOptions, type Operand, operands } from '../ops/arguments.ts';
+import { checkAlive, checkNumber, checkOptions, type Operand, operands } from '../ops/arguments.ts';
 import type { differentiableElementwise, otherElementwise } from '../ops/elementwise.ts';
-import { formatShape } from '../shape.ts';
+import { formatShape, valueText } from '../shape.ts';
 import type { BroadcastableTo, BroadcastShape, ShapeOf } from '../shape-types.ts';
-import type { Tensor } from '../tensor.ts';
+import { Tensor } from '../tensor.ts';
 
 type Name = Exclude<keyof typeof differentiableElementwise | keyof typeof otherElementwise, 'cast' | 'where'>;
 
@@ -149,6 +149,7 @@ export const relu = unary('relu');
 export function elu<T extends Tensor>(x: T, options: { alpha?: number } = {}): Tensor<ShapeOf<T>> {
   checkOptions('elu', options, ['alpha']);
   const { alpha = 1 } = options;
+  checkNumber('elu', 'alpha', alpha);
   if (alpha === 1) return apply('elu', [x], {})[0];
   const below = mul(apply('elu', [clamp(x, { max: 0 })], {})[0], alpha);
   return where(gt(x as Tensor, 0), x, below);
@@ -202,6 +203,13 @@ export const logicalNot = unary('logicalNot');
 export function softplus<T extends Tensor>(x: T, options: { beta?: number } = {}): Tensor<ShapeOf<T>> {
   checkOptions('softplus', options, ['beta']);
   const { beta = 1 } = options;
+  checkNumber(
+    'softplus',
+    'beta',
+    beta,
+    'a finite number other than 0',
+    (value) => Number.isFinite(value) && value !== 0,
+  );
   if (beta === 1) return apply('softplus', [x], {})[0];
   // beta x may be more than a half holds.
   const wide: Tensor = x.dtype === 'f16' ? cast(x as Tensor, 'f32') : x;
@@ -216,11 +224,18 @@ export function leakyRelu(x: Tensor, options: { slope?: Operand } = {}): Tensor 
   return apply('leakyRelu', operands('leakyRelu', x, slope), {})[0];
 }
 
+function checkBound(name: string, bound: Operand | undefined): void {
+  if (bound === undefined || typeof bound === 'number' || bound instanceof Tensor) return;
+  throw new TypeError(`clamp: ${name} is ${valueText(bound)}; expected a number or a tensor, or leave it out`);
+}
+
 /** x, or `max` where it is above and `min` where it is below; a bound left out bounds nothing. The bounds broadcast. */
 export function clamp(x: Tensor, options: { min?: Operand; max?: Operand }): Tensor {
   checkOptions('clamp', options, ['min', 'max']);
   const { min, max } = options ?? {};
   if (min === undefined && max === undefined) throw new TypeError('clamp: give min, max or both');
+  checkBound('min', min);
+  checkBound('max', max);
   const whole = [x, min, max].every((value) => {
     if (value === undefined) return true;
     return typeof value === 'number' ? Number.isInteger(value) : !isFloat(value.dtype);
@@ -238,6 +253,8 @@ export function clamp(x: Tensor, options: { min?: Operand; max?: Operand }): Ten
 export function hardtanh<T extends Tensor>(x: T, options: { min?: number; max?: number } = {}): Tensor<ShapeOf<T>> {
   checkOptions('hardtanh', options, ['min', 'max']);
   const { min = -1, max = 1 } = options;
+  checkNumber('hardtanh', 'min', min, 'a number', () => true);
+  checkNumber('hardtanh', 'max', max, 'a number', () => true);
   return clamp(x, { min, max });
 }
 

@@ -1,5 +1,6 @@
 import { apply } from '../apply.ts';
 import { promote } from '../dtype.ts';
+import { checkTensors } from '../ops/arguments.ts';
 import { formatShape, normaliseAxis, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { asIndex } from './as-index.ts';
@@ -49,15 +50,14 @@ export function scatterAdd(x: Tensor, axis: number, index: Tensor, source: Tenso
   );
 }
 
-function checkTensors(name: string, tensors: readonly Tensor[]): void {
-  if (!Array.isArray(tensors))
-    throw new TypeError(`${name}: expected an array of tensors, as in ${name}([a, b], axis)`);
+function checkParts(name: string, tensors: readonly Tensor[]): void {
+  checkTensors(name, tensors, `write ${name}([a, b], axis)`);
   if (tensors.length === 0) throw new RangeError(`${name}: no tensors were given`);
 }
 
 /** Joins tensors along an existing axis, in the promoted dtype. */
 export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
-  checkTensors('concat', tensors);
+  checkParts('concat', tensors);
   const dtype = tensors.map((x) => x.dtype).reduce(promote);
   const same = tensors.map((x) => cast(x, dtype));
   return apply('concat', same, { axis: normaliseAxis(axis, tensors[0].rank, 'concat') })[0];
@@ -65,7 +65,7 @@ export function concat(tensors: readonly Tensor[], axis = 0): Tensor {
 
 /** Joins tensors of one shape along a new axis, in the promoted dtype. */
 export function stack(tensors: readonly Tensor[], axis = 0): Tensor {
-  checkTensors('stack', tensors);
+  checkParts('stack', tensors);
   const [first] = tensors;
   const other = tensors.find((x) => !sameShape(x.shape, first.shape));
   if (other) {

@@ -1,6 +1,6 @@
 import { apply, otherDevice } from '../apply.ts';
 import { isFloat } from '../dtype.ts';
-import { broadcastShapes, formatShape, normaliseAxis } from '../shape.ts';
+import { broadcastShapes, formatShape, normaliseAxis, valueText } from '../shape.ts';
 import type { MatmulOperand, MatmulShape, OuterShape } from '../shape-types.ts';
 import { isTensor, type Tensor } from '../tensor.ts';
 import { diagonal } from './arranging.ts';
@@ -130,7 +130,12 @@ export function tensordot(
       count,
     );
   }
-  const [ofA, ofB] = dims.map((list, i) => {
+  if (!Array.isArray(dims) || dims.length !== 2 || !dims.every(Array.isArray)) {
+    throw new TypeError(
+      `tensordot: dims is ${valueText(dims)}; expected how many axes, or [axes of a, axes of b], as in [[1], [0]]`,
+    );
+  }
+  const [ofA, ofB] = (dims as readonly (readonly number[])[]).map((list, i) => {
     const axes = list.map((axis) => normaliseAxis(axis, (i === 0 ? a : b).rank, 'tensordot'));
     if (new Set(axes).size !== axes.length) throw new RangeError(`tensordot: an axis was given twice in [${list}]`);
     return axes;

@@ -1,5 +1,5 @@
 import { apply } from '../apply.ts';
-import { type AxisOptions, checkOptions, expectFloat } from '../ops/arguments.ts';
+import { type AxisOptions, checkAxisOptions, checkNumber, expectFloat } from '../ops/arguments.ts';
 import { normaliseAxes, normaliseAxis } from '../shape.ts';
 import type { OnlyAxisOptions, ReducedShape } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
@@ -34,7 +34,7 @@ const reduction =
     x: T,
     options?: O & OnlyAxisOptions<O>,
   ): Tensor<ReducedShape<T, O>> => {
-    checkOptions(name, options, axisOptions);
+    checkAxisOptions(name, options, axisOptions);
     const { dim, keepdim = false }: AxisOptions = options ?? {};
     const counts = name === 'sum' || name === 'prod';
     const input = x.dtype === 'bool' && counts ? cast(x, 'i32') : x;
@@ -57,7 +57,7 @@ export const min = reduction('min');
 const extremePlace =
   (name: 'argmax' | 'argmin') =>
   (x: Tensor, options: { dim?: number; keepdim?: boolean } = {}): Tensor => {
-    checkOptions(name, options, axisOptions);
+    checkAxisOptions(name, options, axisOptions);
     const { dim, keepdim = false } = options;
     if (dim !== undefined) return apply(name, [x], { axis: normaliseAxis(dim, x.rank, name), keepdim })[0];
     const place = apply(name, [reshape(x, [x.size])], { axis: 0, keepdim: false })[0];
@@ -69,12 +69,17 @@ export const argmax = extremePlace('argmax');
 /** Index (i32) of the smallest element along `dim`, or in row-major order; the first one on ties, and of NaN. */
 export const argmin = extremePlace('argmin');
 
+function checkDeviation(name: string, options: AxisOptions & { correction?: number }): void {
+  checkAxisOptions(name, options, deviationOptions);
+  if (options.correction !== undefined) checkNumber(name, 'correction', options.correction);
+}
+
 /**
  * Variance about the mean, in two passes, of f16 in f32; `correction` 1 (as in PyTorch) divides by n - 1. NaN where that
  * leaves nothing to divide by.
  */
 export function variance(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
-  checkOptions('var', options, deviationOptions);
+  checkDeviation('var', options);
   return varianceOf('var', x, options);
 }
 
@@ -97,7 +102,7 @@ function varianceOf(
 
 /** The square root of the variance; `correction` 1 (as in PyTorch) divides by n - 1. */
 export function std(x: Tensor, options: AxisOptions & { correction?: number } = {}): Tensor {
-  checkOptions('std', options, deviationOptions);
+  checkDeviation('std', options);
   return varianceOf('std', x, options, rootOf);
 }
 
@@ -109,7 +114,7 @@ function rootOf(squares: Tensor): Tensor {
 
 /** Axes that have been checked in the name of a function that reduces by others. */
 function named(name: string, x: Tensor, options: AxisOptions): AxisOptions {
-  checkOptions(name, options, axisOptions);
+  checkAxisOptions(name, options, axisOptions);
   return { dim: normaliseAxes(options.dim, x.rank, name), keepdim: options.keepdim };
 }
 
@@ -133,7 +138,7 @@ export function all(x: Tensor, options: AxisOptions = {}): Tensor {
  * number, in f32. The gradient at zero is 0. Squares beyond the range of f32 are not saved from it.
  */
 export function norm(x: Tensor, given: AxisOptions & { p?: number } = {}): Tensor {
-  checkOptions('norm', given, [...axisOptions, 'p']);
+  checkAxisOptions('norm', given, [...axisOptions, 'p']);
   const { p = 2, ...own } = given;
   if (typeof p !== 'number' || Number.isNaN(p)) throw new RangeError(`norm: p is ${p}; expected a number or Infinity`);
   const options = named('norm', x, own);
@@ -159,7 +164,7 @@ function normOf(x: Tensor, p: number, options: AxisOptions): Tensor {
 
 /** log(sum(exp(x))) of all elements, or along `dim`, without overflow; -Infinity where all elements are, or none is there. */
 export function logsumexp(x: Tensor, options: AxisOptions = {}): Tensor {
-  checkOptions('logsumexp', options, axisOptions);
+  checkAxisOptions('logsumexp', options, axisOptions);
   const { dim, keepdim = false } = options;
   const axes = normaliseAxes(dim, x.rank, 'logsumexp');
   if (axes.some((d) => x.shape[d] === 0)) return log(sum(exp(x), { dim: axes, keepdim }));

@@ -1,6 +1,6 @@
 import { apply } from '../apply.ts';
 import { isFloat } from '../dtype.ts';
-import { checkOptions } from '../ops/arguments.ts';
+import { checkBoolean, checkOptions, checkWhole } from '../ops/arguments.ts';
 import { formatShape, normaliseAxis, type Shape } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import { ones, type Tensor, zeros } from '../tensor.ts';
@@ -19,6 +19,7 @@ export interface ScanOptions {
 function scanOptions(name: string, options: ScanOptions): Required<ScanOptions> {
   checkOptions(name, options, ['dim', 'reverse'], ['dim']);
   const { dim, reverse = false } = options;
+  checkBoolean(name, 'reverse', reverse);
   return { dim, reverse };
 }
 
@@ -98,6 +99,7 @@ export function segmentSum(x: Tensor, ids: Tensor, options: { count: number }): 
 export function bincount(x: Tensor, options: { count: number; weights?: Tensor }): Tensor {
   checkOptions('bincount', options, ['count', 'weights'], ['count']);
   const { count, weights } = options;
+  checkWhole('bincount', 'count', count, 0);
   asIndex('bincount', 'x is', x);
   return segmentSum(weights ?? ones(x.shape, { dtype: 'i32', device: x.device }), x, { count });
 }

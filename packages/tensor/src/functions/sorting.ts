@@ -1,7 +1,7 @@
 import { apply } from '../apply.ts';
 import { isFloat } from '../dtype.ts';
-import { checkOptions } from '../ops/arguments.ts';
-import { formatShape, normaliseAxis } from '../shape.ts';
+import { checkAxisOptions, checkBoolean, checkOptions } from '../ops/arguments.ts';
+import { formatShape, normaliseAxis, valueText } from '../shape.ts';
 import type { ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 import { add, cast, isnan, mul, where } from './elementwise.ts';
@@ -30,6 +30,7 @@ export interface Sorted {
 export function argsort<T extends Tensor>(x: T, options: SortOptions = {}): Tensor<ShapeOf<T>> {
   checkOptions('argsort', options, ['dim', 'descending']);
   const { dim = -1, descending = false } = options;
+  checkBoolean('argsort', 'descending', descending);
   return apply('argsort', [x], { axis: normaliseAxis(dim, x.rank, 'argsort'), descending })[0];
 }
 
@@ -37,6 +38,7 @@ export function argsort<T extends Tensor>(x: T, options: SortOptions = {}): Tens
 export function sort(x: Tensor, options: SortOptions = {}): Sorted {
   checkOptions('sort', options, ['dim', 'descending']);
   const { dim = -1, descending = false } = options;
+  checkBoolean('sort', 'descending', descending);
   const axis = normaliseAxis(dim, x.rank, 'sort');
   const indices: Tensor = argsort(x as Tensor, { dim: axis, descending });
   return { values: gather(x, axis, indices), indices };
@@ -46,6 +48,7 @@ export function sort(x: Tensor, options: SortOptions = {}): Sorted {
 export function topk(x: Tensor, k: number, options: { dim?: number; largest?: boolean } = {}): Sorted {
   checkOptions('topk', options, ['dim', 'largest']);
   const { dim = -1, largest = true } = options;
+  checkBoolean('topk', 'largest', largest);
   const axis = normaliseAxis(dim, x.rank, 'topk');
   if (!Number.isInteger(k) || k < 0 || k > x.shape[axis]) {
     throw new RangeError(`topk: ${k} elements of axis ${axis} of ${formatShape(x.shape)}; use 0..${x.shape[axis]}`);
@@ -72,7 +75,7 @@ const allKept = (x: Tensor, value: Tensor, keepdim: boolean): Tensor =>
 
 /** The middle element along `dim`, or of all, the lower one of two, as in PyTorch; NaN where there is one among them. */
 export function median(x: Tensor, options: { dim?: number; keepdim?: boolean } = {}): Tensor {
-  checkOptions('median', options, ['dim', 'keepdim']);
+  checkAxisOptions('median', options, ['dim', 'keepdim']);
   const { dim, keepdim = false } = options;
   if (dim === undefined) return allKept(x, median(allOf(x), { dim: 0 }), keepdim);
   const { axis, values, last } = sorted('median', x, dim);
@@ -85,8 +88,13 @@ export function median(x: Tensor, options: { dim?: number; keepdim?: boolean } =
  * NumPy; NaN where there is one among them.
  */
 export function quantile(x: Tensor, q: number, options: { dim?: number; keepdim?: boolean } = {}): Tensor {
-  checkOptions('quantile', options, ['dim', 'keepdim']);
+  checkAxisOptions('quantile', options, ['dim', 'keepdim']);
   const { dim, keepdim = false } = options;
+  if (typeof q !== 'number') {
+    throw new TypeError(
+      `quantile: q is ${valueText(q)}; expected a number in 0..1; for several, call it for each of them`,
+    );
+  }
   if (dim === undefined) return allKept(x, quantile(allOf(x), q, { dim: 0 }), keepdim);
   if (!(q >= 0 && q <= 1)) throw new RangeError(`quantile: ${q} is not in 0..1`);
   const { axis, values, last } = sorted('quantile', isFloat(x.dtype) ? x : cast(x, 'f32'), dim);
@@ -106,5 +114,6 @@ export function quantile(x: Tensor, q: number, options: { dim?: number; keepdim?
 export function searchSorted(sorted: Tensor, values: Tensor, options: { right?: boolean } = {}): Tensor {
   checkOptions('searchSorted', options, ['right']);
   const { right = false } = options;
+  checkBoolean('searchSorted', 'right', right);
   return apply('searchSorted', [sorted, values], { right })[0];
 }

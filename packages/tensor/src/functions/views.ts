@@ -1,7 +1,16 @@
 import { apply } from '../apply.ts';
 import { checkAlive } from '../ops/arguments.ts';
 import { reshapedStrides, resolveShape } from '../ops/views.ts';
-import { checkIsArray, formatShape, normaliseAxes, normaliseAxis, type Shape, sameShape, sizeOf } from '../shape.ts';
+import {
+  checkIsArray,
+  formatShape,
+  normaliseAxes,
+  normaliseAxis,
+  type Shape,
+  sameShape,
+  sizeOf,
+  valueText,
+} from '../shape.ts';
 import type { PermutedShape, ReshapedShape, ShapeOf, TransposedShape } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -50,8 +59,8 @@ export function sliceAxis(x: Tensor, axis: number, start: number, end?: number, 
   if (!Number.isInteger(step) || step < 1)
     throw new RangeError(`sliceAxis: step ${step}; expected a whole number from 1`);
   for (const value of [start, end ?? 0]) {
-    if (Number.isNaN(value) || (Number.isFinite(value) && !Number.isInteger(value))) {
-      throw new RangeError(`sliceAxis: bound ${value} of axis ${d} is no whole number`);
+    if (!Number.isInteger(value) && Math.abs(value) !== Number.POSITIVE_INFINITY) {
+      throw new RangeError(`sliceAxis: bound ${valueText(value)} of axis ${d} is no whole number`);
     }
   }
   const bound = (value: number) => Math.min(extent, Math.max(0, value < 0 ? value + extent : value));

@@ -1,5 +1,6 @@
 import { apply, isObserved } from '../apply.ts';
-import { formatShape } from '../shape.ts';
+import { checkOptions } from '../ops/arguments.ts';
+import { formatShape, valueText } from '../shape.ts';
 import { isTensor, Tensor } from '../tensor.ts';
 import { explainPlan } from './explain.ts';
 import { identity } from './optimize.ts';
@@ -139,10 +140,18 @@ const isDense = (tensor: Tensor) => tensor.offset === 0 && tensor.contiguous;
  */
 export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
-  { cacheSize = 8, verify = 'regular' }: CompileOptions = {},
+  options: CompileOptions = {},
 ): Compiled<A, R> {
+  if (typeof fn !== 'function') throw new TypeError(`compile: ${valueText(fn)} is no function of tensors`);
+  checkOptions('compile', options, ['cacheSize', 'verify']);
+  const { cacheSize = 8, verify = 'regular' } = options;
   if (!(Number.isInteger(cacheSize) && cacheSize >= 1)) {
-    throw new RangeError(`compile: cacheSize is ${cacheSize}; expected a whole number from 1, of traces to keep`);
+    throw new RangeError(
+      `compile: cacheSize is ${valueText(cacheSize)}; expected a whole number from 1, of traces to keep`,
+    );
+  }
+  if (!['regular', 'always', 'never'].includes(verify)) {
+    throw new RangeError(`compile: verify is ${valueText(verify)}; expected 'regular', 'always' or 'never'`);
   }
   const entries = new Map<string, Entry>();
   let traces = 0;

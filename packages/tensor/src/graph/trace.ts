@@ -3,10 +3,10 @@ import type { Device } from '../device/device.ts';
 import type { DType } from '../dtype.ts';
 import type { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';
-import { scalarValue } from '../ops/arguments.ts';
+import { checkTensors, scalarValue } from '../ops/arguments.ts';
 import type { Op } from '../ops/op.ts';
 import { scope } from '../scope.ts';
-import { formatShape, type Shape, sameShape } from '../shape.ts';
+import { formatShape, type Shape, sameShape, valueText } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { currentRepetition, type Tracer, traceWith } from './tracing.ts';
 import { flattenTree, isPlain, mapTensors } from './tree.ts';
@@ -319,6 +319,8 @@ export function compareResults(before: unknown, now: unknown, where = 'what it r
  * @throws Error when `fn` reads elements back.
  */
 export function trace(fn: (...inputs: Tensor[]) => unknown, inputs: readonly Tensor[]): Graph {
+  if (typeof fn !== 'function') throw new TypeError(`trace: ${valueText(fn)} is no function; write trace(fn, [x])`);
+  checkTensors('trace', inputs, 'write trace(fn, [x])');
   if (inputs.length === 0) throw new RangeError('trace: at least one input is needed');
   return traceCall(inputs[0].device, fn as (...args: never[]) => unknown, inputs, { separate: true }).graph;
 }

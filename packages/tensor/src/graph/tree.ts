@@ -7,13 +7,24 @@ export function isPlain(value: unknown): value is Record<string, unknown> {
   return prototype === Object.prototype || prototype === null;
 }
 
-/** The same nesting of arrays, maps and plain objects with everything else in it replaced. */
-export function mapLeaves(value: unknown, replace: (leaf: unknown) => unknown): unknown {
-  if (Array.isArray(value)) return value.map((item) => mapLeaves(item, replace));
-  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, mapLeaves(item, replace)]));
-  if (isPlain(value)) {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, mapLeaves(item, replace)]));
+/** Deeper nestings count as such that contain themselves, of which there would be no end. */
+const DEEPEST = 256;
+
+/**
+ * The same nesting of arrays, maps and plain objects with everything else in it replaced.
+ *
+ * @throws RangeError for one that contains itself.
+ */
+export function mapLeaves(value: unknown, replace: (leaf: unknown) => unknown, depth = 0): unknown {
+  if (depth > DEEPEST) {
+    throw new RangeError(
+      `compile, scope: an argument or result contains itself, or is nested over ${DEEPEST} deep; pass plain data that does not`,
+    );
   }
+  const inside = (item: unknown) => mapLeaves(item, replace, depth + 1);
+  if (Array.isArray(value)) return value.map(inside);
+  if (value instanceof Map) return new Map([...value].map(([key, item]) => [key, inside(item)]));
+  if (isPlain(value)) return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, inside(item)]));
   return replace(value);
 }
 

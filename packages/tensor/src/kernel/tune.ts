@@ -2,6 +2,7 @@ import { saveMeasured } from '#measured';
 import { type Device, getDefaultDevice } from '../device/device.ts';
 import { outsideTrace } from '../graph/tracing.ts';
 import { Storage } from '../memory/storage.ts';
+import { checkDevice, checkOptions } from '../ops/arguments.ts';
 import { fillBuffer } from '../ops/fill.ts';
 import { drawUniform } from '../ops/random.ts';
 import { Tensor } from '../tensor.ts';
@@ -139,10 +140,10 @@ const MOST_BODIES = 3;
  *
  * @returns what was measured, one entry for each class of problem that had a choice.
  */
-export async function tune(
-  body: () => unknown,
-  { device = getDefaultDevice(), save = true, log }: TuneOptions = {},
-): Promise<TunedClass[]> {
+export async function tune(body: () => unknown, options: TuneOptions = {}): Promise<TunedClass[]> {
+  checkOptions('tune', options, ['device', 'save', 'log']);
+  checkDevice('tune', options.device);
+  const { device = getDefaultDevice(), save = true, log } = options;
   device.assertUsable('tune');
   const { choices } = device;
   if (choices.listener) throw new Error('tune: this device is being tuned already');

@@ -67,7 +67,7 @@ export function legalVariants<A>(device: Device, { family, inputs, outputs, attr
   );
 }
 
-/** The variant to run. @throws RangeError where one is pinned that there is not. */
+/** The variant to run: `openDevice` has checked that those that are pinned are there. */
 export function chooseVariant<A>(device: Device, problem: Problem<A>): Variant<A> {
   const { family, inputs, outputs, attributes } = problem;
   const { pinned, measured, listener } = device.choices;
@@ -75,13 +75,8 @@ export function chooseVariant<A>(device: Device, problem: Problem<A>): Variant<A
   const named = (name: string | undefined) => family.variants.find((variant) => variant.name === name);
   const isLegal = (variant: Variant<A> | undefined) =>
     variant !== undefined && (variant.legal?.(device, inputs, outputs, attributes) ?? true);
-  const pin = pinned[family.name];
-  if (pin !== undefined && !named(pin)) {
-    throw new RangeError(
-      `openDevice: kernels.${family.name} is '${pin}'; ${family.name} has ${family.variants.map(({ name }) => name).join(', ')}`,
-    );
-  }
-  if (isLegal(named(pin))) return named(pin) as Variant<A>;
+  const pin = named(pinned[family.name]);
+  if (isLegal(pin)) return pin as Variant<A>;
   if (measured.size > 0) {
     const winner = named(measured.get(classOf(problem as Problem)));
     if (isLegal(winner)) return winner as Variant<A>;

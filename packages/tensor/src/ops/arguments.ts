@@ -1,8 +1,8 @@
-import type { Device } from '../device/device.ts';
-import { bitsOf, type DType, isFloat, promote } from '../dtype.ts';
+import { Device } from '../device/device.ts';
+import { bitsOf, checkDtype, type DType, isFloat, promote } from '../dtype.ts';
 import { outsideTrace } from '../graph/tracing.ts';
 import type { Storage } from '../memory/storage.ts';
-import { formatShape } from '../shape.ts';
+import { checkIsArray, formatShape, valueText } from '../shape.ts';
 import { Tensor } from '../tensor.ts';
 import { fillBuffer } from './fill.ts';
 
@@ -124,19 +124,98 @@ export function checkOptions(
   known: readonly string[],
   required: readonly string[] = [],
 ): void {
-  const expected = known.length > 0 ? `the options are { ${known.join(', ')} }` : 'there are no options';
+  const expected = () => (known.length > 0 ? `the options are { ${known.join(', ')} }` : 'there are no options');
   const missing = required.find((key) => (options as Record<string, unknown> | undefined)?.[key] === undefined);
   if (options === undefined) {
-    if (missing) throw new TypeError(`${operation}: ${expected}; '${missing}' must be given`);
+    if (missing) throw new TypeError(`${operation}: ${expected()}; '${missing}' must be given`);
     return;
   }
   if (typeof options !== 'object' || options === null || Array.isArray(options) || options instanceof Tensor) {
     const names = options instanceof Tensor && known.includes('bias') ? 'bias' : known[0];
-    throw new TypeError(`${operation}: ${expected}, not ${options}${names ? `: write { ${names}: ${options} }` : ''}`);
+    throw new TypeError(
+      `${operation}: ${expected()}, not ${options}${names ? `: write { ${names}: ${options} }` : ''}`,
+    );
   }
   const other = Object.keys(options).find((key) => !known.includes(key));
-  if (other !== undefined) throw new TypeError(`${operation}: ${expected}; there is no '${other}'`);
-  if (missing) throw new TypeError(`${operation}: ${expected}; '${missing}' must be given`);
+  if (other !== undefined) throw new TypeError(`${operation}: ${expected()}; there is no '${other}'`);
+  if (missing) throw new TypeError(`${operation}: ${expected()}; '${missing}' must be given`);
+}
+
+/** That an option, where it is given, is true or false: of other values, 'false' too, most count as true. */
+export function checkBoolean(operation: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === 'boolean') return;
+  throw new TypeError(`${operation}: ${name} is ${valueText(value)}; expected true or false`);
+}
+
+/** That a setting is a number, and one of those that `fits` takes: text would count as one in places. */
+export function checkNumber(
+  operation: string,
+  name: string,
+  value: unknown,
+  expected = 'a finite number',
+  fits: (value: number) => boolean = Number.isFinite,
+): void {
+  if (typeof value !== 'number')
+    throw new TypeError(`${operation}: ${name} is ${valueText(value)}; expected ${expected}`);
+  if (!fits(value)) throw new RangeError(`${operation}: ${name} is ${value}; expected ${expected}`);
+}
+
+/** That a setting is a whole number, not below `least`. */
+export function checkWhole(operation: string, name: string, value: unknown, least?: number): void {
+  const expected = least === undefined ? 'a whole number' : `a whole number from ${least}`;
+  checkNumber(operation, name, value, expected, (own) => Number.isInteger(own) && own >= (least ?? own));
+}
+
+/** That the term which keeps norms from dividing by zero is one. */
+export function checkEps(operation: string, eps: number): void {
+  checkNumber(operation, 'eps', eps, 'a finite number from 0', (value) => value >= 0 && Number.isFinite(value));
+}
+
+/** That a probability leaves something. */
+export function checkProbability(operation: string, name: string, value: number): void {
+  checkNumber(operation, name, value, 'a probability in [0, 1)', (p) => p >= 0 && p < 1);
+}
+
+/** That seed and stream are what the generator tells apart: others, of fractions, would give the draws of a neighbour. */
+export function checkStream(operation: string, { seed, stream }: { seed: number; stream: number }): void {
+  if (isStreamName(seed) && isStreamName(stream)) return;
+  const [name, value] = isStreamName(seed) ? ['stream', stream] : ['seed', seed];
+  checkNumber(operation, name, value, 'a whole number in [0, 2^53)', () => false);
+}
+
+const isStreamName = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+
+/** Checks the options of a reduction. */
+export function checkAxisOptions(operation: string, options: AxisOptions | undefined, known: readonly string[]): void {
+  checkOptions(operation, options, known);
+  checkBoolean(operation, 'keepdim', options?.keepdim);
+}
+
+/** Checks the options of what makes tensors. */
+export function checkCreation(
+  operation: string,
+  options: { dtype?: DType; device?: Device },
+  known: readonly string[] = ['dtype', 'device'],
+  required?: readonly string[],
+): void {
+  checkOptions(operation, options, known, required);
+  if (options.dtype !== undefined) checkDtype(operation, options.dtype);
+  checkDevice(operation, options.device);
+}
+
+/** That a device, where one is given, is one. */
+export function checkDevice(operation: string, device: unknown): void {
+  if (device === undefined || device instanceof Device) return;
+  throw new TypeError(`${operation}: the device is ${valueText(device)}; expected one that openDevice opened`);
+}
+
+/** Checks the tensors that a function takes in an array. */
+export function checkTensors(operation: string, tensors: readonly Tensor[], remedy?: string): void {
+  checkIsArray(operation, tensors, remedy);
+  tensors.forEach((x, i) => {
+    if (!(x instanceof Tensor)) throw new TypeError(`${operation}: tensor ${i} is ${valueText(x)}; expected a tensor`);
+    if (x.disposed) throw x.disposedError(operation, i);
+  });
 }
 
 /** Any of the dtypes that gradients flow through. */

@@ -1,7 +1,7 @@
 import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import { formatShape, sameShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectDtype, expectFloat, expectRank } from './arguments.ts';
+import { checkProbability, expectDtype, expectFloat, expectRank } from './arguments.ts';
 import { composed, composedBackward } from './attention-composed.ts';
 import { matrix, matrixBackward, tiled, tiledBackward } from './attention-tiled.ts';
 import { broadcastFor } from './matmul-tiles.ts';
@@ -43,7 +43,7 @@ function check(name: string, [q, k, v, ...others]: readonly Tensor[], { dropout 
       `${name}: heads of ${size} elements; from 1 to ${LARGEST_HEAD} are there, use matmul and softmax`,
     );
   }
-  if (!(dropout >= 0 && dropout < 1)) throw new RangeError(`${name}: dropout ${dropout} is not in [0, 1)`);
+  checkProbability(name, 'dropout', dropout);
   for (const x of others) {
     expectDtype(name, 'the mask or the step', x, 'bool', 'u32');
     if (x.dtype === 'u32' && x.size !== 1) {

@@ -1,5 +1,5 @@
 import { promote } from '../dtype.ts';
-import { formatShape } from '../shape.ts';
+import { formatShape, valueText } from '../shape.ts';
 import { expectFloat, expectRank } from './arguments.ts';
 import { convVariants } from './conv-family.ts';
 import { convRegister, transposeRegister, weightGradientRegister } from './conv-register.ts';
@@ -20,6 +20,22 @@ export function convOutputLength(
 ): number {
   return Math.floor((length + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1;
 }
+
+/** What a transposed convolution may add at the end of its output, as in PyTorch. */
+export function checkOutputPadding(name: string, outputPadding: number, stride: number, dilation: number): void {
+  const most = Math.max(stride, dilation);
+  if (Number.isInteger(outputPadding) && outputPadding >= 0 && outputPadding < most) return;
+  throw new RangeError(
+    `${name}: outputPadding is ${valueText(outputPadding)}; expected a whole number from 0 and below ${most}, the larger of stride ${stride} and dilation ${dilation}`,
+  );
+}
+
+/**
+ * Steps of zeros to put behind the input of a transposed convolution: with output padding of a stride or more, a convolution of
+ * the output takes that many steps more than there are.
+ */
+export const stepsBeyond = (outputPadding: number, stride: number): number =>
+  outputPadding >= stride ? Math.floor(outputPadding / stride) : 0;
 
 function check(name: string, { stride, padding, dilation, groups }: ConvAttributes): void {
   const valid = [stride, dilation, groups].every((value) => Number.isInteger(value) && value >= 1);

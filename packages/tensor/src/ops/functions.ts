@@ -1,12 +1,21 @@
 import { apply } from '../apply.ts';
 import { type Device, getDefaultDevice } from '../device/device.ts';
+import { pad } from '../functions/arranging.ts';
 import { add, gelu } from '../functions/elementwise.ts';
 import { reshape, transpose } from '../functions/views.ts';
-import { checkShape, formatShape, normaliseAxis, type Shape } from '../shape.ts';
+import { checkShape, normaliseAxis, type Shape, valueText } from '../shape.ts';
 import type { Literal, ShapeOf } from '../shape-types.ts';
 import type { Tensor } from '../tensor.ts';
-import { checkAlive, checkOptions } from './arguments.ts';
-import type { ConvAttributes } from './conv.ts';
+import {
+  checkAlive,
+  checkBoolean,
+  checkCreation,
+  checkEps,
+  checkOptions,
+  checkProbability,
+  checkTensors,
+} from './arguments.ts';
+import { type ConvAttributes, checkOutputPadding, stepsBeyond } from './conv.ts';
 import { keepsTaps } from './conv-norm-gelu.ts';
 import type { RandomKey } from './random.ts';
 
@@ -53,6 +62,7 @@ export function layerNorm<T extends Tensor>(
 ): Tensor<ShapeOf<T>> {
   checkOptions('layerNorm', options, ['eps']);
   const { eps = 1e-5 } = options;
+  checkEps('layerNorm', eps);
   return apply('layerNorm', [x, weight, bias], { eps })[0];
 }
 
@@ -66,6 +76,7 @@ export function groupNorm(
 ): Tensor {
   checkOptions('groupNorm', options, ['eps']);
   const { eps = 1e-5 } = options;
+  checkEps('groupNorm', eps);
   return apply('groupNorm', [x, weight, bias], { groups, eps })[0];
 }
 
@@ -85,7 +96,7 @@ function convAttributes(options: Partial<ConvAttributes>): ConvAttributes {
 
 function checkBias(name: string, bias: Tensor | undefined, channels: number): void {
   if (bias && bias.size !== channels) {
-    throw new RangeError(`${name}: the bias is ${formatShape(bias.shape)}, but the output has ${channels} channels`);
+    throw new RangeError(`${name}: the bias is ${valueText(bias)}, but the output has ${channels} channels`);
   }
 }
 
@@ -114,6 +125,7 @@ export function convNormGelu(
 ): Tensor {
   checkOptions('convNormGelu', options, ['stride', 'eps']);
   const { stride = 1, eps = 1e-5 } = options;
+  checkEps('convNormGelu', eps);
   if (keepsTaps(weight.shape)) return apply('convNormGelu', [x, weight, scale, shift], { stride, eps })[0];
   return gelu(groupNorm(conv1d(x, weight, { stride }), weight.shape[0], scale, shift, { eps }));
 }
@@ -132,8 +144,11 @@ export function convTranspose1d(
   const attributes = convAttributes(options);
   const { stride, padding, dilation, groups } = attributes;
   checkBias('convTranspose1d', bias, weight.shape[1] * groups);
+  checkOutputPadding('convTranspose1d', outputPadding, stride, dilation);
   const length = (x.shape[2] - 1) * stride - 2 * padding + dilation * (weight.shape[2] - 1) + 1 + outputPadding;
-  const out = apply('convTranspose1d', [x, weight], { ...attributes, length })[0];
+  const steps = stepsBeyond(outputPadding, stride);
+  const input = steps > 0 ? pad(x, [0, steps]) : x;
+  const out = apply('convTranspose1d', [input, weight], { ...attributes, length })[0];
   return bias ? add(out, reshape(bias, [-1, 1])) : out;
 }
 
@@ -145,6 +160,8 @@ export interface DrawOptions extends RandomKey {
 }
 
 const keyOptions = ['seed', 'stream', 'step'];
+const uniformOptions = ['low', 'high', ...keyOptions, 'dtype', 'device'];
+const normalOptions = ['mean', 'std', ...keyOptions, 'dtype', 'device'];
 /** What names a stream of draws, which nothing else does: there is no generator with a state. */
 const keyNeeded = ['seed', 'stream'];
 
@@ -153,7 +170,7 @@ export function uniform<const S extends Shape>(
   shape: S,
   options: DrawOptions & { low?: number; high?: number },
 ): Tensor<Literal<S>> {
-  checkOptions('uniform', options, ['low', 'high', ...keyOptions, 'dtype', 'device'], keyNeeded);
+  checkCreation('uniform', options, uniformOptions, keyNeeded);
   checkShape(shape, 'uniform');
   const { low = 0, high = 1, ...key } = options;
   const { step, device = step?.device ?? getDefaultDevice(), ...stream } = key;
@@ -165,7 +182,7 @@ export function normal<const S extends Shape>(
   shape: S,
   options: DrawOptions & { mean?: number; std?: number },
 ): Tensor<Literal<S>> {
-  checkOptions('normal', options, ['mean', 'std', ...keyOptions, 'dtype', 'device'], keyNeeded);
+  checkCreation('normal', options, normalOptions, keyNeeded);
   checkShape(shape, 'normal');
   const { mean: centre = 0, std = 1, ...key } = options;
   const { step, device = step?.device ?? getDefaultDevice(), ...stream } = key;
@@ -177,6 +194,7 @@ export function dropout<T extends Tensor>(x: T, options: RandomKey & { p: number
   checkAlive('dropout', x);
   checkOptions('dropout', options, ['p', ...keyOptions], ['p', ...keyNeeded]);
   const { p, step, ...key } = options;
+  checkProbability('dropout', 'p', p);
   return p === 0 ? x : apply('dropout', step ? [x, step] : [x], { p, ...key })[0];
 }
 
@@ -202,12 +220,17 @@ export function nearestCode(x: Tensor, codebook: Tensor): { codes: Tensor; resid
 export function residualCodes(
   x: Tensor,
   codebooks: readonly Tensor[],
-  { keep = false }: { keep?: boolean } = {},
+  options: { keep?: boolean } = {},
 ): { codes: Tensor; residual: Tensor } {
+  checkTensors('residualCodes', codebooks, 'write [a, b]');
+  checkOptions('residualCodes', options, ['keep']);
+  const { keep = false } = options;
+  checkBoolean('residualCodes', 'keep', keep);
   const [codes, residual] = apply('residualCodes', [x, ...codebooks], { keep });
   return { codes, residual: keep ? residual : reshape(residual, x.shape) };
 }
 
+const runningTensors = ['averages', 'sizes', 'picks'];
 /**
  * One step of a codebook that follows what it quantises by exponential averages: x [rows, dimension] chose `codes` [rows]
  * (i32); `averages` [codes, dimension] and `sizes` [codes] are the running sums and numbers of what chose each entry. Entries
@@ -225,9 +248,13 @@ export function residualCodes(
 export function codebookUpdate(
   x: Tensor,
   codes: Tensor,
-  { averages, sizes, picks }: { averages: Tensor; sizes: Tensor; picks: Tensor },
-  { decay, threshold, epsilon = 1e-5 }: { decay: number; threshold: number; epsilon?: number },
+  running: { averages: Tensor; sizes: Tensor; picks: Tensor },
+  options: { decay: number; threshold: number; epsilon?: number },
 ): { entries: Tensor; averages: Tensor; sizes: Tensor } {
+  checkOptions('codebookUpdate: running', running, runningTensors, runningTensors);
+  checkOptions('codebookUpdate', options, ['decay', 'threshold', 'epsilon'], ['decay', 'threshold']);
+  const { averages, sizes, picks } = running;
+  const { decay, threshold, epsilon = 1e-5 } = options;
   const made = apply('codebookUpdate', [x, codes, averages, sizes, picks], { decay, epsilon, threshold });
   return { entries: made[0], averages: made[1], sizes: made[2] };
 }

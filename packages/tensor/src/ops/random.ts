@@ -1,11 +1,11 @@
 import { random as kernels } from '@dawnchorus/kernels';
 import type { Device } from '../device/device.ts';
-import { literalText, wgslType } from '../dtype.ts';
+import { type DType, isFloat, literalText, wgslType } from '../dtype.ts';
 import { float16Bits, float16Value } from '../half.ts';
 import { gridFor } from '../kernel/grid.ts';
 import { checkShape, formatShape } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
-import { expectDtype, expectFloat, scalar } from './arguments.ts';
+import { checkNumber, checkProbability, checkStream, expectDtype, expectFloat, scalar } from './arguments.ts';
 import { withDense } from './dense.ts';
 import { kernelOp, type Stream, streamWords } from './op.ts';
 
@@ -25,6 +25,15 @@ function expectStep(name: string, step: Tensor | undefined): void {
   expectDtype(name, 'the step', step, 'u32');
   if (step.size !== 1) throw new RangeError(`${name}: the step is ${formatShape(step.shape)}; expected one element`);
 }
+
+/** That draws of floats are asked for, by names that there are. */
+function checkDraws(name: string, { seed, stream, dtype = 'f32' }: Stream & { dtype?: DType }): void {
+  checkStream(name, { seed, stream });
+  if (!isFloat(dtype))
+    throw new TypeError(`${name}: the dtype is ${dtype}; expected f32 or f16; use .cast('${dtype}')`);
+}
+
+const isF32 = (value: number): boolean => Number.isFinite(Math.fround(value));
 
 function runPhilox(
   device: Device,
@@ -95,9 +104,13 @@ function neighbour(half: number, direction: 1 | -1): number {
 
 /** Uniform in [low, high). Input: the step, if any. */
 const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
-  infer([step], { shape, low, high, dtype = 'f32' }) {
+  infer([step], { shape, low, high, dtype = 'f32', ...key }) {
     expectStep('uniform', step);
     checkShape(shape, 'uniform');
+    checkDraws('uniform', { dtype, ...key });
+    checkNumber('uniform', 'low', low, 'a finite number', isF32);
+    checkNumber('uniform', 'high', high, 'a finite number', isF32);
+    if (!isF32(high - low)) throw new RangeError(`uniform: from ${low} to ${high} is further than f32 goes`);
     if (!(low <= high)) throw new RangeError(`uniform: the bounds ${low} and ${high} leave nothing between them`);
     return [{ dtype, shape }];
   },
@@ -109,9 +122,12 @@ const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
 
 /** Normal with the given mean and standard deviation. Input: the step, if any. */
 const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
-  infer([step], { shape, dtype = 'f32' }) {
+  infer([step], { shape, mean, std, dtype = 'f32', ...key }) {
     expectStep('normal', step);
     checkShape(shape, 'normal');
+    checkDraws('normal', { dtype, ...key });
+    checkNumber('normal', 'mean', mean, 'a finite number', isF32);
+    checkNumber('normal', 'std', std, 'a finite number from 0', (value) => value >= 0 && isF32(value));
     return [{ dtype, shape }];
   },
   run(device, [step], [out], { mean, std, ...key }) {
@@ -121,10 +137,11 @@ const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
 
 /** Zeroes each element with probability p and scales the rest by 1 / (1 - p). Inputs: x, and the step, if any. */
 const dropout = kernelOp<Stream & { p: number }>({
-  infer([x, step], { p }) {
+  infer([x, step], { p, ...key }) {
     expectStep('dropout', step);
     expectFloat('dropout', 'the input', x);
-    if (!(p >= 0 && p < 1)) throw new RangeError(`dropout: probability ${p} is not in [0, 1)`);
+    checkProbability('dropout', 'p', p);
+    checkStream('dropout', key);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
   draws: (key) => key,
