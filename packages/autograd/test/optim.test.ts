@@ -329,7 +329,7 @@ test('misuse is an error', () => {
       /AdamW: a loss scale of .*; expected a number above 0/,
     );
   }
-  assert.throws(() => optimiser.step(new Map(), 0.1), /the gradient of weight is missing/);
+  assert.throws(() => optimiser.step(new Map(), 0.1), /AdamW: the gradient of weight is missing/);
   const one = new Map([['weight', tensor([1, 2])]]);
   assert.throws(() => optimiser.step(one, Number.NaN), /AdamW: the learning rate is NaN; expected a finite number/);
   const misspelt = { weight_decay: 0 } as optim.AdamWOptions;
@@ -337,7 +337,54 @@ test('misuse is an error', () => {
     () => new optim.AdamW(one, misspelt),
     /AdamW: the options are .*weightDecay.*; there is no 'weight_decay'/,
   );
-  assert.throws(() => optimiser.step(new Map([['weight', tensor([1])]]), 0.1), /do not fit an arena of 2/);
+  for (const gradient of [tensor([1]), tensor([[1, 2]]), tensor(Int32Array.of(1, 2)), [1, 2] as never]) {
+    assert.throws(
+      () => optimiser.step(new Map([['weight', gradient]]), 0.1),
+      /AdamW: the gradient of weight is .*; expected f32 or f16 \[2\], as the parameter/,
+    );
+  }
+  const more = new Map([...one, ['bias', tensor([1])]] as const);
+  assert.throws(() => optimiser.step(more, 0.1), /AdamW: there is a gradient of "bias", but no such parameter/);
+  const untyped = optimiser as unknown as Record<string, (...args: unknown[]) => unknown>;
+  assert.throws(() => untyped.step([tensor([1, 2])], 0.1), /AdamW: the gradients are \[Tensor.*; expected a Map of/);
+  assert.throws(() => untyped.step(one), /AdamW: the learning rate is undefined; expected a finite number from 0/);
+  assert.throws(() => optimiser.step(one, -0.1), /AdamW: the learning rate is -0.1/);
+  for (const count of [-1, 0.5, '1']) assert.throws(() => untyped.setSteps(count), /AdamW.setSteps: the count is/);
+  const Untyped = optim.AdamW as unknown as new (parameters: unknown) => unknown;
+  const module = new nn.Linear(2, 2, nn.keySequence(1));
+  assert.throws(() => new Untyped(module), /AdamW: the parameters are a Linear; expected a Map .*namedParameters\(\)/);
+  assert.throws(() => new Untyped({ w: tensor([1]) }), /AdamW: the parameters are \{.*; expected a Map/);
+  assert.throws(() => new Untyped(new Map([['w', 3]])), /AdamW: w is 3; expected an f32 tensor/);
+});
+
+const settings: [setting: Record<string, unknown>, message: RegExp][] = [
+  [{ betas: [0.9] }, /^AdamW: betas is \[0.9\]; expected two numbers in \[0, 1\)/],
+  [{ betas: [0.9, 1] }, /^AdamW: betas is \[0.9, 1\]/],
+  [{ betas: [-0.1, 0.9] }, /^AdamW: betas/],
+  [{ betas: [Number.NaN, 0.9] }, /^AdamW: betas/],
+  [{ betas: 0.9 }, /^AdamW: betas is 0.9/],
+  [{ eps: -1 }, /^AdamW: eps is -1; expected a finite number from 0/],
+  [{ weightDecay: -1 }, /^AdamW: weightDecay is -1; expected a finite number from 0/],
+  [{ weightDecay: Number.POSITIVE_INFINITY }, /^AdamW: weightDecay is Infinity/],
+  [{ clipNorm: -1 }, /^AdamW: clipNorm is -1; expected a finite number above 0, or 0 for never/],
+  [{ clipNorm: '1' }, /^AdamW: clipNorm is "1"/],
+];
+
+for (const [setting, message] of settings) {
+  test(`AdamW with ${JSON.stringify(setting)} is an error`, () => {
+    assert.throws(
+      () => new optim.AdamW(new Map([['w', tensor([1])]]), setting),
+      (error: Error) => message.test(error.message) || assert.unreachable(error.message),
+    );
+  });
+}
+
+test('polynomialDecay needs its numbers', () => {
+  const decay = optim.polynomialDecay as unknown as (options?: unknown) => unknown;
+  assert.throws(() => decay(), /polynomialDecay: .*'peak' must be given/);
+  assert.throws(() => decay({ peak: 1, totalSteps: 9 }), /polynomialDecay: .*'warmupSteps' must be given/);
+  assert.throws(() => decay({ peak: 1, totalSteps: 9, warmup: 1 }), /polynomialDecay: .*there is no 'warmup'/);
+  assert.throws(() => decay({ peak: '1', warmupSteps: 1, totalSteps: 9 }), /polynomialDecay: peak is "1"/);
 });
 
 test('polynomialDecay follows fairseq', () => {

@@ -1,6 +1,18 @@
-import { apply, checkOptions, concat, full, scope, type Tensor } from '@dawnchorus/tensor';
+import {
+  apply,
+  checkEps,
+  checkNumber,
+  checkOptions,
+  checkWhole,
+  concat,
+  full,
+  isTensor,
+  scope,
+  type Tensor,
+  valueText,
+} from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
-import { createArena, gatherGradients, type Shard, shardZeros } from './arena.ts';
+import { checkParameters, createArena, gatherGradients, type Shard, shardZeros } from './arena.ts';
 
 /** A dynamic loss scale (Micikevicius et al., "Mixed precision training", 2018). */
 export interface LossScaleOptions {
@@ -32,6 +44,24 @@ export interface Moments {
   readonly second: Tensor;
 }
 
+const isFiniteFrom0 = (value: number): boolean => value >= 0 && Number.isFinite(value);
+
+/** The bounds of PyTorch's. */
+function checkSettings({
+  betas,
+  eps,
+  weightDecay,
+  clipNorm,
+}: Required<Omit<AdamWOptions, 'shardBytes' | 'lossScale'>>) {
+  const isBeta = (beta: unknown) => typeof beta === 'number' && beta >= 0 && beta < 1;
+  if (!Array.isArray(betas) || betas.length !== 2 || !betas.every(isBeta)) {
+    throw new RangeError(`AdamW: betas is ${valueText(betas)}; expected two numbers in [0, 1), as [0.9, 0.999]`);
+  }
+  checkEps('AdamW', eps);
+  checkNumber('AdamW', 'weightDecay', weightDecay, 'a finite number from 0', isFiniteFrom0);
+  checkNumber('AdamW', 'clipNorm', clipNorm, 'a finite number above 0, or 0 for never', isFiniteFrom0);
+}
+
 /**
  * AdamW (Loshchilov and Hutter, 2019) over a parameter arena. A step is two kernels a shard: one sums the squares of the
  * gradients, one does unscaling, clipping, moments, decay and the update. A step whose gradient norm is not finite, or whose
@@ -54,13 +84,16 @@ export class AdamW {
 
   /**
    * @param parameters f32 tensors by name; they become views of the arena.
-   * @throws TypeError for an option that there is not; RangeError when there are no parameters, or the loss scale is no positive number below 2^24 or its interval no whole
+   * @throws TypeError for an option that there is not, or parameters in anything but a map; RangeError for settings outside
+   *   their bounds, when there are no parameters, or the loss scale is no positive number below 2^24 or its interval no whole
    *   number from 1; TypeError when one is not f32.
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions = {}) {
+    checkParameters('AdamW', parameters);
     checkOptions('AdamW', options, ['betas', 'eps', 'weightDecay', 'clipNorm', 'lossScale', 'shardBytes']);
     checkOptions('AdamW: lossScale', options.lossScale, ['initial', 'growthInterval']);
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm = 0, lossScale, shardBytes } = options;
+    checkSettings({ betas, eps, weightDecay, clipNorm });
     this.options = { betas, eps, weightDecay, clipNorm };
     const { initial = 2 ** 16, growthInterval = 2000 } = lossScale ?? {};
     if (!(initial > 0 && initial <= 2 ** 24) || !(Number.isInteger(growthInterval) && growthInterval >= 1)) {
@@ -82,22 +115,44 @@ export class AdamW {
    *
    * @param gradients by parameter name; those of the loss times `lossScale`.
    * @param learningRate a number, or an f32 scalar: in a compiled step, a tensor that is an argument.
-   * @throws RangeError when the learning rate is a number that is not finite.
+   * @throws RangeError when the learning rate is a number that is negative or not finite, and as `gather`.
    */
   step(gradients: ReadonlyMap<string, Tensor>, learningRate: number | Tensor): Tensor {
     return scope(() => this.stepGathered(this.gather(gradients), learningRate));
   }
 
-  /** Gradients laid out like the shards, f32 [size] each: to be added up over several batches, or looked at. */
+  /**
+   * Gradients laid out like the shards, f32 [size] each: to be added up over several batches, or looked at.
+   *
+   * @throws Error for a parameter without a gradient, RangeError for a gradient of another shape or dtype than f32 and f16, or of
+   *   no parameter.
+   */
   gather(gradients: ReadonlyMap<string, Tensor>): Tensor[] {
+    if (!(gradients instanceof Map)) {
+      throw new TypeError(
+        `AdamW: the gradients are ${valueText(gradients)}; expected a Map of tensors by parameter name`,
+      );
+    }
+    const known = this.shards.reduce((count, { names }) => count + names.length, 0);
+    if (gradients.size > known) {
+      const names = new Set(this.shards.flatMap((shard) => shard.names));
+      const stray = [...gradients.keys()].find((name) => !names.has(name));
+      throw new RangeError(`AdamW: there is a gradient of ${valueText(stray)}, but no such parameter`);
+    }
     return scope(() => this.shards.map((shard) => gatherGradients(shard, gradients)));
   }
 
   /** `step` with gradients that `gather` made, or sums of such. */
   stepGathered(gathered: readonly Tensor[], learningRate: number | Tensor): Tensor {
     const { betas, eps, weightDecay, clipNorm } = this.options;
-    if (typeof learningRate === 'number' && !Number.isFinite(learningRate)) {
-      throw new RangeError(`AdamW: the learning rate is ${learningRate}; expected a finite number`);
+    if (!isTensor(learningRate)) {
+      checkNumber(
+        'AdamW',
+        'the learning rate',
+        learningRate,
+        'a finite number from 0, or an f32 scalar',
+        isFiniteFrom0,
+      );
     }
     return scope(() => {
       const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.state], { begins: i === 0 })[0]);
@@ -124,6 +179,7 @@ export class AdamW {
 
   /** Goes on from a checkpoint: the next step is number `count` + 1. */
   setSteps(count: number): void {
+    checkWhole('AdamW.setSteps', 'the count', count, 0);
     const { device, storage } = this.state;
     device.write(storage, 0, Float32Array.of(count));
   }

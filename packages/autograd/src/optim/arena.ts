@@ -1,4 +1,18 @@
-import { cast, concat, type Device, formatShape, type Shape, type Tensor, zeros } from '@dawnchorus/tensor';
+import {
+  cast,
+  checkOptions,
+  checkWhole,
+  concat,
+  type Device,
+  formatShape,
+  isFloat,
+  isTensor,
+  type Shape,
+  sameShape,
+  type Tensor,
+  valueText,
+  zeros,
+} from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 
 /** A run of parameters that share one buffer. */
@@ -11,20 +25,30 @@ export interface Shard {
   readonly values: Tensor;
 }
 
+/** @throws TypeError for anything but a map of f32 tensors, RangeError for an empty one. */
+export function checkParameters(who: string, parameters: ReadonlyMap<string, Tensor>): void {
+  if (!(parameters instanceof Map)) {
+    throw new TypeError(
+      `${who}: the parameters are ${valueText(parameters)}; expected a Map of tensors by name, as of model.namedParameters()`,
+    );
+  }
+  if (parameters.size === 0) throw new RangeError(`${who}: there are no parameters`);
+  for (const [name, parameter] of parameters) {
+    if (!isTensor(parameter)) throw new TypeError(`${who}: ${name} is ${valueText(parameter)}; expected an f32 tensor`);
+    if (parameter.dtype !== 'f32') throw new TypeError(`${who}: ${name} is ${parameter.dtype}; parameters are f32`);
+  }
+}
+
 /**
  * Moves parameters into as few buffers as the adapter's binding limit allows, so that an optimiser, a norm or a
  * checkpoint is a few dispatches and not hundreds. The parameters become views of the arena.
  */
-export function createArena(
-  parameters: ReadonlyMap<string, Tensor>,
-  { shardBytes }: { shardBytes?: number } = {},
-): Shard[] {
+export function createArena(parameters: ReadonlyMap<string, Tensor>, options: { shardBytes?: number } = {}): Shard[] {
+  checkParameters('createArena', parameters);
+  checkOptions('createArena', options, ['shardBytes']);
+  const { shardBytes } = options;
+  if (shardBytes !== undefined) checkWhole('createArena', 'shardBytes', shardBytes, 1);
   const entries = [...parameters];
-  if (entries.length === 0) throw new RangeError('createArena: there are no parameters');
-  for (const [name, parameter] of entries) {
-    if (parameter.dtype !== 'f32')
-      throw new TypeError(`createArena: ${name} is ${parameter.dtype}; parameters are f32`);
-  }
   const device: Device = entries[0][1].device;
   // A size class may round up by an eighth.
   const limit = shardBytes ?? Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) * 0.8;
@@ -57,18 +81,20 @@ export function createArena(
 
 /** Gradients laid out like their shard. */
 export function gatherGradients(shard: Shard, gradients: ReadonlyMap<string, Tensor>): Tensor {
-  const parts = shard.names.map((name) => {
+  const parts = shard.names.map((name, i) => {
     const gradient = gradients.get(name);
-    if (!gradient) throw new Error(`the gradient of ${name} is missing`);
+    if (!gradient) throw new Error(`AdamW: the gradient of ${name} is missing`);
+    if (!isTensor(gradient) || !sameShape(gradient.shape, shard.shapes[i]) || !isFloat(gradient.dtype)) {
+      throw new RangeError(
+        `AdamW: the gradient of ${name} is ${valueText(gradient)}; expected f32 or f16 ${formatShape(shard.shapes[i])}, as the parameter`,
+      );
+    }
     // Those of halves are sums in f32 already where a compiled step joins this to the product.
     return cast(gradient, 'f32').reshape([-1]);
   });
   // One alone may lie as it should already.
   const [first] = parts;
-  const all = parts.length === 1 && first.contiguous && first.offset === 0 ? first : concat(parts);
-  if (all.size !== shard.size)
-    throw new RangeError(`gradients of ${formatShape(all.shape)} do not fit an arena of ${shard.size}`);
-  return all;
+  return parts.length === 1 && first.contiguous && first.offset === 0 ? first : concat(parts);
 }
 
 /** Zeros that outlive scopes, laid out like a shard. */

@@ -1,3 +1,5 @@
+import { checkNumber, checkOptions } from '@dawnchorus/tensor';
+
 /**
  * Linear warm-up from 0 to the peak over `warmupSteps`, then polynomial decay to `end` at `totalSteps` (fairseq's
  * polynomial_decay). Steps count from 1.
@@ -9,7 +11,12 @@ export function polynomialDecay(options: {
   power?: number;
   end?: number;
 }): (step: number) => number {
+  const needed = ['peak', 'warmupSteps', 'totalSteps'];
+  checkOptions('polynomialDecay', options, [...needed, 'power', 'end'], needed);
   const { peak, warmupSteps, totalSteps, power = 1, end = 0 } = options;
+  for (const [name, value] of Object.entries({ peak, warmupSteps, totalSteps, power, end })) {
+    checkNumber('polynomialDecay', name, value);
+  }
   return (step) => {
     if (warmupSteps > 0 && step <= warmupSteps) return (peak * step) / warmupSteps;
     if (step >= totalSteps) return end;
