@@ -1,5 +1,5 @@
 import { observe, scope, type Tensor, zeros } from '@dawnchorus/tensor';
-import { carriesGradient } from './rules/rule.ts';
+import { carriesGradient, checkGradients } from './rules/rule.ts';
 import {
   addEntry,
   aliasOf,
@@ -116,12 +116,7 @@ function entryOf<T extends Outputs>(
         elements = kept.map((x, i) => (known.has(x.id) ? x : made[i]));
       }
       const parts = rule.backward((several ? given : given[0]) as T, elements, { inputs, needs });
-      if (!Array.isArray(parts) || parts.length !== inputs.length) {
-        const what = Array.isArray(parts) ? `${parts.length} gradients` : 'no array';
-        throw new Error(
-          `${name}: backward returned ${what} for ${inputs.length} inputs; expected one each, undefined where there is none`,
-        );
-      }
+      checkGradients(`${name}: backward`, parts, inputs.length);
       return parts;
     },
   };

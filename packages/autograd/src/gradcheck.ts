@@ -1,4 +1,4 @@
-import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { checkNumber, checkOptions, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { grad } from './grad.ts';
 
 /** How `gradcheck` varies the inputs, and what it allows. */
@@ -20,8 +20,13 @@ export interface GradcheckOptions {
 export async function gradcheck(
   fn: (...inputs: Tensor[]) => Tensor,
   inputs: readonly Tensor[],
-  { step = 1e-2, tolerance = 1e-2, samples = Number.POSITIVE_INFINITY }: GradcheckOptions = {},
+  options: GradcheckOptions = {},
 ): Promise<void> {
+  checkOptions('gradcheck', options, ['step', 'tolerance', 'samples']);
+  const { step = 1e-2, tolerance = 1e-2, samples = Number.POSITIVE_INFINITY } = options;
+  for (const [name, value] of Object.entries({ step, tolerance, samples })) {
+    checkNumber('gradcheck', name, value, 'a number above 0', (own) => own > 0);
+  }
   const analytic = grad(() => fn(...inputs), inputs);
   try {
     for (let i = 0; i < inputs.length; i++) {

@@ -10,7 +10,7 @@ import {
   type Tensor,
   zeros,
 } from '@dawnchorus/tensor';
-import { carriesGradient, checkGradient, isTableOp, ruleOf } from './rules/rule.ts';
+import { carriesGradient, checkGradient, checkGradients, isTableOp, ruleOf } from './rules/rule.ts';
 import { currentWatch } from './watch.ts';
 
 export type Gradients = readonly (Tensor | undefined)[];
@@ -123,7 +123,10 @@ function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }
     vjp(gradients: Gradients, needs: readonly boolean[]): Gradients {
       const [{ shape, dtype }] = entry.outputs;
       const gradient = gradients[0] ?? zeros(shape, { dtype, device: gradients.find(Boolean)!.device });
-      return rule.vjp(gradient, { inputs: entry.inputs, outputs: entry.outputs, attributes, needs, gradients });
+      const parts = rule.vjp(gradient, { inputs: entry.inputs, outputs: entry.outputs, attributes, needs, gradients });
+      // Rules of the table leave out what has none at the end.
+      if (!isTableOp(op)) checkGradients(`${name}: its rule`, parts, inputs.length);
+      return parts;
     },
   };
   addEntry(tape, entry);

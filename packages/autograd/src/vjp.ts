@@ -1,4 +1,13 @@
-import { apply, formatShape, noteDifferentiated, scope, type Tensor, zeros } from '@dawnchorus/tensor';
+import {
+  apply,
+  formatShape,
+  isTensor,
+  noteDifferentiated,
+  scope,
+  type Tensor,
+  valueText,
+  zeros,
+} from '@dawnchorus/tensor';
 import { carriesGradient } from './rules/rule.ts';
 import { backward, createTape, hearingTapes, listen, releaseTape, type Tape, tracks } from './tape.ts';
 
@@ -18,8 +27,12 @@ export function pullBack<T>(
   fn: () => T,
   seed: (result: T, tape: Tape) => readonly (readonly [output: Tensor, gradient: Tensor])[],
 ): Pullback<T> {
-  if (!Array.isArray(parameters)) throw new TypeError(`${who}: the parameters are ${parameters}; expected an array`);
+  if (!Array.isArray(parameters))
+    throw new TypeError(`${who}: the parameters are ${valueText(parameters)}; expected an array`);
   parameters.forEach((parameter, i) => {
+    if (!isTensor(parameter)) {
+      throw new TypeError(`${who}: parameter ${i} is ${valueText(parameter)}; expected a tensor`);
+    }
     if (parameter.disposed) throw parameter.disposedError(who, i);
     if (!carriesGradient(parameter)) {
       throw new TypeError(
@@ -89,6 +102,11 @@ export function vjp<T extends Outputs>(
         throw new RangeError(`vjp: ${given.length} gradients for ${outputs.length} outputs; expected one each`);
       }
       given.forEach((own, i) => {
+        if (!isTensor(own)) {
+          throw new TypeError(
+            `vjp: gradient ${i} is ${valueText(own)}; expected a tensor like the output ${outputs[i]}, as in vjp(fn, inputs, gradient)`,
+          );
+        }
         if (formatShape(own.shape) !== formatShape(outputs[i].shape) || !carriesGradient(own)) {
           throw new RangeError(
             `vjp: gradient ${i} is ${own}, but the output is ${outputs[i]}; expected floats of that shape`,

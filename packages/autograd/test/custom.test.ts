@@ -348,6 +348,33 @@ test('rules that give other than they promise are errors with their name', () =>
     product((g) => g),
     /product: backward returned no array for 2 inputs/,
   );
+  const ofOp = (name: string, gradient: (g: Tensor) => unknown) => {
+    const op = defineOp({ ...cube, name });
+    defineRule(op, rule('nothing', gradient as () => Tensor[]));
+    return () => grad(() => apply(op, [x], { scale: 2 })[0].sum(), [x]);
+  };
+  assert.throws(
+    ofOp('lacking', () => []),
+    /lacking: its rule returned 0 gradients for 1 inputs; expected one each/,
+  );
+  assert.throws(
+    ofOp('number', () => 3),
+    /number: its rule returned no array for 1 inputs/,
+  );
+  assert.throws(
+    ofOp('numbers', () => [3]),
+    /the rule of numbers made 3 for an input of \[4\]; expected a tensor/,
+  );
+  const untyped = defineRule as (...args: unknown[]) => void;
+  assert.throws(
+    () =>
+      untyped(
+        3,
+        rule('nothing', () => []),
+      ),
+    /defineRule: 3 is no operation; expected what defineOp made/,
+  );
+  assert.throws(() => untyped(defineOp({ ...cube, name: 'c' }), () => []), /defineRule: the rule of c is a function/);
   const bare = customVjp({ name: 'bare', forward: ((a: Tensor) => a.mul(2)) as never, backward: (g) => [g] });
   assert.throws(() => grad(() => bare(x).sum(), [x]), /bare: forward returned no \{ output \}/);
 });

@@ -167,7 +167,7 @@ function differenceLoss(shape: number[], random: Random): Loss {
   return {
     name: `${kind} of [${shape}], ${reduction}`,
     inputs: differences(shape, random, beta),
-    run: ([a, b]) => nn[kind](a, b, { reduction, beta }),
+    run: ([a, b]) => nn[kind](a, b, kind === 'smoothL1Loss' ? { reduction, beta } : { reduction }),
     reference: elementwise(reduction, (a, b) => each(a - b)),
   };
 }
@@ -394,7 +394,7 @@ test('options that there are not, and class indices in floats, are errors', () =
   for (const layer of layers) assert.throws(() => layer({ epsilon: 1 }), /there is no 'epsilon'/);
   assert.throws(() => nn.nllLoss(x, target, misspelt), /there is no 'ignoreindex'/);
   assert.throws(() => nn.klDiv(x, x, misspelt), /there is no 'ignoreindex'/);
-  assert.throws(() => nn.mseLoss(x, x, 'sum' as never), /mseLoss: the options are \{ reduction, .*\}, not sum/);
+  assert.throws(() => nn.mseLoss(x, x, 'sum' as never), /mseLoss: the options are \{ reduction \}, not sum/);
   assert.throws(
     () => nn.crossEntropy(x, target.cast('f32')),
     /\[3, 4\] and \[3\]; expected one shape.*class indices are i32 or u32/,

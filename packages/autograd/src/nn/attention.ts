@@ -3,6 +3,7 @@ import { customVjp } from '../custom.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Dropout, Linear } from './layers.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** Settings of `MultiHeadAttention`. */
 export interface AttentionOptions {
@@ -41,6 +42,7 @@ export class MultiHeadAttention extends Module {
     checkOptions('MultiHeadAttention', options, ['dropout', 'std', 'relax']);
     const { dropout = 0, std, relax } = options;
     checkKeys('MultiHeadAttention', keys);
+    checkSizes('MultiHeadAttention', { features, heads });
     if (relax !== undefined && !(relax > 0)) {
       throw new RangeError(`MultiHeadAttention: relax is ${relax}; expected a number above 0`);
     }
@@ -60,10 +62,10 @@ export class MultiHeadAttention extends Module {
    * of them without it, and a clip of which none is visible attends to all alike. `keys`, the draws of dropout, are given while
    * training, and only then. `watch` is told queries and keys, [batch, heads, time, size], and the factor on their products.
    */
-  forward(
-    x: Tensor,
-    { keys, visible, watch }: { keys?: KeySequence; visible?: Tensor; watch?: WatchScores } = {},
-  ): Tensor {
+  forward(x: Tensor, options: { keys?: KeySequence; visible?: Tensor; watch?: WatchScores } = {}): Tensor {
+    checkOptions('MultiHeadAttention.forward', options, ['keys', 'visible', 'watch']);
+    const { keys, visible, watch } = options;
+    if (keys !== undefined) checkKeys('MultiHeadAttention', keys, 'for its draws');
     const [batch, time, features] = x.shape;
     const size = features / this.heads;
     const split = (y: Tensor) => y.reshape([batch, time, this.heads, size]).permute([0, 2, 1, 3]);

@@ -1,5 +1,8 @@
 import {
   cast,
+  checkBoolean,
+  checkNumber,
+  checkOptions,
   conv1d,
   conv2d,
   convTranspose1d,
@@ -8,12 +11,14 @@ import {
   sizeOf,
   sumSquares,
   type Tensor,
+  valueText,
   weightNorm,
 } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
 import { initDefault, initNormal, initZeros } from './init.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** Options of a convolution layer over one axis. */
 export interface Conv1dOptions {
@@ -47,6 +52,32 @@ function initConvolution(
   };
 }
 
+const weightNormOptions = ['stride', 'padding', 'dilation', 'groups', 'std'];
+const convolutionOptions = [...weightNormOptions, 'bias'];
+
+/** What can be known of a layer before it sees an input. Stride, padding and dilation are for the operation to check. */
+function checkConvolution(
+  layer: string,
+  channels: { inChannels: number; outChannels: number },
+  kernel: Sizes,
+  options: Conv2dOptions,
+  known = convolutionOptions,
+): void {
+  checkOptions(layer, options, known);
+  const { groups = 1, bias } = options;
+  checkBoolean(layer, 'bias', bias);
+  checkSizes(layer, { ...channels, groups });
+  const taps = Array.isArray(kernel) ? kernel : [kernel, kernel];
+  if (taps.length !== 2) {
+    throw new RangeError(`${layer}: the kernel is ${valueText(kernel)}; expected a number, or [height, width]`);
+  }
+  for (const own of taps) checkSizes(layer, { kernel: own });
+  for (const [name, count] of Object.entries(channels)) {
+    if (count % groups === 0) continue;
+    throw new RangeError(`${layer}: ${name} is ${count}, which does not divide into ${groups} groups`);
+  }
+}
+
 /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
 export class Conv1d extends Module {
   /** [outChannels, inChannels / groups, kernel] */
@@ -59,10 +90,12 @@ export class Conv1d extends Module {
     outChannels: number,
     kernel: number,
     keys: KeySequence,
-    { bias, std, ...options }: Conv1dOptions & { std?: number } = {},
+    given: Conv1dOptions & { std?: number } = {},
   ) {
     super();
     checkKeys('Conv1d', keys);
+    checkConvolution('Conv1d', { inChannels, outChannels }, kernel, given);
+    const { bias, std, ...options } = given;
     const shape = [outChannels, inChannels / (options.groups ?? 1), kernel];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
     this.options = options;
@@ -87,10 +120,12 @@ export class Conv2d extends Module {
     outChannels: number,
     kernel: Sizes,
     keys: KeySequence,
-    { bias, std, ...options }: Conv2dOptions & { std?: number } = {},
+    given: Conv2dOptions & { std?: number } = {},
   ) {
     super();
     checkKeys('Conv2d', keys);
+    checkConvolution('Conv2d', { inChannels, outChannels }, kernel, given);
+    const { bias, std, ...options } = given;
     const taps = typeof kernel === 'number' ? [kernel, kernel] : kernel;
     const shape = [outChannels, inChannels / (options.groups ?? 1), ...taps];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
@@ -115,10 +150,15 @@ export class ConvTranspose1d extends Module {
     outChannels: number,
     kernel: number,
     keys: KeySequence,
-    { bias, std, ...options }: Conv1dOptions & { outputPadding?: number; std?: number } = {},
+    given: Conv1dOptions & { outputPadding?: number; std?: number } = {},
   ) {
     super();
     checkKeys('ConvTranspose1d', keys);
+    checkConvolution('ConvTranspose1d', { inChannels, outChannels }, kernel, given, [
+      ...convolutionOptions,
+      'outputPadding',
+    ]);
+    const { bias, std, ...options } = given;
     const shape = [inChannels, outChannels / (options.groups ?? 1), kernel];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
     this.options = options;
@@ -147,10 +187,13 @@ export class WeightNormConv1d extends Module {
     outChannels: number,
     kernel: number,
     keys: KeySequence,
-    { std, ...options }: Conv1dOptions & { std: number },
+    given: Omit<Conv1dOptions, 'bias'> & { std: number },
   ) {
     super();
     checkKeys('WeightNormConv1d', keys);
+    checkConvolution('WeightNormConv1d', { inChannels, outChannels }, kernel, given, weightNormOptions);
+    checkNumber('WeightNormConv1d', 'std', given.std);
+    const { std, ...options } = given;
     const perGroup = inChannels / (options.groups ?? 1);
     this.bias = initZeros([outChannels]);
     this.weightV = initNormal([outChannels, perGroup, kernel], std, keys);

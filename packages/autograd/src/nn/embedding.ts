@@ -14,6 +14,7 @@ import { customVjp } from '../custom.ts';
 import { keep } from '../keep.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** The row that is padding, from 0; negative ones count from the end. */
 function paddingRow(name: string, paddingIdx: number, rows: number): number {
@@ -30,7 +31,9 @@ function paddingRow(name: string, paddingIdx: number, rows: number): number {
  * @param options `paddingIdx`: a row that gets no gradient; negative ones count from the end.
  * @throws RangeError when the weight is no matrix or `paddingIdx` is none of its rows, TypeError for an index of floats.
  */
-export function embedding(index: Tensor, weight: Tensor, { paddingIdx }: { paddingIdx?: number } = {}): Tensor {
+export function embedding(index: Tensor, weight: Tensor, options: { paddingIdx?: number } = {}): Tensor {
+  checkOptions('embedding', options, ['paddingIdx']);
+  const { paddingIdx } = options;
   if (weight.rank !== 2) {
     throw new RangeError(`embedding: the weight is ${formatShape(weight.shape)}; expected [rows, features]`);
   }
@@ -70,6 +73,7 @@ export class Embedding extends Module {
   constructor(rows: number, features: number, keys: KeySequence, options: { paddingIdx?: number; std?: number } = {}) {
     super();
     checkKeys('Embedding', keys);
+    checkSizes('Embedding', { rows, features });
     checkOptions('Embedding', options, ['paddingIdx', 'std']);
     const { paddingIdx, std = 1 } = options;
     this.paddingIdx = paddingIdx === undefined ? undefined : paddingRow('Embedding', paddingIdx, rows);

@@ -1,4 +1,4 @@
-import type { RandomKey, Tensor } from '@dawnchorus/tensor';
+import { checkStream, type RandomKey, type Tensor } from '@dawnchorus/tensor';
 import { drawKey } from './key-replay.ts';
 
 /** Hands out one stream of random numbers after another. */
@@ -7,11 +7,11 @@ export interface KeySequence {
   next(): RandomKey;
 }
 
-/** @throws TypeError by the name of the layer that was to draw its first values. */
-export function checkKeys(layer: string, keys: KeySequence): void {
+/** @throws TypeError by the name of the layer that was to draw. */
+export function checkKeys(layer: string, keys: KeySequence, use = 'for its first values'): void {
   if (typeof keys?.next === 'function') return;
   const given = keys === undefined ? 'missing' : typeof keys;
-  throw new TypeError(`${layer}: keys, for its first values, are ${given}; pass nn.keySequence(seed)`);
+  throw new TypeError(`${layer}: keys, ${use}, are ${given}; pass nn.keySequence(seed)`);
 }
 
 /** Streams reserved for each step. */
@@ -25,6 +25,7 @@ const STREAMS_PER_STEP = 2 ** 20;
  *   same draws.
  */
 export function keySequence(seed: number, step: number | Tensor = 0): KeySequence {
+  checkStream('keySequence', { seed, stream: typeof step === 'number' ? step * STREAMS_PER_STEP : 0 });
   let count = 0;
   return {
     next: () =>

@@ -1,7 +1,16 @@
-import { checkOptions, dropout, formatShape, matmul, type Tensor, transpose } from '@dawnchorus/tensor';
+import {
+  checkOptions,
+  checkProbability,
+  dropout,
+  formatShape,
+  matmul,
+  type Tensor,
+  transpose,
+} from '@dawnchorus/tensor';
 import { initDefault, initNormal, initZeros } from './init.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** x [..., inFeatures] -> [..., outFeatures]: x weight^T + bias. */
 export class Linear extends Module {
@@ -17,6 +26,7 @@ export class Linear extends Module {
   ) {
     super();
     checkKeys('Linear', keys);
+    checkSizes('Linear', { inFeatures, outFeatures });
     checkOptions('Linear', options, ['bias', 'std']);
     const { bias = true, std } = options;
     const shape = [outFeatures, inFeatures];
@@ -46,11 +56,13 @@ export class Dropout extends Module {
 
   constructor(p: number) {
     super();
+    checkProbability('Dropout', 'p', p);
     this.p = p;
   }
 
   /** x, or with `keys`, which are given while training, x with elements dropped. */
   forward(x: Tensor, keys?: KeySequence): Tensor {
+    if (keys !== undefined) checkKeys('Dropout', keys, 'for its draws');
     return keys && this.p > 0 ? dropout(x, { p: this.p, ...keys.next() }) : x;
   }
 }

@@ -23,6 +23,7 @@ import { initDefault } from './init.ts';
 import { checkKeys, type KeySequence } from './keys.ts';
 import { Dropout } from './layers.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** Gates follow one another along the last axis: input, forget, cell, output. */
 const gate = (x: Tensor, k: 0 | 1 | 2 | 3): Tensor => {
@@ -140,10 +141,7 @@ export class LSTM extends Module {
     checkKeys('LSTM', keys);
     checkOptions('LSTM', options, ['numLayers', 'bias', 'batchFirst', 'dropout', 'bidirectional']);
     const { numLayers = 1, bias = true, batchFirst = false, dropout = 0, bidirectional = false } = options;
-    for (const [role, value] of Object.entries({ inputSize, hiddenSize, numLayers })) {
-      if (!Number.isInteger(value) || value < 1)
-        throw new RangeError(`LSTM: ${role} is ${value}; expected a whole number from 1`);
-    }
+    checkSizes('LSTM', { inputSize, hiddenSize, numLayers });
     this.inputSize = inputSize;
     this.hiddenSize = hiddenSize;
     this.numLayers = numLayers;
@@ -179,10 +177,9 @@ export class LSTM extends Module {
    *   the last step. Without a batch, none of them has that axis.
    * @throws RangeError when shapes do not fit or there is no step.
    */
-  forward(
-    x: Tensor,
-    { hidden, cell, keys }: Partial<LSTMState> & { keys?: KeySequence } = {},
-  ): LSTMState & { output: Tensor } {
+  forward(x: Tensor, options: Partial<LSTMState> & { keys?: KeySequence } = {}): LSTMState & { output: Tensor } {
+    checkOptions('LSTM.forward', options, ['hidden', 'cell', 'keys']);
+    const { hidden, cell, keys } = options;
     const batched = x.rank === 3;
     this.checkInput(x, batched, hidden, cell);
     return scope(() => {

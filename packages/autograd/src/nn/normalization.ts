@@ -1,6 +1,9 @@
 import {
   apply,
   cast,
+  checkBoolean,
+  checkEps,
+  checkNumber,
   checkOptions,
   detach,
   div,
@@ -8,6 +11,7 @@ import {
   full,
   groupNorm,
   isFloat,
+  isTensor,
   layerNorm,
   ones,
   reciprocal,
@@ -16,11 +20,13 @@ import {
   sameShape,
   square,
   type Tensor,
+  valueText,
   zeros,
 } from '@dawnchorus/tensor';
 import { sideEffect } from '../checkpoint.ts';
 import { initOnes, initZeros } from './init.ts';
 import { Module } from './module.ts';
+import { checkSizes } from './sizes.ts';
 
 /** Normalises the last axis. */
 export class LayerNorm extends Module {
@@ -32,6 +38,8 @@ export class LayerNorm extends Module {
     super();
     checkOptions('LayerNorm', options, ['eps']);
     const { eps = 1e-5 } = options;
+    checkEps('LayerNorm', eps);
+    checkSizes('LayerNorm', { features });
     this.weight = initOnes([features]);
     this.bias = initZeros([features]);
     this.eps = eps;
@@ -54,6 +62,11 @@ export class GroupNorm extends Module {
     super();
     checkOptions('GroupNorm', options, ['eps']);
     const { eps = 1e-5 } = options;
+    checkEps('GroupNorm', eps);
+    checkSizes('GroupNorm', { groups, channels });
+    if (channels % groups !== 0) {
+      throw new RangeError(`GroupNorm: ${channels} channels do not divide into ${groups} groups`);
+    }
     this.weight = initOnes([channels]);
     this.bias = initZeros([channels]);
     this.groups = groups;
@@ -82,11 +95,19 @@ export interface BatchNormOptions {
   eps?: number;
 }
 
-function checkBatchNorm(x: Tensor, { training, momentum: _, eps: __, ...statistics }: BatchNormOptions): void {
+const batchNormOptions = ['runningMean', 'runningVar', 'weight', 'bias', 'training', 'momentum', 'eps'];
+
+function checkBatchNorm(x: Tensor, { training, momentum = 0.1, eps = 1e-5, ...statistics }: BatchNormOptions): void {
+  checkBoolean('batchNorm', 'training', training);
+  checkEps('batchNorm', eps);
+  if (!isTensor(momentum)) checkNumber('batchNorm', 'momentum', momentum, 'a finite number, or an f32 scalar');
   const expected = 'expected floats [batch, channels, ...]';
   if (x.rank < 2 || !isFloat(x.dtype)) throw new RangeError(`batchNorm: the input is ${x}; ${expected}`);
   const channels = x.shape[1];
   for (const [role, tensor] of Object.entries(statistics)) {
+    if (tensor !== undefined && !isTensor(tensor)) {
+      throw new TypeError(`batchNorm: ${role} is ${valueText(tensor)}; expected a tensor [${channels}]`);
+    }
     if (tensor && !sameShape(tensor.shape, [channels])) {
       throw new RangeError(
         `batchNorm: ${role} is ${formatShape(tensor.shape)}, but the input ${formatShape(x.shape)} has ${channels} channels`,
@@ -134,6 +155,7 @@ function updateRunning(
  * missing.
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions = {}): Tensor {
+  checkOptions('batchNorm', options, batchNormOptions);
   checkBatchNorm(x, options);
   const { runningMean, runningVar, weight, bias, training = false, eps = 1e-5 } = options;
   const { device, rank, size } = x;
@@ -182,6 +204,11 @@ export abstract class BatchNorm extends Module {
     super();
     checkOptions('BatchNorm', options, ['eps', 'momentum', 'affine', 'trackRunningStats']);
     const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
+    checkEps('BatchNorm', eps);
+    if (momentum !== null) checkNumber('BatchNorm', 'momentum', momentum, 'a finite number, or null');
+    checkBoolean('BatchNorm', 'affine', affine);
+    checkBoolean('BatchNorm', 'trackRunningStats', trackRunningStats);
+    checkSizes('BatchNorm', { channels });
     if (affine) {
       this.weight = initOnes([channels]);
       this.bias = initZeros([channels]);
@@ -203,7 +230,10 @@ export abstract class BatchNorm extends Module {
    *
    * @param options `training`: whether to normalise by the batch and to move the running statistics; false by default.
    */
-  forward(x: Tensor, { training = false }: { training?: boolean } = {}): Tensor {
+  forward(x: Tensor, options: { training?: boolean } = {}): Tensor {
+    checkOptions('BatchNorm.forward', options, ['training']);
+    const { training = false } = options;
+    checkBoolean('BatchNorm.forward', 'training', training);
     this.checkRank(x);
     const { runningMean, runningVar, numBatchesTracked: count, weight, bias, eps } = this;
     let momentum: number | Tensor = this.momentum ?? 0;

@@ -3,12 +3,14 @@ import {
   type DType,
   formatShape,
   isFloat,
+  isTensor,
   type Op,
   type OpName,
   opTable,
   type Shape,
   sum,
   type Tensor,
+  valueText,
 } from '@dawnchorus/tensor';
 
 /** What a gradient rule is given of the operation it differentiates. */
@@ -55,9 +57,16 @@ export function registerRules(rules: Readonly<Record<string, unknown>>): void {
 /**
  * Makes an operation of your own differentiable: from now on gradients flow through `apply(op, …)` by this rule.
  *
- * @throws Error when the operation has a rule already, or is one of the table's.
+ * @throws Error when the operation has a rule already, or is one of the table's; TypeError for what is no operation, or no rule.
+ * Its gradients are checked when they are made: one for each input, of its shape.
  */
 export function defineRule<A>(op: DefinedOp<A>, own: Rule<A>): void {
+  if ((op as DefinedOp<A> | undefined)?.kind !== 'kernel') {
+    throw new TypeError(`defineRule: ${valueText(op)} is no operation; expected what defineOp made`);
+  }
+  if (typeof own?.vjp !== 'function' || own.saves === undefined) {
+    throw new TypeError(`defineRule: the rule of ${op.name} is ${valueText(own)}; expected rule(saves, vjp)`);
+  }
   if (isTableOp(op as Op<unknown>)) throw new Error('defineRule: the operations of the table have their rules');
   if (ruleByOp.has(op)) throw new Error(`defineRule: ${op.name} has a rule already`);
   ruleByOp.set(op, own as Rule<unknown>);
@@ -66,8 +75,20 @@ export function defineRule<A>(op: DefinedOp<A>, own: Rule<A>): void {
 /** Gradients flow through floats alone: f32 and f16. */
 export const carriesGradient = ({ dtype }: { dtype: DType }): boolean => isFloat(dtype);
 
+/** What a rule from outside gives: a gradient for each input. Those that lack would pass for zeros. */
+export function checkGradients(who: string, parts: unknown, inputs: number): void {
+  if (Array.isArray(parts) && parts.length === inputs) return;
+  const what = Array.isArray(parts) ? `${parts.length} gradients` : 'no array';
+  throw new Error(`${who} returned ${what} for ${inputs} inputs; expected one each, undefined where there is none`);
+}
+
 /** Gradients have the shape of what they are the gradients of. Their dtype may be wider, while rules compute. */
 export function checkGradient(who: string, gradient: Tensor, of: { shape: Shape }): void {
+  if (!isTensor(gradient)) {
+    throw new TypeError(
+      `grad: ${who} made ${valueText(gradient)} for an input of ${formatShape(of.shape)}; expected a tensor`,
+    );
+  }
   if (formatShape(gradient.shape) !== formatShape(of.shape) || !carriesGradient(gradient)) {
     throw new Error(
       `grad: ${who} made ${gradient.dtype}${formatShape(gradient.shape)} for an input of ${formatShape(of.shape)}; expected floats of that shape`,

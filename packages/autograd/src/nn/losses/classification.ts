@@ -1,5 +1,9 @@
 import {
   apply,
+  checkBoolean,
+  checkNumber,
+  checkOptions,
+  checkWhole,
   eq,
   formatShape,
   gather,
@@ -14,7 +18,7 @@ import {
   type Tensor,
   where,
 } from '@dawnchorus/tensor';
-import { checkLossOptions, expectSameShape, type LossOptions, reduceLoss, wide } from './reduction.ts';
+import { checkTensor, expectSameShape, type LossOptions, reduceLoss, wide } from './reduction.ts';
 
 /** Options of losses whose targets are class indices. */
 export interface ClassOptions extends LossOptions {
@@ -26,6 +30,15 @@ export interface ClassOptions extends LossOptions {
 
 /** The axis of the classes: the second, or the only one. */
 const classAxis = (x: Tensor): number => (x.rank === 1 ? 0 : 1);
+
+const classOptions = ['reduction', 'weight', 'ignoreIndex'];
+
+function checkClassOptions(name: string, options: ClassOptions, known: readonly string[]): void {
+  checkOptions(name, options, known);
+  const { weight, ignoreIndex } = options;
+  if (weight !== undefined) checkTensor(name, 'the weight', weight);
+  if (ignoreIndex !== undefined) checkWhole(name, 'ignoreIndex', ignoreIndex);
+}
 
 function checkClasses(name: string, x: Tensor, target: Tensor, weight: Tensor | undefined): void {
   const axis = classAxis(x);
@@ -64,7 +77,6 @@ const alongClasses = (weight: Tensor, x: Tensor): Tensor =>
 /** The mean of losses of class indices is taken over their weights, as in PyTorch: NaN where all are ignored. */
 function reduceWeighted(name: string, losses: Tensor, weights: Tensor, options: LossOptions): Tensor {
   if ((options.reduction ?? 'mean') !== 'mean') return reduceLoss(name, losses, options);
-  checkLossOptions(name, options);
   return losses.sum().div(weights.sum());
 }
 
@@ -94,6 +106,9 @@ function negativeLikelihood(
  * @throws RangeError when the shapes do not fit.
  */
 export function nllLoss(logProbabilities: Tensor, target: Tensor, options: ClassOptions = {}): Tensor {
+  checkClassOptions('nllLoss', options, classOptions);
+  checkTensor('nllLoss', 'the input', logProbabilities);
+  checkTensor('nllLoss', 'the target', target);
   return negativeLikelihood('nllLoss', wide(logProbabilities), target, options);
 }
 
@@ -112,11 +127,13 @@ export function nllLoss(logProbabilities: Tensor, target: Tensor, options: Class
 export function crossEntropy(
   logits: Tensor,
   target: Tensor,
-  { labelSmoothing = 0, ...options }: ClassOptions & { labelSmoothing?: number } = {},
+  given: ClassOptions & { labelSmoothing?: number } = {},
 ): Tensor {
-  if (!(labelSmoothing >= 0 && labelSmoothing <= 1)) {
-    throw new RangeError(`crossEntropy: labelSmoothing is ${labelSmoothing}; expected 0 to 1`);
-  }
+  checkClassOptions('crossEntropy', given, [...classOptions, 'labelSmoothing']);
+  checkTensor('crossEntropy', 'the input', logits);
+  checkTensor('crossEntropy', 'the target', target);
+  const { labelSmoothing = 0, ...options } = given;
+  checkNumber('crossEntropy', 'labelSmoothing', labelSmoothing, '0 to 1', (value) => value >= 0 && value <= 1);
   if (logits.rank === 0) throw new RangeError('crossEntropy: the logits are a scalar; expected [batch, classes, ...]');
   if (!isFloat(target.dtype)) return ofClasses(logits, target, options, labelSmoothing);
   const { weight, ignoreIndex, ...reduction } = options;
@@ -169,8 +186,12 @@ function ofClasses(
 export function binaryCrossEntropyWithLogits(
   logits: Tensor,
   target: Tensor,
-  { weight, posWeight, ...options }: LossOptions & { weight?: Tensor; posWeight?: Tensor } = {},
+  options: LossOptions & { weight?: Tensor; posWeight?: Tensor } = {},
 ): Tensor {
+  checkOptions('binaryCrossEntropyWithLogits', options, ['reduction', 'weight', 'posWeight']);
+  const { weight, posWeight } = options;
+  if (weight !== undefined) checkTensor('binaryCrossEntropyWithLogits', 'the weight', weight);
+  if (posWeight !== undefined) checkTensor('binaryCrossEntropyWithLogits', 'posWeight', posWeight);
   expectSameShape('binaryCrossEntropyWithLogits', logits, target);
   const x = wide(logits);
   const y = target.cast('f32');
@@ -205,8 +226,9 @@ export function klDiv(
   target: Tensor,
   options: { logTarget?: boolean; reduction?: LossOptions['reduction'] | 'batchmean' } = {},
 ): Tensor {
-  checkLossOptions('klDiv', options);
+  checkOptions('klDiv', options, ['reduction', 'logTarget']);
   const { logTarget = false, reduction = 'mean' } = options;
+  checkBoolean('klDiv', 'logTarget', logTarget);
   expectSameShape('klDiv', input, target);
   const [x, t] = [wide(input), wide(target)];
   const none = logTarget ? undefined : eq(t, 0);

@@ -1,4 +1,4 @@
-import { cast, checkOptions, formatShape, isFloat, sameShape, type Tensor } from '@dawnchorus/tensor';
+import { cast, formatShape, isFloat, isTensor, sameShape, type Tensor, valueText } from '@dawnchorus/tensor';
 
 /** How the losses of a batch become one. */
 export interface LossOptions {
@@ -9,17 +9,12 @@ export interface LossOptions {
 /** Losses are made in f32 from the start: a mean that was rounded to f16 says little about a step. */
 export const wide = (x: Tensor): Tensor => (x.dtype === 'f16' ? cast(x, 'f32') : x);
 
-/** The options of all losses: settings that several share may be given to each of them. */
-const known = ['reduction', 'weight', 'ignoreIndex', 'labelSmoothing', 'posWeight', 'logTarget', 'beta', 'margin'];
-
-/** An option that no loss has is an error: passed over it would be another loss than was meant. */
-export function checkLossOptions(name: string, options: object): void {
-  checkOptions(name, options, known);
+/** A number would be stretched, or end in an error of some operation inside. */
+export function checkTensor(name: string, role: string, x: unknown): void {
+  if (!isTensor(x)) throw new TypeError(`${name}: ${role} is ${valueText(x)}; expected a tensor`);
 }
 
-export function reduceLoss(name: string, losses: Tensor, options: LossOptions): Tensor {
-  checkLossOptions(name, options);
-  const { reduction = 'mean' } = options;
+export function reduceLoss(name: string, losses: Tensor, { reduction = 'mean' }: LossOptions): Tensor {
   if (!isFloat(losses.dtype)) {
     throw new TypeError(
       `${name}: the losses are ${losses.dtype}${formatShape(losses.shape)}; use .cast('f32') on an input`,
@@ -28,11 +23,13 @@ export function reduceLoss(name: string, losses: Tensor, options: LossOptions): 
   if (reduction === 'none') return losses;
   if (reduction === 'sum') return losses.sum();
   if (reduction === 'mean') return losses.mean();
-  throw new RangeError(`${name}: the reduction is ${JSON.stringify(reduction)}; expected 'mean', 'sum' or 'none'`);
+  throw new RangeError(`${name}: the reduction is ${valueText(reduction)}; expected 'mean', 'sum' or 'none'`);
 }
 
 /** Subtraction would stretch a target of another shape, and the loss would be of pairs that nobody meant. */
 export function expectSameShape(name: string, a: Tensor, b: Tensor, hint = ''): void {
+  checkTensor(name, 'the prediction', a);
+  checkTensor(name, 'the target', b);
   if (!sameShape(a.shape, b.shape)) {
     throw new RangeError(
       `${name}: ${formatShape(a.shape)} and ${formatShape(b.shape)}; expected one shape: reshape or expand one of them${hint}`,

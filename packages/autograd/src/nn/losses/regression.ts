@@ -1,4 +1,4 @@
-import { abs, lt, type Tensor, where } from '@dawnchorus/tensor';
+import { abs, checkNumber, checkOptions, lt, type Tensor, where } from '@dawnchorus/tensor';
 import { expectSameShape, type LossOptions, reduceLoss, wide } from './reduction.ts';
 
 /** What a loss of the difference of two tensors of one shape, f32 or f16, has in common: it is f32. */
@@ -8,7 +8,9 @@ function ofDifference(
   target: Tensor,
   options: LossOptions,
   each: (difference: Tensor) => Tensor,
+  known = ['reduction'],
 ): Tensor {
+  checkOptions(name, options, known);
   expectSameShape(name, prediction, target);
   return reduceLoss(name, each(wide(prediction).sub(wide(target))), options);
 }
@@ -35,12 +37,14 @@ export function l1Loss(prediction: Tensor, target: Tensor, options: LossOptions 
 export function smoothL1Loss(
   prediction: Tensor,
   target: Tensor,
-  { beta = 1, ...options }: LossOptions & { beta?: number } = {},
+  options: LossOptions & { beta?: number } = {},
 ): Tensor {
-  if (!(beta >= 0)) throw new RangeError(`smoothL1Loss: beta is ${beta}; expected 0 or more`);
-  if (beta === 0) return l1Loss(prediction, target, options);
-  return ofDifference('smoothL1Loss', prediction, target, options, (difference) => {
+  const each = (difference: Tensor) => {
+    const { beta = 1 } = options;
+    checkNumber('smoothL1Loss', 'beta', beta, '0 or more', (value) => value >= 0);
     const size = abs(difference);
+    if (beta === 0) return size;
     return where(lt(size, beta), difference.square().mul(0.5 / beta), size.sub(0.5 * beta));
-  });
+  };
+  return ofDifference('smoothL1Loss', prediction, target, options, each, ['reduction', 'beta']);
 }

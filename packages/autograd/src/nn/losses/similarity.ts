@@ -1,6 +1,10 @@
 import {
   broadcastShapes,
   cast,
+  checkEps,
+  checkNumber,
+  checkOptions,
+  checkTensors,
   div,
   eq,
   formatShape,
@@ -24,7 +28,11 @@ function unit(x: Tensor, dim: number, eps: number): Tensor {
  * The cosine of the angle between vectors along `dim` (1 by default, as in PyTorch): the sum of a b / (max(|a|, eps)
  * max(|b|, eps)). The shapes broadcast; the result lacks `dim`. Computed in f32; f16 where both inputs are.
  */
-export function cosineSimilarity(a: Tensor, b: Tensor, { dim = 1, eps = 1e-8 } = {}): Tensor {
+export function cosineSimilarity(a: Tensor, b: Tensor, options: { dim?: number; eps?: number } = {}): Tensor {
+  checkOptions('cosineSimilarity', options, ['dim', 'eps']);
+  const { dim = 1, eps = 1e-8 } = options;
+  checkEps('cosineSimilarity', eps);
+  checkTensors('cosineSimilarity', [a, b]);
   const shape = broadcastShapes('cosineSimilarity', a.shape, b.shape);
   const axis = normaliseAxis(dim, shape.length, 'cosineSimilarity') - shape.length;
   // A vector that stretches along the axis is as long as it becomes; other axes may stretch afterwards.
@@ -45,8 +53,12 @@ export function cosineEmbeddingLoss(
   a: Tensor,
   b: Tensor,
   target: Tensor,
-  { margin = 0, ...options }: LossOptions & { margin?: number } = {},
+  options: LossOptions & { margin?: number } = {},
 ): Tensor {
+  checkOptions('cosineEmbeddingLoss', options, ['reduction', 'margin']);
+  const { margin = 0 } = options;
+  checkNumber('cosineEmbeddingLoss', 'margin', margin);
+  checkTensors('cosineEmbeddingLoss', [a, b, target]);
   const fits = [a, b].every((x) => x.rank === target.rank + 1 && x.shape[0] === (target.shape[0] ?? x.shape[0]));
   if (!fits || a.rank > 2 || a.shape[a.rank - 1] !== b.shape[b.rank - 1]) {
     throw new RangeError(
