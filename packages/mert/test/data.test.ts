@@ -170,6 +170,21 @@ cropping('a file with NaN is named, and replaced by the same file whatever was r
   for (let i = 19; i >= 0; i--) assert.equal(await backwards.readCrop(i), crops[i]);
 });
 
+cropping('a file whose samples are far from audio is named, and replaced', async () => {
+  for (const [name, amplitude] of [
+    ['good', 1],
+    ['absurd', 1e30],
+  ] as const) {
+    writeFile(join(folder, 'absurd', `${name}.wav`), wavWith(tone(12000, 1).map((value) => value * amplitude)));
+  }
+  const dataset = await open('absurd');
+  for (let i = 0; i < 6; i++) assert.ok((await dataset.readCrop(i)).every((sample) => Math.abs(sample) <= 1));
+  assert.match(
+    reasons(dataset)['absurd.wav'],
+    /^has a sample of \S+e\+29; audio lies within 1, and at most 10000 is used/,
+  );
+});
+
 cropping('a folder of nothing but NaN ends with an error, not with a loop', async () => {
   writeFile(join(folder, 'only-nan', 'a.wav'), wavWith(new Float32Array(12000).fill(Number.NaN)));
   const dataset = await open('only-nan');

@@ -1,13 +1,13 @@
 /** Music in folders, manifests, tar archives and parquet files, and threads that read it. */
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeWav } from '@dawnchorus/dsp';
 import { ByteWriter, parquetWrite } from 'hyparquet-writer';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dataFolders, listAudio } from '../src/data/collection.ts';
+import { dataFolders, listAudio, nameWithin } from '../src/data/collection.ts';
 import { openDataset } from '../src/data/dataset.ts';
 import { createFeed } from '../src/data/feed.ts';
 import { writeManifest } from '../src/data/manifest.ts';
@@ -170,7 +170,21 @@ sources('GNU tar’s own archives', async () => {
     /is compressed.*unpack it to a plain \.tar/,
   );
   writeFileSync(join(folder, 'cut.tar'), readFileSync(path).subarray(0, 3000));
-  assert.match(await messageOf(() => tarIndex(join(folder, 'cut.tar'))), /ends inside a file/);
+  const cut = (bytes: number) => {
+    writeFileSync(join(folder, 'cut.tar'), readFileSync(path).subarray(0, bytes));
+    return messageOf(() => tarIndex(join(folder, 'cut.tar')));
+  };
+  assert.match(await cut(3000), /ends inside a file/);
+  const last = entries.at(-1)!;
+  const end = last.offset + Math.ceil(last.bytes / 512) * 512;
+  assert.match(
+    await cut(entries[1].offset - 100),
+    /ends inside a block, after \d+ bytes; fetch or write the archive again/,
+  );
+  assert.match(await cut(end), /ends without the blocks of zeros that close it/);
+  assert.match(await cut(0), /ends without the blocks of zeros that close it, after 0 bytes/);
+  writeFileSync(join(folder, 'cut.tar'), readFileSync(path).subarray(0, end + 512));
+  assert.equal(await tarIndex(join(folder, 'cut.tar')), entries, 'one of the two is enough');
 });
 
 sources('manifests that make no sense are named by file and line', async () => {
@@ -180,6 +194,13 @@ sources('manifests that make no sense are named by file and line', async () => {
   assert.match(await wrong('x.jsonl', '{"path":"a.wav"}\n{"p":1}'), /x\.jsonl:2: expected an object with a "path"/);
   assert.match(await wrong('y.jsonl', '{"path":"a.wav","frames":"many"}'), /y\.jsonl:1: "frames" is "many"/);
   assert.match(await wrong('z.jsonl', '{'), /z\.jsonl:1: is not JSON/);
+  for (const place of [
+    { offset: -512, bytes: 100 },
+    { offset: 512, bytes: -1 },
+  ]) {
+    const line = JSON.stringify({ path: 'x.tar', name: 'a.wav', ...place });
+    assert.match(await wrong('v.jsonl', line), /v\.jsonl:1: an "offset" into an archive is a whole number from 0/);
+  }
   assert.match(await wrong('x.parquet', 'words'), /x\.parquet: is no parquet file/);
   assert.match(await wrong('x.docx', 'words'), /x\.docx: is no folder, manifest/);
 });
@@ -190,7 +211,10 @@ sources('files that are not what the manifest says, or are gone, are left out an
   const dataset = await openDataset({ ...options, folder: path });
   assert.is(dataset.files.length, 1);
   const reasons = dataset.skipped.map(({ reason }) => reason).join('\n');
-  assert.match(reasons, /the manifest says 90000 samples, the file has 24000 at 24000 Hz; make the manifest again/);
+  assert.match(
+    reasons,
+    /the manifest \S*off\.tsv says 90000 samples, the file has 24000 samples at 24000 Hz; make the manifest again/,
+  );
   assert.match(reasons, /cannot be read/);
   // Taken at its word by a manifest that tells all, and found out when it is read.
   const told = join(manifests, 'told.jsonl');
@@ -206,6 +230,146 @@ sources('files that are not what the manifest says, or are gone, are left out an
     );
     await trusting.close();
   }
+});
+
+sources('what a manifest says wrong of a file is found when it is read', async () => {
+  const path = join(manifests, 'wrong.jsonl');
+  const lines = [
+    { path: join(plain, 'a.wav'), sampleRate: 24000, frames: 24000 },
+    { path: join(plain, 'c.wav'), sampleRate: 8000, frames: 30000 },
+    { path: join(plain, 'sub/b.wav'), sampleRate: 24000, frames: 90000 },
+  ];
+  writeFileSync(path, lines.map((line) => JSON.stringify(line)).join('\n'));
+  for (const workers of [0, 2]) {
+    const dataset = await openDataset({ ...options, folder: path, workers });
+    assert.is(dataset.files.length, 3);
+    for (let i = 0; i < 9; i++) await dataset.readPlaced(i);
+    const reasons = dataset.skipped.map(({ reason }) => reason).sort();
+    assert.match(
+      reasons[0],
+      /^the manifest \S*wrong\.jsonl says 8000 Hz, the file has 30000 samples at 24000 Hz; make the/,
+    );
+    assert.match(
+      reasons[1],
+      /^the manifest \S*wrong\.jsonl says 90000 samples, the file has 27000 samples at 24000 Hz/,
+    );
+    assert.is(reasons.length, 2);
+    await dataset.close();
+  }
+});
+
+sources('of entries of one name the last counts, as tar unpacks them', async () => {
+  const path = join(folder, 'doubled.tar');
+  writeFileSync(path, tarOf(names.map((name, i) => [i < 2 ? 'same.wav' : 'other.wav', bytesOf(name)])));
+  const items = await listAudio(path);
+  assert.equal(
+    items.map(({ key }) => key),
+    ['doubled.tar/same.wav', 'doubled.tar/other.wav'],
+  );
+  const [{ place }] = items;
+  assert.ok(place.kind === 'tar' && place.bytes === bytesOf(names[1]).length);
+  // So a manifest that was made of all its entries.
+  const list = join(folder, 'doubled.jsonl');
+  const lines = (await tarIndex(path)).map(({ name, offset, bytes }) => ({ path: 'doubled.tar', name, offset, bytes }));
+  writeFileSync(list, lines.map((line) => JSON.stringify(line)).join('\n'));
+  assert.equal(
+    (await listAudio(list)).map((item) => item.place),
+    items.map((item) => item.place),
+  );
+});
+
+sources(
+  'files of one path in different places are not taken for each other, whatever the number of threads',
+  async () => {
+    // Columns of a row have one path.
+    const path = join(folder, 'columns.parquet');
+    const writer = new ByteWriter();
+    await parquetWrite({ writer, columnData: ['audio', 'x'].map((name, i) => ({ name, data: [bytesOf(names[i])] })) });
+    writeFileSync(path, writer.getBytes());
+    const list = join(folder, 'columns.jsonl');
+    const lines = ['audio', 'x'].map((column) => JSON.stringify({ path: 'columns.parquet', row: 0, column }));
+    writeFileSync(list, lines.join('\n'));
+    const found = await crops(list, 0, 8);
+    assert.equal(await crops(list, 2, 8), found);
+    const separate = join(folder, 'separate.tsv');
+    writeFileSync(
+      separate,
+      `${plain}\n${names
+        .slice(0, 2)
+        .map((name, i) => `${name}\t${lengths[i]}\n`)
+        .join('')}`,
+    );
+    assert.equal(await crops(separate, 0, 8), found);
+  },
+);
+
+sources('what in a folder cannot be listed is left out and named', async () => {
+  const data = join(folder, 'odd');
+  cpSync(plain, data, { recursive: true });
+  writeFileSync(join(data, 'cut.tar'), readFileSync(join(archives, 'one.tar')).subarray(0, 3000));
+  writeFileSync(join(data, 'words.parquet'), 'words');
+  symlinkSync('nowhere', join(data, 'gone.wav'));
+  symlinkSync('nowhere', join(data, 'notes.txt'));
+  writeFileSync(Buffer.concat([Buffer.from(`${data}/`), Buffer.of(0xe9), Buffer.from('.wav')]), bytesOf('a.wav'));
+  const dataset = await openDataset({ ...options, folder: data });
+  assert.is(dataset.files.length, 3);
+  const told = Object.fromEntries(dataset.skipped.map(({ path, reason }) => [nameWithin(data, path), reason]));
+  assert.equal(Object.keys(told).sort(), ['cut.tar', 'gone.wav', 'words.parquet', '\ufffd.wav']);
+  assert.match(told['cut.tar'], /^ends inside a file/);
+  assert.match(told['words.parquet'], /^is no parquet file/);
+  assert.match(told['gone.wav'], /is a link to nothing/);
+  assert.match(told['\ufffd.wav'], /has a name that is not UTF-8; rename it/);
+  const made = await writeManifest({ data, out: join(folder, 'odd.jsonl') });
+  assert.equal([made.files, made.skipped.length], [3, 4]);
+  const labelled = await labelFolder({ data, out: join(folder, 'odd-labels'), teacher: fakeTeacher() });
+  assert.equal([labelled.labelled, labelled.skipped.length], [3, 4]);
+  // One that is given by its own name is an error.
+  assert.match(await messageOf(() => openDataset({ ...options, folder: join(data, 'cut.tar') })), /ends inside a file/);
+});
+
+sources('a reason does not name its file again', async () => {
+  const data = join(folder, 'reasons');
+  mkdirSync(data);
+  const writer = new ByteWriter();
+  await parquetWrite({ writer, columnData: [{ name: 'audio', data: [bytesOf('a.wav'), null, Uint8Array.of(1)] }] });
+  writeFileSync(join(data, 'p.parquet'), writer.getBytes());
+  const dataset = await openDataset({ ...options, folder: data });
+  assert.equal(
+    dataset.skipped.map(({ path }) => nameWithin(data, path)),
+    ['p.parquet/1', 'p.parquet/2'],
+  );
+  assert.is(dataset.skipped[0].reason, 'row 1 holds no audio, its bytes are null');
+  for (const { reason } of dataset.skipped) assert.not.match(reason, data);
+  assert.is(nameWithin(join(data, 'p.parquet'), join(data, 'p.parquet', '1')), 'p.parquet/1');
+  assert.is(nameWithin(data, '/elsewhere/a.wav'), '/elsewhere/a.wav');
+});
+
+sources('the manifest valid belongs to one that is called train, and to no other', async () => {
+  const data = join(folder, 'names');
+  mkdirSync(data);
+  for (const name of ['train', 'pretrain', 'valid']) cpSync(join(manifests, 'all.tsv'), join(data, `${name}.tsv`));
+  assert.is(dataFolders(join(data, 'train.tsv')).valid, join(data, 'valid.tsv'));
+  assert.is(dataFolders(join(data, 'pretrain.tsv')).valid, undefined);
+});
+
+sources('a name that is no part of a line needs a .jsonl', async () => {
+  const data = join(folder, 'lines');
+  writeFile(join(data, 'a\tb.wav'), bytesOf('a.wav'));
+  const tsv = join(folder, 'lines.tsv');
+  const make = () => writeManifest({ data, out: tsv, sampleRate: 24000 });
+  assert.match(
+    await messageOf(make),
+    /lines\.tsv: a \.tsv cannot hold ".*a\\tb\.wav", a name with a tab.*write a \.jsonl/,
+  );
+  writeFile(join(data, 'a\nb.wav'), bytesOf('a.wav'));
+  rmSync(join(data, 'a\tb.wav'));
+  assert.match(await messageOf(make), /write a \.jsonl/);
+  const out = join(folder, 'lines.jsonl');
+  assert.is((await writeManifest({ data, out })).files, 1);
+  assert.equal(
+    (await listAudio(out)).map(({ key }) => key),
+    ['lines/a\nb.wav'],
+  );
 });
 
 sources('the number of threads changes nothing', async () => {
@@ -257,6 +421,10 @@ sources('mert manifest’s lists stand for what they were made of', async () => 
   assert.match(await wrong({ sampleRate: 16000 }), /none of its 3 files can be used/);
   assert.match(await wrong({ out: 'a.csv' }), /end in \.jsonl or \.tsv/);
   assert.match(await wrong({ out: 'a.jsonl', validShare: 0.5 }), /is to be called train\.jsonl/);
+  assert.match(
+    await wrong({ out: 'train.jsonl', validShare: 1e-9 }),
+    /0 of 3 files would be held out; take another share \(--valid\) or another draw \(--seed\)/,
+  );
 });
 
 sources('labels are the same wherever the music lies', async () => {
@@ -280,6 +448,22 @@ sources('labels are the same wherever the music lies', async () => {
   const expected = await labelled(join(manifests, 'all.tsv'), 'tsv');
   for (const name of ['archives/one.tar', 'archives/struct.parquet', 'manifests/all.jsonl']) {
     assert.equal(await labelled(join(folder, name), name.replace('/', '-')), expected, name);
+  }
+});
+
+sources('a file that a manifest names twice, or an archive holds twice, is labelled once', async () => {
+  const twice = join(folder, 'twice.tsv');
+  writeFileSync(twice, `${plain}\n${'a.wav\t24000\n'.repeat(2)}c.wav\t30000\n`);
+  for (const [data, out] of [
+    [twice, 'twice-labels'],
+    [join(folder, 'doubled.tar'), 'doubled-labels'],
+  ] as const) {
+    const to = { data, out: join(folder, out), teacher: fakeTeacher() };
+    assert.is((await labelFolder(to)).labelled, 2);
+    const labels = await openLabels(to.out);
+    assert.equal(await labels.verify({ data }), []);
+    await labels.close();
+    assert.is((await labelFolder(to)).already, 2);
   }
 });
 

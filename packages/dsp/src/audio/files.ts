@@ -1,5 +1,5 @@
 /** Audio files on disk (Node). */
-import { type FileHandle, open, readdir, realpath, stat } from 'node:fs/promises';
+import { type FileHandle, lstat, open, readdir, realpath, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import type { ByteSource } from './bytes.ts';
 import { type Audio, decodeAudio, type ReadOptions } from './decode.ts';
@@ -77,20 +77,37 @@ export async function streamAudio<T>(
  * All files in a folder and the folders in it that have one of these endings (small letters, with their dot), as paths that
  * begin with `folder`, each folder's by name. Links to folders are followed, each folder once.
  *
+ * @param onMissing - told of what has such an ending or none and cannot be found under its name: links to nothing, and
+ *   names that are not UTF-8.
  * @throws AudioError 'unreadable' when the folder cannot be read
  */
-export async function filesWithin(folder: string, endings: ReadonlySet<string>): Promise<string[]> {
+export async function filesWithin(
+  folder: string,
+  endings: ReadonlySet<string>,
+  onMissing?: (path: string, reason: string) => void,
+): Promise<string[]> {
   const found: string[] = [];
   const seen = new Set<string>();
+  async function missing(path: string): Promise<void> {
+    const isLink = await lstat(path).then(
+      (own) => own.isSymbolicLink(),
+      () => false,
+    );
+    if (isLink) onMissing?.(path, 'is a link to nothing; mend or remove it');
+    // What Node cannot decode has this character in the place of its bytes.
+    else if (path.includes('\ufffd')) onMissing?.(path, 'has a name that is not UTF-8; rename it');
+  }
   async function visit(path: string): Promise<void> {
     const real = await realpath(path);
     if (seen.has(real)) return;
     seen.add(real);
     for (const name of (await readdir(path)).sort()) {
       const child = join(path, name);
+      const ending = extname(name).toLowerCase();
       const kind = await stat(child).catch(() => null);
       if (kind?.isDirectory()) await visit(child);
-      else if (kind?.isFile() && endings.has(extname(name).toLowerCase())) found.push(child);
+      else if (kind?.isFile() && endings.has(ending)) found.push(child);
+      else if (!kind && (ending === '' || endings.has(ending))) await missing(child);
     }
   }
   try {

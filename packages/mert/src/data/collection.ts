@@ -1,7 +1,7 @@
 /** What there is to hear: folders, manifests, tar archives and parquet files, as one list. */
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { AudioError, type AudioFormat, audioExtensions, filesWithin } from '@dawnchorus/dsp';
 import { parquetIndex } from './parquet.ts';
 import type { AudioItem } from './places.ts';
@@ -30,13 +30,26 @@ export function dataFolders(data: string): { train: string; valid: string | unde
   const ending = extname(data);
   if (manifestEndings.includes(ending)) {
     const valid = join(dirname(data), `valid${ending}`);
-    const isTrain = data.endsWith(`train${ending}`) && existsSync(valid);
+    const isTrain = basename(data) === `train${ending}` && existsSync(valid);
     return { train: data, valid: isTrain ? valid : undefined };
   }
   const manifests = manifestsIn(data);
   if (manifests) return manifests;
   const [train, valid] = [join(data, 'train'), join(data, 'valid')];
   return existsSync(train) && existsSync(valid) ? { train, valid } : { train: data, valid: undefined };
+}
+
+/** What a file of `data` is called in it, for people; one that lies elsewhere by its whole path. */
+export function nameWithin(data: string, path: string): string {
+  const root = statSync(data, { throwIfNoEntry: false })?.isDirectory() ? data : dirname(data);
+  const name = relative(root, path);
+  return name.startsWith('..') ? path : name;
+}
+
+/** What of an archive counts: of several entries of one name the last, as tar unpacks them. */
+function lastOfEachName(items: readonly AudioItem[]): AudioItem[] {
+  const last = new Map(items.map((item) => [item.path, item]));
+  return items.filter((item) => item.place.kind !== 'tar' || last.get(item.path) === item);
 }
 
 const wholeNumber = (text: string): number | undefined => (/^\d+$/.test(text) ? Number(text) : undefined);
@@ -56,13 +69,15 @@ async function readTsv(path: string): Promise<AudioItem[]> {
       throw new Error(`${path}:${i + 2}: expected a path, a tab and a number of samples, got ${JSON.stringify(line)}`);
     }
     const file = resolve(root, name);
-    return [{ path: file, key: slashes(relative(root, file)), place: { kind: 'file', file }, known: { frames } }];
+    const key = slashes(relative(root, file));
+    return [{ path: file, key, place: { kind: 'file', file }, known: { frames }, manifest: path }];
   });
 }
 
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 const optional = {
   sampleRate: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
-  frames: (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0,
+  frames: isCount,
   channels: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
 };
 
@@ -104,25 +119,27 @@ async function readJsonl(path: string): Promise<AudioItem[]> {
       if (!Number.isSafeInteger(row) || row < 0 || typeof column !== 'string')
         fail('a "row" is a number and needs a "column"');
       const place = { kind: 'parquet', file, row, column: column as string } as const;
-      items.push({ path: `${file}/${row}`, key: `${own}/${row}`, place, known });
+      items.push({ path: `${file}/${row}`, key: `${own}/${row}`, place, known, manifest: path });
     } else if (offset !== undefined) {
-      if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(bytes) || typeof name !== 'string') {
-        fail('an "offset" into an archive needs "bytes" and a "name"');
+      if (!isCount(offset) || !isCount(bytes) || typeof name !== 'string') {
+        fail('an "offset" into an archive is a whole number from 0, and needs "bytes", another, and a "name"');
       }
       const place = { kind: 'tar', file, offset, bytes: bytes as number } as const;
-      items.push({ path: `${file}/${name}`, key: `${own}/${name}`, place, known });
-    } else items.push({ path: file, key: own, place: { kind: 'file', file }, known });
+      items.push({ path: `${file}/${name}`, key: `${own}/${name}`, place, known, manifest: path });
+    } else items.push({ path: file, key: own, place: { kind: 'file', file }, known, manifest: path });
   }
-  return items;
+  return lastOfEachName(items);
 }
 
 async function itemsOfTar(file: string, key: string): Promise<AudioItem[]> {
   const entries = (await tarIndex(file)).filter(({ name }) => audioExtensions.has(extensionOf(name)));
-  return entries.map(({ name, offset, bytes }) => ({
-    path: `${file}/${name}`,
-    key: `${key}/${name}`,
-    place: { kind: 'tar', file, offset, bytes },
-  }));
+  return lastOfEachName(
+    entries.map(({ name, offset, bytes }) => ({
+      path: `${file}/${name}`,
+      key: `${key}/${name}`,
+      place: { kind: 'tar', file, offset, bytes },
+    })),
+  );
 }
 
 async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
@@ -139,10 +156,12 @@ async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
  * the manifests train and valid, what these list), a manifest (fairseq's .tsv, or .jsonl), a .tar, a .parquet, or one audio
  * file. Nothing is decoded. The order is that of the manifest, or by name.
  *
+ * @param skip - told of what in a folder cannot be listed: archives that make no sense, links to nothing, names that are not
+ *   UTF-8. Without it such an archive is an error.
  * @throws AudioError 'unreadable' when it cannot be read; Error that names the line of a manifest, or the archive, that
  *   makes no sense.
  */
-export async function listAudio(data: string): Promise<AudioItem[]> {
+export async function listAudio(data: string, skip?: (path: string, reason: string) => void): Promise<AudioItem[]> {
   const status = await stat(data).catch((cause) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     const what = extensionOf(data) === '' ? 'folder' : 'file';
@@ -165,7 +184,7 @@ export async function listAudio(data: string): Promise<AudioItem[]> {
   }
   const manifests = manifestsIn(data);
   if (manifests) return [...(await listAudio(manifests.train)), ...(await listAudio(manifests.valid))];
-  const files = await filesWithin(data, new Set([...audioExtensions, ...archiveExtensions]));
+  const files = await filesWithin(data, new Set([...audioExtensions, ...archiveExtensions]), skip);
   const audio = files.filter((file) => audioExtensions.has(extensionOf(file))).sort();
   const items: AudioItem[] = audio.map((file) => ({
     path: file,
@@ -174,7 +193,14 @@ export async function listAudio(data: string): Promise<AudioItem[]> {
   }));
   for (const file of files.filter((file) => archiveExtensions.has(extensionOf(file)))) {
     const key = slashes(relative(data, file));
-    items.push(...(await (extensionOf(file) === '.tar' ? itemsOfTar : itemsOfParquet)(file, key)));
+    try {
+      // One by one: an archive may hold more files than a call takes arguments.
+      for (const item of await (extensionOf(file) === '.tar' ? itemsOfTar : itemsOfParquet)(file, key))
+        items.push(item);
+    } catch (error) {
+      if (!skip) throw error;
+      skip(file, (error as Error).message.replace(`${file}: `, ''));
+    }
   }
   return items;
 }

@@ -1,7 +1,7 @@
-import { AudioError, type AudioInfo, resampledLength } from '@dawnchorus/dsp';
+import { type AudioInfo, resampledLength } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
 import { listAudio } from './collection.ts';
-import { type AudioItem, checkItem } from './places.ts';
+import { type AudioItem, checkItem, checkKnown } from './places.ts';
 import { CACHE_BYTES, createReaders, ReaderError } from './workers.ts';
 
 export { dataFolders } from './collection.ts';
@@ -62,12 +62,17 @@ const ATTEMPTS = 100;
 const WHOLE_FILE_SECONDS = 600;
 /** Files whose headers are looked at at once. */
 const LOOKED_AT = 16;
-/** How far a manifest may be off: encoders add some samples, and programs count them differently. */
-const MANIFEST_SECONDS = 0.1;
 
-function describe(error: unknown): string {
-  return error instanceof AudioError ? error.message.replace(`${error.path}: `, '') : String((error as Error).message);
+/** What is wrong with a file, without its path, which stands before it. */
+export function reasonOf(error: unknown, { path, place }: Pick<AudioItem, 'path' | 'place'>): string {
+  return String((error as Error).message)
+    .replace(`${path}: `, '')
+    .replace(`${place.file}: `, '')
+    .replace(` '${place.file}'`, '');
 }
+
+/** Whether a manifest says all that is needed of a file, so that it is not opened before it is read. */
+const isTold = ({ known }: AudioItem): boolean => known?.sampleRate !== undefined && known.frames !== undefined;
 
 /** What a file holds: its header says, unless the manifest has told all that is needed. */
 async function infoOf(item: AudioItem): Promise<AudioInfo> {
@@ -77,11 +82,7 @@ async function infoOf(item: AudioItem): Promise<AudioInfo> {
     return { path, format, sampleRate, channels, frames, duration: frames / sampleRate };
   }
   const info = await checkItem(item);
-  if (frames !== undefined && Math.abs(frames - info.frames) > MANIFEST_SECONDS * info.sampleRate) {
-    throw new Error(
-      `the manifest says ${frames} samples, the file has ${info.frames} at ${info.sampleRate} Hz; make the manifest again`,
-    );
-  }
+  checkKnown(item, info);
   return info;
 }
 
@@ -93,9 +94,6 @@ async function infoOf(item: AudioItem): Promise<AudioInfo> {
  */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const { folder, sampleRate, cropSamples, seed, exclude, latestStart, workers = 0, onFile } = options;
-  const items = await listAudio(folder);
-  const files: AudioInfo[] = [];
-  const used: AudioItem[] = [];
   const skipped: SkippedFile[] = [];
   const named = new Set<string>();
   const skip = (path: string, reason: string) => {
@@ -103,13 +101,16 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
     named.add(path);
     skipped.push({ path, reason });
   };
+  const items = await listAudio(folder, skip);
+  const files: AudioInfo[] = [];
+  const used: AudioItem[] = [];
   for (let at = 0; at < items.length; at += LOOKED_AT) {
     const some = items.slice(at, at + LOOKED_AT);
     const looked = await Promise.all(
       some.map(async (item) => {
         const reason = exclude?.(item.path);
         if (reason !== undefined) return reason;
-        return infoOf(item).catch(describe);
+        return infoOf(item).catch((error) => reasonOf(error, item));
       }),
     );
     for (const [i, info] of looked.entries()) {
@@ -127,9 +128,9 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   if (files.length === 0) {
     const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
     throw new Error(
-      items.length === 0
+      items.length === 0 && skipped.length === 0
         ? `${folder}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`
-        : `${folder}: none of its ${items.length} audio files can be used:${reasons.join('')}`,
+        : `${folder}: none of its ${skipped.length} audio files can be used:${reasons.join('')}`,
     );
   }
   const readers = createReaders(workers);
@@ -166,10 +167,13 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
             ? order(Math.floor(index / files.length))[index % files.length]
             : hostRandom(...seeds).integer(0, files.length - 1);
         const { path, duration, frames, sampleRate: own } = files[at];
+        const { place, known, manifest } = used[at];
         try {
           const crop = await readers.read(
             {
-              item: { path, place: used[at].place },
+              // A header that was looked at need not be held against the manifest again.
+              item: { path, place, ...(isTold(used[at]) && { known, manifest }) },
+              file: at,
               total: resampledLength(frames, own, sampleRate),
               whole: fits && duration <= WHOLE_FILE_SECONDS,
               sampleRate,
@@ -184,7 +188,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
           return { samples: crop.samples, path, start: crop.start };
         } catch (error) {
           if (error instanceof ReaderError) throw error;
-          skip(path, describe(error));
+          skip(path, reasonOf(error, used[at]));
         }
       }
       const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);

@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative, resolve, sep } from 'node:path';
-import { AudioError, type AudioInfo } from '@dawnchorus/dsp';
+import type { AudioInfo } from '@dawnchorus/dsp';
 import { writeAtomically } from '@dawnchorus/formats';
 import { checkNotInput } from '../folders.ts';
 import { hostRandom, purpose } from '../random.ts';
 import { listAudio } from './collection.ts';
-import type { SkippedFile } from './dataset.ts';
+import { reasonOf, type SkippedFile } from './dataset.ts';
 import { type AudioItem, checkItem } from './places.ts';
 
 /** What a manifest is made of, and where it goes. */
@@ -67,6 +67,19 @@ async function checkManifest(path: string): Promise<void> {
   throw new Error(`${path}: is there, is no manifest and would be overwritten; choose another --out`);
 }
 
+/** @throws Error where a .tsv cannot say what there is: files in archives, and names that are no part of one line. */
+function checkTsv(out: string, root: string, items: readonly AudioItem[]): void {
+  if (items.some(({ place }) => place.kind !== 'file')) {
+    throw new Error(`${out}: a .tsv cannot say what lies in archives; write a .jsonl`);
+  }
+  const unfit = [root, ...items.map(({ path }) => path)].find((path) => /[\t\n\r]/.test(path));
+  if (unfit !== undefined || root !== root.trim()) {
+    throw new Error(
+      `${out}: a .tsv cannot hold ${JSON.stringify(unfit ?? root)}, a name with a tab, a line feed or spaces around it; write a .jsonl`,
+    );
+  }
+}
+
 /**
  * Looks at every file of a collection, and writes what it found as a manifest, which `mert pretrain --data` and the like
  * take in the place of the folder and trust: nothing needs to be opened again to know what there is.
@@ -88,23 +101,21 @@ export async function writeManifest(options: ManifestOptions): Promise<ManifestR
     checkNotInput('--out', path, [data]);
     await checkManifest(path);
   }
-  const items = await listAudio(data);
   const skipped: SkippedFile[] = [];
+  const items = await listAudio(data, (path, reason) => skipped.push({ path, reason }));
   const lines: string[] = [];
   let seconds = 0;
   const root = resolve(data);
+  if (ending === '.tsv') checkTsv(out, root, items);
   for (let at = 0; at < items.length; at += LOOKED_AT) {
     const some = items.slice(at, at + LOOKED_AT);
     const looked = await Promise.all(some.map((item) => checkItem(item).catch((error: Error) => error)));
     for (const [i, info] of looked.entries()) {
       const item = some[i];
       if (info instanceof Error) {
-        const own = info instanceof AudioError ? `${info.path}: ` : '';
-        skipped.push({ path: item.path, reason: info.message.replace(own, '') });
+        skipped.push({ path: item.path, reason: reasonOf(info, item) });
       } else if (sampleRate !== undefined && info.sampleRate !== sampleRate) {
         skipped.push({ path: item.path, reason: `has ${info.sampleRate} Hz, asked for are ${sampleRate}` });
-      } else if (ending === '.tsv' && item.place.kind !== 'file') {
-        throw new Error(`${out}: a .tsv cannot say what lies in archives; write a .jsonl`);
       } else {
         seconds += info.duration;
         lines.push(
@@ -124,7 +135,9 @@ export async function writeManifest(options: ManifestOptions): Promise<ManifestR
   const valid = lines.filter((_, i) => held[i]);
   if (validShare > 0) {
     if (valid.length === 0 || valid.length === lines.length) {
-      throw new Error(`${out}: ${valid.length} of ${lines.length} files would be held out; take another share`);
+      throw new Error(
+        `${out}: ${valid.length} of ${lines.length} files would be held out; take another share (--valid) or another draw (--seed)`,
+      );
     }
     await write(join(dirname(out), `valid${ending}`), valid);
   }

@@ -84,10 +84,16 @@ export async function parquetIndex(path: string): Promise<{ rows: number; column
 }
 
 /** Row groups whose bytes are kept: neighbouring rows are read together. */
-const groups = new Map<string, Promise<Uint8Array[]>>();
+const groups = new Map<string, Promise<(Uint8Array | undefined)[]>>();
 const KEPT_GROUPS = 2;
 
-async function readGroup(path: string, first: number, end: number, column: string): Promise<Uint8Array[]> {
+/** The bytes of some rows; of those that hold none, nothing. */
+async function readGroup(
+  path: string,
+  first: number,
+  end: number,
+  column: string,
+): Promise<(Uint8Array | undefined)[]> {
   const { file, metadata } = await openParquet(path);
   const { compressors } = await import('hyparquet-compressors');
   const rows = await parquetReadObjects({
@@ -101,11 +107,10 @@ async function readGroup(path: string, first: number, end: number, column: strin
     utf8: false,
     useOffsetIndex: true,
   });
-  return rows.map((row, i) => {
+  return rows.map((row) => {
     const value = row[column] as { bytes?: unknown } | Uint8Array | null;
     const bytes = value instanceof Uint8Array ? value : value?.bytes;
-    if (!(bytes instanceof Uint8Array)) throw new Error(`${path}: row ${first + i} holds no audio, its bytes are null`);
-    return bytes;
+    return bytes instanceof Uint8Array ? bytes : undefined;
   });
 }
 
@@ -115,21 +120,25 @@ async function readGroup(path: string, first: number, end: number, column: strin
  */
 export async function readRowBytes(path: string, row: number, column: string): Promise<Uint8Array> {
   const { metadata } = await openParquet(path);
+  const found = (bytes: Uint8Array | undefined): Uint8Array => {
+    if (!bytes) throw new Error(`${path}: row ${row} holds no audio, its bytes are null`);
+    return bytes;
+  };
   let first = 0;
   for (const group of metadata.row_groups) {
     const end = first + Number(group.num_rows);
     if (row < end) {
       if (group.columns.some((chunk) => chunk.offset_index_offset !== undefined)) {
-        return (await readGroup(path, row, row + 1, column))[0];
+        return found((await readGroup(path, row, row + 1, column))[0]);
       }
-      const key = `${path}:${first}`;
+      const key = `${path}:${first}:${column}`;
       let rows = groups.get(key);
       groups.delete(key);
       rows ??= readGroup(path, first, end, column);
       if (groups.size >= KEPT_GROUPS) groups.delete(groups.keys().next().value as string);
       groups.set(key, rows);
       rows.catch(() => groups.delete(key));
-      return (await rows)[row - first];
+      return found((await rows)[row - first]);
     }
     first = end;
   }

@@ -18,6 +18,8 @@ export interface AudioItem {
   place: Place;
   /** What a manifest says of it; what it does not say is found out. */
   known?: Partial<Pick<AudioInfo, 'sampleRate' | 'frames' | 'channels' | 'format'>>;
+  /** That manifest. */
+  manifest?: string;
 }
 
 const describe = (error: unknown): string => (error instanceof Error ? error.message : String(error));
@@ -44,7 +46,7 @@ export async function withBytes<T>(
     if (!status.isFile()) throw new AudioError(path, 'unreadable', 'expected a file, but this is none');
     const [begin, size] = place.kind === 'tar' ? [place.offset, place.bytes] : [0, status.size];
     if (begin + size > status.size) {
-      throw new AudioError(path, 'truncated', `${place.file} ends before it; fetch the archive again`);
+      throw new AudioError(path, 'truncated', 'the archive ends before it; fetch the archive again');
     }
     inUse = true;
     return await use(fileSource(path, handle, size, begin));
@@ -55,6 +57,25 @@ export async function withBytes<T>(
     throw new AudioError(path, 'unreadable', `the file cannot be read (${describe(cause)})`, { cause });
   } finally {
     await handle?.close();
+  }
+}
+
+/** How far a manifest may be off: encoders add some samples, and programs count them differently. */
+const MANIFEST_SECONDS = 0.1;
+
+/** @throws Error that names the manifest, where a file is not what it says. */
+export function checkKnown(
+  { known: { sampleRate, frames } = {}, manifest }: Pick<AudioItem, 'known' | 'manifest'>,
+  file: Pick<AudioInfo, 'sampleRate' | 'frames'>,
+): void {
+  const fail = (said: string) => {
+    throw new Error(
+      `the manifest ${manifest} says ${said}, the file has ${file.frames} samples at ${file.sampleRate} Hz; make the manifest again`,
+    );
+  };
+  if (sampleRate !== undefined && sampleRate !== file.sampleRate) fail(`${sampleRate} Hz`);
+  if (frames !== undefined && Math.abs(frames - file.frames) > MANIFEST_SECONDS * file.sampleRate) {
+    fail(`${frames} samples`);
   }
 }
 

@@ -59,7 +59,7 @@ function paxRecords(bytes: Uint8Array): { path?: string; size?: number } {
 /**
  * The regular files of a tar archive, in its order.
  *
- * @throws Error when it is no tar archive (a compressed one is none), or ends inside a file.
+ * @throws Error when it is no tar archive (a compressed one is none), or does not end with a block of zeros: it was cut off.
  */
 export async function tarIndex(path: string): Promise<TarEntry[]> {
   const file = await open(path, 'r');
@@ -67,10 +67,14 @@ export async function tarIndex(path: string): Promise<TarEntry[]> {
     const { size: total } = await file.stat();
     const archive = fileSource(path, file, total);
     const entries: TarEntry[] = [];
+    const cutOff = (where: string): never => {
+      throw new Error(`${path}: ends ${where}, after ${total} bytes; fetch or write the archive again`);
+    };
+    let at = 0;
     let next: { path?: string; size?: number } = {};
-    for (let at = 0; at + BLOCK <= total; ) {
+    while (at + BLOCK <= total) {
       const header = await archive.read(at, BLOCK);
-      // Two blocks of zeros end an archive.
+      // Two blocks of zeros end an archive; where the second is missing, no file is.
       if (header.every((byte) => byte === 0)) return entries;
       if (!isSound(header)) {
         const compressed = (header[0] === 0x1f && header[1] === 0x8b) || (header[0] === 0x28 && header[1] === 0xb5);
@@ -84,9 +88,7 @@ export async function tarIndex(path: string): Promise<TarEntry[]> {
       const size = next.size ?? own;
       const kind = String.fromCharCode(header[156] || 0x30);
       const content = at + BLOCK;
-      if (!(size >= 0) || content + size > total) {
-        throw new Error(`${path}: ends inside a file, after ${total} bytes; fetch or write the archive again`);
-      }
+      if (!(size >= 0) || content + size > total) cutOff('inside a file');
       at = content + Math.ceil(size / BLOCK) * BLOCK;
       if (kind === 'x') next = { ...next, ...paxRecords(await archive.read(content, size)) };
       else if (kind === 'L') next = { ...next, path: field(await archive.read(content, size), 0, size) };
@@ -98,7 +100,8 @@ export async function tarIndex(path: string): Promise<TarEntry[]> {
           entries.push({ name: name.replace(/^\.\//, ''), offset: content, bytes: size });
       }
     }
-    return entries;
+    // Between two files, too: those behind would be missing without a word.
+    return cutOff(at === total ? 'without the blocks of zeros that close it' : 'inside a block');
   } finally {
     await file.close();
   }

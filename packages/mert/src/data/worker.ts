@@ -1,6 +1,5 @@
 /** A thread that reads crops for `createWorkers`. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { AudioError } from '@dawnchorus/dsp';
 import { type CropTask, createCropReader } from './crops.ts';
 
 /** What comes back: a crop, or what was wrong with its file. */
@@ -16,8 +15,7 @@ parentPort?.on('message', async ({ id, task }: { id: number; task: CropTask }) =
     const answer: WorkerAnswer = { id, samples: samples as Float32Array<ArrayBuffer>, start, silent };
     parentPort?.postMessage(answer, [answer.samples.buffer]);
   } catch (error) {
-    const path = error instanceof AudioError ? `${error.path}: ` : '';
-    const answer: WorkerAnswer = { id, error: String((error as Error).message).replace(path, '') };
+    const answer: WorkerAnswer = { id, error: String((error as Error).message) };
     parentPort?.postMessage(answer);
   }
 });

@@ -1,6 +1,5 @@
 /** Threads that decode crops while the device computes. */
 import { Worker } from 'node:worker_threads';
-import { AudioError } from '@dawnchorus/dsp';
 import { type CropTask, createCropReader, type ReadCrop } from './crops.ts';
 import type { WorkerAnswer } from './worker.ts';
 
@@ -24,14 +23,7 @@ export function createReaders(count: number): CropReaders {
     throw new RangeError(`${count} workers; expected a whole number from 0`);
   }
   if (count === 0) {
-    const read = createCropReader(CACHE_BYTES);
-    return {
-      read: (task) =>
-        read(task).catch((error) => {
-          throw new Error(error instanceof AudioError ? error.message.replace(`${error.path}: `, '') : error.message);
-        }),
-      close: async () => {},
-    };
+    return { read: createCropReader(CACHE_BYTES), close: async () => {} };
   }
   const waiting = new Map<number, { resolve(crop: ReadCrop): void; reject(error: Error): void; worker: number }>();
   const workers: (Worker | undefined)[] = Array.from({ length: count });

@@ -248,7 +248,8 @@ export async function openLabels(folder: string, expected: Partial<TeacherDescri
     },
     async verify({ data, onFile } = {}) {
       const problems: string[] = [];
-      const music = data === undefined ? undefined : new Map((await listAudio(data)).map((item) => [item.key, item]));
+      const music =
+        data === undefined ? undefined : new Map((await listAudio(data, () => {})).map((item) => [item.key, item]));
       let number = 0;
       for (const entry of entries.values()) {
         try {

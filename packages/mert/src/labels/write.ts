@@ -4,7 +4,8 @@ import { type FileHandle, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AudioError, type AudioPieces, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { writeAtomically } from '@dawnchorus/formats';
-import { listAudio } from '../data/collection.ts';
+import { listAudio, nameWithin } from '../data/collection.ts';
+import { reasonOf } from '../data/dataset.ts';
 import { type AudioItem, withBytes } from '../data/places.ts';
 import { makeFolder } from '../folders.ts';
 import { lockFolder } from '../lock.ts';
@@ -191,8 +192,11 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
   if (!Number.isSafeInteger(shardBytes) || shardBytes < 1) {
     throw new RangeError(`shards of ${shardBytes} bytes; expected a whole number from 1`);
   }
-  const items = await listAudio(data);
-  if (items.length === 0) {
+  const skipped: LabelResult['skipped'] = [];
+  const listed = await listAudio(data, (path, reason) => skipped.push({ path: nameWithin(data, path), reason }));
+  // A manifest may name a file twice; its labels are one.
+  const items = [...new Map(listed.map((item) => [item.key, item])).values()];
+  if (items.length === 0 && skipped.length === 0) {
     throw new LabelError(`${data}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`);
   }
   const header = headerOf(teacher, resample);
@@ -217,7 +221,7 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
     const present = new Set(items.map(({ key }) => key));
     const gone = [...manifest.entries.keys()].filter((key) => !present.has(key));
     await checkUnchanged(items, manifest);
-    const result: LabelResult = { finished: true, labelled: 0, already: 0, skipped: [], gone, frames: 0 };
+    const result: LabelResult = { finished: true, labelled: 0, already: 0, skipped, gone, frames: 0 };
     for (const [i, item] of items.entries()) {
       const { key } = item;
       if (manifest.entries.has(key)) {
@@ -239,7 +243,7 @@ export async function labelFolder(options: LabelOptions): Promise<LabelResult> {
         onFile?.({ ...event, frames: entry.frames });
       } catch (error) {
         if (!(error instanceof AudioError)) throw error;
-        const reason = error.message.replace(`${error.path}: `, '');
+        const reason = reasonOf(error, item);
         // Said once, however often it is found.
         if (manifest.skipped.get(key) !== reason) await appendLine({ path: key, skipped: reason });
         result.skipped.push({ path: key, reason });
