@@ -36,6 +36,13 @@ function isHeld(text: string): boolean {
   return isAlive(Number(pid)) && startOf(Number(pid)) === start;
 }
 
+/** Whether a process may be at work in a folder, by its lock. */
+export async function isLocked(folder: string): Promise<boolean> {
+  const text = await readFile(join(folder, '.lock'), 'utf8').catch(() => undefined);
+  // One without words is just being written.
+  return text !== undefined && (text === '' || isHeld(text));
+}
+
 /** Takes away what processes left that were killed while they asked for the lock. */
 async function removeRemains(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
@@ -58,7 +65,14 @@ export async function lockFolder(folder: string, doing: string): Promise<() => P
   const path = join(folder, '.lock');
   const own = join(folder, `.lock.${process.pid}.${randomBytes(4).toString('hex')}`);
   const text = `${hostname()}\n${process.pid}\n${startOf(process.pid)}\n`;
-  await writeFile(own, text);
+  await writeFile(own, text).catch((cause: NodeJS.ErrnoException) => {
+    const isFull = cause.code === 'ENOSPC' || cause.code === 'EDQUOT';
+    const reason = isFull ? 'its disk or quota is full' : 'may not be written to';
+    throw new Error(
+      `${folder}: ${reason} (${cause.code}); ${isFull ? 'free some space' : 'change its permissions'} or choose another folder`,
+      { cause },
+    );
+  });
   try {
     for (let attempt = 0; ; attempt++) {
       try {

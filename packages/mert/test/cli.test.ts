@@ -170,6 +170,7 @@ const cases: [string, string[], RegExp][] = [
     ['pretrain', '--steps', 'many'],
     /--steps <n>' argument 'many' is invalid\. expected a whole number from 1/,
   ],
+  ['too many threads', ['pretrain', '--workers', '1000'], /expected a whole number from 0 to 256/],
   ['an unknown setting', ['pretrain', '--set', 'training.step=3'], /unknown key "step"; did you mean "steps"\?/],
   ['an unknown preset', ['pretrain', '--config', 'smal'], /there is no preset "smal"; did you mean "small"\?/],
   [
@@ -231,6 +232,12 @@ interrupting('Ctrl-C saves a checkpoint, and --resume goes on', async () => {
   assert.match(resumed.stderr, `resuming after step ${done}`);
   assert.match(resumed.stdout, '# Pretraining report');
   assert.is(steps(), done + 2);
+  // What is not said again stays as it was, but for a setting that is.
+  const set = ['--set', `training.steps=${done + 3}`, '--set', 'monitor.every=2'];
+  const longer = await mert(['pretrain', '--out', run, '--resume', ...set]);
+  assert.is(longer.code, 0, longer.stderr);
+  assert.match(longer.stderr, `schedule spans ${done + 3} steps from here on, 200 before`);
+  assert.is(steps(), done + 3);
   const page = join(folder, 'page.html');
   const reported = await mert(['report', '--run', run, '--out', page]);
   assert.is(reported.code, 0, reported.stderr);
@@ -245,7 +252,7 @@ interrupting('Ctrl-C saves a checkpoint, and --resume goes on', async () => {
     assert.match(text, words);
   }
   const watched = await mert(['watch', '--run', run, '--once']);
-  assert.match(watched.stdout, new RegExp(`step ${done + 2} of ${done + 2}, finished`));
+  assert.match(watched.stdout, new RegExp(`step ${done + 3} of ${done + 3}, finished`));
   const refused = await mert(['pretrain', '--out', run, ...settings]);
   assert.is(refused.code, 1);
   assert.match(refused.stderr, /already holds a run; go on with --resume, or choose another --out/);

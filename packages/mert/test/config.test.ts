@@ -71,6 +71,20 @@ load('options cover the file, the file covers the preset, field by field', () =>
   assert.is(config.model.numConvPosEmbeddings, 128);
 });
 
+load('options cover the configuration of a run', () => {
+  const base = loadConfig({ preset: 'small' });
+  const config = loadConfig({ base, set: ['training.steps=7'] });
+  assert.equal(config, { ...base, training: { ...base.training, steps: 7 } });
+});
+
+load('sizes that no memory holds are told', () => {
+  assert.equal(problemsOfSet('model.hiddenSize=100000000', 'model.numHiddenLayers=99999', 'training.batchSize=1e9'), [
+    '--set model.hiddenSize=100000000: expected a number <= 16384, got 100000000',
+    '--set model.numHiddenLayers=99999: expected a number <= 512, got 99999',
+    '--set training.batchSize=1e9: expected a number <= 65536, got 1000000000',
+  ]);
+});
+
 load('any valid number survives the way through a file or an option', () => {
   fc.assert(
     fc.property(fc.double({ min: 1e-12, max: 1e6, noNaN: true }), fc.nat(0xffffffff), (learningRate, seed) => {
@@ -148,6 +162,9 @@ load('bad YAML is reported with its place', () => {
   const [first] = problemsOf(['training:', '  steps: [1', 'model: {}']);
   assert.match(first!, /^run.yaml:3:1: Flow sequence/);
   assert.match(problemsOf(['training: *nowhere'])[0]!, /^run.yaml:1:1: Unresolved alias/);
+  assert.equal(problemsOf(['training:', '  steps: 2', '---', 'training:', '  steps: 3']), [
+    'run.yaml:3:1: a second document begins here, after ---; a configuration is one: join them, or remove one',
+  ]);
   assert.equal(problemsOf(['- 1']), ['run.yaml:1:1: expected a section of keys, got [1]']);
   assert.equal(problemsOf(['text']), ['run.yaml:1:1: expected a section of keys, got the string "text"']);
 });

@@ -105,6 +105,15 @@ failures('a folder trains one run at a time, and --resume never takes other musi
   assert.match(await messageOf(changed), /model.hiddenSize: 64 in the run, 128 now/);
 });
 
+failures('a folder that may not be written to is named', async () => {
+  // Root may write to any other.
+  if (!existsSync('/proc/self')) return;
+  assert.match(
+    await messageOf(lockFolder('/proc', 'training')),
+    /^\/proc: may not be written to \(E[A-Z]+\); change its permissions or choose another folder$/,
+  );
+});
+
 failures('halves that the adapter has not are told before a teacher is trained', async () => {
   const out = join(folder, 'halves');
   const config = loadConfig({ preset: 'small', set: ['training.precision=f16'] });

@@ -158,6 +158,24 @@ loop('older checkpoints stay by rule, the best by held-out loss', async () => {
   );
 });
 
+loop('a checkpoint whose removal was interrupted is none that is damaged', async () => {
+  const out = outOf('removing');
+  const rule = { keepLast: 1, keepEvery: 0, keepBest: false };
+  const write = (step: number) =>
+    writeCheckpoint(out, step, rule, async (place) =>
+      writeFileSync(join(place, 'trainer.json'), JSON.stringify({ step })),
+    );
+  await write(1);
+  for (const name of ['checkpoint.removing', 'checkpoints/step-0.removing']) {
+    mkdirSync(join(out, name), { recursive: true });
+    writeFileSync(join(out, name, 'half'), '');
+  }
+  assert.equal((await latestCheckpoint(out)).damaged, []);
+  await write(2);
+  assert.equal(readdirSync(out).sort(), ['checkpoint', 'checkpoints']);
+  assert.equal(readdirSync(join(out, 'checkpoints')), []);
+});
+
 loop('a damaged checkpoint is passed over, and told; the run goes on from the one before', async () => {
   const set = [
     'training.steps=6',

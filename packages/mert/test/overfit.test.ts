@@ -148,7 +148,7 @@ learning('in held-out music all masked frames are hidden, whatever is kept in tr
   const [none, most] = await Promise.all(
     [0, 0.9].map(async (keep) => {
       const own = { ...config, masking: { ...config.masking, keep }, validation: { every: 0, batches: 1 } };
-      return (await openValidation(folder, own, undefined))?.evaluate(trainer, teachers);
+      return (await openValidation(folder, own, undefined, () => {}))?.evaluate(trainer, teachers);
     }),
   );
   assert.ok(none!.losses.loss > 0);

@@ -141,6 +141,22 @@ training('trains no teacher, and has a head for each codebook', async () => {
   assert.match(report, /could not be labelled/);
 });
 
+training('a manifest train finds the labels of the manifest valid beside it', async () => {
+  const sets = join(folder, 'sets');
+  const line = (path: string) => `${JSON.stringify({ path: join(data, path) })}\n`;
+  writeFile(join(sets, 'train.jsonl'), line('train/0.wav') + line('train/1.wav'));
+  writeFile(join(sets, 'valid.jsonl'), line('valid/held.wav'));
+  const made = await labelled('sets-labels', settings, sets);
+  const { report } = await run('sets-run', { data: join(sets, 'train.jsonl'), labels: made, steps: 1 });
+  assert.match(report!, 'Held out: 1 files that training never saw');
+  const half = await labelled('half-labels', settings, join(sets, 'train.jsonl'));
+  assert.match(
+    await messageOf(() => run('half-run', { data: join(sets, 'train.jsonl'), labels: half })),
+    /the held-out music cannot be used: .*the labels are of none of these files[\s\S]*repair it or label it, too/,
+  );
+  assert.is(existsSync(join(folder, 'half-run')), false);
+});
+
 training('stopped and resumed, it is the unbroken run', async () => {
   const path = join(folder, 'stopped', 'metrics.jsonl');
   const stopped = () => existsSync(path) && readFileSync(path, 'utf8').split('\n').length > 3;

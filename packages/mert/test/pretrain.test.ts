@@ -11,11 +11,15 @@ import {
 } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
+import { tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { PretrainConfig } from '../src/config/index.ts';
 import { loadPretrained } from '../src/model/pretrained.ts';
+import { readRun } from '../src/seeing/run.ts';
+import { watchText } from '../src/seeing/watch.ts';
 import { type PretrainOptions, pretrain } from '../src/training/pretrain.ts';
+import { createTrainer, disposeTrainer, mendStatistics } from '../src/training/step.ts';
 import { messageOf, openTestDevice, temporaryFolder, tinyConfig, tone, writeFile, writeTone } from './support.ts';
 
 const device = await openTestDevice();
@@ -172,12 +176,9 @@ pretraining('a full disk leaves the previous checkpoint, and the run goes on onc
     assert.equal(checkpoint(), before);
     assert.equal(readdirSync(out).sort(), [
       'checkpoint',
-      'curves.svg',
       'data.json',
       'data.jsonl',
       'metrics.jsonl',
-      'report.json',
-      'report.md',
       'teacher',
       'tensorboard',
     ]);
@@ -229,6 +230,69 @@ pretraining('music in train/ and valid/: the second is held out and scored', asy
   assert.ok(Number.isFinite(heldOut.losses.loss) && Number.isFinite(heldOut.baselines.cqtMeanLoss));
 });
 
+pretraining('left-out files are named by their place in the folder, those of the held-out music, too', async () => {
+  const both = join(folder, 'named');
+  writeTone(join(both, 'train', '0.wav'), 1, 0);
+  writeTone(join(both, 'valid', 'held.wav'), 1, 9);
+  writeFile(join(both, 'train', 'deep', 'words.wav'), 'text');
+  writeFile(join(both, 'valid', 'spoilt.wav'), 'text');
+  const lines: string[] = [];
+  const log = (line: string) => lines.push(line);
+  const { report } = await run('named-run', { data: both, steps: 1, config: tinyConfig('mixture.probability=0'), log });
+  const all = lines.join('\n');
+  assert.match(all, /^ {2}left out train\/deep\/words\.wav: the file is no WAV/m);
+  assert.match(all, /^ {2}left out spoilt\.wav, held out: the file is no WAV/m);
+  assert.match(report!, /2 files were left out:/);
+  assert.match(report!, /valid\/spoilt\.wav, held out: the file is no WAV/);
+});
+
+pretraining('losses that are not finite are null in the report, and no error', async () => {
+  const both = join(folder, 'both');
+  const result = await run('not-finite', { data: both, config: tinyConfig('optimizer.learningRate=1e20') });
+  assert.is(result.finished, true);
+  const { heldOut } = JSON.parse(readFileSync(join(folder, 'not-finite', 'report.json'), 'utf8'));
+  assert.is(heldOut.losses.loss, null);
+  assert.match(result.report!, /\| loss \| .*NaN.*\|/);
+  assert.match(result.report!, /NaN and Infinity stand where losses were not finite.*report\.json has null there/);
+  assert.not.match(result.report!, /NaN %\)/);
+});
+
+pretraining('sums that a clip of absurd samples spoilt begin anew', async () => {
+  const trainer = createTrainer(config);
+  const before = trainer.statistics;
+  assert.is(await mendStatistics(trainer, config), false);
+  assert.is(trainer.statistics, before);
+  const spoilt = tensor(new Float32Array(before.cqtSums.size).fill(Number.NaN), { shape: [...before.cqtSums.shape] });
+  const { labelCounts, frames } = before;
+  before.cqtSums.dispose();
+  trainer.statistics = { labelCounts, frames, cqtSums: spoilt };
+  assert.is(await mendStatistics(trainer, config), true);
+  assert.ok((await trainer.statistics.cqtSums.data()).every((sum) => sum === 0));
+  disposeTrainer(trainer);
+});
+
+pretraining('a run that goes on is not finished, and lost lines of its log are told', async () => {
+  await cp(join(folder, 'unbroken'), join(folder, 'goes-on'), { recursive: true });
+  const out = join(folder, 'goes-on');
+  const watched = async () => watchText(await readRun(out))[0];
+  assert.match(await watched(), /step 6 of 6, finished/);
+  await run('goes-on', { resume: true, steps: 8, stopped: stopAfter('goes-on', 7) });
+  assert.equal(
+    ['report.md', 'report.json', 'curves.svg'].filter((name) => existsSync(join(out, name))),
+    [],
+  );
+  assert.match(await watched(), /step 7 of 8, stopped or failed; --resume goes on/);
+  rmSync(join(out, 'metrics.jsonl'));
+  const lines: string[] = [];
+  const { report } = await run('goes-on', { resume: true, steps: 8, log: (line) => lines.push(line) });
+  assert.match(
+    lines.join('\n'),
+    /metrics\.jsonl: has no steps, the checkpoint is of step 7; the report and its curves/,
+  );
+  assert.match(report!, /metrics\.jsonl lacks 7 of the 8 steps/);
+  assert.match(await watched(), /step 8 of 8, finished/);
+});
+
 const refusals = suite('pretrain refuses');
 
 /** Every file under a run, to see that a refusal leaves it alone. */
@@ -274,6 +338,39 @@ refusals('to resume with other files, and names them', async () => {
   const message = await refused('unbroken', { resume: true, data: other });
   assert.match(message, /tone-1\.wav/);
   assert.match(message, /tone-9\.wav/);
+});
+
+refusals('to resume with files in another order, or another file in the place of one', async () => {
+  const list = join(folder, 'list.tsv');
+  const lines = [0, 1].map((i) => `tone-${i}.wav\t${24000 * (1 + 0.3 * i)}`);
+  const write = (some: string[]) => writeFileSync(list, `${data}\n${some.join('\n')}\n`);
+  write(lines);
+  await run('listed', { data: list, steps: 1 });
+  write([...lines].reverse());
+  const message = await refused('listed', { data: list, steps: 2, resume: true });
+  assert.match(message, /they are in another order: file 1 was .*tone-0\.wav and is .*tone-1\.wav/);
+  const other = join(folder, 'replaced');
+  await cp(data, other, { recursive: true });
+  writeTone(join(other, 'tone-1.wav'), 2, 1);
+  assert.match(
+    await refused('unbroken', { resume: true, data: other }),
+    /tone-1\.wav is another file than the run was started on: it had 31200 samples at 24000 Hz and has 48000 at 24000 Hz/,
+  );
+  // Before the first checkpoint, too.
+  const trained = join(folder, 'begun', 'teacher', 'rvq.safetensors');
+  await run('begun', { stopped: () => existsSync(trained) });
+  assert.match(await refused('begun', { resume: true, data: other }), /tone-1\.wav is another file/);
+});
+
+refusals('held-out music that cannot be used, before a teacher is trained, and leaves no empty folder', async () => {
+  const both = join(folder, 'no-valid');
+  writeTone(join(both, 'train', '0.wav'), 1, 0);
+  mkdirSync(join(both, 'valid'));
+  assert.match(
+    await messageOf(() => run('no-valid-run', { data: both })),
+    /the held-out music cannot be used: .*valid: no audio files .*\nrepair it, or give --data what holds the training music/,
+  );
+  assert.is(existsSync(join(folder, 'no-valid-run')), false);
 });
 
 refusals('a folder without usable music', async () => {

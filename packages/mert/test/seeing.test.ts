@@ -1,5 +1,15 @@
 /** Runs to be looked at: event files, pages, the terminal. */
-import { appendFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -99,6 +109,16 @@ events('what was written is read back', () => {
   assert.equal([...first.images.picture], [1, 2, 3]);
   assert.is(second.step, 70_000);
   assert.ok(Number.isNaN(second.values.loss));
+});
+
+events('a disk that is full is told with the file', () => {
+  if (!existsSync('/dev/full')) return;
+  const path = join(folder, `events.out.tfevents.5.${hostname()}.${process.pid}`);
+  symlinkSync('/dev/full', path);
+  assert.throws(
+    () => createEventFile(folder, 5),
+    (error: NodeJS.ErrnoException) => error.code === 'ENOSPC' && error.path === path,
+  );
 });
 
 const line = (step: number, more: object = {}) =>
@@ -237,6 +257,7 @@ seeing('has charts of thousands of points at most', async () => {
 });
 
 seeing('in the terminal', async () => {
+  writeFileSync(join(out, '.lock'), '');
   const run = await readRun(out);
   const lines = watchText(run, 80, run.changed?.getTime());
   assert.ok(lines.every((one) => one.length <= 80));
@@ -245,6 +266,16 @@ seeing('in the terminal', async () => {
   assert.match(text, /waiting on data +0\.0 % of the last 40 steps|waiting on data +1\.3 % of the last 40 steps/);
   assert.match(text, /1 files left out/);
   assert.match(watchText(run, 80, Date.now() + 1e6)[0], /nothing new for/);
+  const rollbacks = [{ fromStep: 30, toStep: 20, reason: 'the loss became NaN', rateFactor: 0.5 }];
+  const ended = { ...run, running: false, rollbacks };
+  assert.match(watchText(ended, 80)[0], /step 40 of 100, stopped or failed; --resume goes on$/);
+  assert.match(watchText(ended, 80).join('\n'), /went back once, last at step 30 to step 20: the loss became NaN/);
+  assert.match(watchText({ ...ended, report: {} }, 80)[0], /step 40 of 100, finished$/);
+  const report = { heldOut: { losses: { loss: null }, baselines: {}, skipped: [{ path: 'a.wav', reason: 'no WAV' }] } };
+  const page = await runPage({ ...ended, report }, 'no music');
+  assert.match(page, '<tr><th>loss</th><td>not finite</td></tr>');
+  assert.match(page, '<tr><th>30 to 20</th><td>the loss became NaN</td></tr>');
+  assert.match(page, '<tr><th>a.wav, held out</th><td>no WAV</td></tr>');
   assert.is(sparkline([0, 1, 2, 3], 4), '▁▃▆█');
   assert.is(sparkline([], 4), '');
   assert.match(await messageOf(() => readRun(join(folder, 'nowhere'))), /holds no run \(metrics\.jsonl is missing\)/);

@@ -5,16 +5,20 @@ import { type Command, InvalidArgumentError } from 'commander';
 /** The music that comes along: train/ and valid/. */
 export const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
 
-/** What an option says as a whole number. @throws InvalidArgumentError when it is none, or less than `least`. */
-export function wholeNumber(text: string, least: number): number {
+/** What an option says as a whole number. @throws InvalidArgumentError when it is none, or not from `least` to `most`. */
+export function wholeNumber(text: string, least: number, most = Number.POSITIVE_INFINITY): number {
   const value = Number(text);
-  if (text.trim() === '' || !Number.isSafeInteger(value) || value < least) {
-    throw new InvalidArgumentError(`expected a whole number from ${least}.`);
+  if (text.trim() === '' || !Number.isSafeInteger(value) || value < least || value > most) {
+    throw new InvalidArgumentError(
+      `expected a whole number from ${least}${Number.isFinite(most) ? ` to ${most}` : ''}.`,
+    );
   }
   return value;
 }
 
 export const fromZero = (text: string): number => wholeNumber(text, 0);
+/** Threads, each with a cache and a decoder of its own. */
+export const threads = (text: string): number => wholeNumber(text, 0, 256);
 export const fromOne = (text: string): number => wholeNumber(text, 1);
 
 function finiteNumber(text: string, isValid: (value: number) => boolean, expected: string): number {

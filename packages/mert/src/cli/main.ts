@@ -1,6 +1,6 @@
 #!/usr/bin/env -S npx tsx
 import { Command } from 'commander';
-import { collect, fromOne, fromZero, refuseRepeats } from './arguments.ts';
+import { collect, fromOne, fromZero, refuseRepeats, threads } from './arguments.ts';
 import { codecCommand } from './codec.ts';
 import { addConvertCommand } from './convert.ts';
 import { cqtCommand } from './cqt.ts';
@@ -60,7 +60,7 @@ program
   .option(
     '--workers <n>',
     'threads that decode music ahead of the GPU, of no influence on results (default: cores less one, at most 8; 0 on a software adapter)',
-    fromZero,
+    threads,
   )
   .option('--resume', 'go on with the run in --out')
   .action(pretrainCommand);

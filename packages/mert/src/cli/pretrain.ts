@@ -37,18 +37,23 @@ function freeRunFolder(): string {
 export async function pretrainCommand(options: Options): Promise<void> {
   if (options.resume && !options.out) throw new Error('--resume needs --out, the folder of the run to go on with');
   const out = options.out ?? freeRunFolder();
-  let config = loadConfig(configSource(options, presets()));
   let { steps, data, labels, teacher } = options;
   const stored = options.resume ? await checkpointToResume(out) : undefined;
   const state = stored ? await loadTrainerState(stored) : options.resume ? await loadBeginning(out) : undefined;
+  const source = configSource(options, presets());
+  const config = loadConfig(state && !options.config ? { base: state.config, set: source.set } : source);
   if (state) {
     // What is not said again stays as it was.
-    if (!options.config && options.set.length === 0 && options.seed === undefined) config = state.config;
     data ??= state.data;
     // Whoever says one of these does not want the other; a run that had the other says so.
     if (teacher === undefined) labels ??= state.labels?.folder;
     if (labels === undefined) teacher ??= state.teacher?.path;
-    steps ??= state.stopAt;
+    const given = state.givenSteps ?? state.config.training.steps;
+    const saysSteps = options.set.some((setting) => /^\s*training\.steps\s*=/.test(setting));
+    if (!saysSteps && (!options.config || config.training.steps === given)) {
+      config.training.steps = state.config.training.steps;
+      steps ??= state.stopAt;
+    }
   }
   // Never other music than the run had.
   if (options.resume && !state && data === undefined && existsSync(out)) {

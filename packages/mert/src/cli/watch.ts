@@ -25,7 +25,7 @@ async function watchCommand({ run, every, once }: Options): Promise<void> {
     if (stdout.isTTY && drawn > 0) stdout.write(`\x1b[${drawn}A\x1b[J`);
     stdout.write(`${lines.join('\n')}\n${stdout.isTTY || once ? '' : '\n'}`);
     drawn = lines.length;
-    if (once || seen?.report || !stdout.writable) return;
+    if (once || (seen && (seen.report || !seen.running)) || !stdout.writable) return;
     await new Promise((resolve) => setTimeout(resolve, 1000 * every));
   }
 }

@@ -20,6 +20,12 @@ export type Layer = {
   locate(path: Path, part: 'key' | 'value'): Place;
 };
 
+/** Errors of syntax that can be said more plainly than the parser does. */
+const syntaxProblems: Partial<Record<string, string>> = {
+  DUPLICATE_KEY: 'this key occurs twice; remove one',
+  MULTIPLE_DOCS: 'a second document begins here, after ---; a configuration is one: join them, or remove one',
+};
+
 /** @throws if the file cannot be read; what is wrong inside it is in `problems`. */
 export function fileLayer(path: string): Layer {
   let text: string;
@@ -39,7 +45,7 @@ export function fileLayer(path: string): Layer {
   const locate = (keys: Path, part: 'key' | 'value'): Place => placeAt(offsetOf(document, keys, part), keys.join('.'));
   const problems = document.errors.map(({ code, pos, message }) => ({
     place: placeAt(pos[0]),
-    message: code === 'DUPLICATE_KEY' ? 'this key occurs twice; remove one' : message,
+    message: syntaxProblems[code] ?? message,
   }));
   // A key given twice leaves the rest readable; after any other error of syntax one cannot tell what was meant.
   if (document.errors.some(({ code }) => code !== 'DUPLICATE_KEY')) {

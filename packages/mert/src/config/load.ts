@@ -10,6 +10,8 @@ import { nearest } from './suggest.ts';
 
 /** Where a configuration comes from; later sources cover earlier ones. */
 export type ConfigSources = {
+  /** A configuration to begin with, in the place of the defaults, e.g. that of a run. */
+  base?: unknown;
   /** Name of a preset, see `presets`. */
   preset?: string;
   /** Path of a YAML file, which covers the preset. */
@@ -81,8 +83,11 @@ export const presets = (): string[] => presetsOf(pretraining);
 export const loadConfig = (sources: ConfigSources = {}): PretrainConfig => loadKind(pretraining, sources);
 
 /** Reads a configuration of any kind, as `loadConfig` does. */
-export function loadKind<C>(kind: ConfigKind<C>, { preset, file, set = [] }: ConfigSources = {}): C {
+export function loadKind<C>(kind: ConfigKind<C>, { base, preset, file, set = [] }: ConfigSources = {}): C {
   const layers: Layer[] = [];
+  if (base !== undefined) {
+    layers.push({ value: base, problems: [], locate: () => ({ text: 'configuration of the run', order: 0 }) });
+  }
   if (preset !== undefined) {
     layers.push(fileLayer(presetPath(kind, preset)));
   }

@@ -5,8 +5,10 @@
 import { z } from 'zod';
 
 const count = () => z.int().positive();
+/** A size, with room far beyond what is trained: one that is mistyped is told before memory runs out. */
+const size = (most: number) => count().max(most);
 const rate = () => z.number().min(0).lt(1);
-const perLayer = () => z.array(count()).length(7);
+const perLayer = () => z.array(size(16384)).length(7);
 const range = () => z.tuple([count(), count()]);
 
 const audio = z.strictObject({
@@ -18,14 +20,14 @@ const audio = z.strictObject({
     })
     .default(24000)
     .describe('Hz; a frame takes 320 samples'),
-  cropSeconds: z.number().positive().default(5).describe('length of the random crop of each clip, seconds'),
+  cropSeconds: z.number().positive().max(3600).default(5).describe('length of the random crop of each clip, seconds'),
 });
 
 const model = z.strictObject({
-  hiddenSize: count().default(768).describe('width of the transformer'),
-  numHiddenLayers: count().default(12).describe('transformer layers'),
-  numAttentionHeads: count().default(12).describe('attention heads; must divide hiddenSize'),
-  intermediateSize: count().default(3072).describe('width inside the feed-forward blocks'),
+  hiddenSize: size(16384).default(768).describe('width of the transformer'),
+  numHiddenLayers: size(512).default(12).describe('transformer layers'),
+  numAttentionHeads: size(1024).default(12).describe('attention heads; must divide hiddenSize'),
+  intermediateSize: size(65536).default(3072).describe('width inside the feed-forward blocks'),
   convDim: perLayer().default([512, 512, 512, 512, 512, 512, 512]).describe('output channels of the 7 convolutions'),
   convKernel: perLayer()
     .default([10, 3, 3, 3, 3, 2, 2])
@@ -38,8 +40,8 @@ const model = z.strictObject({
     .enum(['group', 'layer'])
     .default('group')
     .describe('group: each channel over time, after the first convolution only; layer: over channels, after each'),
-  numConvPosEmbeddings: count().default(128).describe('kernel size of the positional convolution, frames'),
-  numConvPosEmbeddingGroups: count()
+  numConvPosEmbeddings: size(4096).default(128).describe('kernel size of the positional convolution, frames'),
+  numConvPosEmbeddingGroups: size(16384)
     .default(16)
     .describe('groups of the positional convolution; must divide hiddenSize'),
   doStableLayerNorm: z
@@ -66,7 +68,7 @@ const model = z.strictObject({
   featProjDropout: rate().default(0.1).describe('dropout after the feature projection, probability'),
   layerdrop: rate().default(0.05).describe('probability of skipping a transformer layer in training'),
   layerNormEps: z.number().positive().default(1e-5).describe('epsilon of every layer norm, but 1e-5 in the extractor'),
-  finalDim: count().default(64).describe('width of the projections that are compared with codebook entries'),
+  finalDim: size(16384).default(64).describe('width of the projections that are compared with codebook entries'),
   logitTemperature: z.number().positive().default(0.1).describe('divisor of the cosine similarities'),
   featureGradMult: z.number().min(0).default(0.1).describe('factor on the gradient that enters the convolutions'),
 });
@@ -110,7 +112,7 @@ const masking = z.strictObject({
 
 const targets = z.strictObject({
   classes: z
-    .array(z.int().min(2))
+    .array(z.int().min(2).max(65536))
     .default([])
     .describe(
       'classes of each set of labels, e.g. [300, 200]; empty: those of the acoustic teacher, or of given labels',
@@ -126,7 +128,7 @@ const targets = z.strictObject({
     .describe(
       'whether the constant-Q target is of the clip at zero mean and unit variance, as the student hears it; published: false',
     ),
-  melBins: count().default(84).describe('bands of the mel spectrum that loss.melWeight asks for'),
+  melBins: size(4096).default(84).describe('bands of the mel spectrum that loss.melWeight asks for'),
 });
 
 const loss = z.strictObject({
@@ -163,13 +165,13 @@ const mixture = z.strictObject({
 });
 
 const rvq = z.strictObject({
-  numCodebooks: count().default(8).describe('codebooks, each quantising what the ones before it left over'),
-  codebookSize: z.int().min(2).default(1024).describe('entries of a codebook'),
-  dimension: count().default(128).describe('width of a codebook entry'),
-  channels: count().default(32).describe('channels of the first convolution of the autoencoder'),
+  numCodebooks: size(1024).default(8).describe('codebooks, each quantising what the ones before it left over'),
+  codebookSize: z.int().min(2).max(65536).default(1024).describe('entries of a codebook'),
+  dimension: size(16384).default(128).describe('width of a codebook entry'),
+  channels: size(16384).default(32).describe('channels of the first convolution of the autoencoder'),
   steps: count().default(600000).describe('optimiser steps of its training'),
-  batchSize: count().default(64).describe('crops in a step'),
-  cropSeconds: z.number().positive().default(1).describe('length of a training crop, seconds'),
+  batchSize: size(65536).default(64).describe('crops in a step'),
+  cropSeconds: z.number().positive().max(3600).default(1).describe('length of a training crop, seconds'),
   learningRate: z.number().positive().default(3e-4).describe('learning rate of Adam'),
   decay: z.number().gt(0).lt(1).default(0.99).describe('decay of the moving averages that the codebook entries follow'),
   deadCodeThreshold: z
@@ -197,8 +199,8 @@ const optimizer = z.strictObject({
 
 const training = z.strictObject({
   steps: count().default(400000).describe('optimiser steps'),
-  batchSize: count().default(16).describe('clips that go through the student at once'),
-  accumulate: count().default(1).describe('such batches in one step of the optimiser'),
+  batchSize: size(65536).default(16).describe('clips that go through the student at once'),
+  accumulate: size(65536).default(1).describe('such batches in one step of the optimiser'),
   checkpointActivations: z
     .boolean()
     .default(false)

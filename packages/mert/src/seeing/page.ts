@@ -4,9 +4,11 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { openSafetensors } from '@dawnchorus/formats';
 import { stringify } from 'yaml';
+import type { SkippedFile } from '../data/dataset.ts';
 import { toSvg } from '../pictures/svg.ts';
 import { drawUsage } from '../pictures/usage.ts';
 import { formatDuration } from '../training/progress.ts';
+import type { HeldOut } from '../training/validation.ts';
 import { chartsOf } from './charts.ts';
 import type { Picture } from './pictures.ts';
 import type { Run } from './run.ts';
@@ -112,11 +114,12 @@ export async function runPage(run: Run, pictures: readonly Picture[] | string): 
   ];
   const charts = chartsOf(run);
   const counts = await labelCounts(run);
-  const { music, report, checkpoint } = run;
-  const skipped = (music?.skipped ?? (report?.skipped as { path: string; reason: string }[] | undefined) ?? []) as {
-    path: string;
-    reason: string;
-  }[];
+  const { music, report, checkpoint, rollbacks, running } = run;
+  const held = report?.heldOut as Partial<HeldOut> | undefined;
+  const skipped = [
+    ...(music?.skipped ?? (report?.skipped as SkippedFile[] | undefined) ?? []),
+    ...(held?.skipped ?? []).map(({ path, reason }) => ({ path: `${path}, held out`, reason })),
+  ];
   const usage = counts.some(({ counts: own }) => own.some((value) => value > 0))
     ? `<figure>${toSvg(drawUsage('how often the acoustic teacher’s codes were asked for, the most frequent first', counts))}</figure>`
     : '<p>No codes were counted yet.</p>';
@@ -126,19 +129,17 @@ export async function runPage(run: Run, pictures: readonly Picture[] | string): 
       : pictures
           .map(({ title, scene }) => `<figure><figcaption>${escape(title)}</figcaption>${toSvg(scene)}</figure>`)
           .join('\n');
-  const held = report?.heldOut as { losses: Record<string, number>; baselines: Record<string, number> } | undefined;
-  const heldRows = held
-    ? Object.entries({ ...held.losses, ...held.baselines }).map(
-        ([name, value]) => [name, Number(value).toPrecision(5)] as const,
-      )
-    : [];
+  // What was not finite is null.
+  const heldRows = Object.entries({ ...held?.losses, ...held?.baselines }).map(
+    ([name, value]) => [name, (value as number | null)?.toPrecision(5) ?? 'not finite'] as const,
+  );
   // What would end the script inside it must not stand in it.
   const json = JSON.stringify(charts).replace(/</g, '\\u003c');
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escape(run.out)}</title><style>${css}${style}</style></head><body>
 <h1>Pretraining run ${escape(run.out)}</h1>
-<p class="sub">${escape(music?.adapter ?? report?.adapter ?? '')}${music ? ` · ${music.files} files, ${music.hours.toFixed(2)} h, from ${escape(music.data)}` : ''} · last line written ${escape(run.changed?.toISOString() ?? '')} · ${report ? 'finished' : 'not finished'}</p>
+<p class="sub">${escape(music?.adapter ?? report?.adapter ?? '')}${music ? ` · ${music.files} files, ${music.hours.toFixed(2)} h, from ${escape(music.data)}` : ''} · last line written ${escape(run.changed?.toISOString() ?? '')} · ${report ? 'finished' : running ? 'running' : 'stopped or failed'}</p>
 <nav><a href="#curves">Curves</a><a href="#pictures">Pictures</a><a href="#codes">Codes</a><a href="#files">Files left out</a><a href="#configuration">Configuration</a></nav>
 <div class="cards">${summary(run)
     .map(([name, value]) => `<div class="card"><span>${escape(name)}</span><b>${escape(value)}</b></div>`)
@@ -146,6 +147,11 @@ export async function runPage(run: Run, pictures: readonly Picture[] | string): 
 <h2 id="curves">Curves</h2><p class="sub">Drag to zoom, double-click to see all; the cursor is at one step in all charts.</p>
 <div class="charts">${charts.map((_, i) => `<div class="chart" id="chart-${i}"></div>`).join('')}</div>
 ${heldRows.length > 0 ? `<h2>Held out</h2>${table(heldRows)}` : ''}
+${
+  rollbacks.length > 0
+    ? `<h2>Returns to earlier steps</h2>${table(rollbacks.map(({ fromStep, toStep, reason }) => [`${fromStep} to ${toStep}`, reason] as const))}`
+    : ''
+}
 <h2 id="pictures">What the student makes of a clip</h2>${figures}
 <h2 id="codes">Codes</h2>${usage}
 <h2 id="files">Files left out</h2>${

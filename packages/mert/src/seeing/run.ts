@@ -3,6 +3,8 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SkippedFile } from '../data/dataset.ts';
+import { isLocked } from '../lock.ts';
+import type { Rollback } from '../training/divergence.ts';
 import { loadTrainerState, type TrainerState } from '../training/state.ts';
 import { followLog, type LogLine } from './log.ts';
 
@@ -24,7 +26,11 @@ export interface Run {
   validation: LogLine[];
   /** Of the last checkpoint, if there is one. */
   checkpoint?: { folder: string; state: TrainerState };
-  /** The closing report, if the run has ended. */
+  /** Whether a process is at work in the folder. */
+  running: boolean;
+  /** Its returns to earlier steps. */
+  rollbacks: Rollback[];
+  /** The closing report, if the run has come to its end. */
   report?: Record<string, unknown>;
   music?: RunData;
   /** When it last wrote a line. */
@@ -65,6 +71,8 @@ export async function readRun(out: string): Promise<Run> {
     data: read('data.jsonl'),
     validation: read('validation.jsonl'),
     ...(folder && state && { checkpoint: { folder, state } }),
+    running: await isLocked(out),
+    rollbacks: (await readJson<Rollback[]>(join(out, 'rollbacks.json'))) ?? [],
     ...(report && { report }),
     ...(music && { music }),
     changed: statSync(path).mtime,

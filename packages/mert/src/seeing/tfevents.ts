@@ -100,7 +100,12 @@ export function createEventFile(folder: string, wallTime = Date.now() / 1000): E
   const descriptor = openSync(path, 'w');
   const write = (event: Buffer) => {
     const record = tfRecord(event);
-    for (let at = 0; at < record.length; ) at += writeSync(descriptor, record, at);
+    try {
+      for (let at = 0; at < record.length; ) at += writeSync(descriptor, record, at);
+    } catch (error) {
+      // Node says of a descriptor that it cannot be written to, not what file it is of.
+      throw Object.assign(error as NodeJS.ErrnoException, { path });
+    }
   };
   write(Buffer.concat([double(1, wallTime), textField(3, 'brain.Event:2')]));
   return {

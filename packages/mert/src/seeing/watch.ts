@@ -21,7 +21,7 @@ const digits = (value: unknown) => (typeof value === 'number' && Number.isFinite
 
 /** What is shown of a run, in lines of at most `columns` characters. */
 export function watchText(run: Run, columns = 80, now = Date.now()): string[] {
-  const { metrics, data, validation, checkpoint, music, report, changed } = run;
+  const { metrics, data, validation, checkpoint, music, report, running, rollbacks, changed } = run;
   const last = metrics.at(-1);
   if (!last) return [`${run.out}: no step yet`];
   const width = Math.max(10, columns - 38);
@@ -36,15 +36,17 @@ export function watchText(run: Run, columns = 80, now = Date.now()): string[] {
   const ago = changed ? (now - changed.getTime()) / 1000 : 0;
   const state = report
     ? 'finished'
-    : ago > Math.max(120, 10 * seconds)
-      ? `nothing new for ${formatDuration(ago)}`
-      : 'running';
+    : !running
+      ? 'stopped or failed; --resume goes on'
+      : ago > Math.max(120, 10 * seconds)
+        ? `nothing new for ${formatDuration(ago)}`
+        : 'running';
   const recentData = data.slice(-50);
   const total = recentData.reduce((sum, line) => sum + Number(line.seconds), 0);
   const waited = recentData.reduce((sum, line) => sum + Number(line.waitedSeconds), 0);
   const held = validation.at(-1);
   return [
-    `${run.out}: step ${last.step}${stopAt ? ` of ${stopAt}` : ''}, ${state}${report ? '' : left}`,
+    `${run.out}: step ${last.step}${stopAt ? ` of ${stopAt}` : ''}, ${state}${running && !report ? left : ''}`,
     row('loss', 'loss'),
     row('codes, nats', 'lossRvq'),
     row('spectrum', 'lossCqt'),
@@ -56,6 +58,11 @@ export function watchText(run: Run, columns = 80, now = Date.now()): string[] {
       ? [`waiting on data ${((100 * waited) / total).toFixed(1).padStart(8)} % of the last ${recentData.length} steps`]
       : []),
     ...(held ? [`held out at step ${held.step}: loss ${digits(held.loss)}, accuracy ${digits(held.accuracy)}`] : []),
+    ...(rollbacks.length > 0
+      ? [
+          `went back ${rollbacks.length === 1 ? 'once' : `${rollbacks.length} times`}, last at step ${rollbacks.at(-1)?.fromStep} to step ${rollbacks.at(-1)?.toStep}: ${rollbacks.at(-1)?.reason}`,
+        ]
+      : []),
     ...(music && music.skipped.length > 0
       ? [`${music.skipped.length} files left out, e.g. ${music.skipped[0].path}`]
       : []),

@@ -6,7 +6,8 @@ import { writeJson } from '@dawnchorus/formats';
 import type { TrainerState } from './state.ts';
 
 /** The part of a checkpoint's state that is known at the start, here of a pretraining. */
-export type Beginning = Pick<TrainerState, 'config' | 'data' | 'labels' | 'teacher' | 'stopAt'>;
+export type Beginning = Pick<TrainerState, 'config' | 'data' | 'labels' | 'teacher' | 'stopAt' | 'givenSteps'> &
+  Partial<Pick<TrainerState, 'files' | 'samples' | 'sampleRates'>>;
 
 const fileOf = (out: string) => join(out, 'run.json');
 

@@ -169,6 +169,11 @@ export async function checkpointToResume(out: string): Promise<string | undefine
 /** What a run writes when it ends: what is called so before it begins is somebody's. */
 const closingFiles = ['report.md', 'report.json', 'curves.svg'];
 
+/** Removes what a run wrote when it ended, once it goes on: what it says is no longer so. */
+export async function removeClosingFiles(out: string): Promise<void> {
+  for (const name of closingFiles) await rm(join(out, name), { force: true });
+}
+
 /**
  * Makes a run's folder, or finds the checkpoint to go on from, if the run there has one. `others`: files and folders that also
  * tell that there is a run.
@@ -196,10 +201,22 @@ export async function prepareRunFolder(
   return folder;
 }
 
+/** Names of checkpoints that are being removed end so. */
+const REMOVING = '.removing';
+
+/** Removes a checkpoint, out of the way first: half removed in its place it would look damaged. */
+async function removeCheckpoint(folder: string): Promise<void> {
+  const aside = folder + REMOVING;
+  await rm(aside, { recursive: true, force: true });
+  if (!existsSync(folder)) return;
+  await rename(folder, aside);
+  await rm(aside, { recursive: true, force: true });
+}
+
 /** Removes the checkpoints that a bad stretch left, once the run has gone back to a good one. */
 export async function removeSuspicious(out: string): Promise<void> {
   for (const { folder, suspicious } of (await listCheckpoints(out)).found) {
-    if (suspicious) await rm(folder, { recursive: true, force: true });
+    if (suspicious) await removeCheckpoint(folder);
   }
 }
 
@@ -246,19 +263,21 @@ export async function writeCheckpoint(
     if (old && keep.has(old.step)) {
       await mkdir(kept(out), { recursive: true });
       const place = join(kept(out), `step-${old.step}`);
-      await rm(place, { recursive: true, force: true });
+      await removeCheckpoint(place);
       await rename(final, place);
     } else {
-      await rm(previous, { recursive: true, force: true });
+      await removeCheckpoint(previous);
       await rename(final, previous);
     }
   }
   await rename(aside, final);
-  await rm(previous, { recursive: true, force: true });
+  await removeCheckpoint(previous);
+  await rm(final + REMOVING, { recursive: true, force: true });
   for (const name of await readdir(kept(out)).catch(() => [])) {
+    if (name.endsWith(REMOVING)) await rm(join(kept(out), name), { recursive: true, force: true });
     const number = Number(/^step-(\d+)$/.exec(name)?.[1] ?? Number.NaN);
     if (Number.isNaN(number) || (keep.has(number) && number < step)) continue;
-    await rm(join(kept(out), name), { recursive: true, force: true });
+    await removeCheckpoint(join(kept(out), name));
   }
   return final;
 }

@@ -1,6 +1,6 @@
 /** What the student learns from: labels that were made before, or a teacher that was. */
 import type { PretrainConfig } from '../config/index.ts';
-import { listAudio } from '../data/collection.ts';
+import { dataFolders, listAudio } from '../data/collection.ts';
 import { type Dataset, type DatasetOptions, openDataset } from '../data/dataset.ts';
 import { type CropGrid, type CropLabels, checkGrid, labelsOfCrops } from '../labels/crops.ts';
 import { loadTeacher, teacherNameAt } from '../labels/load.ts';
@@ -101,7 +101,11 @@ export async function openRunLabels(
     const own = { folder: labels.folder, teacher: hash };
     checkSource(run.out, state, { labels: own });
     learnCodebooks(config, codebooks, labels.folder, state);
-    const keys = new Map((await listAudio(run.data)).map(({ path, key }) => [path, key]));
+    const { train, valid } = dataFolders(run.data);
+    // Of a folder its held-out music is part of it, under its keys; a manifest valid lies beside the manifest train.
+    const music = train === run.data && valid !== undefined ? [train, valid] : [run.data];
+    const items = (await Promise.all(music.map((data) => listAudio(data, () => {})))).flat();
+    const keys = new Map(items.map(({ path, key }) => [path, key]));
     return {
       ...labelsOfCrops(labels, keys, gridOf(config, frames)),
       description: `labels: of teacher ${name} ${hash.slice(0, 12)}, codebooks of ${codebooks.join(', ')}, from ${labels.folder}`,

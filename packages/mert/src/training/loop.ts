@@ -67,11 +67,11 @@ async function truncateLogs(out: string, step: number): Promise<void> {
 }
 
 /** The last lines of a run's metrics. */
-async function lastMetrics(out: string): Promise<StepMetrics[]> {
+async function lastMetrics(out: string): Promise<(StepMetrics & { step: number })[]> {
   if (!existsSync(join(out, METRICS))) return [];
   const lines = (await readFile(join(out, METRICS), 'utf8')).split('\n').filter(Boolean);
   return lines.slice(-REMEMBERED).map((line) => {
-    const { gradNorm, ...rest } = JSON.parse(line) as StepMetrics;
+    const { gradNorm, ...rest } = JSON.parse(line) as StepMetrics & { step: number };
     return { ...rest, gradNorm: gradNorm ?? Number.NaN, loss: rest.loss ?? Number.NaN };
   });
 }
@@ -94,7 +94,15 @@ export async function runSteps(options: LoopOptions): Promise<{ done: number; sa
   await truncateLogs(out, options.done);
   await dataLog?.cut(options.done);
   let watch = watchDivergence(config.divergence);
-  for (const line of await lastMetrics(out)) watch.see(line);
+  const before = await lastMetrics(out);
+  for (const line of before) watch.see(line);
+  const last = before.at(-1)?.step ?? 0;
+  if (last < options.done) {
+    log(
+      `${join(out, METRICS)}: ${last === 0 ? 'has no steps' : `ends at step ${last}`}, the checkpoint is of step ${options.done}; ` +
+        'the report and its curves will lack the steps between',
+    );
+  }
   let metrics = openMetricsLog(join(out, METRICS));
   const progress = createProgress({ label: 'pretrain', total: stopAt, initial: options.done });
   let done = options.done;

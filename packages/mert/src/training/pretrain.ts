@@ -1,13 +1,17 @@
-import { basename, join, relative } from 'node:path';
+import { existsSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { createCqt } from '@dawnchorus/dsp';
 import type { Device } from '@dawnchorus/tensor';
 import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { readBatch } from '../data/batch.ts';
+import { nameWithin } from '../data/collection.ts';
 import { type Dataset, dataFolders } from '../data/dataset.ts';
 import { lockFolder } from '../lock.ts';
 import { trainingBaselines } from './baselines.ts';
-import { forgetBeginning, loadBeginning, saveBeginning } from './beginning.ts';
-import { prepareRunFolder, writeCheckpoint } from './checkpoints.ts';
+import { type Beginning, forgetBeginning, loadBeginning, saveBeginning } from './beginning.ts';
+import { prepareRunFolder, removeClosingFiles, writeCheckpoint } from './checkpoints.ts';
+import { readRollbacks } from './divergence.ts';
 import { openLabelled, openRunLabels, openRunTeacher } from './labels.ts';
 import { runSteps } from './loop.ts';
 import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
@@ -18,6 +22,7 @@ import {
   checkPrecision,
   createTrainer,
   disposeTrainer,
+  mendStatistics,
   restartTrainer,
   trainingTensors,
 } from './step.ts';
@@ -82,20 +87,43 @@ function differences(a: PretrainConfig, b: PretrainConfig): string[] {
   return found;
 }
 
-function checkFiles(dataset: Dataset, folder: string, state: TrainerState): void {
-  const names = dataset.files.map((file) => relative(folder, file.path));
-  if (names.join('\n') === state.files.join('\n')) return;
-  const missing = state.files.filter((name) => !names.includes(name));
-  const added = names.filter((name) => !state.files.includes(name));
-  throw new Error(
-    `${folder}: not the files that this run was started on (${missing.length} missing${missing.length ? `, e.g. ${missing[0]}` : ''}; ` +
-      `${added.length} new${added.length ? `, e.g. ${added[0]}` : ''}); a resumed run needs the same ones`,
-  );
+/** What a resumed run must find again of its files. */
+const filesOf = ({ files }: Dataset, folder: string) => ({
+  files: files.map(({ path }) => relative(folder, path)),
+  samples: files.map(({ frames }) => frames),
+  sampleRates: files.map(({ sampleRate }) => sampleRate),
+});
+
+/** @throws Error that names what is missing, new, in another place or another file than before. */
+function checkFiles(folder: string, now: ReturnType<typeof filesOf>, before: Beginning): void {
+  const { files = now.files, samples = now.samples, sampleRates = now.sampleRates } = before;
+  const names = now.files;
+  if (names.join('\n') !== files.join('\n')) {
+    const [known, there] = [new Set(files), new Set(names)];
+    const missing = files.filter((name) => !there.has(name));
+    const added = names.filter((name) => !known.has(name));
+    const first = names.findIndex((name, i) => name !== files[i]);
+    const what =
+      missing.length + added.length > 0
+        ? `${missing.length} missing${missing.length ? `, e.g. ${missing[0]}` : ''}; ${added.length} new${added.length ? `, e.g. ${added[0]}` : ''}`
+        : `they are in another order: file ${first + 1} was ${files[first]} and is ${names[first]}`;
+    throw new Error(
+      `${folder}: not the files that this run was started on (${what}); a resumed run needs the same ones in the same order`,
+    );
+  }
+  const changed = names.findIndex((_, i) => samples[i] !== now.samples[i] || sampleRates[i] !== now.sampleRates[i]);
+  if (changed >= 0) {
+    throw new Error(
+      `${folder}: ${names[changed]} is another file than the run was started on: it had ${samples[changed]} samples at ` +
+        `${sampleRates[changed]} Hz and has ${now.samples[changed]} at ${now.sampleRates[changed]} Hz; a resumed run needs the same ones`,
+    );
+  }
 }
 
 /** What each clip's mean spectrum scored over the run, where it was measured. */
 function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
-  const all = lines.flatMap(({ guessCqtClip }) => (guessCqtClip === undefined ? [] : [guessCqtClip]));
+  // One that was not finite is null in the log.
+  const all = lines.flatMap(({ guessCqtClip }) => (typeof guessCqtClip === 'number' ? [guessCqtClip] : []));
   return all.length > 0 ? { cqtClipLoss: all.reduce((sum, loss) => sum + loss / all.length, 0) } : {};
 }
 
@@ -109,9 +137,16 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { device, out, log = (line: string) => console.error(line), stopped } = options;
   // Before a teacher is trained in vain.
   checkPrecision(device, options.config);
+  const isNew = !existsSync(out);
   const resumeFrom = await prepareRunFolder({ ...options, others: ['metrics.jsonl', 'teacher'] }, log);
   const unlock = await lockFolder(out, 'training');
-  await using _lock = { [Symbol.asyncDispose]: unlock };
+  await using _lock = {
+    async [Symbol.asyncDispose]() {
+      await unlock();
+      // A start that was refused leaves no empty folder.
+      if (isNew) await rmdir(out).catch(() => {});
+    },
+  };
   const state = resumeFrom ? await loadTrainerState(resumeFrom) : undefined;
   const config = structuredClone(options.config);
   const stopAt = options.steps ?? config.training.steps;
@@ -143,11 +178,20 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   log(
     `data: ${dataset.files.length} files, ${minutes} min, from ${folders.train}${dataset.skipped.length ? `; ${dataset.skipped.length} left out` : ''}`,
   );
-  for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
-  if (state) checkFiles(dataset, folders.train, state);
+  for (const { path, reason } of dataset.skipped) log(`  left out ${nameWithin(options.data, path)}: ${reason}`);
+  const files = filesOf(dataset, folders.train);
+  if (before) checkFiles(folders.train, files, before);
+  // Before anything is trained in vain.
+  await using validation = await openValidation(folders.valid, config, labels, log);
+  if (validation) log(`held out: ${validation.files} files, from ${folders.valid}`);
 
-  if (!state)
-    await saveBeginning(out, { config, data: options.data, labels: labels?.state, teacher: given?.state, stopAt });
+  const steps = options.config.training.steps;
+  const about = {
+    ...{ config, stopAt, data: options.data, ...files, labels: labels?.state, teacher: given?.state },
+    // A configuration that says the steps of before says what it said then.
+    givenSteps: before?.config.training.steps === steps ? before.givenSteps : steps,
+  };
+  if (!state) await saveBeginning(out, about);
   const source = labels ?? given;
   if (source) log(source.description);
   const rvq = source ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
@@ -170,6 +214,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const load = async (folder: string) => {
     trainer.optimizer.setSteps((await loadTrainerState(folder)).optimizerSteps);
     await loadCheckpoint(folder, parts());
+    if (await mendStatistics(trainer, config)) {
+      log(
+        `${folder}: its sums over the targets are not finite; they begin anew, and so do the guesses beside the losses`,
+      );
+    }
   };
   if (state && resumeFrom) {
     await load(resumeFrom);
@@ -178,6 +227,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         ? `resuming after step ${state.step}`
         : `the run is at step ${state.step}, its end; --steps N with more goes on`,
     );
+    if (config.training.steps !== state.config.training.steps) {
+      log(
+        `the learning rate's schedule spans ${config.training.steps} steps from here on, ${state.config.training.steps} before`,
+      );
+    }
   }
   log(
     `student: ${(trainer.student.parameterCount() / 1e6).toFixed(2)} M parameters (${(trainer.heads.parameterCount() / 1e6).toFixed(2)} M more in the heads), ` +
@@ -185,18 +239,12 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       `${config.training.precision === 'f16' ? ', in half precision' : ''}${runner.compiled ? ', compiled' : ''}`,
   );
 
-  const validation = await openValidation(folders.valid, config, labels);
   const save = async (step: number, heldOut?: { step: number; loss: number }, suspicious = false) => {
     const averaged = averagedStudent(trainer);
     const own: TrainerState = {
       step,
-      stopAt,
       optimizerSteps: await trainer.optimizer.steps.item(),
-      config,
-      data: options.data,
-      files: dataset.files.map((file) => relative(folders.train, file.path)),
-      labels: labels?.state,
-      teacher: given?.state,
+      ...about,
       // The loss of another step says nothing of this one.
       ...(heldOut?.step === step && Number.isFinite(heldOut.loss) && { heldOutLoss: heldOut.loss, heldOutStep: step }),
       ...(suspicious && { suspicious }),
@@ -211,6 +259,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       for (const view of averaged?.values() ?? []) view.dispose();
     }
   };
+  if (options.resume && (state?.step ?? 0) < stopAt) await removeClosingFiles(out);
   const { done } = await runSteps({
     device,
     config,
@@ -253,6 +302,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     skippedSteps: lines.filter((line) => !Number.isFinite(line.gradNorm)).length,
     training: { ...trainingBaselines(sums), ...clipMeanOf(lines) },
     heldOut: await validation?.evaluate(trainer, teachers),
+    rollbacks: await readRollbacks(out),
     checkpoint: checkpoint ?? '',
   });
   return { step: done, finished: true, checkpoint, report };

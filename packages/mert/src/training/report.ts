@@ -4,7 +4,9 @@ import { writeAtomically, writeJson } from '@dawnchorus/formats';
 import type { SkippedFile } from '../data/dataset.ts';
 import type { Baselines } from './baselines.ts';
 import { drawCurves, smooth } from './curves.ts';
+import type { Rollback } from './divergence.ts';
 import { formatDuration } from './progress.ts';
+import type { HeldOut } from './validation.ts';
 
 /** A line of metrics.jsonl. */
 export interface MetricsLine {
@@ -38,7 +40,9 @@ export interface ReportInput {
   silentCrops: number;
   skippedSteps: number;
   training: Baselines;
-  heldOut?: { losses: Losses; baselines: Baselines; files: number };
+  heldOut?: HeldOut;
+  /** Returns of the run to earlier steps. */
+  rollbacks: readonly Rollback[];
   checkpoint: string;
 }
 
@@ -66,6 +70,7 @@ const count = (n: number, one: string, many: string) => `${n} ${n === 1 ? one : 
 
 /** How far a loss fell, in words and figures. */
 function fall(from: number, to: number): string {
+  if (!Number.isFinite(from - to)) return `${number(from)} -> ${number(to)}`;
   return `${number(from)} -> ${number(to)} (${to <= from ? '-' : '+'}${Math.abs(100 * (1 - to / from)).toFixed(0)} %)`;
 }
 
@@ -124,15 +129,30 @@ export function reportText(input: ReportInput, lines: readonly MetricsLine[]): s
   ];
   if (input.skippedSteps > 0)
     text.push('', `${count(input.skippedSteps, 'step was', 'steps were')} skipped because a gradient was not finite.`);
-  if (input.silentCrops > 0)
-    text.push('', `${count(input.silentCrops, 'crop was', 'crops were')} silent; training used what there is.`);
-  if (input.skipped.length > 0) {
+  for (const { fromStep, toStep, reason } of input.rollbacks)
+    text.push('', `At step ${fromStep} the run went back to step ${toStep}: ${reason}.`);
+  const missing = input.steps - lines.length;
+  if (missing > 0) {
     text.push(
       '',
-      `${count(input.skipped.length, 'file was', 'files were')} left out:`,
-      '',
-      ...input.skipped.map(({ path, reason }) => `- ${path}: ${reason}`),
+      `metrics.jsonl lacks ${missing} of the ${count(input.steps, 'step', 'steps')}, the first ones where the run went on without it: ` +
+        'time, curves, first and last are of those that it has.',
     );
+  }
+  if (table.some((row) => /NaN|Infinity/.test(row))) {
+    text.push(
+      '',
+      'NaN and Infinity stand where losses were not finite, of all steps that a mean is of or of one; report.json has null there.',
+    );
+  }
+  if (input.silentCrops > 0)
+    text.push('', `${count(input.silentCrops, 'crop was', 'crops were')} silent; training used what there is.`);
+  const skipped = [
+    ...input.skipped.map(({ path, reason }) => `- ${path}: ${reason}`),
+    ...(heldOut?.skipped ?? []).map(({ path, reason }) => `- ${path}, held out: ${reason}`),
+  ];
+  if (skipped.length > 0) {
+    text.push('', `${count(skipped.length, 'file was', 'files were')} left out:`, '', ...skipped);
   } else {
     text.push('', 'No file was left out.');
   }
@@ -145,11 +165,12 @@ export async function writeReport(out: string, input: ReportInput): Promise<stri
   const lines = await readMetricsLog(join(out, 'metrics.jsonl'));
   const text = reportText(input, lines);
   const window = Math.max(1, Math.floor(lines.length / 20));
-  const curve = (key: keyof Losses) =>
-    smooth(
-      lines.map((line) => line[key]),
-      window,
-    );
+  const curve = (key: keyof Losses) => {
+    // A log that begins late leaves a gap.
+    const values = Array<number>(lines.at(-1)?.step ?? 0).fill(Number.NaN);
+    for (const line of lines) values[line.step - 1] = line[key] ?? Number.NaN;
+    return smooth(values, window);
+  };
   const svg = drawCurves([
     {
       title: 'Cross-entropy of the codes (nats a codebook)',
@@ -169,6 +190,7 @@ export async function writeReport(out: string, input: ReportInput): Promise<stri
   ]);
   await writeAtomically(join(out, 'report.md'), [new TextEncoder().encode(text)]);
   await writeAtomically(join(out, 'curves.svg'), [new TextEncoder().encode(svg)]);
-  await writeJson(join(out, 'report.json'), input);
+  // JSON turns what is not finite into null, and such a number does not undo a run that has ended.
+  await writeJson(join(out, 'report.json'), JSON.parse(JSON.stringify(input)));
   return text;
 }

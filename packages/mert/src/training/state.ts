@@ -17,6 +17,11 @@ export interface TrainerState {
   /** Folder of the training files, by name, so that a resumed run draws the same ones. */
   data: string;
   files: string[];
+  /** Samples of each, and samples a second, so that one in another's place is noticed; not in older checkpoints. */
+  samples?: number[];
+  sampleRates?: number[];
+  /** `training.steps` as the run was given it, before a later end raised it; not in older checkpoints. */
+  givenSteps?: number;
   /** The labels that the run learns from, where it has no teacher of its own: their folder, and their teacher's hash. */
   labels?: { folder: string; teacher: string };
   /** The teacher that labels crops as they come, where it was made before the run: its path, and its hash. */

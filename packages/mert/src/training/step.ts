@@ -46,6 +46,24 @@ export function checkPrecision(device: Device, { training }: PretrainConfig): vo
   }
 }
 
+/** Sums over nothing. */
+const noStatistics = (classes: readonly number[]): TargetStatistics => ({
+  labelCounts: nn.initZeros([classes.length, Math.max(...classes)]),
+  cqtSums: nn.initZeros([2, CQT_BINS]),
+  frames: nn.initZeros([1]),
+});
+
+/**
+ * Begins a trainer's sums anew where they are not finite, as older versions left them when they heard a clip of absurd samples:
+ * nothing else would ever make them finite again. @returns whether they were begun anew.
+ */
+export async function mendStatistics(trainer: Trainer, config: PretrainConfig): Promise<boolean> {
+  const all = await Promise.all(Object.values<Tensor>({ ...trainer.statistics }).map((sum) => sum.data()));
+  if (all.every((values) => (values as Float32Array).every(Number.isFinite))) return false;
+  replaceStatistics(trainer, noStatistics(classesOf(config)));
+  return true;
+}
+
 /** Student, heads, optimiser and schedule of a configuration, with fresh parameters. */
 export function createTrainer(config: PretrainConfig): Trainer {
   const { model, audio, targets, loss, training } = config;
@@ -81,11 +99,7 @@ export function createTrainer(config: PretrainConfig): Trainer {
     power: decayPower,
     end: endLearningRate,
   });
-  const statistics = {
-    labelCounts: nn.initZeros([classes.length, Math.max(...classes)]),
-    cqtSums: nn.initZeros([2, CQT_BINS]),
-    frames: nn.initZeros([1]),
-  };
+  const statistics = noStatistics(classes);
   const ema =
     training.ema > 0
       ? scope(() => ({

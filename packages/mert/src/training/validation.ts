@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { writeAtomically } from '@dawnchorus/formats';
 import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { prepareBatch, readCrops } from '../data/batch.ts';
-import type { Dataset } from '../data/dataset.ts';
+import { nameWithin } from '../data/collection.ts';
+import type { SkippedFile } from '../data/dataset.ts';
 import { PICTURES, picturesOf } from '../seeing/mirror.ts';
 import { pngOf, seePrediction } from '../seeing/pictures.ts';
 import { type Baselines, heldOutBaselines, type TargetSums } from './baselines.ts';
@@ -19,6 +20,8 @@ export interface HeldOut {
   baselines: Baselines;
   /** Files of it. */
   files: number;
+  /** Files of it that were left out. */
+  skipped: readonly SkippedFile[];
 }
 
 /** The sums over the training targets so far. */
@@ -39,29 +42,49 @@ export async function sumsOf({ statistics }: Trainer): Promise<TargetSums> {
 
 /** A run's held-out music. */
 export interface Validation {
+  /** Files of it. */
+  files: number;
   /** The same crops and masks each time. */
   evaluate(trainer: Trainer, teachers: Teachers): Promise<HeldOut>;
   /** Writes the spectrum that the student predicts for the first crop, and once what it is. */
   draw(trainer: Trainer, teachers: Teachers, out: string, step: number): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Opens the held-out music of a run, if it has any. */
+/** Opens the held-out music of a run, if it has any. @throws Error when it cannot be used. */
 export async function openValidation(
   folder: string | undefined,
   config: PretrainConfig,
   labels: RunLabels | undefined,
+  log: (line: string) => void,
 ): Promise<Validation | undefined> {
   if (folder === undefined) return undefined;
   const { seed, batchSize } = config.training;
   const samples = cropSamples(config.audio);
   const frames = frameCount(samples, config.model);
   const count = config.validation.batches;
-  let opened: Promise<Dataset> | undefined;
-  const open = () =>
-    (opened ??= openLabelled({ folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed }, labels));
+  const dataset = await openLabelled(
+    { folder, sampleRate: config.audio.sampleRate, cropSamples: samples, seed },
+    labels,
+  ).catch((cause: Error) => {
+    throw new Error(
+      `the held-out music cannot be used: ${cause.message}\nrepair it${labels ? ' or label it, too' : ''}, or give --data what holds the training music alone`,
+      { cause },
+    );
+  });
+  let told = 0;
+  /** Names the files that were left out since it was asked last. */
+  const tell = () => {
+    for (const { path, reason } of dataset.skipped.slice(told)) {
+      log(`  left out ${nameWithin(folder, path)}, held out: ${reason}`);
+    }
+    told = dataset.skipped.length;
+  };
+  tell();
   return {
+    files: dataset.files.length,
+    [Symbol.asyncDispose]: () => dataset.close(),
     async evaluate(trainer, teachers) {
-      const dataset = await open();
       const sums = await sumsOf(trainer);
       const losses = { loss: 0, lossRvq: 0, lossCqt: 0, accuracy: 0 };
       const baselines = { labelFrequencyLoss: 0, majorityAccuracy: 0, cqtMeanLoss: 0, cqtZeroLoss: 0, cqtClipLoss: 0 };
@@ -75,10 +98,11 @@ export async function openValidation(
         for (const key of Object.keys(losses) as (keyof typeof losses)[]) losses[key] += metrics[key] / count;
         for (const key of Object.keys(baselines) as (keyof typeof baselines)[]) baselines[key] += guesses[key] / count;
       }
-      return { losses, baselines, files: dataset.files.length };
+      tell();
+      return { losses, baselines, files: dataset.files.length, skipped: dataset.skipped };
     },
     async draw(trainer, { cqt }, out, step) {
-      const { samples: clip } = await (await open()).readPlaced(0);
+      const { samples: clip } = await dataset.readPlaced(0);
       const scenes = Object.entries(await seePrediction(trainer, cqt, clip, config));
       const known = new Set(picturesOf(out).map(({ name }) => name));
       await mkdir(join(out, PICTURES), { recursive: true });

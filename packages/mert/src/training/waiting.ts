@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openMetricsLog, truncateMetricsLog, writeJson } from '@dawnchorus/formats';
+import { nameWithin } from '../data/collection.ts';
 import type { Dataset } from '../data/dataset.ts';
 import { mirrorLogs } from '../seeing/mirror.ts';
 
@@ -65,7 +66,7 @@ export async function openDataLog(options: DataLogOptions): Promise<DataLog> {
       recent.push(Math.min(1, waited / seconds));
       if (recent.length > RECENT) recent.shift();
       if (told === skipped.length) return;
-      for (const { path: file, reason } of skipped.slice(told)) tell(`  left out ${file}: ${reason}`);
+      for (const { path: file, reason } of skipped.slice(told)) tell(`  left out ${nameWithin(data, file)}: ${reason}`);
       told = skipped.length;
       await describe();
     },
