@@ -73,8 +73,8 @@ load('options cover the file, the file covers the preset, field by field', () =>
 
 load('options cover the configuration of a run', () => {
   const base = loadConfig({ preset: 'small' });
-  const config = loadConfig({ base, set: ['training.steps=7'] });
-  assert.equal(config, { ...base, training: { ...base.training, steps: 7 } });
+  const config = loadConfig({ base, set: ['training.steps=70'] });
+  assert.equal(config, { ...base, training: { ...base.training, steps: 70 } });
 });
 
 load('sizes that no memory holds are told', () => {
