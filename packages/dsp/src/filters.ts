@@ -24,10 +24,11 @@ function checkSignal(name: string, x: Tensor): void {
 /**
  * A rational filter from rest: y[n] = (sum of b[k] x[n - k] - sum from 1 of a[k] y[n - k]) / a[0], along the last axis of x
  * f32 [..., samples]: scipy.signal.lfilter, and torchaudio.functional.lfilter with clamp=False (its coefficients from
- * powers 0 up, too). The whole clip is filtered in parallel, by products of matrices that are computed in f64; gradients
- * flow.
+ * powers 0 up, too). The whole clip is filtered in parallel, by products of matrices that are computed in f64 or finer, so that
+ * high orders with poles near 1 need not be cut into sections; gradients flow.
  *
- * @throws RangeError when there are no coefficients, one is not finite, or a[0] is 0.
+ * @throws RangeError when there are no coefficients, one is not finite, a[0] is 0, or the filter grows beyond f32 within the
+ *   clip.
  */
 export function lfilter(x: Tensor, { b, a }: { b: readonly number[]; a: readonly number[] }): Tensor {
   checkSignal('lfilter', x);

@@ -2,8 +2,14 @@ import { add, cachedTable, matmul, pad, reshape, sliceAxis, type Tensor } from '
 
 /** Samples that one product of matrices goes through. */
 const BLOCK = 64;
-/** The state's covariance is summed over 2 to this power of samples. */
-const DOUBLINGS = 14;
+/**
+ * Binary places of the numbers that a state is worked out in: the powers of many poles near 1 cancel each other by far more
+ * digits than f64 has.
+ */
+const PLACES = 1024n;
+const ONE = 1n << PLACES;
+/** Poles slower than this, in samples, count as such when a state is chosen. */
+const HORIZON = 2 ** 14;
 
 /** A matrix of numbers in f64, row by row. */
 type Matrix = readonly (readonly number[])[];
@@ -14,26 +20,41 @@ const transposed = (a: Matrix): Matrix => a[0].map((_, j) => a.map((row) => row[
 const identity = (size: number): Matrix =>
   Array.from({ length: size }, (_, i) => Array.from({ length: size }, (_, j) => (i === j ? 1 : 0)));
 
-/** The lower triangle whose product with its transpose is a; what rounding made negative counts as next to nothing. */
-function cholesky(a: Matrix): Matrix {
-  const l = a.map((row) => row.map(() => 0));
-  for (let i = 0; i < a.length; i++) {
-    for (let j = 0; j <= i; j++) {
-      let rest = a[i][j];
-      for (let k = 0; k < j; k++) rest -= l[i][k] * l[j][k];
-      l[i][j] = i === j ? Math.sqrt(Math.max(rest, 1e-15 * a[i][i])) : rest / l[j][j];
-    }
-  }
-  return l;
+function fixed(value: number): bigint {
+  let [whole, places] = [value, 0n];
+  for (; !Number.isInteger(whole); whole *= 2) places++;
+  return (BigInt(whole) << PLACES) >> places;
+}
+/** Half of the places are left to the number, so that it overflows as little as it loses digits. */
+const float = (x: bigint): number => Number(x >> (PLACES / 2n)) / 2 ** Number(PLACES / 2n);
+const times = (x: bigint, y: bigint): bigint => (x * y) >> PLACES;
+const over = (x: bigint, y: bigint): bigint => (x << PLACES) / y;
+
+/** The coefficients of z^-k times rate^k: poles and zeros come nearer to 0. */
+function damped(coefficients: readonly number[], rate: number, size: number): bigint[] {
+  let power = ONE;
+  return Array.from({ length: size }, (_, k) => {
+    if (k > 0) power = times(power, fixed(rate));
+    return times(fixed(coefficients[k] ?? 0), power);
+  });
 }
 
-/** The inverse of a lower triangle times b. */
-function solveLower(l: Matrix, b: Matrix): Matrix {
-  const x: number[][] = [];
-  for (const [i, row] of l.entries()) {
-    x.push(b[i].map((value, j) => (value - x.reduce((sum, own, k) => sum + row[k] * own[j], 0)) / row[i]));
+/**
+ * The polynomials of order 0 to that of a whose reflection coefficients it has (Levinson's recursion backwards), or
+ * undefined where a pole does not lie within the unit circle (Schur and Cohn's test).
+ */
+function stepDown(a: readonly bigint[]): { polynomials: bigint[][]; reflections: bigint[] } | undefined {
+  const polynomials = [[...a]];
+  const reflections: bigint[] = [];
+  for (let order = a.length - 1; order > 0; order--) {
+    const own = polynomials[0];
+    const k = own[order];
+    const rest = ONE - times(k, k);
+    if (rest <= 0n) return undefined;
+    polynomials.unshift(own.slice(0, order).map((value, i) => over(value - times(k, own[order - i]), rest)));
+    reflections.unshift(k);
   }
-  return x;
+  return { polynomials, reflections };
 }
 
 /** z[n] = A z[n - 1] + B x[n], y[n] = C z[n]. */
@@ -45,38 +66,51 @@ interface StateSpace {
 
 /**
  * The filter of coefficients b and a (a[0] = 1) with a state of which white noise makes every part equally large and no two
- * alike (the input-normal form, Mullis and Roberts, 1976): no step makes it longer, and rounding in f32 costs no more than the
- * filter itself would make of noise, also with poles near 1, where the last outputs as a state would lose three digits.
+ * alike: that of the normalised lattice (Gray and Markel, 1975), the backward prediction errors over their deviations. No
+ * step makes it longer, and rounding in f32 costs no more than the filter itself would make of noise, also with many poles
+ * near 1, where the last outputs as a state would lose all digits. Poles that are not within the unit circle are brought
+ * there for it, and the state grows by as much as they were moved.
  */
 function stateSpace(b: readonly number[], a: readonly number[]): StateSpace {
   const size = Math.max(b.length, a.length - 1);
-  const companion = Array.from({ length: size }, (_, i) =>
-    Array.from({ length: size }, (_, j) => (i === 0 ? -(a[j + 1] ?? 0) : i === j + 1 ? 1 : 0)),
-  );
-  let covariance = identity(size).map((row, i) => row.map((value) => (i === 0 ? value : 0)));
-  let power: Matrix = companion;
-  for (let i = 0; i < DOUBLINGS; i++) {
-    const more = product(product(power, covariance), transposed(power));
-    const next = covariance.map((row, r) => row.map((value, c) => value + more[r][c]));
-    // Of an unstable filter it grows without bounds; what there is serves as well as any.
-    if (!next.flat().every((value) => Math.abs(value) < 1e100)) break;
-    covariance = next;
-    power = product(power, power);
+  let rate = 1 - 1 / HORIZON;
+  let lattice = stepDown(damped(a, rate, size + 1));
+  while (!lattice) {
+    rate = Math.max(1 - 2 * (1 - rate), rate / 2);
+    lattice = stepDown(damped(a, rate, size + 1));
   }
-  const l = cholesky(covariance);
-  const start = Array.from({ length: size }, (_, i) => [i === 0 ? 1 : 0]);
+  const { polynomials, reflections } = lattice;
+  const k = [1, ...reflections.map(float)];
+  const cosine = [1, ...reflections.map((value) => Math.sqrt(float(ONE - times(value, value))))];
+  /** What the stages from `low` to under `high` let through. */
+  const through = (low: number, high: number) => cosine.slice(low, high).reduce((total, value) => total * value, 1);
+  // What the backward errors, from the longest down, give to the output.
+  const taps = damped(b, rate, size);
+  for (let i = size - 1; i >= 0; i--) {
+    for (let j = 0; j < i; j++) taps[j] -= times(taps[i], polynomials[i][i - j]);
+  }
   return {
-    a: solveLower(l, product(companion, l)),
-    b: solveLower(l, start),
-    c: product([Array.from({ length: size }, (_, i) => b[i] ?? 0)], l),
+    a: k.slice(0, size).map((own, i) =>
+      Array.from({ length: size }, (_, j) => {
+        if (j < i - 1) return 0;
+        return (j === i - 1 ? cosine[i] : -own * k[j + 1] * through(i + 1, j + 1)) / rate;
+      }),
+    ),
+    b: k.slice(0, size).map((own, i) => [own * through(i + 1, size + 1)]),
+    c: [taps.map((value, i) => float(value) / through(i + 1, size + 1))],
   };
 }
 
+/** A table under a key `filter; part`. @throws RangeError when f32 cannot hold the filter's answer to a sample within the clip. */
 function table(x: Tensor, key: string, columns: number, make: () => Matrix): Tensor {
-  return reshape(
-    cachedTable(x.device, key, () => Float32Array.from(make().flat())),
-    [-1, columns],
-  );
+  const rows = cachedTable(x.device, key, () => {
+    const values = Float32Array.from(make().flat());
+    if (values.every(Number.isFinite)) return values;
+    throw new RangeError(
+      `lfilter: f32 cannot hold what ${key.split(';')[0]} makes of one sample within the clip; expected poles within the unit circle, or a shorter clip`,
+    );
+  });
+  return reshape(rows, [-1, columns]);
 }
 
 /** What the axis of rows [rows, count, size] held one place before, zero at first. */
@@ -125,9 +159,11 @@ function recurrence(u: Tensor, m: Matrix, key: string): Tensor {
  * The filter of coefficients b and a (a[0] = 1) from rest, x [rows, samples]. Blocks of samples go through it at once, each
  * from rest, by one product; the states in which the blocks leave it follow a recurrence between blocks, and what a block
  * gets from its own first state is another product.
+ *
+ * @throws RangeError when the filter is unstable and the clip long enough for that to leave f32.
  */
 export function recursive(x: Tensor, b: readonly number[], a: readonly number[]): Tensor {
-  const key = `iir ${b} / ${a}`;
+  const key = `filter b [${b}], a [${a}];`;
   const [rows, samples] = x.shape;
   const space = stateSpace(b, a);
   const size = space.a.length;
