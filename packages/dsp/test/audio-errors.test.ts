@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { oggChecksum } from '../src/audio/checksum.ts';
 import { AudioError, audioFiles, checkAudio, encodeWav, probeAudio, readAudio } from '../src/audio/index.ts';
 
 const test = suite<{ folder: string }>('audio errors');
@@ -77,6 +78,40 @@ test('files that are cut off, at many places', async ({ folder }) => {
       assert.is(await reasonOf(readAudio(path), path), 'truncated', `read ${name} at ${part}`);
     }
   }
+});
+
+/** The Ogg file with all its audio pages stamped 2^50 samples later. */
+function stampedLater(bytes: Buffer): Buffer {
+  for (let at = 0, number = 0; at < bytes.length; number++) {
+    const table = bytes.subarray(at + 27, at + 27 + bytes[at + 26]);
+    const end = at + 27 + table.length + table.reduce((sum, length) => sum + length, 0);
+    if (number > 2) bytes.writeBigInt64LE(bytes.readBigInt64LE(at + 6) + 2n ** 50n, at + 6);
+    bytes.writeUInt32LE(oggChecksum(bytes.subarray(at, end)), at + 22);
+    at = end;
+  }
+  return bytes;
+}
+
+test('more samples than the bytes can hold are not believed', async ({ folder }) => {
+  const mp3 = await golden('chirp.mp3');
+  mp3.writeUInt32BE(0x7fffffff, mp3.indexOf('Xing') + 8);
+  const flac = await golden('chirp.flac');
+  flac[21] |= 15;
+  flac.writeUInt32BE(0xffffffff, 22);
+  const sizes = Buffer.from(`ds64\x1c${'\0'.repeat(31)}`, 'latin1');
+  sizes.writeBigUInt64LE(2n ** 60n, 16);
+  const wav = Buffer.from(encodeWav(noise, 16000));
+  wav.writeUInt32LE(0xffffffff, 40);
+  const long = Buffer.concat([Buffer.from('RF64\xff\xff\xff\xffWAVE', 'latin1'), sizes, wav.subarray(12)]);
+  const files = { 'a.mp3': mp3, 'a.flac': flac, 'a.wav': long, 'b.wav': encodeWav(noise, 16000).subarray(0, 9000) };
+  for (const [name, bytes] of Object.entries(files)) await expectAll(folder, name, bytes, 'truncated');
+  for (const name of ['chirp.ogg', 'chirp.opus']) {
+    await expectAll(folder, name, stampedLater(await golden(name)), 'truncated');
+  }
+  // A part of them can be read, as of files that were cut off.
+  const path = join(folder, 'a.wav');
+  assert.equal((await readAudio(path, { duration: 0.5 })).samples.length, 8000);
+  assert.is(await reasonOf(readAudio(path, { duration: 1e12 }), path), 'truncated');
 });
 
 test('files that are cut off inside their headers', async ({ folder }) => {

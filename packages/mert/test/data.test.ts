@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { normaliseWaveform } from '../src/data/batch.ts';
 import { type Dataset, type DatasetOptions, openDataset } from '../src/data/dataset.ts';
-import { messageOf, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
+import { endlessWav, messageOf, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
 
 const folder = temporaryFolder();
 const CROP = 6000;
@@ -15,6 +15,8 @@ const open = (name: string, options: Partial<DatasetOptions> = {}) =>
   openDataset({ folder: join(folder, name), sampleRate: 24000, cropSamples: CROP, seed: 11, ...options });
 
 const music = fileURLToPath(new URL('../../../data/music/train/godspine-loop-compus-industrial.ogg', import.meta.url));
+
+const chirp = fileURLToPath(new URL('../../dsp/test/golden/audio/chirp.mp3', import.meta.url));
 
 /** float32 samples that encodeWav would refuse. */
 function wavWith(samples: Float32Array): Uint8Array {
@@ -44,6 +46,10 @@ opening('broken, truncated and short files are left out, each with its reason', 
   writeFile(at('cut.wav'), whole.subarray(0, 20000));
   const ogg = readFileSync(music);
   writeFile(at('cut.ogg'), ogg.subarray(0, Math.floor(ogg.length / 2)));
+  const mp3 = Buffer.from(readFileSync(chirp));
+  mp3.writeUInt32BE(0x7fffffff, mp3.indexOf('Xing') + 8);
+  writeFile(at('endless.mp3'), mp3);
+  writeFile(at('endless.wav'), endlessWav());
   writeTone(at('short.wav'), 0.1, 4);
   writeFile(at('readme.txt'), 'not audio by its name');
   writeFile(at('silent.wav'), encodeWav(new Float32Array(12000), 24000));
@@ -54,7 +60,10 @@ opening('broken, truncated and short files are left out, each with its reason', 
   );
   assert.ok(Math.abs(dataset.seconds - 2) < 1e-9);
   const found = reasons(dataset);
-  assert.equal(Object.keys(found).sort(), ['cut.ogg', 'cut.wav', 'headless.wav', 'short.wav', 'text.wav', 'zero.wav']);
+  const endless = ['endless.mp3', 'endless.wav'];
+  const left = ['cut.ogg', 'cut.wav', ...endless, 'headless.wav', 'short.wav', 'text.wav', 'zero.wav'];
+  assert.equal(Object.keys(found).sort(), left);
+  for (const name of endless) assert.match(found[name], /promises \d{13,} .*hold/);
   assert.is(found['short.wav'], 'too short: 0.10 s, a crop is 0.25 s');
   assert.match(found['cut.wav'], /promises 48000 bytes of samples but the file holds 19956/);
   assert.match(found['cut.ogg'], /does not end the stream/);

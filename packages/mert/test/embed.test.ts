@@ -16,7 +16,16 @@ import { layerShape, parseLayers } from '../src/embed/layers.ts';
 import { loadMert } from '../src/embed/load.ts';
 import { framesOf, planWindows } from '../src/embed/windows.ts';
 import { loadPretrained } from '../src/model/pretrained.ts';
-import { goldenPath, messageOf, openTestDevice, relativeError, temporaryFolder, tone, writeFile } from './support.ts';
+import {
+  endlessWav,
+  goldenPath,
+  messageOf,
+  openTestDevice,
+  relativeError,
+  temporaryFolder,
+  tone,
+  writeFile,
+} from './support.ts';
 
 await openTestDevice();
 const folder = temporaryFolder();
@@ -176,6 +185,19 @@ files('a folder: a file for each, in batches over files; what cannot be used is 
   const half = join(folder, 'half.parquet');
   const table = await embedFiles({ ...options, out: half, format: 'parquet', stopped: () => asked++ > 0 });
   assert.equal([table.finished, table.written.length, existsSync(half)], [false, 0, false]);
+});
+
+files('a file that promises more than it holds is left out, not planned for', async () => {
+  const own = join(folder, 'liars');
+  writeFile(join(own, 'endless.wav'), endlessWav());
+  writeFile(join(own, 'good.wav'), encodeWav(tone(9000, 1), 24000));
+  const { written, skipped } = await embedFiles({ ...settings, inputs: [own], out: join(folder, 'liars-out') });
+  assert.is(written.length, 1);
+  assert.equal(
+    skipped.map(({ path }) => path),
+    [join(own, 'endless.wav')],
+  );
+  assert.match(skipped[0].reason, /promises 1152921504606847000 bytes of samples but the file holds 18000/);
 });
 
 files('pools, layers and formats agree', async () => {

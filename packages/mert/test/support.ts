@@ -53,6 +53,15 @@ export function tone(samples: number, seed: number, sampleRate = 24000): Float32
   });
 }
 
+/** A WAV file of a few samples at 24 kHz whose RF64 header promises 2^59 of them. */
+export function endlessWav(): Buffer {
+  const wav = Buffer.from(encodeWav(tone(9000, 1), 24000));
+  wav.writeUInt32LE(0xffffffff, 40);
+  const sizes = Buffer.from(`ds64\x1c${'\0'.repeat(31)}`, 'latin1');
+  sizes.writeBigUInt64LE(2n ** 60n, 16);
+  return Buffer.concat([Buffer.from('RF64\xff\xff\xff\xffWAVE', 'latin1'), sizes, wav.subarray(12)]);
+}
+
 export function writeFile(path: string, bytes: Uint8Array | string): string {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, bytes);

@@ -61,11 +61,20 @@ function outputRange(name: string, options: ReadOptions, rate: number, total: nu
   return { first, end };
 }
 
+/** Samples that memory is taken for before any of them was decoded. */
+const BELIEVED = 1 << 24;
+
 /** The mean of the channels over sample frames [first, end). */
 async function readMono(name: string, stream: AudioStream, first: number, end: number): Promise<Float32Array> {
-  const mono = new Float32Array(end - first);
+  // A damaged header promises any number of samples: memory grows as they come.
+  let mono = new Float32Array(Math.min(end - first, BELIEVED));
   let filled = 0;
   for await (const piece of monoBlocks(name, stream, first, end)) {
+    if (filled + piece.length > mono.length) {
+      const longer = new Float32Array(Math.min(end - first, 2 * (filled + piece.length)));
+      longer.set(mono);
+      mono = longer;
+    }
     mono.set(piece, filled);
     filled += piece.length;
   }

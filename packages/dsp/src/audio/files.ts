@@ -6,7 +6,7 @@ import { type Audio, decodeAudio, type ReadOptions } from './decode.ts';
 import { AudioError } from './error.ts';
 import { openAudio } from './open.ts';
 import { type AudioPieces, openPieces } from './pieces.ts';
-import type { AudioFormat, AudioStream } from './stream.ts';
+import { type AudioFormat, type AudioStream, expectPossible } from './stream.ts';
 
 /** What an audio file holds. */
 export type AudioInfo = {
@@ -26,12 +26,17 @@ export const audioExtensions: ReadonlySet<string> = new Set(['.wav', '.flac', '.
 
 /**
  * What the file's headers say it holds, without decoding it. An MP3 file without a Xing or VBRI header is counted frame
- * by frame. A file that was cut off is not noticed here unless its headers are cut: see `checkAudio`.
+ * by frame. A file that was cut off is noticed here only where its bytes cannot hold what the headers say, as in WAV: see
+ * `checkAudio`.
  *
  * @throws AudioError
  */
 export async function probeAudio(path: string): Promise<AudioInfo> {
-  return withFile(path, async (source) => infoOf(path, await openAudio(source)));
+  return withFile(path, async (source) => {
+    const stream = await openAudio(source);
+    expectPossible(path, stream);
+    return infoOf(path, stream);
+  });
 }
 
 /**

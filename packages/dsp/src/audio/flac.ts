@@ -56,9 +56,12 @@ export async function openFlac(source: ByteSource): Promise<AudioStream> {
     }
   }
 
-  return { format: 'flac', sampleRate: info.sampleRate, channels: info.channels, frames, check, blocks };
+  const most = Math.ceil((end - layout.firstFrame) / SHORTEST_FRAME) * 0x10000;
+  return { format: 'flac', sampleRate: info.sampleRate, channels: info.channels, frames, most, check, blocks };
 }
 
+/** Bytes of a frame of silence, which may hold 65536 samples. */
+const SHORTEST_FRAME = 10;
 /** Bytes below which a frame is short, and what it is made. */
 const SHORT_FRAME = 1024;
 const PADDED_FRAME = 4096;

@@ -9,6 +9,8 @@ import type { AudioBlock, AudioStream } from './stream.ts';
 const decoderDelay = 529;
 /** A frame may take bits from the 511 bytes before it, which are up to 20 frames at the lowest rates. */
 const preRollFrames = 24;
+/** Bytes of a frame at 8 kbit/s and 24 kHz. */
+const SHORTEST_FRAME = 24;
 const framesPerBatch = 64;
 const scanBytes = 1 << 20;
 /** How far into a file the first frame is looked for. */
@@ -102,7 +104,8 @@ export async function openMp3(source: ByteSource, search: boolean): Promise<Audi
     }
   }
 
-  return { format: 'mp3', sampleRate: frame.sampleRate, channels: frame.channels, frames, check, blocks };
+  const most = Math.ceil((source.size - firstAudio) / SHORTEST_FRAME) * spf;
+  return { format: 'mp3', sampleRate: frame.sampleRate, channels: frame.channels, frames, most, check, blocks };
 }
 
 /** Byte offsets of up to `limit` whole frames from `start` on; `isCut` when the file ends inside the frame after them. */

@@ -103,7 +103,9 @@ export async function openOgg(source: ByteSource): Promise<AudioStream> {
   }
 
   const { format, sampleRate, channels } = codec;
-  return { format, sampleRate, channels, frames, check, blocks };
+  // The shortest packet is one byte, and one more in the page's table.
+  const most = Math.ceil((source.size - firstAudio) / 2) * codec.longest;
+  return { format, sampleRate, channels, frames, most, check, blocks };
 }
 
 async function* decodedPages(source: ByteSource, decoder: PageDecoder, offset: number, serial: number) {

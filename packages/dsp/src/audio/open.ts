@@ -3,7 +3,7 @@ import { AudioError } from './error.ts';
 import { openFlac } from './flac.ts';
 import { findMp3, openMp3 } from './mp3.ts';
 import { openOgg } from './ogg-stream.ts';
-import type { AudioStream } from './stream.ts';
+import { type AudioStream, expectPossible } from './stream.ts';
 import { openWav } from './wav.ts';
 
 /** No audio is kept at other rates; resampling from what a broken header says would take any amount of memory or time. */
@@ -24,7 +24,11 @@ export async function openAudio(bytes: ByteSource): Promise<AudioStream> {
       `its header says ${stream.sampleRate} Hz; expected ${LEAST_RATE} to ${MOST_RATE}. The file is damaged; fetch it again`,
     );
   }
-  return stream;
+  async function check(): Promise<void> {
+    await stream.check();
+    expectPossible(bytes.name, stream);
+  }
+  return { ...stream, check };
 }
 
 async function openFormat(bytes: ByteSource): Promise<AudioStream> {

@@ -30,6 +30,8 @@ export async function openPieces(
   { sampleRate, quality = 'kaiser64' }: Pick<ReadOptions, 'sampleRate' | 'quality'> = {},
 ): Promise<AudioPieces> {
   const stream = await openAudio(source);
+  // Whoever plans by the number of samples may rely on it as far as it can be known.
+  await stream.check();
   const { sampleRate: from, frames, channels } = stream;
   const rate = sampleRate ?? from;
   const samples = resampledLength(frames, from, rate);

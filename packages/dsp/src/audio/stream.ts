@@ -1,3 +1,5 @@
+import { AudioError } from './error.ts';
+
 /** The audio file formats that are read. */
 export type AudioFormat = 'wav' | 'flac' | 'mp3' | 'ogg-vorbis' | 'ogg-opus';
 
@@ -12,6 +14,8 @@ export type AudioStream = {
   readonly channels: number;
   /** Samples of each channel, as the file promises them. */
   readonly frames: number;
+  /** Samples of each channel that its bytes can hold at most: exact in WAV, elsewhere what the format's shortest packets could. */
+  readonly most: number;
   /** Throws an AudioError 'truncated' when the file holds less than it promises, as far as that shows cheaply. */
   check(): Promise<void>;
   /**
@@ -20,3 +24,13 @@ export type AudioStream = {
    */
   blocks(start: number, end: number): AsyncGenerator<AudioBlock, void, undefined>;
 };
+
+/** @throws AudioError 'truncated' when the file promises more than its bytes can hold. */
+export function expectPossible(name: string, { frames, most }: Pick<AudioStream, 'frames' | 'most'>): void {
+  if (frames <= most) return;
+  throw new AudioError(
+    name,
+    'truncated',
+    `the file promises ${frames} samples, its bytes hold ${most} at most; fetch or write the file again`,
+  );
+}

@@ -42,7 +42,8 @@ export async function openWav(source: ByteSource): Promise<AudioStream> {
     }
   }
 
-  return { format: 'wav', sampleRate, channels, frames, check, blocks };
+  const most = Math.floor(held / frameBytes);
+  return { format: 'wav', sampleRate, channels, frames, most, check, blocks };
 }
 
 async function readChunks(source: ByteSource): Promise<{ format: Format; dataOffset: number; dataBytes: number }> {
