@@ -439,4 +439,15 @@ test('a small regression converges to the weights that made its data', async () 
   });
 });
 
+test('an optimiser whose parameters another has taken over says so', async () => {
+  const w = tensor([1, 2]);
+  const [first, gradients] = [new optim.AdamW(new Map([['w', w]])), new Map([['w', tensor([1, 1])]])];
+  first.step(gradients, 0.1);
+  const second = new optim.AdamW(new Map([['w', w]]));
+  assert.throws(() => first.step(gradients, 0.1), /AdamW: w has moved to an optimiser that was made later/);
+  const before = [...(await w.data())];
+  second.step(gradients, 0.1);
+  assert.not.equal([...(await w.data())], before);
+});
+
 test.run();

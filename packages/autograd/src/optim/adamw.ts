@@ -81,6 +81,7 @@ export class AdamW {
   /** f32 [4], for checkpoints: steps, loss scale, steps since that changed, and what a step keeps for itself. */
   readonly state: Tensor;
   readonly #growthInterval: number;
+  readonly #parameters: ReadonlyMap<string, Tensor>;
 
   /**
    * @param parameters f32 tensors by name; they become views of the arena.
@@ -102,6 +103,7 @@ export class AdamW {
       );
     }
     this.#growthInterval = lossScale ? growthInterval : 0;
+    this.#parameters = new Map(parameters);
     this.shards = createArena(parameters, { shardBytes });
     const { device } = this.shards[0].values;
     this.state = keep(() => full([4], 0, { device }));
@@ -154,6 +156,7 @@ export class AdamW {
         isFiniteFrom0,
       );
     }
+    this.#checkOwn();
     return scope(() => {
       const sums = gathered.map((all, i) => apply('gradientNorm', [all, this.state], { begins: i === 0 })[0]);
       const allSums = sums.length === 1 ? sums[0] : concat(sums);
@@ -175,6 +178,16 @@ export class AdamW {
       });
       return norms[last];
     });
+  }
+
+  /** @throws Error when another optimiser has taken the parameters over: a step would move what nobody reads any more. */
+  #checkOwn(): void {
+    for (const [name, parameter] of this.#parameters) {
+      if (parameter.disposed || this.shards.some(({ values }) => values.storage === parameter.storage)) continue;
+      throw new Error(
+        `AdamW: ${name} has moved to an optimiser that was made later; go on with that one, or make one for all parameters`,
+      );
+    }
   }
 
   /** Goes on from a checkpoint: the next step is number `count` + 1. */
