@@ -24,7 +24,7 @@ async function train(config: PretrainConfig, { compiled = false, steps = STEPS }
   const trainer = createTrainer(config);
   const frames = frameCount(cropSamples(config.audio), config.model);
   const clips = [0, 1].map((seed) => tone(cropSamples(config.audio), seed));
-  const teachers = { rvq: emptyTeacher(config.rvq, 1), cqt: createCqt(device, cqtSettings) };
+  const teachers = { acoustic: emptyTeacher(config.rvq, 1), cqt: createCqt(device, cqtSettings) };
   const batch = scope(() =>
     labelBatch(prepareBatch(clips, config, 1, frames, { seed: 1, mixture: false }), teachers, config),
   );
