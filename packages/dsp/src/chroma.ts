@@ -1,5 +1,17 @@
-import { abs, cachedTable, div, norm as lengthOf, matmul, max, reshape, type Tensor, where } from '@dawnchorus/tensor';
-import { type StftOptions, spectrogram } from './stft.ts';
+import {
+  abs,
+  cachedTable,
+  checkOptions,
+  div,
+  norm as lengthOf,
+  matmul,
+  max,
+  reshape,
+  type Tensor,
+  where,
+} from '@dawnchorus/tensor';
+import { checkChoice } from './options.ts';
+import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
 
 /** Settings of a chroma filter bank; the defaults are librosa's. */
 export interface ChromaOptions {
@@ -18,6 +30,8 @@ export interface ChromaOptions {
   readonly startAt?: 'C' | 'A';
 }
 
+const chromaOptions = ['sampleRate', 'nFft', 'nChroma', 'tuning', 'octaveCentre', 'octaveWidth', 'startAt'] as const;
+
 /** Above this, a norm divides: the least normal f32, as in librosa. */
 const TINY = 2 ** -126;
 
@@ -28,7 +42,14 @@ const TINY = 2 ** -126;
  * @throws RangeError when a setting is out of range.
  */
 export function chromaFilterbank(options: ChromaOptions): Float32Array<ArrayBuffer> {
+  checkOptions('chromaFilterbank', options, chromaOptions);
+  return chromaBank(options);
+}
+
+/** `chromaFilterbank`, of an object with more options. */
+function chromaBank(options: ChromaOptions): Float32Array<ArrayBuffer> {
   const { sampleRate, nFft, nChroma = 12, tuning = 0, octaveCentre = 5, octaveWidth = 2, startAt = 'C' } = options;
+  checkChoice('chromaFilterbank', 'startAt', startAt, ['C', 'A']);
   for (const [name, value, least] of [
     ['nFft', nFft, 2],
     ['nChroma', nChroma, 1],
@@ -85,12 +106,14 @@ export function normaliseFrames(x: Tensor, norm: 'max' | 1 | 2): Tensor {
  */
 export function chromaStft(
   x: Tensor,
-  options: StftOptions & ChromaOptions & { power?: 1 | 2; norm?: 'max' | 1 | 2 | null },
+  options: StftOptions & ChromaOptions & { power?: number; norm?: 'max' | 1 | 2 | null },
 ): Tensor {
+  checkOptions('chromaStft', options, [...stftOptions, ...chromaOptions, 'power', 'norm']);
   const { sampleRate, nFft, nChroma = 12, tuning, octaveCentre, octaveWidth, startAt, norm = 'max' } = options;
-  const energy = spectrogram(x, options);
+  checkChoice('chromaStft', 'norm', norm, ['max', 1, 2, null]);
+  const energy = powerSpectra(x, options);
   const key = `chroma ${JSON.stringify([sampleRate, nFft, nChroma, tuning, octaveCentre, octaveWidth, startAt])}`;
-  const bank = cachedTable(x.device, key, () => chromaFilterbank(options));
+  const bank = cachedTable(x.device, key, () => chromaBank(options));
   const chroma = matmul(reshape(bank, [nChroma, energy.shape[1]]), energy);
   return norm === null ? chroma : normaliseFrames(chroma, norm);
 }

@@ -1,4 +1,4 @@
-import { cachedTable, matmul, reshape, type Tensor } from '@dawnchorus/tensor';
+import { cachedTable, checkOptions, matmul, reshape, type Tensor } from '@dawnchorus/tensor';
 
 /** Settings of `cqToChroma`. */
 export interface CqChromaOptions {
@@ -27,6 +27,7 @@ function roundToEven(x: number): number {
  * @throws RangeError when a number is out of range or binsPerOctave is no multiple of chroma.
  */
 export function cqChromaFilterbank(bins: number, options: CqChromaOptions): Float32Array<ArrayBuffer> {
+  checkOptions('cqToChroma', options, ['binsPerOctave', 'fMin', 'chroma', 'baseC']);
   const { binsPerOctave, fMin = C1, chroma = 12, baseC = true } = options;
   for (const [name, value] of Object.entries({ bins, binsPerOctave, chroma })) {
     if (!Number.isInteger(value) || value < 1) {

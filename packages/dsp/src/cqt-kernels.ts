@@ -33,37 +33,55 @@ export interface CqtKernel {
   readonly im: Float64Array;
 }
 
-/** Checks every setting. @throws RangeError that says which one is wrong and what it may be. */
-export function checkCqtSettings(settings: CqtSettings): void {
+/** Taps of all filters together that are held: a gigabyte. */
+const MOST_TAPS = 2 ** 27;
+
+/**
+ * Checks every setting of what the user called; the top bin may lie at `highest` Hz, half the sample rate if it is not given.
+ *
+ * @throws RangeError that says which one is wrong and what it may be.
+ */
+export function checkCqtSettings(settings: CqtSettings, name = 'createCqt', highest = settings.sampleRate / 2): void {
   const { sampleRate, fMin, bins, binsPerOctave } = settings;
-  for (const name of ['hopLength', 'bins', 'binsPerOctave'] as const) {
-    if (!Number.isInteger(settings[name]) || settings[name] < 1) {
-      throw new RangeError(`createCqt: ${name} is ${settings[name]}; expected a whole number from 1`);
+  for (const count of ['hopLength', 'bins', 'binsPerOctave'] as const) {
+    if (!Number.isInteger(settings[count]) || settings[count] < 1) {
+      throw new RangeError(`${name}: ${count} is ${settings[count]}; expected a whole number from 1`);
     }
   }
-  for (const name of ['sampleRate', 'fMin'] as const) {
-    if (!(settings[name] > 0 && settings[name] < Infinity)) {
-      throw new RangeError(`createCqt: ${name} is ${settings[name]} Hz; expected a positive number`);
+  for (const hz of ['sampleRate', 'fMin'] as const) {
+    if (!(settings[hz] > 0 && settings[hz] < Infinity)) {
+      throw new RangeError(`${name}: ${hz} is ${settings[hz]} Hz; expected a positive number`);
     }
   }
   const { gamma = 0, filterScale = 1 } = settings;
   if (!(gamma >= 0 && gamma < Infinity)) {
-    throw new RangeError(`createCqt: gamma is ${gamma} Hz; expected a number from 0`);
+    throw new RangeError(`${name}: gamma is ${gamma} Hz; expected a number from 0`);
   }
   if (!(filterScale > 0 && filterScale < Infinity)) {
-    throw new RangeError(`createCqt: filterScale is ${filterScale}; expected a positive number`);
+    throw new RangeError(`${name}: filterScale is ${filterScale}; expected a positive number`);
   }
   const top = fMin * 2 ** ((bins - 1) / binsPerOctave);
-  if (top > sampleRate / 2) {
+  if (top > highest) {
+    const most = highest < fMin ? 0 : Math.floor(binsPerOctave * Math.log2(highest / fMin)) + 1;
+    const limit =
+      highest < sampleRate / 2
+        ? `${highest.toFixed(1)} Hz, where its filter reaches half the sample rate of ${sampleRate} Hz`
+        : `half the sample rate of ${sampleRate} Hz`;
     throw new RangeError(
-      `createCqt: the top bin lies at ${top.toFixed(1)} Hz, above half the sample rate of ${sampleRate} Hz; ` +
-        `use at most ${Math.max(0, Math.floor(binsPerOctave * Math.log2(sampleRate / 2 / fMin)) + 1)} bins, a lower fMin or a higher sampleRate`,
+      `${name}: the top bin lies at ${top.toFixed(1)} Hz, above ${limit}; use at most ${most} bins, a lower fMin or a higher sampleRate`,
     );
   }
   // A periodic Hann window of one sample is zero.
-  if (cqtLengths(settings)[bins - 1] < 2) {
+  const lengths = exactLengths(settings);
+  if (lengths[bins - 1] < 2) {
     throw new RangeError(
-      `createCqt: gamma ${gamma} and filterScale ${filterScale} leave the top filter less than 2 samples; use smaller and larger ones`,
+      `${name}: gamma ${gamma} and filterScale ${filterScale} leave the top filter less than 2 samples; use smaller and larger ones`,
+    );
+  }
+  const taps = lengths.reduce((sum, length) => sum + length, 0);
+  if (taps > MOST_TAPS) {
+    throw new RangeError(
+      `${name}: the filters have ${taps} taps together, the longest ${lengths[0]}; expected ${MOST_TAPS} at most: use a higher fMin, fewer binsPerOctave, a smaller filterScale or gamma`,
     );
   }
 }
@@ -76,11 +94,23 @@ export function cqtFrequencies({ fMin, bins, binsPerOctave }: CqtSettings): Floa
 /**
  * Filter lengths l_k = ceil(Q sampleRate / (f_k + gamma / a)) in samples, a = 2^(1 / binsPerOctave) - 1 and
  * Q = filterScale / a: [bins]. They fall with k.
+ *
+ * @throws RangeError when i32 cannot hold the longest.
  */
 export function cqtLengths(settings: CqtSettings): Int32Array {
+  const lengths = exactLengths(settings);
+  if (!(lengths[0] < 2 ** 31)) {
+    throw new RangeError(
+      `cqtLengths: the longest filter has ${lengths[0]} samples; expected under 2^31: use a higher fMin`,
+    );
+  }
+  return Int32Array.from(lengths);
+}
+
+function exactLengths(settings: CqtSettings): Float64Array {
   const { sampleRate, binsPerOctave, gamma = 0, filterScale = 1 } = settings;
   const quality = 1 / (2 ** (1 / binsPerOctave) - 1);
-  return Int32Array.from(cqtFrequencies(settings), (frequency) =>
+  return cqtFrequencies(settings).map((frequency) =>
     Math.ceil((filterScale * quality * sampleRate) / (frequency + gamma * quality)),
   );
 }

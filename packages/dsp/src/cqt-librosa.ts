@@ -1,5 +1,6 @@
 import {
   cachedTable,
+  checkOptions,
   complexAbs,
   concat,
   formatShape,
@@ -10,6 +11,7 @@ import {
   type Tensor,
 } from '@dawnchorus/tensor';
 import { type CqtKernel, checkCqtSettings } from './cqt-kernels.ts';
+import { checkChoice } from './options.ts';
 import { halveRate } from './resample-tensor.ts';
 import { spectrogram, stft } from './stft.ts';
 
@@ -46,27 +48,33 @@ export interface LibrosaCqtOptions extends PseudoCqtOptions {
 
 const C1 = 440 * 2 ** (-45 / 12);
 
+const rates = ['sampleRate', 'hopLength', 'fMin', 'bins', 'binsPerOctave', 'filterScale'];
+const pseudoOptions = [...rates, 'sparsity', 'scale', 'padMode'];
+
 /** Options with their defaults, and each bin's frequency and length in samples, which need not be whole. */
 function plan(name: string, options: PseudoCqtOptions, gamma: number | null = 0) {
+  const whole = name === 'librosaCqt';
+  checkOptions(name, options, whole ? [...pseudoOptions, 'gamma'] : pseudoOptions);
   const { sampleRate, hopLength = 512, fMin = C1, bins = 84, binsPerOctave = 12, filterScale = 1 } = options;
   const { sparsity = 0.01, scale = true, padMode = 'constant' } = options;
   const settings = { sampleRate, hopLength, fMin, bins, binsPerOctave, filterScale, normalization: 'librosa' as const };
-  checkCqtSettings(settings);
-  if (!(sparsity >= 0 && sparsity < 1)) {
-    throw new RangeError(`${name}: sparsity is ${sparsity}; expected a number from 0 to under 1`);
-  }
   if (gamma !== null && !(gamma >= 0 && gamma < Infinity)) {
     throw new RangeError(`${name}: gamma is ${gamma} Hz; expected a number from 0, or null`);
   }
   const ratio = 2 ** (2 / binsPerOctave);
   const alpha = (ratio - 1) / (ratio + 1);
   const wider = gamma ?? (alpha * 24.7) / 0.108;
+  // How far up a filter reaches: a Hann window's bandwidth is 1.50018 of its bins.
+  const reach = 1 + (0.5 * 1.50018310546875 * alpha) / filterScale;
+  const cutoff = (end: number) => frequencies[end - 1] * reach + 0.5 * wider;
+  checkCqtSettings(settings, name, whole ? (0.5 * (sampleRate - wider)) / reach : sampleRate / 2);
+  checkChoice(name, 'padMode', padMode, ['constant', 'reflect']);
+  if (!(sparsity >= 0 && sparsity < 1)) {
+    throw new RangeError(`${name}: sparsity is ${sparsity}; expected a number from 0 to under 1`);
+  }
   const frequencies = Array.from({ length: bins }, (_, k) => fMin * 2 ** (k / binsPerOctave));
   const lengths = frequencies.map((frequency) => (filterScale * sampleRate) / (alpha * frequency + wider));
-  // How far up the top filter reaches: a Hann window's bandwidth is 1.50018 of its bins.
-  const cutoff = (end: number) =>
-    frequencies[end - 1] * (1 + (0.5 * 1.50018310546875 * alpha) / filterScale) + 0.5 * wider;
-  return { ...settings, sparsity, scale, padMode, frequencies, lengths, cutoff };
+  return { ...settings, name, sparsity, scale, padMode, frequencies, lengths, cutoff };
 }
 
 type Plan = ReturnType<typeof plan>;
@@ -206,7 +214,7 @@ function fullBins(x: Tensor, own: Plan, end: number): Tensor {
   const cutoff = own.cutoff(end);
   if (cutoff > sampleRate / 2) {
     throw new RangeError(
-      `librosaCqt: the top filter reaches ${cutoff.toFixed(1)} Hz, over half the sample rate, ${sampleRate / 2} Hz; use fewer bins`,
+      `${own.name}: the top filter reaches ${cutoff.toFixed(1)} Hz, over half the sample rate, ${sampleRate / 2} Hz; use fewer bins`,
     );
   }
   const early = Math.max(

@@ -1,4 +1,4 @@
-import { type Device, formatShape, pad, type Tensor } from '@dawnchorus/tensor';
+import { checkOptions, type Device, formatShape, pad, type Tensor } from '@dawnchorus/tensor';
 import { createFftCqt, fitsFft } from './cqt-fft.ts';
 import { createGemmCqt } from './cqt-gemm.ts';
 import { createInverse } from './cqt-inverse.ts';
@@ -91,6 +91,11 @@ export interface Cqt {
 
 const methods = { fft: createFftCqt, gemm: createGemmCqt, multirate: createMultirateCqt };
 
+const cqtOptions = [
+  ...['sampleRate', 'hopLength', 'fMin', 'bins', 'binsPerOctave', 'gamma', 'filterScale', 'normalization', 'method'],
+  ...['output', 'padMode', 'center'],
+];
+
 /** @throws RangeError that says which setting is none of those there are. */
 function checkChoices({ method = 'fft', output = 'magnitude', normalization = 'librosa', padMode }: CqtOptions): void {
   const choices: [string, string, readonly string[]][] = [
@@ -118,6 +123,7 @@ function checkChoices({ method = 'fft', output = 'magnitude', normalization = 'l
  */
 export function createCqt(device: Device, options: CqtOptions): Cqt {
   const { output = 'magnitude', normalization = 'librosa', padMode = 'constant', center = true, ...rest } = options;
+  checkOptions('createCqt', options, cqtOptions);
   checkChoices(options);
   const settings: CqtSettings = { ...rest, normalization };
   checkCqtSettings(settings);

@@ -1,4 +1,5 @@
 /** The discrete cosine transform of type II, as a matrix. */
+import { checkChoice } from './options.ts';
 
 /** `ortho`: rows of unit length (librosa's and torchaudio's default). null: twice the cosines, scipy's and torchaudio's `norm=None`. */
 export type DctNorm = 'ortho' | null;
@@ -24,6 +25,8 @@ export function dctMatrix(
   if (!Number.isInteger(rows) || !Number.isInteger(size) || rows < 1 || rows > size) {
     throw new RangeError(`dctMatrix: ${rows} rows of ${size}; expected whole numbers, 1 <= rows <= size`);
   }
+  checkChoice('dctMatrix', 'norm', norm, ['ortho', null]);
+  checkChoice('dctMatrix', 'convention', convention, ['scipy', 'torchaudio']);
   const round = convention === 'torchaudio' ? Math.fround : (value: number) => value;
   const step = round(Math.PI / size);
   const matrix = new Float32Array(rows * size);

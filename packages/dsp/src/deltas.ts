@@ -1,5 +1,6 @@
 import {
   cachedTable,
+  checkOptions,
   concat,
   conv1d,
   formatShape,
@@ -95,6 +96,8 @@ export function deltas(x: Tensor, options: DeltaOptions): Tensor {
   if (convention !== 'torchaudio' && convention !== 'librosa') {
     throw new RangeError(`deltas: convention is '${convention}'; expected 'torchaudio' or 'librosa'`);
   }
+  const own = convention === 'librosa' ? ['order'] : [];
+  checkOptions(`deltas: convention '${convention}'`, options, ['convention', 'width', 'padMode', ...own]);
   const { width = convention === 'librosa' ? 9 : 5 } = options;
   if (!Number.isInteger(width) || width < 3 || width % 2 === 0) {
     throw new RangeError(`deltas: width is ${width}; expected an odd number from 3`);

@@ -1,6 +1,7 @@
 import {
   add,
   cachedTable,
+  checkOptions,
   concat,
   conv1d,
   formatShape,
@@ -30,7 +31,9 @@ function checkSignal(name: string, x: Tensor): void {
  * @throws RangeError when there are no coefficients, one is not finite, a[0] is 0, or the filter grows beyond f32 within the
  *   clip.
  */
-export function lfilter(x: Tensor, { b, a }: { b: readonly number[]; a: readonly number[] }): Tensor {
+export function lfilter(x: Tensor, coefficients: { b: readonly number[]; a: readonly number[] }): Tensor {
+  checkOptions('lfilter', coefficients, ['b', 'a'], ['b', 'a']);
+  const { b, a } = coefficients;
   checkSignal('lfilter', x);
   if (b.length === 0 || a.length === 0 || ![...b, ...a].every(Number.isFinite) || a[0] === 0) {
     throw new RangeError(`lfilter: b [${b}] and a [${a}]; expected finite numbers, one each at least, and a[0] not 0`);
@@ -56,7 +59,9 @@ export interface EmphasisOptions {
   readonly convention: 'librosa' | 'torchaudio';
 }
 
-function checkEmphasis(name: string, x: Tensor, { coefficient = 0.97, convention }: EmphasisOptions): number {
+function checkEmphasis(name: string, x: Tensor, options: EmphasisOptions): number {
+  checkOptions(name, options, ['coefficient', 'convention']);
+  const { coefficient = 0.97, convention } = options;
   checkSignal(name, x);
   if (convention !== 'librosa' && convention !== 'torchaudio') {
     throw new RangeError(`${name}: convention is '${convention}'; expected 'librosa' or 'torchaudio'`);

@@ -1,6 +1,7 @@
 import {
   apply,
   cachedTable,
+  checkOptions,
   cos,
   div,
   formatShape,
@@ -9,6 +10,7 @@ import {
   mul,
   pad,
   permute,
+  pow,
   scope,
   select,
   sin,
@@ -21,7 +23,8 @@ import {
   unsqueeze,
   zerosLike,
 } from '@dawnchorus/tensor';
-import { checkStft, frameWindow, type StftOptions, stft } from './stft.ts';
+import { checkPower } from './options.ts';
+import { checkStft, frameWindow, type StftOptions, stft, stftOptions } from './stft.ts';
 
 /** Sums of squared windows under this part of a window's largest square count as none. */
 const LEAST = 1e-11;
@@ -61,6 +64,7 @@ function inverseEnvelope(frames: number, options: StftOptions, { whole, start, k
  * @throws RangeError when the bins are not those of nFft, or a setting is out of range.
  */
 export function istft(spectra: Tensor, { length, ...options }: StftOptions & { length?: number }): Tensor {
+  checkOptions('istft', options, [...stftOptions, 'length']);
   checkStft(options);
   const { nFft, hopLength, winLength, window, normalized } = options;
   const bins = Math.floor(nFft / 2) + 1;
@@ -97,8 +101,8 @@ function fitFrames(spectra: Tensor, frames: number): Tensor {
 
 /** Settings of `griffinLim`. */
 export interface GriffinLimOptions extends StftOptions {
-  /** What the spectra hold: magnitudes (1, librosa's default) or energies (2, torchaudio's). */
-  readonly power: 1 | 2;
+  /** What the spectra hold: magnitudes (1, librosa's default), energies (2, torchaudio's) or another power of magnitudes. */
+  readonly power: number;
   /** Default 32. */
   readonly iterations?: number;
   /** Of the fast algorithm (Perraudin et al., 2013), from 0 (the plain one) to under 1; default 0.99. */
@@ -117,7 +121,14 @@ export interface GriffinLimOptions extends StftOptions {
  * @throws RangeError when iterations or momentum are out of range, or as `istft` does.
  */
 export function griffinLim(spectra: Tensor, options: GriffinLimOptions): Tensor {
+  checkOptions('griffinLim', options, [...stftOptions, 'power', 'iterations', 'momentum', 'init', 'length']);
   const { power, iterations = 32, momentum = 0.99, init = 'zeros', ...rest } = options;
+  checkPower('griffinLim', power);
+  if (init !== 'zeros' && !Number.isInteger(init?.seed)) {
+    throw new RangeError(
+      `griffinLim: init is ${JSON.stringify(init)}; expected 'zeros' or { seed } with a whole number`,
+    );
+  }
   if (!Number.isInteger(iterations) || iterations < 0 || !(momentum >= 0 && momentum < 1)) {
     throw new RangeError(
       `griffinLim: iterations ${iterations}, momentum ${momentum}; expected a whole number and one from 0 to under 1`,
@@ -131,7 +142,7 @@ export function griffinLim(spectra: Tensor, options: GriffinLimOptions): Tensor 
     );
   }
   return scope(() => {
-    const magnitude = power === 2 ? sqrt(spectra) : spectra;
+    const magnitude = power === 1 ? spectra : power === 2 ? sqrt(spectra) : pow(spectra, 1 / power);
     const paired = unsqueeze(magnitude, -1);
     const { length, ...transform } = rest;
     /** The spectra of the signal, which has the frames that it was made from. */

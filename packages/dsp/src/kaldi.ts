@@ -6,6 +6,7 @@
 import {
   add,
   cachedTable,
+  checkOptions,
   concat,
   flip,
   formatShape,
@@ -62,6 +63,11 @@ export interface KaldiFbankOptions {
   readonly energyFloor?: number;
 }
 
+const fbankOptions = [
+  ...['sampleRate', 'frameLength', 'frameShift', 'nMels', 'fMin', 'fMax', 'preemphasis', 'removeDcOffset', 'window'],
+  ...['snipEdges', 'usePower', 'useEnergy', 'energyFloor'],
+];
+
 function sizesOf({ sampleRate, frameLength = 25, frameShift = 10 }: KaldiFbankOptions) {
   // As torchaudio rounds: down, of a product in this order.
   const size = Math.trunc(sampleRate * frameLength * 0.001);
@@ -93,6 +99,7 @@ export function kaldiMelFilterbank(options: {
   fMin?: number;
   fMax?: number;
 }): Float32Array<ArrayBuffer> {
+  checkOptions('kaldiMelFilterbank', options, ['sampleRate', 'nFft', 'nMels', 'fMin', 'fMax']);
   const { sampleRate, nFft, nMels, fMin = 20, fMax = 0 } = options;
   const half = sampleRate / 2;
   const highest = fMax > 0 ? fMax : half + fMax;
@@ -186,6 +193,7 @@ function bands(x: Tensor, options: KaldiFbankOptions): { mel: Tensor; energy: ()
  * @throws RangeError when a clip is shorter than a frame, or a setting is out of range.
  */
 export function kaldiFbank(x: Tensor, options: KaldiFbankOptions): Tensor {
+  checkOptions('kaldiFbank', options, fbankOptions);
   const { mel, energy } = bands(x, options);
   return options.useEnergy ? concat([energy(), mel], -1) : mel;
 }
@@ -205,6 +213,7 @@ export interface KaldiMfccOptions extends KaldiFbankOptions {
  * @throws RangeError as `kaldiFbank` does, and when nMfcc is over nMels.
  */
 export function kaldiMfcc(x: Tensor, options: KaldiMfccOptions): Tensor {
+  checkOptions('kaldiMfcc', options, [...fbankOptions, 'nMfcc', 'lifter']);
   const { nMfcc = 13, nMels = 23, lifter = 22 } = options;
   if (!Number.isInteger(nMfcc) || nMfcc < 1 || nMfcc > nMels) {
     throw new RangeError(`kaldiMfcc: nMfcc is ${nMfcc}; expected a whole number from 1 to nMels, ${nMels}`);

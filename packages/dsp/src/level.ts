@@ -1,6 +1,9 @@
 import {
   abs,
+  add,
+  checkOptions,
   formatShape,
+  isnan,
   le,
   lt,
   mean,
@@ -16,6 +19,7 @@ import {
   unfold,
   where,
 } from '@dawnchorus/tensor';
+import { checkChoice } from './options.ts';
 
 /** How a signal is cut into frames. */
 export interface FrameOptions {
@@ -29,6 +33,8 @@ export interface FrameOptions {
   readonly padMode: PadMode;
 }
 
+const frameOptions = ['frameLength', 'hopLength', 'center', 'padMode'];
+
 /** x [batch, samples] -> [batch, frames, frameLength]. */
 function framed(name: string, x: Tensor, { frameLength, hopLength, center, padMode }: FrameOptions): Tensor {
   if (x.dtype !== 'f32' || x.rank !== 2 || x.size === 0) {
@@ -39,6 +45,8 @@ function framed(name: string, x: Tensor, { frameLength, hopLength, center, padMo
       throw new RangeError(`${name}: ${what} is ${value}; expected a whole number from 1`);
     }
   }
+  checkChoice(name, 'center', center, [true, false]);
+  checkChoice(name, 'padMode', padMode, ['constant', 'reflect', 'replicate', 'circular']);
   const half = center ? Math.floor(frameLength / 2) : 0;
   const padded = half > 0 ? pad(x, [half, half], { mode: padMode }) : x;
   if (padded.shape[1] < frameLength) {
@@ -56,6 +64,7 @@ function framed(name: string, x: Tensor, { frameLength, hopLength, center, padMo
  * @throws RangeError when the clip is empty or shorter than a frame, or a size is no whole number from 1.
  */
 export function rms(x: Tensor, options: FrameOptions): Tensor {
+  checkOptions('rms', options, frameOptions);
   const energy = mean(square(framed('rms', x, options)), { dim: -1 });
   return sqrt(reshape(energy, [energy.shape[0], 1, energy.shape[1]]));
 }
@@ -68,10 +77,12 @@ export function rms(x: Tensor, options: FrameOptions): Tensor {
  * @throws RangeError when the clip is empty or shorter than a frame, or a size is no whole number from 1.
  */
 export function zeroCrossingRate(x: Tensor, options: FrameOptions & { threshold?: number }): Tensor {
+  checkOptions('zeroCrossingRate', options, [...frameOptions, 'threshold']);
   const { threshold = 1e-10, frameLength } = options;
   const frames = framed('zeroCrossingRate', x, options);
   const negative = lt(where(le(abs(frames), threshold), 0, frames), 0);
   const changes = ne(sliceAxis(negative, -1, 1), sliceAxis(negative, -1, 0, frameLength - 1));
-  const count = sum(changes.cast('f32'), { dim: -1 });
+  const unknown = sum(where(isnan(frames), Number.NaN, 0), { dim: -1 });
+  const count = add(sum(changes.cast('f32'), { dim: -1 }), unknown);
   return reshape(count.mul(1 / frameLength), [count.shape[0], 1, count.shape[1]]);
 }

@@ -1,5 +1,6 @@
 import {
   add,
+  checkOptions,
   clamp,
   div,
   formatShape,
@@ -75,7 +76,9 @@ export interface LoudnessOptions {
  *
  * @throws RangeError when the sample rate is not over 3364 Hz, twice the shelf's frequency.
  */
-export function kWeighting(x: Tensor, { sampleRate, convention = 'torchaudio' }: LoudnessOptions): Tensor {
+export function kWeighting(x: Tensor, options: LoudnessOptions): Tensor {
+  checkOptions('kWeighting', options, ['sampleRate', 'convention']);
+  const { sampleRate, convention = 'torchaudio' } = options;
   if (!(sampleRate > 3364) || !Number.isFinite(sampleRate)) {
     throw new RangeError(`kWeighting: sampleRate is ${sampleRate}; expected over 3364 Hz, twice the shelf's frequency`);
   }
@@ -108,6 +111,7 @@ export function loudness(x: Tensor, options: LoudnessOptions): Tensor {
       `loudness: x is ${x.dtype}${formatShape(x.shape)}; expected f32 [batch, channels, samples], not empty`,
     );
   }
+  checkOptions('loudness', options, ['sampleRate', 'convention']);
   const [batch, channels, samples] = x.shape;
   if (channels > WEIGHTS.length) {
     throw new RangeError(`loudness: x has ${channels} channels; the standard weighs up to ${WEIGHTS.length}`);

@@ -1,6 +1,7 @@
 import {
   add,
   cachedTable,
+  checkOptions,
   formatShape,
   log,
   matmul,
@@ -10,7 +11,8 @@ import {
   reshape,
   type Tensor,
 } from '@dawnchorus/tensor';
-import { type StftOptions, spectrogram } from './stft.ts';
+import { checkChoice } from './options.ts';
+import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
 
 /** Settings of a mel filter bank. */
 export interface MelOptions {
@@ -33,16 +35,21 @@ export interface MelOptions {
   readonly binFrequencies?: 'exact' | 'torchaudio';
 }
 
-const SLANEY_STEP = Math.log(6.4) / 27;
+export const melOptions = ['sampleRate', 'nFft', 'nMels', 'fMin', 'fMax', 'scale', 'norm', 'binFrequencies'] as const;
 
-/** Hz to mel. */
+const SLANEY_STEP = Math.log(6.4) / 27;
+const scales = ['htk', 'slaney'];
+
+/** Hz to mel. @throws RangeError when there is no such scale. */
 export function hzToMel(hz: number, scale: MelOptions['scale']): number {
+  checkChoice('hzToMel', 'scale', scale, scales);
   if (scale === 'htk') return 2595 * Math.log10(1 + hz / 700);
   return hz < 1000 ? (3 * hz) / 200 : 15 + Math.log(hz / 1000) / SLANEY_STEP;
 }
 
-/** Mel to Hz. */
+/** Mel to Hz. @throws RangeError when there is no such scale. */
 export function melToHz(mel: number, scale: MelOptions['scale']): number {
+  checkChoice('melToHz', 'scale', scale, scales);
   if (scale === 'htk') return 700 * (10 ** (mel / 2595) - 1);
   return mel < 15 ? (200 * mel) / 3 : 1000 * Math.exp(SLANEY_STEP * (mel - 15));
 }
@@ -53,7 +60,16 @@ export function melToHz(mel: number, scale: MelOptions['scale']): number {
  * @throws RangeError when nFft or nMels is no whole number from 1, or not 0 <= fMin < fMax <= sampleRate / 2.
  */
 export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
+  checkOptions('melFilterbank', options, melOptions);
+  return melBank(options);
+}
+
+/** `melFilterbank`, of an object with more options. */
+function melBank(options: MelOptions): Float32Array<ArrayBuffer> {
   const { sampleRate, nFft, nMels, fMin = 0, scale, norm, binFrequencies = 'exact' } = options;
+  checkChoice('melFilterbank', 'scale', scale, scales);
+  checkChoice('melFilterbank', 'norm', norm, ['slaney', null]);
+  checkChoice('melFilterbank', 'binFrequencies', binFrequencies, ['exact', 'torchaudio']);
   const highest = binFrequencies === 'torchaudio' ? Math.floor(sampleRate / 2) : sampleRate / 2;
   const { fMax = highest } = options;
   if (!(sampleRate > 0 && sampleRate < Infinity)) {
@@ -87,26 +103,38 @@ export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
 }
 
 /** |STFT|^power (2 by default) through a mel filter bank: x f32 [batch, samples] -> [batch, nMels, frames]. Gradients flow. */
-export function melSpectrogram(x: Tensor, options: StftOptions & MelOptions & { power?: 1 | 2 }): Tensor {
-  const energy = spectrogram(x, options);
+export function melSpectrogram(x: Tensor, options: StftOptions & MelOptions & { power?: number }): Tensor {
+  checkOptions('melSpectrogram', options, [...stftOptions, ...melOptions, 'power']);
+  return melBands(x, options);
+}
+
+/** `melSpectrogram`, for functions that have more options. */
+export function melBands(x: Tensor, options: StftOptions & MelOptions & { power?: number }): Tensor {
+  const energy = powerSpectra(x, options);
   const { sampleRate, nFft, nMels, fMin, fMax, scale, norm, binFrequencies } = options;
   const key = `mel ${JSON.stringify([sampleRate, nFft, nMels, fMin, fMax, scale, norm, binFrequencies])}`;
-  const bank = cachedTable(x.device, key, () => melFilterbank(options));
+  const bank = cachedTable(x.device, key, () => melBank(options));
   return matmul(reshape(bank, [nMels, energy.shape[1]]), energy);
 }
 
 /** ln(mel + offset), offset 1e-6 by default as in torchaudio's log_mels: [batch, nMels, frames]. Gradients flow. */
-export function logMel(
+export function logMel(x: Tensor, options: StftOptions & MelOptions & { power?: number; offset?: number }): Tensor {
+  checkOptions('logMel', options, [...stftOptions, ...melOptions, 'power', 'offset']);
+  return logBands(x, options);
+}
+
+/** `logMel`, for functions that have more options. */
+export function logBands(
   x: Tensor,
-  { offset = 1e-6, ...options }: StftOptions & MelOptions & { power?: 1 | 2; offset?: number },
+  { offset = 1e-6, ...options }: StftOptions & MelOptions & { power?: number; offset?: number },
 ): Tensor {
   if (!(offset >= 0 && offset < Infinity)) {
     throw new RangeError(`logMel: offset is ${offset}; expected a number from 0, whose logarithm silence has`);
   }
-  return log(add(melSpectrogram(x, options), offset));
+  return log(add(melBands(x, options), offset));
 }
 
-/** Settings of `toDecibels`. */
+/** Settings of `amplitudeToDb`. */
 export interface DecibelOptions {
   /** What x holds: `power` gives 10 log10 x, `amplitude` 20 log10 x. */
   readonly of: 'power' | 'amplitude';
@@ -120,7 +148,10 @@ export interface DecibelOptions {
 
 /** Decibels relative to 1: librosa's power_to_db and amplitude_to_db, torchaudio's AmplitudeToDB. Same shape as x. */
 export function amplitudeToDb(x: Tensor, options: DecibelOptions): Tensor {
+  checkOptions('amplitudeToDb', options, ['of', 'floor', 'topDb', 'maximumOf']);
   const { of, floor = of === 'power' ? 1e-10 : 1e-5, topDb = 80, maximumOf = 'item' } = options;
+  checkChoice('amplitudeToDb', 'of', of, ['power', 'amplitude']);
+  checkChoice('amplitudeToDb', 'maximumOf', maximumOf, ['item', 'batch']);
   if (x.rank === 0 || !(floor > 0 && floor < Infinity)) {
     throw new RangeError(
       `amplitudeToDb: x is ${formatShape(x.shape)} and floor ${floor}; expected an axis and a positive floor`,

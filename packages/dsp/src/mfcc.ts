@@ -1,9 +1,18 @@
-import { cachedTable, concat, formatShape, matmul, permute, reshape, type Tensor } from '@dawnchorus/tensor';
+import {
+  cachedTable,
+  checkOptions,
+  concat,
+  formatShape,
+  matmul,
+  permute,
+  reshape,
+  type Tensor,
+} from '@dawnchorus/tensor';
 import { type DctConvention, type DctNorm, dctMatrix } from './dct.ts';
 import { deltas } from './deltas.ts';
 import { type KaldiMfccOptions, kaldiMfcc } from './kaldi.ts';
-import { amplitudeToDb, logMel, type MelOptions, melSpectrogram } from './mel.ts';
-import { type StftOptions, stftConventions } from './stft.ts';
+import { amplitudeToDb, logBands, type MelOptions, melBands, melOptions } from './mel.ts';
+import { type StftOptions, stftConventions, stftOptions } from './stft.ts';
 
 /** Settings of `cepstra`. */
 export interface CepstraOptions {
@@ -22,6 +31,7 @@ export interface CepstraOptions {
  * @throws RangeError when nMfcc is no whole number from 1 to nMels, or lifter is negative.
  */
 export function cepstra(bands: Tensor, options: CepstraOptions): Tensor {
+  checkOptions('cepstra', options, ['nMfcc', 'norm', 'convention', 'lifter']);
   const { nMfcc, norm = 'ortho', lifter = 0, convention = 'scipy' } = options;
   if (bands.dtype !== 'f32' || bands.rank !== 3 || bands.size === 0) {
     throw new RangeError(
@@ -93,11 +103,14 @@ export function mfcc(x: Tensor, options: MfccOptions): Tensor {
     const { preset } = options as { preset: unknown };
     throw new RangeError(`mfcc: preset is '${preset}'; expected 'librosa', 'torchaudio' or 'kaldi'`);
   }
+  const own = options.preset === 'librosa' ? ['lifter', 'topDb'] : ['logMels', 'topDb'];
+  const known = ['preset', 'nMfcc', ...own, ...stftOptions, ...melOptions];
+  checkOptions(`mfcc: preset '${options.preset}'`, options, known);
   const bands = { ...presets[options.preset], ...options };
   const { topDb = 80 } = options;
-  const decibels = () => amplitudeToDb(melSpectrogram(x, bands), { of: 'power', topDb });
+  const decibels = () => amplitudeToDb(melBands(x, bands), { of: 'power', topDb });
   if (options.preset === 'torchaudio') {
-    return cepstra(options.logMels ? logMel(x, bands) : decibels(), {
+    return cepstra(options.logMels ? logBands(x, bands) : decibels(), {
       nMfcc: options.nMfcc ?? 40,
       convention: 'torchaudio',
     });

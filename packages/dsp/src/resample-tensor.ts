@@ -3,6 +3,7 @@ import { resample as kernels } from '@dawnchorus/kernels';
 import {
   apply,
   cachedTable,
+  checkOptions,
   contiguous,
   conv1d,
   defineOp,
@@ -167,6 +168,7 @@ export interface ResampleOptions {
 export function resample(x: Float32Array, from: number, to: number, options?: ResampleOptions): Float32Array;
 export function resample(x: Tensor, from: number, to: number, options?: ResampleOptions): Tensor;
 export function resample(x: Float32Array | Tensor, from: number, to: number, options: ResampleOptions = {}) {
+  checkOptions('resample', options, ['quality']);
   if (x instanceof Float32Array) return resampleArray(x, from, to, options);
   return convert(x, from, to, options.quality ?? 'kaiser64');
 }

@@ -2,6 +2,7 @@ import {
   add,
   argmax,
   cachedTable,
+  checkOptions,
   concat,
   formatShape,
   indexSelect,
@@ -26,8 +27,9 @@ import {
   zerosLike,
 } from '@dawnchorus/tensor';
 import { normaliseFrames } from './chroma.ts';
-import { amplitudeToDb, type MelOptions, melSpectrogram } from './mel.ts';
-import { type StftOptions, stftConventions } from './stft.ts';
+import { amplitudeToDb, type MelOptions, melBands, melOptions } from './mel.ts';
+import { checkChoice } from './options.ts';
+import { type StftOptions, stftConventions, stftOptions } from './stft.ts';
 import { makeWindow, type Window } from './windows.ts';
 
 /** Settings of `onsetStrength`; the defaults are librosa's. */
@@ -56,13 +58,14 @@ function checkCount(name: string, what: string, value: number): void {
  * @throws RangeError as the spectra do, and when lag or maxSize is out of range.
  */
 export function onsetStrength(x: Tensor, options: OnsetOptions): Tensor {
+  checkOptions('onsetStrength', options, [...stftOptions, ...melOptions, 'lag', 'maxSize', 'detrend']);
   const { lag = 1, maxSize = 1, detrend = false, ...rest } = options;
   checkCount('onsetStrength', 'lag', lag);
   checkCount('onsetStrength', 'maxSize', maxSize);
   if (maxSize % 2 === 0) throw new RangeError(`onsetStrength: maxSize is ${maxSize}; expected an odd number`);
   const convention = { ...stftConventions.librosa, nFft: 2048, hopLength: 512 };
   const bands = { ...convention, nMels: 128, scale: 'slaney', norm: 'slaney', ...rest } as StftOptions & MelOptions;
-  const decibels = amplitudeToDb(melSpectrogram(x, bands), { of: 'power' });
+  const decibels = amplitudeToDb(melBands(x, bands), { of: 'power' });
   const frames = decibels.shape[2];
   const shift = lag + (bands.center ? Math.floor(bands.nFft / (2 * bands.hopLength)) : 0);
   if (frames <= lag) return zerosLike(mean(decibels, { dim: 1 }));
@@ -113,7 +116,9 @@ function checkOnsets(name: string, onsets: Tensor): void {
  * @throws RangeError when winLength is no whole number from 1, or longer than the clip without `center`.
  */
 export function tempogram(onsets: Tensor, options: TempogramOptions): Tensor {
+  checkOptions('tempogram', options, ['winLength', 'center', 'window', 'norm']);
   const { winLength, center = true, window = 'hann', norm = 'max' } = options;
+  checkChoice('tempogram', 'norm', norm, ['max', 1, 2, null]);
   checkOnsets('tempogram', onsets);
   checkCount('tempogram', 'winLength', winLength);
   const frames = onsets.shape[1];
@@ -169,6 +174,8 @@ export interface TempoOptions {
  * @throws RangeError when a setting is out of range.
  */
 export function tempo(onsets: Tensor, options: TempoOptions): Tensor {
+  const times = ['sampleRate', 'hopLength', 'windowSeconds'];
+  checkOptions('tempo', options, [...times, 'startBpm', 'stdBpm', 'maxTempo', 'aggregate']);
   const { sampleRate, hopLength = 512, startBpm = 120, stdBpm = 1, windowSeconds = 8, maxTempo = 320 } = options;
   checkOnsets('tempo', onsets);
   checkCount('tempo', 'hopLength', hopLength);

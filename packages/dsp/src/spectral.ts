@@ -6,6 +6,7 @@ import {
   abs,
   add,
   cachedTable,
+  checkOptions,
   concat,
   countNonzero,
   cumsum,
@@ -37,6 +38,8 @@ export interface SpectrumOptions {
   /** Default 2 (bins - 1), right for even transforms. */
   readonly nFft?: number;
 }
+
+const spectrumOptions = ['sampleRate', 'nFft'];
 
 function checkSpectra(name: string, spectra: Tensor): void {
   if (spectra.dtype !== 'f32' || spectra.rank !== 3 || spectra.size === 0) {
@@ -71,6 +74,7 @@ function frequencies(spectra: Tensor, width: number): Tensor {
  * Gradients flow.
  */
 export function spectralCentroid(spectra: Tensor, options: SpectrumOptions): Tensor {
+  checkOptions('spectralCentroid', options, spectrumOptions);
   checkSpectra('spectralCentroid', spectra);
   const hz = frequencies(spectra, binWidth('spectralCentroid', spectra, options));
   return sum(mul(normaliseFrames(spectra, 1), hz), { dim: 1, keepdim: true });
@@ -83,6 +87,7 @@ export function spectralCentroid(spectra: Tensor, options: SpectrumOptions): Ten
  * @throws RangeError when p is not positive.
  */
 export function spectralBandwidth(spectra: Tensor, options: SpectrumOptions & { p?: number }): Tensor {
+  checkOptions('spectralBandwidth', options, [...spectrumOptions, 'p']);
   const { p = 2 } = options;
   checkSpectra('spectralBandwidth', spectra);
   if (!(p > 0)) throw new RangeError(`spectralBandwidth: p is ${p}; expected a positive number`);
@@ -101,6 +106,7 @@ export function spectralBandwidth(spectra: Tensor, options: SpectrumOptions & { 
  * @throws RangeError when percent (default 0.85) is not between 0 and 1.
  */
 export function spectralRolloff(spectra: Tensor, options: SpectrumOptions & { percent?: number }): Tensor {
+  checkOptions('spectralRolloff', options, [...spectrumOptions, 'percent']);
   const { percent = 0.85 } = options;
   checkSpectra('spectralRolloff', spectra);
   if (!(percent > 0 && percent < 1)) {
@@ -120,7 +126,9 @@ export function spectralRolloff(spectra: Tensor, options: SpectrumOptions & { pe
  *
  * @throws RangeError when the power or the floor is not positive.
  */
-export function spectralFlatness(spectra: Tensor, { power = 2, floor = 1e-10 } = {}): Tensor {
+export function spectralFlatness(spectra: Tensor, options: { power?: number; floor?: number } = {}): Tensor {
+  checkOptions('spectralFlatness', options, ['power', 'floor']);
+  const { power = 2, floor = 1e-10 } = options;
   checkSpectra('spectralFlatness', spectra);
   for (const [name, value] of Object.entries({ power, floor })) {
     if (!(value > 0 && value < Infinity)) {
@@ -151,6 +159,7 @@ export interface ContrastOptions extends SpectrumOptions {
  * @throws RangeError when a setting is out of range, a band begins over half the sample rate, or one holds no bin.
  */
 export function spectralContrast(spectra: Tensor, options: ContrastOptions): Tensor {
+  checkOptions('spectralContrast', options, [...spectrumOptions, 'fMin', 'bands', 'quantile', 'linear']);
   const { sampleRate, fMin = 200, bands = 6, quantile = 0.02, linear = false } = options;
   checkSpectra('spectralContrast', spectra);
   const width = binWidth('spectralContrast', spectra, options);
@@ -203,7 +212,9 @@ function roundHalfEven(value: number): number {
  * The root of the mean square, from magnitudes (of rectangular windows to be that of the samples):
  * librosa.feature.rms(S=...). [batch, 1, frames].
  */
-export function spectralRms(spectra: Tensor, { nFft }: { nFft?: number } = {}): Tensor {
+export function spectralRms(spectra: Tensor, options: { nFft?: number } = {}): Tensor {
+  checkOptions('spectralRms', options, ['nFft']);
+  const { nFft } = options;
   checkSpectra('spectralRms', spectra);
   const bins = spectra.shape[1];
   const length = nFft ?? 2 * (bins - 1);

@@ -1,10 +1,12 @@
 import {
   add,
   cachedTable,
+  checkOptions,
   formatShape,
   mul,
   pad,
   permute,
+  pow,
   rfft,
   select,
   sqrt,
@@ -12,6 +14,7 @@ import {
   type Tensor,
   unfold,
 } from '@dawnchorus/tensor';
+import { checkChoice, checkPower } from './options.ts';
 import { makeWindow, type Window } from './windows.ts';
 
 /** What libraries disagree on. Nothing here has a default: take one of `stftConventions`, or say it. */
@@ -41,7 +44,9 @@ export interface StftOptions extends StftConvention {
   readonly winLength?: number;
 }
 
-export function checkStft({ nFft, hopLength, winLength = nFft }: StftOptions): void {
+export const stftOptions = ['nFft', 'hopLength', 'winLength', 'window', 'center', 'padMode', 'normalized'] as const;
+
+export function checkStft({ nFft, hopLength, winLength = nFft, center, padMode, normalized }: StftOptions): void {
   for (const [name, value] of Object.entries({ nFft, hopLength, winLength })) {
     if (!Number.isInteger(value) || value < 1) {
       throw new RangeError(`stft: ${name} is ${value}; expected a whole number from 1`);
@@ -49,6 +54,9 @@ export function checkStft({ nFft, hopLength, winLength = nFft }: StftOptions): v
   }
   if (winLength > nFft)
     throw new RangeError(`stft: winLength ${winLength} is over nFft ${nFft}; expected at most that`);
+  checkChoice('stft', 'center', center, [true, false]);
+  checkChoice('stft', 'padMode', padMode, ['constant', 'reflect', 'replicate']);
+  checkChoice('stft', 'normalized', normalized, [false, 'window', 'frameLength']);
 }
 
 /** The window, scaled, in the middle of nFft: f32 [nFft], computed in f64. */
@@ -103,15 +111,26 @@ function spectra(x: Tensor, options: StftOptions): Tensor {
  * @throws RangeError when a setting is out of range, or the clip is shorter than the padding or nFft ask for.
  */
 export function stft(x: Tensor, options: StftOptions): Tensor {
+  checkOptions('stft', options, stftOptions);
   return permute(spectra(x, options), [0, 2, 1, 3]);
 }
 
 /**
  * |stft|^power: [batch, bins, frames]. Power 2 (default) is energy; power 1 is magnitude, whose gradient is infinite
- * where the spectrum is zero.
+ * where the spectrum is zero, as that of any power under 2.
+ *
+ * @throws RangeError as `stft` does, and when the power is not positive.
  */
-export function spectrogram(x: Tensor, { power = 2, ...options }: StftOptions & { power?: 1 | 2 }): Tensor {
+export function spectrogram(x: Tensor, options: StftOptions & { power?: number }): Tensor {
+  checkOptions('spectrogram', options, [...stftOptions, 'power']);
+  return powerSpectra(x, options);
+}
+
+/** `spectrogram`, for functions that have more options. */
+export function powerSpectra(x: Tensor, { power = 2, ...options }: StftOptions & { power?: number }): Tensor {
+  checkPower('spectrogram', power);
   const y = spectra(x, options);
   const energy = permute(add(square(select(y, -1, 0)), square(select(y, -1, 1))), [0, 2, 1]);
-  return power === 2 ? energy : sqrt(energy);
+  if (power === 2) return energy;
+  return power === 1 ? sqrt(energy) : pow(energy, power / 2);
 }

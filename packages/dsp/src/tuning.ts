@@ -1,5 +1,5 @@
-import type { Tensor } from '@dawnchorus/tensor';
-import { type StftOptions, spectrogram } from './stft.ts';
+import { checkOptions, type Tensor } from '@dawnchorus/tensor';
+import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
 
 /** Settings of `estimateTuning`; the defaults are librosa's. */
 export interface TuningOptions extends StftOptions {
@@ -46,6 +46,8 @@ function peaksOf(
  * @throws RangeError as the spectra do, when x holds more than one clip, or a setting is out of range.
  */
 export async function estimateTuning(x: Tensor, options: TuningOptions): Promise<number> {
+  const own = ['sampleRate', 'resolution', 'binsPerOctave', 'fMin', 'fMax', 'threshold'];
+  checkOptions('estimateTuning', options, [...stftOptions, ...own]);
   const { sampleRate, resolution = 0.01, binsPerOctave = 12, fMin = 150, fMax = 4000, threshold = 0.1 } = options;
   if (x.rank !== 2 || x.shape[0] !== 1) {
     throw new RangeError(`estimateTuning: x is ${x}; expected one clip, f32 [1, samples]`);
@@ -55,7 +57,7 @@ export async function estimateTuning(x: Tensor, options: TuningOptions): Promise
       `estimateTuning: sampleRate ${sampleRate}, resolution ${resolution}, binsPerOctave ${binsPerOctave}; expected positive numbers, the second up to 1`,
     );
   }
-  const spectra = spectrogram(x, { ...options, power: 1 });
+  const spectra = powerSpectra(x, { ...options, power: 1 });
   const [, bins, frames] = spectra.shape;
   const magnitudes = (await spectra.data()) as Float32Array;
   spectra.dispose();

@@ -93,8 +93,12 @@ test('gradients, and what is refused', async () => {
   );
   assert.throws(
     () => librosaCqt(x, { ...options, fMin: 34, bins: 101 }),
-    /the top filter reaches .* over half the sample rate/,
+    /^librosaCqt: the top bin lies at .* where its filter reaches half the sample rate .*; use at most 100 bins/,
   );
+  librosaCqt(x, { ...options, fMin: 34, bins: 100 }).dispose();
+  assert.throws(() => pseudoCqt(x, { ...options, bins: 999 }), /^pseudoCqt: the top bin lies at/);
+  assert.throws(() => hybridCqt(x, { ...options, hopLength: 0 }), /^hybridCqt: hopLength is 0/);
+  assert.throws(() => librosaCqt(x, { ...options, fMin: 1e-6 }), /^librosaCqt: the filters have \d+ taps together/);
 });
 
 test.run();

@@ -1,3 +1,4 @@
+import { checkOptions } from '@dawnchorus/tensor';
 import { type ResampleQuality, resampledLength, resampleKernel, resampleRange, resampleSupport } from '../resample.ts';
 import type { ByteSource } from './bytes.ts';
 import { AudioError } from './error.ts';
@@ -29,6 +30,7 @@ export type Audio = { samples: Float32Array; sampleRate: number };
  * @throws RangeError when `start`, `duration` or `sampleRate` makes no sense, or `start` is not before the end
  */
 export async function decodeAudio(source: ByteSource, options: ReadOptions = {}): Promise<Audio> {
+  checkOptions('decodeAudio', options, ['start', 'duration', 'sampleRate', 'quality']);
   const stream = await openAudio(source);
   const from = stream.sampleRate;
   const rate = options.sampleRate ?? from;

@@ -2,6 +2,7 @@
  * FLAC of 16-bit samples (RFC 9639): fixed predictors of orders 0 to 4 and partitioned Rice codes, which is what most of
  * FLAC's gain comes from.
  */
+import { checkOptions } from '@dawnchorus/tensor';
 import { crc8, crc16Table } from './checksum.ts';
 import { checkedLength } from './wav-encode.ts';
 
@@ -150,13 +151,18 @@ function utf8(value: number): number[] {
 }
 
 /**
- * A FLAC file of the given samples, rounded to 16-bit integers and clipped beyond full scale.
+ * A FLAC file of the given samples, rounded to 16-bit integers and clipped beyond full scale; there are no options.
  *
  * @param samples one Float32Array for each of 1 to 8 channels, all of one length; an array alone is mono
  * @throws RangeError on no or too many channels, channels of different lengths, values that are not finite, or a rate
  * that is no whole number of 1 to 655350.
  */
-export function encodeFlac(samples: Float32Array | Float32Array[], sampleRate: number): Uint8Array<ArrayBuffer> {
+export function encodeFlac(
+  samples: Float32Array | Float32Array[],
+  sampleRate: number,
+  options: Record<string, never> = {},
+): Uint8Array<ArrayBuffer> {
+  checkOptions('encodeFlac: 16 bits a sample', options, []);
   const channels = samples instanceof Float32Array ? [samples] : samples;
   const frames = checkedLength('encodeFlac', channels, 8);
   if (!Number.isInteger(sampleRate) || sampleRate < 1 || sampleRate > 655350) {

@@ -1,17 +1,23 @@
+import { checkOptions } from '@dawnchorus/tensor';
+import { checkChoice } from '../options.ts';
+
 /**
  * A WAV file of the given samples. The format `pcm16` (default) rounds to 16-bit integers and clips beyond full scale;
  * `float32` keeps the values.
  *
  * @param samples one array for mono, or one array a channel, all of one length; full scale is 1
  * @param sampleRate samples a second
- * @throws RangeError when there is no channel, the lengths differ, the rate is no positive whole number, a sample is not
+ * @throws RangeError when there is no such format, no channel, the lengths differ, the rate is no positive whole number, a sample is not
  *   finite, or the file would be longer than the 4 GiB that WAV can say
  */
 export function encodeWav(
   samples: Float32Array | Float32Array[],
   sampleRate: number,
-  { format = 'pcm16' }: { format?: 'pcm16' | 'float32' } = {},
+  options: { format?: 'pcm16' | 'float32' } = {},
 ): Uint8Array {
+  checkOptions('encodeWav', options, ['format']);
+  const { format = 'pcm16' } = options;
+  checkChoice('encodeWav', 'format', format, ['pcm16', 'float32']);
   const channels = Array.isArray(samples) ? samples : [samples];
   const frames = checkedLength('encodeWav', channels, 0xffff);
   if (!Number.isInteger(sampleRate) || sampleRate <= 0 || sampleRate > 0xffffffff) {

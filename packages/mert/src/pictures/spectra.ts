@@ -84,14 +84,16 @@ export async function spectrumHeatmap(device: Device, kind: SpectrumKind, sound:
     magnitudes.dispose();
     return cqtHeatmap(data, cqtSettings.bins, sound);
   }
-  const stft = { sampleRate, nFft: N_FFT, hopLength: HOP, ...stftConventions.librosa };
+  const stft = { nFft: N_FFT, hopLength: HOP, ...stftConventions.librosa };
   const common = { start, step: HOP / sampleRate, range: [-RANGE_DB, 0] as [number, number], unit: 'dB' };
   const half = sampleRate / 2;
   const table = scope(() => {
     const x = tensor(samples, { shape, device });
-    if (kind === 'chroma') return chromaStft(x, { ...stft, nChroma: 12 });
+    if (kind === 'chroma') return chromaStft(x, { ...stft, sampleRate, nChroma: 12 });
     const energy =
-      kind === 'mel' ? melSpectrogram(x, { ...stft, nMels: 128, scale: 'slaney', norm: null }) : spectrogram(x, stft);
+      kind === 'mel'
+        ? melSpectrogram(x, { ...stft, sampleRate, nMels: 128, scale: 'slaney', norm: null })
+        : spectrogram(x, stft);
     return amplitudeToDb(energy, { of: 'power', floor: 1e-20, topDb: null });
   });
   const [, rows, columns] = table.shape;
