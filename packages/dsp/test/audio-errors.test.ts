@@ -5,7 +5,15 @@ import { fileURLToPath } from 'node:url';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { oggChecksum } from '../src/audio/checksum.ts';
-import { AudioError, audioFiles, checkAudio, encodeWav, probeAudio, readAudio } from '../src/audio/index.ts';
+import {
+  AudioError,
+  audioFiles,
+  checkAudio,
+  encodeFlac,
+  encodeWav,
+  probeAudio,
+  readAudio,
+} from '../src/audio/index.ts';
 
 const test = suite<{ folder: string }>('audio errors');
 const golden = (name: string) => readFile(fileURLToPath(new URL(`golden/audio/${name}`, import.meta.url)));
@@ -171,6 +179,28 @@ test('tags before and after the audio change nothing', async ({ folder }) => {
     await writeFile(path, Buffer.concat([before, bytes, after]));
     await checkAudio(path);
     assert.equal(await readAudio(path), expected, name);
+  }
+});
+
+test('bytes of any kind after the last frame of a FLAC file change nothing', async ({ folder }) => {
+  const ape = Buffer.alloc(64);
+  for (const at of [0, 32]) ape.write('APETAGEX', at);
+  const random = Buffer.from(Uint8Array.from({ length: 200_000 }, (_, i) => (Math.imul(i + 1, 0x9e3779b9) ^ i) >>> 9));
+  const short = Buffer.from(encodeFlac(noise.subarray(0, 300), 16000));
+  for (const bytes of [await golden('chirp.flac'), Buffer.from(encodeFlac(noise, 16000)), short]) {
+    const path = join(folder, 'a.flac');
+    await writeFile(path, bytes);
+    const expected = await readAudio(path);
+    for (const after of [ape, Buffer.alloc(1), Buffer.alloc(5000), random]) {
+      await writeFile(path, Buffer.concat([bytes, after]));
+      await checkAudio(path);
+      assert.equal(await readAudio(path), expected);
+      const part = { start: expected.samples.length / expected.sampleRate - 0.01 };
+      assert.is((await readAudio(path, part)).samples.length, Math.round(0.01 * expected.sampleRate));
+      // Cut off inside the last frame, and the same behind it.
+      await writeFile(path, Buffer.concat([bytes.subarray(0, bytes.length - 20), after]));
+      for (const use of [checkAudio, readAudio]) assert.is(await reasonOf(use(path), path), 'truncated');
+    }
   }
 });
 

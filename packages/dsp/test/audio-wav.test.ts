@@ -137,6 +137,34 @@ test('formats that are not read say so', async () => {
   }
 });
 
+test('headers that contradict themselves, and foreign sub-formats, are refused', async () => {
+  const reason = (file: Uint8Array) =>
+    decode(file).then(String, (error: AudioError) => `${error.reason}: ${error.message}`);
+  const stereo = Buffer.from(wav(new Uint8Array(64), { tag: 1, bits: 16, channels: 2 }));
+  for (const [at, value] of [
+    [32, 2],
+    [34, 24],
+    [22, 1],
+  ]) {
+    const wrong = Buffer.from(stereo);
+    wrong.writeUInt16LE(value, at);
+    assert.match(
+      await reason(wrong),
+      /unreadable: x\.wav: the WAV header says \d bytes a frame, and \d channels of \d+ bits/,
+    );
+  }
+  const foreign = Buffer.from(wav(new Uint8Array(64), { tag: 1, bits: 16, extensible: true }));
+  foreign[59] ^= 1;
+  assert.match(
+    await reason(foreign),
+    /unsupported: x\.wav: WAV sub-format 0100000000001000800000aa00389b70 is not read/,
+  );
+  // 20 bits in 3 bytes are no contradiction.
+  const packed = Buffer.from(wav(Uint8Array.of(0, 0, 0x40), { tag: 1, bits: 24 }));
+  packed.writeUInt16LE(20, 34);
+  assert.equal(await decode(packed), Float32Array.of(0.5));
+});
+
 test('encodeWav refuses what WAV cannot hold', () => {
   assert.throws(() => encodeWav([], 8000), /1 to 65535 channels, got 0/);
   assert.throws(() => encodeWav([new Float32Array(2), new Float32Array(3)], 8000), /channel 1 has 3 samples/);

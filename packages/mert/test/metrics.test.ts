@@ -153,6 +153,16 @@ others('R2 is that of scikit-learn', async () => {
   near(r2(t, p).uniform_average, uniform_average);
   assert.equal(r2([[1], [1]], [[1], [1]]).per_output, [1]);
   assert.equal(r2([[1], [1]], [[1], [2]]).per_output, [0]);
+  // Seventeen times 0.3 has a mean beside it.
+  const constant = Array.from({ length: 17 }, () => [0.3]);
+  assert.equal(
+    r2(
+      constant,
+      constant.map(([value]) => [value + 0.1]),
+    ).per_output,
+    [0],
+  );
+  assert.equal(r2(constant, constant).per_output, [1]);
   assert.match(await messageOf(() => r2([[1]], [[1]])), /two clips at least/);
 });
 

@@ -1,6 +1,7 @@
 /** Native FLAC files (RFC 9639), read frame by frame; a frame is found by bisection over the file's bytes. */
 import { FLACDecoder } from '@wasm-audio-decoders/flac';
 import { type ByteSource, hasText, id3Length, viewOf } from './bytes.ts';
+import { crc16Table } from './checksum.ts';
 import { AudioError } from './error.ts';
 import { type FlacFrame, type FlacInfo, flacFrameEnd, parseFlacFrame, parseStreamInfo } from './flac-frame.ts';
 import type { AudioBlock, AudioStream } from './stream.ts';
@@ -11,14 +12,20 @@ type Layout = { info: FlacInfo; firstFrame: number; end: number };
 /** Opens a FLAC file. FLAC inside Ogg is another container and is not read. */
 export async function openFlac(source: ByteSource): Promise<AudioStream> {
   const layout = await readLayout(source);
-  const { info, end } = layout;
+  const { info } = layout;
+  let tail: ReturnType<typeof lastBeforeOther> | undefined;
+  /** The last frame before bytes that are none. */
+  function withoutTail() {
+    tail ??= lastBeforeOther(source, layout);
+    return tail;
+  }
   const windowBytes = frameWindow(info);
-  const frames = info.frames || endOf(await lastFrame(source, layout));
+  const frames = info.frames || endOf((await lastFrame(source, layout)) ?? (await withoutTail())?.frame ?? null);
   if (frames === 0) throw new AudioError(source.name, 'empty', 'the FLAC file holds no samples');
 
   async function check(): Promise<void> {
     const held = endOf(await lastFrame(source, layout));
-    if (held >= frames) return;
+    if (held >= frames || endOf((await withoutTail())?.frame ?? null) >= frames) return;
     const what = held === 0 ? 'its last frame is cut off or damaged' : `its last frame ends at sample ${held}`;
     throw new AudioError(
       source.name,
@@ -28,6 +35,7 @@ export async function openFlac(source: ByteSource): Promise<AudioStream> {
   }
 
   async function* blocks(start: number): AsyncGenerator<AudioBlock, void, undefined> {
+    let { end } = layout;
     let offset = (await seekFrame(source, layout, start)).offset;
     const decoder = new FLACDecoder();
     await decoder.ready;
@@ -38,7 +46,12 @@ export async function openFlac(source: ByteSource): Promise<AudioStream> {
         const isLast = offset + window.length === end;
         const batch = splitFrames(window, info, isLast);
         if (batch.frames.length === 0) {
-          if (isLast && !(await findFrame(source, layout, offset + 1, end))) return;
+          if (!(await findFrame(source, layout, offset + 1, end))) {
+            const last = await withoutTail();
+            if (!last || last.end <= offset || last.end >= end) return;
+            end = last.end;
+            continue;
+          }
           throw new AudioError(source.name, 'unreadable', `the FLAC data is damaged at byte ${offset}`);
         }
         const decoded = await decoder.decodeFrames(isLast ? padded(batch.frames) : batch.frames);
@@ -56,7 +69,7 @@ export async function openFlac(source: ByteSource): Promise<AudioStream> {
     }
   }
 
-  const most = Math.ceil((end - layout.firstFrame) / SHORTEST_FRAME) * 0x10000;
+  const most = Math.ceil((layout.end - layout.firstFrame) / SHORTEST_FRAME) * 0x10000;
   return { format: 'flac', sampleRate: info.sampleRate, channels: info.channels, frames, most, check, blocks };
 }
 
@@ -138,7 +151,10 @@ async function findFrame(source: ByteSource, layout: Layout, offset: number, lim
 
 /** The frame that holds sample `sample`. */
 async function seekFrame(source: ByteSource, layout: Layout, sample: number): Promise<Located> {
-  const first = await findFrame(source, layout, layout.firstFrame, layout.firstFrame + 1);
+  // Alone and before other bytes than frames, it cannot be told to be whole yet.
+  const head = await source.read(layout.firstFrame, 32);
+  const alone = parseFlacFrame(head, 0, layout.info);
+  const first = alone && { ...alone, offset: layout.firstFrame };
   if (!first) {
     throw new AudioError(source.name, 'truncated', 'the FLAC file ends or is damaged inside its first frame');
   }
@@ -173,6 +189,39 @@ async function lastFrame(source: ByteSource, layout: Layout): Promise<Located | 
     at = frameEnd ?? at + 1;
   }
   return null;
+}
+
+/**
+ * The last frame and where it ends, when other bytes follow it: tags, or what a program left there. Its end is where the
+ * checksum comes out, which it also does by chance, and all its samples can be decoded. Null when it is not whole.
+ */
+async function lastBeforeOther(source: ByteSource, layout: Layout): Promise<{ frame: FlacFrame; end: number } | null> {
+  const { info, end } = layout;
+  const { offset } = await seekFrame(source, layout, Number.POSITIVE_INFINITY);
+  const window = await source.read(offset, Math.min(2 * frameWindow(info), end - offset));
+  const start = flacFrameEnd(window, 0, window.length, info, false) ?? 0;
+  const frame = parseFlacFrame(window, start, info);
+  if (!frame || endOf(frame) < info.frames) return null;
+  let crc = 0;
+  for (let i = start; i < window.length; i++) {
+    crc = ((crc << 8) & 0xffff) ^ crc16Table[(crc >> 8) ^ window[i]];
+    if (crc !== 0 || i < start + SHORTEST_FRAME - 1) continue;
+    if (await decodes(window.subarray(start, i + 1), info, frame.count)) return { frame, end: offset + i + 1 };
+  }
+  return null;
+}
+
+/** Whether a frame's bytes hold all its samples. */
+async function decodes(bytes: Uint8Array, info: FlacInfo, count: number): Promise<boolean> {
+  const decoder = new FLACDecoder();
+  await decoder.ready;
+  try {
+    await decoder.decodeFrames([info.head]);
+    const { samplesDecoded, errors } = await decoder.decodeFrames(padded([bytes]));
+    return samplesDecoded === count && errors.length === 0;
+  } finally {
+    decoder.free();
+  }
 }
 
 async function readLayout(source: ByteSource): Promise<Layout> {

@@ -7,6 +7,8 @@ import type { AudioBlock, AudioStream } from './stream.ts';
 type Format = { encoding: PcmEncoding; channels: number; sampleRate: number };
 
 const framesPerBlock = 1 << 16;
+/** What follows the format's number in the sub-formats that are no other's: KSDATAFORMAT_SUBTYPE_PCM and the like. */
+const PCM_GUID = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
 
 /** Programs that write to a pipe cannot know the length and leave one of the largest sizes in its place. */
 function isUnknownSize(bytes: number): boolean {
@@ -88,11 +90,27 @@ function readFormat(source: ByteSource, body: Uint8Array): Format {
   const channels = view.getUint16(2, true);
   const sampleRate = view.getUint32(4, true);
   const frameBytes = view.getUint16(12, true);
+  const bits = view.getUint16(14, true);
   if (channels === 0 || sampleRate === 0 || frameBytes === 0) {
     throw new AudioError(
       source.name,
       'unreadable',
       `the WAV header says ${channels} channels, ${sampleRate} Hz and ${frameBytes} bytes a frame; none may be 0`,
+    );
+  }
+  if (frameBytes !== channels * Math.ceil(bits / 8)) {
+    throw new AudioError(
+      source.name,
+      'unreadable',
+      `the WAV header says ${frameBytes} bytes a frame, and ${channels} channels of ${bits} bits; one of them is wrong`,
+    );
+  }
+  if (extensible && !PCM_GUID.every((byte, i) => body[26 + i] === byte)) {
+    const guid = Array.from(body.subarray(24, 40), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    throw new AudioError(
+      source.name,
+      'unsupported',
+      `WAV sub-format ${guid} is not read; expected PCM or float, so convert the file first`,
     );
   }
   const encoding = encodingOf(tag, frameBytes / channels);

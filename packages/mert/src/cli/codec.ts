@@ -64,6 +64,9 @@ async function decodeCommand({ model, input, out, samples }: DecodeOptions): Pro
     const waveform = await decodeTrack(codec, data, shape[0], { samples }).catch((cause: Error) => {
       throw new Error(`${input}: ${cause.message}`, { cause });
     });
+    if (samples !== undefined && waveform.length < samples) {
+      throw new Error(`--samples ${samples}: the codes of ${input} are ${waveform.length}; give as many at most`);
+    }
     const wav = encodeWav(waveform, codec.sampleRate, { format: 'float32' });
     await writeAtomically(out, [wav], { what: 'WAV file', bytes: wav.length });
     console.error(`wrote ${out}: ${waveform.length} samples at ${codec.sampleRate} Hz`);

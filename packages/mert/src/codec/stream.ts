@@ -1,20 +1,34 @@
 import { scope, tensor } from '@dawnchorus/tensor';
 import type { CodebookChoice, Codec } from './codec.ts';
+import type { CodecConfig } from './config.ts';
 import { pieceByPiece } from './pass.ts';
 
-/** Frames of a piece: 10 s. The first piece must be longer than any kernel's reach into the past. */
+/** Frames of a piece: 10 s. */
 const PIECE_FRAMES = 750;
 const LEAST_FRAMES = 16;
 
+/** What the first piece is to have at least: layers mirror its beginning, as far as their kernels reach. */
+function leastFrames({ kernelSize, lastKernelSize, ...config }: CodecConfig): number {
+  const reach = (config.residualKernelSize - 1) * config.dilationGrowthRate ** (config.numResidualLayers - 1);
+  let [least, steps] = [Math.max(LEAST_FRAMES, kernelSize, lastKernelSize), 1];
+  for (const ratio of config.upsamplingRatios) {
+    steps *= ratio;
+    least = Math.max(least, Math.ceil((reach + 1) / steps));
+  }
+  return least;
+}
+
 /** Settings of a stream. */
 export interface StreamOptions {
-  /** Frames that go through the network at once, from 16; 750 by default, 10 s. More need more memory. */
+  /** Frames that go through the network at once, from 16, or more where kernels reach further; 750 by default, 10 s. More need more memory. */
   pieceFrames?: number;
 }
 
-function checkedFrames({ pieceFrames = PIECE_FRAMES }: StreamOptions): number {
-  if (!Number.isInteger(pieceFrames) || pieceFrames < LEAST_FRAMES) {
-    throw new RangeError(`codec: pieces of ${pieceFrames} frames; expected a whole number from ${LEAST_FRAMES}`);
+function checkedFrames({ config }: Codec, options: StreamOptions): number {
+  const least = leastFrames(config);
+  const { pieceFrames = Math.max(PIECE_FRAMES, least) } = options;
+  if (!Number.isInteger(pieceFrames) || pieceFrames < least) {
+    throw new RangeError(`codec: pieces of ${pieceFrames} frames; expected a whole number from ${least}`);
   }
   return pieceFrames;
 }
@@ -53,7 +67,7 @@ export async function* encodePieces(
   pieces: SamplePieces,
   { pieceFrames, ...choice }: CodebookChoice & StreamOptions = {},
 ): AsyncGenerator<{ codes: Int32Array; frames: number }, void, undefined> {
-  const size = checkedFrames({ pieceFrames }) * codec.hopLength;
+  const size = checkedFrames(codec, { pieceFrames }) * codec.hopLength;
   const passes = pieceByPiece();
   let at = 0;
   try {
@@ -109,7 +123,7 @@ export async function* decodePieces(
   codebooks: number,
   options: StreamOptions = {},
 ): AsyncGenerator<Float32Array, void, undefined> {
-  const pieceFrames = checkedFrames(options);
+  const pieceFrames = checkedFrames(codec, options);
   const frames = codes.length / codec.codebooks({ codebooks });
   if (!Number.isInteger(frames) || frames === 0) {
     throw new RangeError(`codec: ${codes.length} codes are no whole number of frames of ${codebooks} codebooks`);
@@ -144,7 +158,7 @@ export async function* decodePieces(
   }
 }
 
-/** The waveform of codes i32 [codebooks, frames], cut to `samples`: see `decodePieces`. */
+/** The waveform of codes i32 [codebooks, frames], cut to `samples` where there are more: see `decodePieces`. */
 export async function decodeTrack(
   codec: Codec,
   codes: ArrayLike<number>,

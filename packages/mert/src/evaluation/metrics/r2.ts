@@ -27,7 +27,8 @@ export function r2(t: readonly ArrayLike<number>[], p: readonly ArrayLike<number
       residual += (row[k] - p[i][k]) ** 2;
       total += (row[k] - mean) ** 2;
     }
-    if (total === 0) return residual === 0 ? 1 : 0;
+    // The mean of equal numbers need not be that number.
+    if (t.every((row) => row[k] === t[0][k])) return residual === 0 ? 1 : 0;
     return 1 - residual / total;
   });
   return { per_output, uniform_average: per_output.reduce((sum, value) => sum + value, 0) / per_output.length };
