@@ -5,7 +5,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 /** The music that comes along: train/ and valid/. */
 export const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
 
-/** What an option says as a whole number. @throws InvalidArgumentError when it is none, or not from `least` to `most`. */
+/** What an option says as a whole number. @throws InvalidArgumentError when it is none, or less or more than these. */
 export function wholeNumber(text: string, least: number, most = Number.POSITIVE_INFINITY): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isSafeInteger(value) || value < least || value > most) {
