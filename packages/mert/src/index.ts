@@ -71,6 +71,7 @@ export {
 } from './rvq/quantizer.ts';
 export { RvqTeacher, type TeacherStep, type TeacherTraining, trainTeacher } from './rvq/teacher.ts';
 export * from './seeing/index.ts';
+export type { Rollback } from './training/divergence.ts';
 export { type Measured, readMetrics, type StepMetrics } from './training/metrics.ts';
 export type { Precision } from './training/precision.ts';
 export { type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.ts';
