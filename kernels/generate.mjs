@@ -18,7 +18,7 @@ for (const path of files) {
   if (seen.has(name)) throw new Error(`kernels: ${path} and ${seen.get(name)} would both export "${name}"; rename one`);
   seen.set(name, path);
   const text = readFileSync(join(root, path), 'utf8');
-  lines.push(`/** ${path.replaceAll('\\', '/')} */`, `export const ${name} = ${JSON.stringify(text)};`);
+  lines.push(`/** ${path.replaceAll('\\', '/')} */`, `export const ${name}: string = ${JSON.stringify(text)};`);
 }
 const out = join(root, 'generated', 'wgsl.ts');
 const text = `${lines.join('\n')}\n`;

@@ -2,8 +2,18 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError } from 'commander';
 
-/** The music that comes along: train/ and valid/. */
-export const bundledMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
+const repositoryMusic = fileURLToPath(new URL('../../../../data/music', import.meta.url));
+
+/** The music that comes along with the repository: train/ and valid/. @throws Error in an installed package, which has none. */
+export function bundledMusic(): string {
+  if (!existsSync(repositoryMusic)) {
+    throw new Error(
+      'there is no --data, and the music that comes along is in the repository alone, not in its packages; ' +
+        'give --data, a folder of music (wav, flac, mp3, ogg, opus)',
+    );
+  }
+  return repositoryMusic;
+}
 
 /** What an option says as a whole number. @throws InvalidArgumentError when it is none, or less or more than these. */
 export function wholeNumber(text: string, least: number, most = Number.POSITIVE_INFINITY): number {

@@ -104,12 +104,13 @@ async function trainCommand(options: TrainOptions): Promise<void> {
       `${out}: has no checkpoint, and does not say what it was started on; give --data, --config and --set again`,
     );
   }
+  data ??= bundledMusic();
   const device = await openDevice();
   const interrupt = untilInterrupted('this step');
   try {
     const result = await trainCodec({
       config,
-      data: data ?? bundledMusic,
+      data,
       out,
       resume,
       steps,
@@ -135,12 +136,13 @@ interface EvaluateOptions {
 /** Measures a codec on held-out music, prints the report and writes clips. */
 async function evaluateCommand({ model, data, ...options }: EvaluateOptions): Promise<void> {
   if (options.out !== undefined) checkNoRun('--out', options.out);
+  data ??= join(bundledMusic(), 'valid');
   const device = await openDevice();
   try {
     const codec = await loadCodec(model);
     const report = await evaluateCodec({
       codec,
-      data: data ?? join(bundledMusic, 'valid'),
+      data,
       ...options,
       onTrack: (done, total, path) => console.error(`${done}/${total} ${path}`),
     });
@@ -173,7 +175,7 @@ export function codecCommand(): Command {
     .action(decodeCommand);
   command
     .command('train')
-    .description('train a codec on a folder of music; with no options, a small one on the music that comes along')
+    .description('train a codec on a folder of music; with no options, a small one on the repository’s music')
     .requiredOption('--out <dir>', 'where the run goes; OUT/checkpoint is the codec')
     .option('--data <dir>', 'folder of music, searched recursively; train/ and valid/ in it are kept apart')
     .option('--config <file>', 'YAML configuration, or a preset: small, encodec-24khz (default: small)')
@@ -191,7 +193,7 @@ export function codecCommand(): Command {
     .command('evaluate')
     .description('SI-SDR, mel distance and the use of each codebook on held-out music')
     .requiredOption(...model)
-    .option('--data <dir>', 'folder of music, searched recursively (default: the held-out music that comes along)')
+    .option('--data <dir>', 'folder of music, searched recursively (default: the repository’s held-out music)')
     .option('--out <dir>', 'where report.md, report.json and clips/ go')
     .option('--seconds <n>', 'seconds of each track, from its beginning (default: 30)', aboveZero)
     .option('--codebooks <n>', 'codebooks at most (default: all, up to 8)', fromOne)

@@ -34,7 +34,7 @@ program
 
 program
   .command('pretrain')
-  .description('pretrain a student on a folder of music; with no options, a small one on the music that comes along')
+  .description('pretrain a student on a folder of music; with no options, a small one on the repository’s music')
   .option(
     '--data <dir>',
     'folder of music (audio files, .tar, .parquet), searched recursively, or a manifest (.tsv, .jsonl); train and valid are kept apart',

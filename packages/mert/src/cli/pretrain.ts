@@ -61,13 +61,14 @@ export async function pretrainCommand(options: Options): Promise<void> {
       `${out}: has no checkpoint, and does not say what it was started on; give --data, --config, --set, --labels and --teacher again`,
     );
   }
+  data ??= bundledMusic();
   const device = await openDevice();
   const interrupt = untilInterrupted('this step');
   try {
     const result = await pretrain({
       device,
       config,
-      data: data ?? bundledMusic,
+      data,
       labels,
       teacher,
       out,

@@ -9,6 +9,9 @@ export class ReaderError extends Error {}
 /** Decoded audio that is kept, by all threads together. */
 export const CACHE_BYTES = 1 << 29;
 
+/** Where a thread begins: TypeScript needs what reads it there, too, and JavaScript does not. */
+const entry = import.meta.url.endsWith('.ts') ? './worker-entry.mjs' : './worker.js';
+
 /** Readers of crops: what they read does not depend on how many there are. */
 export interface CropReaders {
   /** @param affinity crops of one file share a number, and go to one thread, which keeps what it decoded. */
@@ -30,7 +33,7 @@ export function createReaders(count: number): CropReaders {
   let next = 0;
   let closed = false;
   const start = (at: number): Worker => {
-    const worker = new Worker(new URL('./worker-entry.mjs', import.meta.url), {
+    const worker = new Worker(new URL(entry, import.meta.url), {
       workerData: { bytesKept: Math.floor(CACHE_BYTES / count) },
     });
     worker.on('message', (answer: WorkerAnswer) => {

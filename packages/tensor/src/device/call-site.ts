@@ -1,8 +1,5 @@
-const own = import.meta.url.replace(/^file:\/\//, '');
 /** The folder of packages whose frames are the engine's, not the user's; undefined in a bundle, where nothing tells. */
-const packages = own.endsWith('/tensor/src/device/call-site.ts')
-  ? own.slice(0, -'tensor/src/device/call-site.ts'.length)
-  : undefined;
+const packages = /^(?:file:\/\/)?(.*\/)tensor\/src\/device\/call-site\.[jt]s$/.exec(import.meta.url ?? '')?.[1];
 const engine = ['tensor', 'autograd', 'dsp', 'formats'].map((name) => `${packages}${name}/src/`);
 
 /** Deep enough to reach past modules and optimisers to whoever called them. */

@@ -68,7 +68,8 @@ function identityOf(kernel: Kernel): number {
   return identity;
 }
 
-interface Kept extends Pipeline {
+/** A pipeline with what decides how long it is kept. */
+export interface Kept extends Pipeline {
   /** When it was asked for last. */
   used: number;
   /** Plans of compiled functions that have it. */
