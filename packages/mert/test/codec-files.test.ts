@@ -238,6 +238,26 @@ streaming('tracks in pieces of any length have the codes of the whole, in bounde
   codec.dispose();
 });
 
+streaming('pieces are as long as kernels reach', async () => {
+  // Dilations 1 to 27 at half a frame a step: 54 samples, 27 frames, are mirrored in front.
+  const wide = { upsamplingRatios: [2], numResidualLayers: 4, dilationGrowthRate: 3, numLstmLayers: 0 };
+  const small = { numFilters: 4, hiddenSize: 4, codebookSize: 8, numCodebooks: 2 };
+  const codec = new Codec(codecConfig({ ...wide, ...small }), nn.keySequence(1));
+  const samples = tone(500, 1);
+  const codes = (await codec.encode(tensor(samples, { shape: [1, 500] }), { codebooks: 2 }).data()) as Int32Array;
+  const whole = await floats(codec.decode(tensor(codes, { shape: [1, 2, 250] })));
+  for (const pieceFrames of [28, 100]) {
+    const options = { pieceFrames, codebooks: 2 };
+    assert.equal((await encodeTrack(codec, [samples], options)).codes, codes);
+    assert.ok(relativeError(await decodeTrack(codec, codes, 2, options), whole) < 2e-6, `${pieceFrames}`);
+  }
+  const short = { pieceFrames: 16, codebooks: 2 };
+  const expected = /pieces of 16 frames; expected a whole number from 28/;
+  assert.match(await messageOf(() => encodeTrack(codec, [samples], short)), expected);
+  assert.match(await messageOf(() => decodeTrack(codec, codes, 2, short)), expected);
+  codec.dispose();
+});
+
 streaming('what cannot be encoded or decoded', async () => {
   const codec = await loadCodec(await huggingFaceFolder('refusing'));
   const nan = tone(400, 1);
@@ -302,18 +322,12 @@ command('encode writes int32 [codebooks, frames], decode a WAV file', async () =
   assert.is(found.wrong, 0);
   await writeNpy(join(folder, 'golden.npy'), Int32Array.from(tinyGolden('codes')), [4, 7]);
   const wav = join(folder, 'decoded.wav');
-  const decoded = await mert(
-    'codec',
-    'decode',
-    '--model',
-    model,
-    '--input',
-    join(folder, 'golden.npy'),
-    '--out',
-    wav,
-    '--samples',
-    '2000',
-  );
+  const decode = ['codec', 'decode', '--model', model, '--input', join(folder, 'golden.npy'), '--out', wav];
+  const more = await mert(...decode, '--samples', '2241');
+  assert.is(more.code, 1);
+  assert.match(more.stderr, /--samples 2241: the codes of .*golden\.npy are 2240; give as many at most/);
+  assert.not.ok(existsSync(wav));
+  const decoded = await mert(...decode, '--samples', '2000');
   assert.is(decoded.code, 0, decoded.stderr);
   const { samples, sampleRate } = await readAudio(wav);
   assert.is(sampleRate, 24000);
