@@ -114,6 +114,9 @@ export function checkAlive(operation: string, x: Tensor): void {
   if (x.disposed) throw x.disposedError(operation, 0);
 }
 
+const noNames: readonly string[] = [];
+const creationOptions = ['dtype', 'device'];
+
 /**
  * Checks an options object against the names there are: others, NumPy's `axis` or a number in its place, would be passed
  * over unheard.
@@ -122,24 +125,29 @@ export function checkOptions(
   operation: string,
   options: object | undefined,
   known: readonly string[],
-  required: readonly string[] = [],
+  required: readonly string[] = noNames,
 ): void {
-  const expected = () => (known.length > 0 ? `the options are { ${known.join(', ')} }` : 'there are no options');
-  const missing = required.find((key) => (options as Record<string, unknown> | undefined)?.[key] === undefined);
   if (options === undefined) {
-    if (missing) throw new TypeError(`${operation}: ${expected()}; '${missing}' must be given`);
+    if (required.length > 0)
+      throw new TypeError(`${operation}: ${expectedOptions(known)}; '${required[0]}' must be given`);
     return;
   }
   if (typeof options !== 'object' || options === null || Array.isArray(options) || options instanceof Tensor) {
     const names = options instanceof Tensor && known.includes('bias') ? 'bias' : known[0];
-    throw new TypeError(
-      `${operation}: ${expected()}, not ${options}${names ? `: write { ${names}: ${options} }` : ''}`,
-    );
+    const remedy = names ? `: write { ${names}: ${options} }` : '';
+    throw new TypeError(`${operation}: ${expectedOptions(known)}, not ${options}${remedy}`);
   }
-  const other = Object.keys(options).find((key) => !known.includes(key));
-  if (other !== undefined) throw new TypeError(`${operation}: ${expected()}; there is no '${other}'`);
-  if (missing) throw new TypeError(`${operation}: ${expected()}; '${missing}' must be given`);
+  for (const key of Object.keys(options)) {
+    if (!known.includes(key)) throw new TypeError(`${operation}: ${expectedOptions(known)}; there is no '${key}'`);
+  }
+  for (const key of required) {
+    if ((options as Record<string, unknown>)[key] !== undefined) continue;
+    throw new TypeError(`${operation}: ${expectedOptions(known)}; '${key}' must be given`);
+  }
 }
+
+const expectedOptions = (known: readonly string[]): string =>
+  known.length > 0 ? `the options are { ${known.join(', ')} }` : 'there are no options';
 
 /** That an option, where it is given, is true or false: of other values, 'false' too, most count as true. */
 export function checkBoolean(operation: string, name: string, value: unknown): void {
@@ -195,7 +203,7 @@ export function checkAxisOptions(operation: string, options: AxisOptions | undef
 export function checkCreation(
   operation: string,
   options: { dtype?: DType; device?: Device },
-  known: readonly string[] = ['dtype', 'device'],
+  known: readonly string[] = creationOptions,
   required?: readonly string[],
 ): void {
   checkOptions(operation, options, known, required);

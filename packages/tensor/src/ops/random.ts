@@ -27,8 +27,8 @@ function expectStep(name: string, step: Tensor | undefined): void {
 }
 
 /** That draws of floats are asked for, by names that there are. */
-function checkDraws(name: string, { seed, stream, dtype = 'f32' }: Stream & { dtype?: DType }): void {
-  checkStream(name, { seed, stream });
+function checkDraws(name: string, dtype: DType, key: Stream): void {
+  checkStream(name, key);
   if (!isFloat(dtype))
     throw new TypeError(`${name}: the dtype is ${dtype}; expected f32 or f16; use .cast('${dtype}')`);
 }
@@ -104,10 +104,11 @@ function neighbour(half: number, direction: 1 | -1): number {
 
 /** Uniform in [low, high). Input: the step, if any. */
 const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
-  infer([step], { shape, low, high, dtype = 'f32', ...key }) {
+  infer([step], attributes) {
+    const { shape, low, high, dtype = 'f32' } = attributes;
     expectStep('uniform', step);
     checkShape(shape, 'uniform');
-    checkDraws('uniform', { dtype, ...key });
+    checkDraws('uniform', dtype, attributes);
     checkNumber('uniform', 'low', low, 'a finite number', isF32);
     checkNumber('uniform', 'high', high, 'a finite number', isF32);
     if (!isF32(high - low)) throw new RangeError(`uniform: from ${low} to ${high} is further than f32 goes`);
@@ -122,10 +123,11 @@ const uniform = kernelOp<DrawAttributes & { low: number; high: number }>({
 
 /** Normal with the given mean and standard deviation. Input: the step, if any. */
 const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
-  infer([step], { shape, mean, std, dtype = 'f32', ...key }) {
+  infer([step], attributes) {
+    const { shape, mean, std, dtype = 'f32' } = attributes;
     expectStep('normal', step);
     checkShape(shape, 'normal');
-    checkDraws('normal', { dtype, ...key });
+    checkDraws('normal', dtype, attributes);
     checkNumber('normal', 'mean', mean, 'a finite number', isF32);
     checkNumber('normal', 'std', std, 'a finite number from 0', (value) => value >= 0 && isF32(value));
     return [{ dtype, shape }];
@@ -137,11 +139,11 @@ const normal = kernelOp<DrawAttributes & { mean: number; std: number }>({
 
 /** Zeroes each element with probability p and scales the rest by 1 / (1 - p). Inputs: x, and the step, if any. */
 const dropout = kernelOp<Stream & { p: number }>({
-  infer([x, step], { p, ...key }) {
+  infer([x, step], attributes) {
     expectStep('dropout', step);
     expectFloat('dropout', 'the input', x);
-    checkProbability('dropout', 'p', p);
-    checkStream('dropout', key);
+    checkProbability('dropout', 'p', attributes.p);
+    checkStream('dropout', attributes);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
   draws: (key) => key,
