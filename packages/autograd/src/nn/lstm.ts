@@ -172,13 +172,14 @@ export class LSTM extends Module {
 
   /**
    * @param x f32 or f16 [time, batch, inputSize], or [batch, time, inputSize] with `batchFirst`; or [time, inputSize].
-   * @param options `hidden` and `cell`: the state to begin with, zeros by default; `keys` for dropout while training.
+   * @param options `hidden` and `cell`: the state to begin with, zeros by default, or what the call before returned; `keys` for dropout while training.
    * @returns the hidden states of the last layer [time, batch, directions * hiddenSize], laid out as x, and the state after
    *   the last step. Without a batch, none of them has that axis.
    * @throws RangeError when shapes do not fit or there is no step.
    */
   forward(x: Tensor, options: Partial<LSTMState> & { keys?: KeySequence } = {}): LSTMState & { output: Tensor } {
-    checkOptions('LSTM.forward', options, ['hidden', 'cell', 'keys']);
+    // What the call before returned is a state as it is, though its output counts for nothing here.
+    checkOptions('LSTM.forward', options, ['hidden', 'cell', 'keys', 'output']);
     const { hidden, cell, keys } = options;
     const batched = x.rank === 3;
     this.checkInput(x, batched, hidden, cell);
