@@ -90,15 +90,15 @@ export class Conv1d extends Module {
     outChannels: number,
     kernel: number,
     keys: KeySequence,
-    given: Conv1dOptions & { std?: number } = {},
+    options: Conv1dOptions & { std?: number } = {},
   ) {
     super();
     checkKeys('Conv1d', keys);
-    checkConvolution('Conv1d', { inChannels, outChannels }, kernel, given);
-    const { bias, std, ...options } = given;
+    checkConvolution('Conv1d', { inChannels, outChannels }, kernel, options);
+    const { bias, std, ...own } = options;
     const shape = [outChannels, inChannels / (options.groups ?? 1), kernel];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
-    this.options = options;
+    this.options = own;
   }
 
   /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
@@ -120,16 +120,16 @@ export class Conv2d extends Module {
     outChannels: number,
     kernel: Sizes,
     keys: KeySequence,
-    given: Conv2dOptions & { std?: number } = {},
+    options: Conv2dOptions & { std?: number } = {},
   ) {
     super();
     checkKeys('Conv2d', keys);
-    checkConvolution('Conv2d', { inChannels, outChannels }, kernel, given);
-    const { bias, std, ...options } = given;
+    checkConvolution('Conv2d', { inChannels, outChannels }, kernel, options);
+    const { bias, std, ...own } = options;
     const taps = typeof kernel === 'number' ? [kernel, kernel] : kernel;
     const shape = [outChannels, inChannels / (options.groups ?? 1), ...taps];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
-    this.options = options;
+    this.options = own;
   }
 
   /** x [batch, inChannels, height, width] -> [batch, outChannels, outHeight, outWidth]. */
@@ -150,18 +150,18 @@ export class ConvTranspose1d extends Module {
     outChannels: number,
     kernel: number,
     keys: KeySequence,
-    given: Conv1dOptions & { outputPadding?: number; std?: number } = {},
+    options: Conv1dOptions & { outputPadding?: number; std?: number } = {},
   ) {
     super();
     checkKeys('ConvTranspose1d', keys);
-    checkConvolution('ConvTranspose1d', { inChannels, outChannels }, kernel, given, [
+    checkConvolution('ConvTranspose1d', { inChannels, outChannels }, kernel, options, [
       ...convolutionOptions,
       'outputPadding',
     ]);
-    const { bias, std, ...options } = given;
+    const { bias, std, ...own } = options;
     const shape = [inChannels, outChannels / (options.groups ?? 1), kernel];
     ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
-    this.options = options;
+    this.options = own;
   }
 
   /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
@@ -187,19 +187,19 @@ export class WeightNormConv1d extends Module {
     outChannels: number,
     kernel: number,
     keys: KeySequence,
-    given: Omit<Conv1dOptions, 'bias'> & { std: number },
+    options: Omit<Conv1dOptions, 'bias'> & { std: number },
   ) {
     super();
     checkKeys('WeightNormConv1d', keys);
-    checkConvolution('WeightNormConv1d', { inChannels, outChannels }, kernel, given, weightNormOptions);
-    checkNumber('WeightNormConv1d', 'std', given.std);
-    const { std, ...options } = given;
+    checkConvolution('WeightNormConv1d', { inChannels, outChannels }, kernel, options, weightNormOptions);
+    checkNumber('WeightNormConv1d', 'std', options.std);
+    const { std, ...own } = options;
     const perGroup = inChannels / (options.groups ?? 1);
     this.bias = initZeros([outChannels]);
     this.weightV = initNormal([outChannels, perGroup, kernel], std, keys);
     // The length of a column of this many normal draws, so that the weight starts as v.
     this.weightG = keep(() => sumSquares(this.weightV, { dim: [0, 1], keepdim: true }).sqrt());
-    this.options = options;
+    this.options = own;
   }
 
   /** The kernel that the direction and its lengths make: g v / |v|. */

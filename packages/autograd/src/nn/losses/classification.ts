@@ -127,16 +127,16 @@ export function nllLoss(logProbabilities: Tensor, target: Tensor, options: Class
 export function crossEntropy(
   logits: Tensor,
   target: Tensor,
-  given: ClassOptions & { labelSmoothing?: number } = {},
+  options: ClassOptions & { labelSmoothing?: number } = {},
 ): Tensor {
-  checkClassOptions('crossEntropy', given, [...classOptions, 'labelSmoothing']);
+  checkClassOptions('crossEntropy', options, [...classOptions, 'labelSmoothing']);
   checkTensor('crossEntropy', 'the input', logits);
   checkTensor('crossEntropy', 'the target', target);
-  const { labelSmoothing = 0, ...options } = given;
+  const { labelSmoothing = 0, ...others } = options;
   checkNumber('crossEntropy', 'labelSmoothing', labelSmoothing, '0 to 1', (value) => value >= 0 && value <= 1);
   if (logits.rank === 0) throw new RangeError('crossEntropy: the logits are a scalar; expected [batch, classes, ...]');
-  if (!isFloat(target.dtype)) return ofClasses(logits, target, options, labelSmoothing);
-  const { weight, ignoreIndex, ...reduction } = options;
+  if (!isFloat(target.dtype)) return ofClasses(logits, target, others, labelSmoothing);
+  const { weight, ignoreIndex, ...reduction } = others;
   expectSameShape('crossEntropy', logits, target, "; class indices are i32 or u32: use .cast('i32')");
   checkWeight('crossEntropy', logits, weight);
   if (ignoreIndex !== undefined) {
