@@ -1,16 +1,5 @@
-import {
-  abs,
-  cachedTable,
-  checkOptions,
-  div,
-  norm as lengthOf,
-  matmul,
-  max,
-  reshape,
-  type Tensor,
-  where,
-} from '@dawnchorus/tensor';
-import { checkChoice } from './options.ts';
+import { abs, cachedTable, div, norm as lengthOf, matmul, max, reshape, type Tensor, where } from '@dawnchorus/tensor';
+import { checkChoice, checkSettings } from './options.ts';
 import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
 
 /** Settings of a chroma filter bank; the defaults are librosa's. */
@@ -42,7 +31,7 @@ const TINY = 2 ** -126;
  * @throws RangeError when a setting is out of range.
  */
 export function chromaFilterbank(options: ChromaOptions): Float32Array<ArrayBuffer> {
-  checkOptions('chromaFilterbank', options, chromaOptions);
+  checkSettings('chromaFilterbank', options, chromaOptions);
   return chromaBank(options);
 }
 
@@ -108,7 +97,7 @@ export function chromaStft(
   x: Tensor,
   options: StftOptions & ChromaOptions & { power?: number; norm?: 'max' | 1 | 2 | null },
 ): Tensor {
-  checkOptions('chromaStft', options, [...stftOptions, ...chromaOptions, 'power', 'norm']);
+  checkSettings('chromaStft', options, [...stftOptions, ...chromaOptions, 'power', 'norm']);
   const { sampleRate, nFft, nChroma = 12, tuning, octaveCentre, octaveWidth, startAt, norm = 'max' } = options;
   checkChoice('chromaStft', 'norm', norm, ['max', 1, 2, null]);
   const energy = powerSpectra(x, options);

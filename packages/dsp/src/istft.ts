@@ -1,7 +1,6 @@
 import {
   apply,
   cachedTable,
-  checkOptions,
   cos,
   div,
   formatShape,
@@ -23,7 +22,7 @@ import {
   unsqueeze,
   zerosLike,
 } from '@dawnchorus/tensor';
-import { checkPower } from './options.ts';
+import { checkPower, checkSettings } from './options.ts';
 import { checkStft, frameWindow, type StftOptions, stft, stftOptions } from './stft.ts';
 
 /** Sums of squared windows under this part of a window's largest square count as none. */
@@ -64,7 +63,7 @@ function inverseEnvelope(frames: number, options: StftOptions, { whole, start, k
  * @throws RangeError when the bins are not those of nFft, or a setting is out of range.
  */
 export function istft(spectra: Tensor, { length, ...options }: StftOptions & { length?: number }): Tensor {
-  checkOptions('istft', options, [...stftOptions, 'length']);
+  checkSettings('istft', options, [...stftOptions, 'length']);
   checkStft(options);
   const { nFft, hopLength, winLength, window, normalized } = options;
   const bins = Math.floor(nFft / 2) + 1;
@@ -121,7 +120,7 @@ export interface GriffinLimOptions extends StftOptions {
  * @throws RangeError when iterations or momentum are out of range, or as `istft` does.
  */
 export function griffinLim(spectra: Tensor, options: GriffinLimOptions): Tensor {
-  checkOptions('griffinLim', options, [...stftOptions, 'power', 'iterations', 'momentum', 'init', 'length']);
+  checkSettings('griffinLim', options, [...stftOptions, 'power', 'iterations', 'momentum', 'init', 'length']);
   const { power, iterations = 32, momentum = 0.99, init = 'zeros', ...rest } = options;
   checkPower('griffinLim', power);
   if (init !== 'zeros' && !Number.isInteger(init?.seed)) {

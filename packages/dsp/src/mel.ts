@@ -11,7 +11,7 @@ import {
   reshape,
   type Tensor,
 } from '@dawnchorus/tensor';
-import { checkChoice } from './options.ts';
+import { checkChoice, checkSettings } from './options.ts';
 import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
 
 /** Settings of a mel filter bank. */
@@ -60,7 +60,7 @@ export function melToHz(mel: number, scale: MelOptions['scale']): number {
  * @throws RangeError when nFft or nMels is no whole number from 1, or not 0 <= fMin < fMax <= sampleRate / 2.
  */
 export function melFilterbank(options: MelOptions): Float32Array<ArrayBuffer> {
-  checkOptions('melFilterbank', options, melOptions);
+  checkSettings('melFilterbank', options, melOptions);
   return melBank(options);
 }
 
@@ -104,7 +104,7 @@ function melBank(options: MelOptions): Float32Array<ArrayBuffer> {
 
 /** |STFT|^power (2 by default) through a mel filter bank: x f32 [batch, samples] -> [batch, nMels, frames]. Gradients flow. */
 export function melSpectrogram(x: Tensor, options: StftOptions & MelOptions & { power?: number }): Tensor {
-  checkOptions('melSpectrogram', options, [...stftOptions, ...melOptions, 'power']);
+  checkSettings('melSpectrogram', options, [...stftOptions, ...melOptions, 'power']);
   return melBands(x, options);
 }
 
@@ -119,7 +119,7 @@ export function melBands(x: Tensor, options: StftOptions & MelOptions & { power?
 
 /** ln(mel + offset), offset 1e-6 by default as in torchaudio's log_mels: [batch, nMels, frames]. Gradients flow. */
 export function logMel(x: Tensor, options: StftOptions & MelOptions & { power?: number; offset?: number }): Tensor {
-  checkOptions('logMel', options, [...stftOptions, ...melOptions, 'power', 'offset']);
+  checkSettings('logMel', options, [...stftOptions, ...melOptions, 'power', 'offset']);
   return logBands(x, options);
 }
 

@@ -1,3 +1,5 @@
+import { checkOptions } from '@dawnchorus/tensor';
+
 const shown = (value: unknown): string => (typeof value === 'string' ? `'${value}'` : String(JSON.stringify(value)));
 
 /** @throws RangeError when an option is none of the values there are: another would be taken for one of them unheard. */
@@ -14,4 +16,19 @@ export function checkChoice(operation: string, option: string, value: unknown, c
 export function checkPower(operation: string, power: number): void {
   if (power > 0 && power < Infinity) return;
   throw new RangeError(`${operation}: power is ${power}; expected a positive number, 1 for magnitudes, 2 for energies`);
+}
+
+/** Settings of spectra and of what is made of them. */
+const ofSpectra = [
+  ...['sampleRate', 'nFft', 'hopLength', 'winLength', 'window', 'center', 'padMode', 'normalized', 'power'],
+  ...['nMels', 'fMin', 'fMax', 'scale', 'norm', 'binFrequencies', 'offset'],
+  ...['nChroma', 'tuning', 'octaveCentre', 'octaveWidth', 'startAt', 'nMfcc'],
+];
+
+/**
+ * As `checkOptions`, for functions of spectra: settings of the others may stand among the options, so that one object says all
+ * of them.
+ */
+export function checkSettings(operation: string, options: object, own: readonly string[]): void {
+  checkOptions(operation, options, [...own, ...ofSpectra.filter((name) => !own.includes(name))]);
 }

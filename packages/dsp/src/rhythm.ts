@@ -28,7 +28,7 @@ import {
 } from '@dawnchorus/tensor';
 import { normaliseFrames } from './chroma.ts';
 import { amplitudeToDb, type MelOptions, melBands, melOptions } from './mel.ts';
-import { checkChoice } from './options.ts';
+import { checkChoice, checkSettings } from './options.ts';
 import { type StftOptions, stftConventions, stftOptions } from './stft.ts';
 import { makeWindow, type Window } from './windows.ts';
 
@@ -58,7 +58,7 @@ function checkCount(name: string, what: string, value: number): void {
  * @throws RangeError as the spectra do, and when lag or maxSize is out of range.
  */
 export function onsetStrength(x: Tensor, options: OnsetOptions): Tensor {
-  checkOptions('onsetStrength', options, [...stftOptions, ...melOptions, 'lag', 'maxSize', 'detrend']);
+  checkSettings('onsetStrength', options, [...stftOptions, ...melOptions, 'lag', 'maxSize', 'detrend']);
   const { lag = 1, maxSize = 1, detrend = false, ...rest } = options;
   checkCount('onsetStrength', 'lag', lag);
   checkCount('onsetStrength', 'maxSize', maxSize);

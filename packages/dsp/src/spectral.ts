@@ -2,6 +2,7 @@
  * What librosa.feature says of spectra, from spectra: magnitudes f32 [batch, bins, frames], as `spectrogram` with
  * `power: 1` makes them, with bins = floor(nFft / 2) + 1. Results are [batch, 1, frames], or [batch, bands, frames].
  */
+
 import {
   abs,
   add,
@@ -30,6 +31,7 @@ import {
 } from '@dawnchorus/tensor';
 import { normaliseFrames } from './chroma.ts';
 import { amplitudeToDb } from './mel.ts';
+import { checkSettings } from './options.ts';
 
 /** Where the bins of a spectrum lie. */
 export interface SpectrumOptions {
@@ -74,7 +76,7 @@ function frequencies(spectra: Tensor, width: number): Tensor {
  * Gradients flow.
  */
 export function spectralCentroid(spectra: Tensor, options: SpectrumOptions): Tensor {
-  checkOptions('spectralCentroid', options, spectrumOptions);
+  checkSettings('spectralCentroid', options, spectrumOptions);
   checkSpectra('spectralCentroid', spectra);
   const hz = frequencies(spectra, binWidth('spectralCentroid', spectra, options));
   return sum(mul(normaliseFrames(spectra, 1), hz), { dim: 1, keepdim: true });
@@ -87,7 +89,7 @@ export function spectralCentroid(spectra: Tensor, options: SpectrumOptions): Ten
  * @throws RangeError when p is not positive.
  */
 export function spectralBandwidth(spectra: Tensor, options: SpectrumOptions & { p?: number }): Tensor {
-  checkOptions('spectralBandwidth', options, [...spectrumOptions, 'p']);
+  checkSettings('spectralBandwidth', options, [...spectrumOptions, 'p']);
   const { p = 2 } = options;
   checkSpectra('spectralBandwidth', spectra);
   if (!(p > 0)) throw new RangeError(`spectralBandwidth: p is ${p}; expected a positive number`);
@@ -106,7 +108,7 @@ export function spectralBandwidth(spectra: Tensor, options: SpectrumOptions & { 
  * @throws RangeError when percent (default 0.85) is not between 0 and 1.
  */
 export function spectralRolloff(spectra: Tensor, options: SpectrumOptions & { percent?: number }): Tensor {
-  checkOptions('spectralRolloff', options, [...spectrumOptions, 'percent']);
+  checkSettings('spectralRolloff', options, [...spectrumOptions, 'percent']);
   const { percent = 0.85 } = options;
   checkSpectra('spectralRolloff', spectra);
   if (!(percent > 0 && percent < 1)) {
@@ -159,7 +161,7 @@ export interface ContrastOptions extends SpectrumOptions {
  * @throws RangeError when a setting is out of range, a band begins over half the sample rate, or one holds no bin.
  */
 export function spectralContrast(spectra: Tensor, options: ContrastOptions): Tensor {
-  checkOptions('spectralContrast', options, [...spectrumOptions, 'fMin', 'bands', 'quantile', 'linear']);
+  checkSettings('spectralContrast', options, [...spectrumOptions, 'fMin', 'bands', 'quantile', 'linear']);
   const { sampleRate, fMin = 200, bands = 6, quantile = 0.02, linear = false } = options;
   checkSpectra('spectralContrast', spectra);
   const width = binWidth('spectralContrast', spectra, options);

@@ -1,7 +1,6 @@
 import {
   add,
   cachedTable,
-  checkOptions,
   formatShape,
   mul,
   pad,
@@ -14,7 +13,7 @@ import {
   type Tensor,
   unfold,
 } from '@dawnchorus/tensor';
-import { checkChoice, checkPower } from './options.ts';
+import { checkChoice, checkPower, checkSettings } from './options.ts';
 import { makeWindow, type Window } from './windows.ts';
 
 /** What libraries disagree on. Nothing here has a default: take one of `stftConventions`, or say it. */
@@ -111,7 +110,7 @@ function spectra(x: Tensor, options: StftOptions): Tensor {
  * @throws RangeError when a setting is out of range, or the clip is shorter than the padding or nFft ask for.
  */
 export function stft(x: Tensor, options: StftOptions): Tensor {
-  checkOptions('stft', options, stftOptions);
+  checkSettings('stft', options, stftOptions);
   return permute(spectra(x, options), [0, 2, 1, 3]);
 }
 
@@ -122,7 +121,7 @@ export function stft(x: Tensor, options: StftOptions): Tensor {
  * @throws RangeError as `stft` does, and when the power is not positive.
  */
 export function spectrogram(x: Tensor, options: StftOptions & { power?: number }): Tensor {
-  checkOptions('spectrogram', options, [...stftOptions, 'power']);
+  checkSettings('spectrogram', options, [...stftOptions, 'power']);
   return powerSpectra(x, options);
 }
 

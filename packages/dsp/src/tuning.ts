@@ -1,4 +1,5 @@
-import { checkOptions, type Tensor } from '@dawnchorus/tensor';
+import type { Tensor } from '@dawnchorus/tensor';
+import { checkSettings } from './options.ts';
 import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
 
 /** Settings of `estimateTuning`; the defaults are librosa's. */
@@ -47,7 +48,7 @@ function peaksOf(
  */
 export async function estimateTuning(x: Tensor, options: TuningOptions): Promise<number> {
   const own = ['sampleRate', 'resolution', 'binsPerOctave', 'fMin', 'fMax', 'threshold'];
-  checkOptions('estimateTuning', options, [...stftOptions, ...own]);
+  checkSettings('estimateTuning', options, [...stftOptions, ...own]);
   const { sampleRate, resolution = 0.01, binsPerOctave = 12, fMin = 150, fMax = 4000, threshold = 0.1 } = options;
   if (x.rank !== 2 || x.shape[0] !== 1) {
     throw new RangeError(`estimateTuning: x is ${x}; expected one clip, f32 [1, samples]`);

@@ -49,6 +49,16 @@ test('conventions of spectra are said', () => {
   }
 });
 
+test('one object may say the settings of several functions', async () => {
+  const all = { ...mel, ...chroma, nMels: 8, nChroma: 12, power: 1 } as const;
+  const pairs: [Tensor, Tensor][] = [
+    [dsp.stft(x, all), dsp.stft(x, cut)],
+    [dsp.spectrogram(x, all), dsp.spectrogram(x, { ...cut, power: 1 })],
+    [dsp.melSpectrogram(x, all), dsp.melSpectrogram(x, { ...mel, power: 1 })],
+  ];
+  for (const [given, plain] of pairs) assert.equal(await given.data(), await plain.data());
+});
+
 test('any positive power', async () => {
   const numbers = async (y: Tensor) => (await y.data()) as Float32Array;
   const magnitudes = await numbers(dsp.spectrogram(x, { ...cut, power: 1 }));
