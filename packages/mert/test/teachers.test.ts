@@ -446,7 +446,8 @@ for (const [name, path] of [
       const used = new Set(expected.flatMap((own) => [...own])).size;
       assert.ok(used > 4, `${used} labels in all`);
       const x = tensor(Float32Array.from(clips.flatMap((clip) => [...clip])), { shape: [3, samples] });
-      for (const encode of [teacher.encode, compiled]) {
+      // Compiled in one length alone: each other has kernels of its own.
+      for (const encode of samples === 6000 ? [teacher.encode, compiled] : [teacher.encode]) {
         const codes = encode(x);
         assert.equal([...codes.shape, codes.dtype], [teacher.codebooks.length, 3, frames, 'i32']);
         const all = await codes.data();
