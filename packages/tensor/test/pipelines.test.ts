@@ -24,42 +24,44 @@ test('of pipelines that nobody holds the least recently used goes', () => {
   assert.is(cache.count, 3);
 });
 
+/** An operation `scale` whose kernel, of that name too, multiplies by a factor. */
+const scaled = (factor: string) => {
+  const kernel = defineKernel({
+    name: 'scale',
+    source: `
+      struct Params { size: u32, offset: u32 }
+      @group(0) @binding(0) var<uniform> params: Params;
+      @group(0) @binding(1) var<storage, read> x: array<f32>;
+      @group(0) @binding(2) var<storage, read_write> out: array<f32>;
+      @compute @workgroup_size(64)
+      fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+        if (id.x < params.size) { out[id.x] = ${factor} * x[params.offset + id.x]; }
+      }`,
+    bindings: { x: 'read', out: 'readWrite' },
+    parameters: { size: 'u32', offset: 'u32' },
+    constants: {},
+  });
+  const op = defineOp({
+    name: 'scale',
+    infer: ([x]) => [{ dtype: 'f32', shape: x.shape }],
+    run(own, inputs, [out]) {
+      withDense(own, inputs, ([x]) =>
+        own.recorder.dispatch({
+          kernel,
+          buffers: [x.storage.buffer, out.storage.buffer],
+          parameters: { size: out.size, offset: x.offset },
+          grid: [1, 1, 1],
+        }),
+      );
+    },
+  });
+  return (x: Tensor) => apply(op, [x], {})[0];
+};
+const of = async (y: Tensor) => [...(await y.data())];
+
 test('kernels of one name are told apart, eagerly and compiled', async () => {
-  const scaled = (factor: string) => {
-    const kernel = defineKernel({
-      name: 'scale',
-      source: `
-        struct Params { size: u32, offset: u32 }
-        @group(0) @binding(0) var<uniform> params: Params;
-        @group(0) @binding(1) var<storage, read> x: array<f32>;
-        @group(0) @binding(2) var<storage, read_write> out: array<f32>;
-        @compute @workgroup_size(64)
-        fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-          if (id.x < params.size) { out[id.x] = ${factor} * x[params.offset + id.x]; }
-        }`,
-      bindings: { x: 'read', out: 'readWrite' },
-      parameters: { size: 'u32', offset: 'u32' },
-      constants: {},
-    });
-    const op = defineOp({
-      name: 'scale',
-      infer: ([x]) => [{ dtype: 'f32', shape: x.shape }],
-      run(own, inputs, [out]) {
-        withDense(own, inputs, ([x]) =>
-          own.recorder.dispatch({
-            kernel,
-            buffers: [x.storage.buffer, out.storage.buffer],
-            parameters: { size: out.size, offset: x.offset },
-            grid: [1, 1, 1],
-          }),
-        );
-      },
-    });
-    return (x: Tensor) => apply(op, [x], {})[0];
-  };
   const [triple, half, again] = [scaled('3.0'), scaled('0.5'), scaled('3.0')];
   const x = tensor([1, 2, 4]);
-  const of = async (y: Tensor) => [...(await y.data())];
   assert.equal(
     [await of(triple(x)), await of(half(x)), await of(again(x))],
     [
@@ -75,7 +77,12 @@ test('kernels of one name are told apart, eagerly and compiled', async () => {
     [1.5, 3, 6],
   ]);
   both.dispose();
-  // A kernel that was mended under its name.
+});
+
+// Browsers tell of a kernel that does not compile some time later.
+const inNode = typeof process === 'undefined' ? test.skip : test;
+inNode('a kernel that was mended under its name is another', async () => {
+  const x = tensor([1, 2, 4]);
   const broken = scaled('nothing');
   let refused = false;
   await of(broken(x)).catch(() => {
