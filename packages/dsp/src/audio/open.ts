@@ -24,11 +24,13 @@ export async function openAudio(bytes: ByteSource): Promise<AudioStream> {
       `its header says ${stream.sampleRate} Hz; expected ${LEAST_RATE} to ${MOST_RATE}. The file is damaged; fetch it again`,
     );
   }
-  async function check(): Promise<void> {
+  async function checkWhole(): Promise<void> {
     await stream.check();
     expectPossible(bytes.name, stream);
   }
-  return { ...stream, check };
+  // Whoever plans by its length asks, and whoever reads to its end: the bytes are looked at once.
+  let checked: Promise<void> | undefined;
+  return { ...stream, check: () => (checked ??= checkWhole()) };
 }
 
 async function openFormat(bytes: ByteSource): Promise<AudioStream> {

@@ -134,24 +134,27 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
     frames: number;
   }
 
-  /** The samples that these frames depend on. */
-  function spanOf({ first, end, frames }: Frames) {
-    const starts = parts.map(({ feature }) => Math.max(0, first - feature.context) * hop - feature.before);
-    const ends = parts.map(({ feature }) => {
-      const last = Math.min(frames, end + feature.context) - 1;
-      return last * hop - feature.before + feature.window(sampleRate);
-    });
-    return { first: Math.min(...starts), end: Math.max(...ends) };
+  /** The first frame of a feature that these frames depend on, and the samples [start, stop) of all of them. */
+  function reachOf({ context, before, window }: Feature, { first, end, frames }: Frames) {
+    const [low, high] = [Math.max(0, first - context), Math.min(frames, end + context)];
+    return { low, start: low * hop - before, stop: (high - 1) * hop - before + window(sampleRate) };
   }
 
-  /** Labels of these frames, i32 [batch * frames] a codebook, given x [batch, samples] from `start` on. */
-  function codesOf(x: Tensor, start: number, { first, end, frames }: Frames): Tensor[] {
+  /** The samples that these frames depend on. */
+  function spanOf(chunk: Frames) {
+    const reaches = parts.map(({ feature }) => reachOf(feature, chunk));
+    return {
+      first: Math.min(...reaches.map(({ start }) => start)),
+      end: Math.max(...reaches.map(({ stop }) => stop)),
+    };
+  }
+
+  /** Labels of these frames, i32 [batch * frames] a codebook, given x [batch, samples] from `origin` on. */
+  function codesOf(x: Tensor, origin: number, chunk: Frames): Tensor[] {
     return parts.map(({ feature, centres, middle, mean, deviation }) => {
-      const [low, high] = [Math.max(0, first - feature.context), Math.min(frames, end + feature.context)];
-      const from = low * hop - feature.before - start;
-      const to = (high - 1) * hop - feature.before + feature.window(sampleRate) - start;
-      const all = feature.compute(x.sliceAxis(1, from, to), sampleRate, hop);
-      const rows = all.sliceAxis(1, first - low, end - low).reshape([-1, feature.dimension]);
+      const { low, start, stop } = reachOf(feature, chunk);
+      const all = feature.compute(x.sliceAxis(1, start - origin, stop - origin), sampleRate, hop);
+      const rows = all.sliceAxis(1, chunk.first - low, chunk.end - low).reshape([-1, feature.dimension]);
       const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
       return nearestCode(sub(scaled, middle), centres).codes;
     });

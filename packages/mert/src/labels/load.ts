@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import type { CodebookChoice } from '../codec/codec.ts';
 import { KMEANS_CONFIG, loadKMeansTeacher } from '../kmeans/teacher.ts';
 import { loadCodecTeacher } from './encodec.ts';
-import { loadRvqTeacher, RVQ_WEIGHTS } from './rvq.ts';
+import { loadRvqTeacher, RVQ_WEIGHTS, rvqWeightsIn } from './rvq.ts';
 import type { CropTeacher } from './teacher.ts';
 
 /** The teachers that label music, by name. */
@@ -20,8 +20,7 @@ export function teacherNameAt(path: string): TeacherName {
     );
   }
   if (existsSync(join(path, KMEANS_CONFIG))) return 'kmeans';
-  const places = [join(path, RVQ_WEIGHTS), join(path, 'teacher', RVQ_WEIGHTS)];
-  return basename(path) === RVQ_WEIGHTS || places.some((place) => existsSync(place)) ? 'rvq' : 'encodec';
+  return basename(path) === RVQ_WEIGHTS || rvqWeightsIn(path) ? 'rvq' : 'encodec';
 }
 
 /**

@@ -5,8 +5,8 @@ import { readSafetensors, readSafetensorsHeader } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { rowsOfLatents } from '../codec/codec.ts';
 import { loadConfig } from '../config/index.ts';
+import { loadParameters } from '../model/checkpoint.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
-import { loadTensors } from '../training/state.ts';
 import {
   ahead,
   type CropTeacher,
@@ -26,12 +26,14 @@ const CONTEXT = 2;
 /** The file of a run's RVQ-VAE. */
 export const RVQ_WEIGHTS = 'rvq.safetensors';
 
+/** The file of weights in a folder, or in that of a run; undefined where neither holds one. */
+export const rvqWeightsIn = (folder: string): string | undefined =>
+  [join(folder, RVQ_WEIGHTS), join(folder, 'teacher', RVQ_WEIGHTS)].find((path) => existsSync(path));
+
 /** The file of weights: `path` itself, or in it, or in the folder of a run. */
 async function weightsPath(path: string): Promise<string> {
   if ((await stat(path).catch(() => undefined))?.isFile()) return path;
-  const found = [join(path, RVQ_WEIGHTS), join(path, 'teacher', RVQ_WEIGHTS)].find((candidate) =>
-    existsSync(candidate),
-  );
+  const found = rvqWeightsIn(path);
   if (found) return found;
   throw new Error(
     `${path}: there is no ${RVQ_WEIGHTS} in it; an RVQ teacher is the folder teacher/ of a run of mert pretrain`,
@@ -119,7 +121,8 @@ export async function loadRvqTeacher(path: string): Promise<CropTeacher> {
   const teacher = emptyTeacher({ ...loadConfig().rvq, channels, dimension, codebookSize, numCodebooks }, 0);
   try {
     const named: ReadonlyMap<string, Tensor> = teacher.named();
-    await loadTensors(file, named);
+    // What was read already.
+    loadParameters(named, tensors, { path: file });
   } catch (error) {
     teacher.dispose();
     throw error;

@@ -128,8 +128,8 @@ function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
 }
 
 /**
- * Pretrains a MERT student: trains the acoustic teacher on the same music unless the run has one, or labels or a teacher were given, then
- * the student to predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and
+ * Pretrains a MERT student: trains the acoustic teacher on the same music, unless the run has one or labels or a teacher were
+ * given, then the student to predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and
  * curves.svg into `out`. The same configuration, data and seed give the same metrics to the bit on one adapter, also across
  * stops and crashes. A run that diverges goes back to its last good checkpoint, or to its start, with a lower learning rate.
  */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { PretrainConfig } from '../config/index.ts';
 import { openDataset } from '../data/dataset.ts';
 import { makeFolder } from '../folders.ts';
+import { RVQ_WEIGHTS } from '../labels/rvq.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE, trainTeacher } from '../rvq/teacher.ts';
 import { createProgress, formatDuration } from './progress.ts';
 import { loadTensors, saveTensors } from './state.ts';
@@ -29,7 +30,7 @@ export async function obtainTeacher({
   stopped,
   log,
 }: TeacherRun): Promise<RvqTeacher | undefined> {
-  const path = join(out, 'teacher', 'rvq.safetensors');
+  const path = join(out, 'teacher', RVQ_WEIGHTS);
   if (existsSync(path)) {
     const teacher = emptyTeacher(config.rvq, config.training.seed);
     await loadTensors(path, teacher.named());
