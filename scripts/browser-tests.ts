@@ -1,11 +1,11 @@
 /**
- * Runs the tests of the tensor and autograd packages in Chromium: the same modules that run in Node, bundled, each in a
- * page and with a GPU device of its own. Ends with the line `browser: N passed, N failed`. Names of files as arguments
+ * Runs the tests of the tensor and autograd packages, and of what of MERT browsers have, in Chromium: the same modules that run
+ * in Node, bundled, each in a page and with a GPU device of its own; they find data/ under its own name. Ends with the line `browser: N passed, N failed`. Names of files as arguments
  * run only those: npm run test:browser -- ops golden
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { build } from 'esbuild';
 import type { Browser } from 'playwright-core';
@@ -25,12 +25,14 @@ const inNodeAlone =
   /(hardware-variants|hardware-attention|attention-broadcast|workgroup|rows|conv-variants|residual-codes|grids|fuzz|long-run|rules-recomputed|anomaly)\.test\.ts$/;
 
 const only = process.argv.slice(2);
-const files = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>
+const everywhere = ['packages/tensor/test', 'packages/autograd/test'].flatMap((folder) =>
   readdirSync(folder)
     .filter((file) => file.endsWith('.test.ts'))
-    .filter((file) => only.length === 0 || only.some((word) => file.startsWith(word)))
     .map((file) => join(folder, file))
     .filter((file) => !inNodeAlone.test(file) && !needsNode(file)),
+);
+const files = ['packages/mert/test/browser.test.ts', ...everywhere].filter(
+  (file) => only.length === 0 || only.some((word) => basename(file).startsWith(word)),
 );
 
 async function bundle(file: string): Promise<string> {
@@ -75,6 +77,8 @@ async function run(browser: Browser, file: string): Promise<Outcome> {
     const { pathname } = new URL(route.request().url());
     // Under the test's name, which stack traces then show.
     if (pathname === `/${file}`) return route.fulfill({ contentType: 'text/javascript', body: code });
+    if (pathname.startsWith('/data/') && existsSync(pathname.slice(1)))
+      return route.fulfill({ path: pathname.slice(1) });
     const body = pathname === '/' ? `<!doctype html><script type="module" src="/${file}"></script>` : '';
     return route.fulfill({ contentType: 'text/html', body });
   });

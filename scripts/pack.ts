@@ -55,11 +55,12 @@ function finish(folder: string, stage: string): void {
   }
   const { devDependencies: _, ...manifest } = readJson(join(folder, 'package.json'));
   const compiled = JSON.parse(JSON.stringify(manifest).replace(/("\.\/[^"]+)\.ts"/g, '$1.js"'));
-  const entry: string = compiled.exports['.'];
+  const entry: string | Record<string, string> = compiled.exports['.'];
+  const byCondition = typeof entry === 'string' ? { default: entry } : entry;
   const own = {
     ...compiled,
     engines,
-    exports: { '.': { types: entry.replace(/js$/, 'd.ts'), default: entry } },
+    exports: { '.': { types: byCondition.default.replace(/js$/, 'd.ts'), ...byCondition } },
     files: ['**/*.js', '**/*.d.ts', 'configs'],
     dependencies: { ...compiled.dependencies, ...types },
   };

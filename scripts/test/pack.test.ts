@@ -116,8 +116,9 @@ test('bundles for browsers hold nothing of Node, and every rule where gradients 
   const contents = `import { vjp } from '@dawnchorus/autograd';
 import { melSpectrogram } from '@dawnchorus/dsp';
 import { readNpy } from '@dawnchorus/formats';
+import { loadMert } from '@dawnchorus/mert';
 import { openDevice } from '@dawnchorus/tensor';
-console.log(vjp, melSpectrogram, readNpy, openDevice);`;
+console.log(vjp, melSpectrogram, readNpy, loadMert, openDevice);`;
   const stdin = { contents, resolveDir: folder };
   const { metafile } = await build({ stdin, bundle: true, platform: 'browser', write: false, metafile: true });
   const [{ inputs, imports }] = Object.values(metafile.outputs);

@@ -2,6 +2,7 @@
 import { constants, existsSync, realpathSync, statSync } from 'node:fs';
 import { access, mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { indexOf, weightNames } from './huggingface/folder.ts';
 
 /** Makes a folder and those above it, where they are not there. @throws Error that says what is in the way. */
 export async function makeFolder(folder: string): Promise<void> {
@@ -45,12 +46,6 @@ export async function checkOutputFile(option: string, path: string, ending = ext
     throw new Error(`${option} ${path}: ${folder} may not be written to (${code}); choose another folder`);
   });
 }
-
-/** Names that Hugging Face gives to files of weights, the better first. */
-export const weightNames = ['model.safetensors', 'pytorch_model.bin'];
-
-/** What says which files weights are shared out over. */
-export const indexOf = (name: string): string => `${name}.index.json`;
 
 /** What the folder of a model may hold, and nothing else is called. */
 export const modelFileNames = [

@@ -1,5 +1,7 @@
 /** A teacher that needs no device, for tests of what is done with labels. */
-import { defineTeacher, frameCountOf, hashTeacher, readSpans, type Teacher } from '../src/labels/teacher.ts';
+import { readSpans } from '../src/data/recording.ts';
+import { hashTeacher } from '../src/labels/hash.ts';
+import { defineTeacher, frameCountOf, type Teacher } from '../src/labels/teacher.ts';
 
 export interface FakeSettings {
   codebooks?: number[];

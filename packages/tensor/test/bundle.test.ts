@@ -14,6 +14,7 @@ async function bundle(path: string): Promise<string> {
     bundle: true,
     platform: 'browser',
     format: 'esm',
+    target: 'es2022',
     write: false,
     logLevel: 'silent',
   });
@@ -62,12 +63,33 @@ test('the dsp package decodes audio from bytes there', async () => {
   assert.match(await dsp.readAudio('a.wav').then(() => 'none', String), /AudioError: a\.wav: a browser has no paths/);
 });
 
-for (const name of ['tensor', 'autograd', 'formats', 'dsp']) {
+test('the mert package reads models from bytes there, and says that a run is not for browsers', async () => {
+  const text = await bundle('../../mert/src/browser.ts');
+  assert.not.match(text, /from ?"node:/);
+  const { readModelFiles } = await import(`data:text/javascript,${encodeURIComponent(text)}`);
+  const folder = '../../../data/models/mert-tiny';
+  const names = ['config.json', 'preprocessor_config.json', 'model.safetensors'];
+  const files = names.map((name) => [name, new Uint8Array(readFileSync(entry(`${folder}/${name}`)))]);
+  const { weights } = await readModelFiles(Object.fromEntries(files));
+  assert.equal(weights.get('feature_projection.projection.weight').shape, [96, 48]);
+  const problem = await readModelFiles(Object.fromEntries(files.slice(0, 2))).then(() => 'none', String);
+  assert.match(problem, /model\.safetensors: missing, and there is no pytorch_model\.bin/);
+  // What bundlers take by the package's name.
+  const stdin = { contents: "export { pretrain } from '@dawnchorus/mert';", resolveDir: entry('.') };
+  const whole = build({ stdin, bundle: true, platform: 'browser', format: 'esm', write: false, logLevel: 'silent' });
+  assert.match(
+    await whole.then(() => 'none', String),
+    /No matching export in "packages\/mert\/src\/browser\.ts" for import "pretrain"/,
+  );
+});
+
+const entries = { tensor: 'index', autograd: 'index', formats: 'index', dsp: 'index', mert: 'browser' };
+for (const [name, module] of Object.entries(entries)) {
   test(`vite builds ${name} as a library, with no shim for anything of Node's`, async () => {
     const built = await viteBuild({
       configFile: false,
       logLevel: 'silent',
-      build: { write: false, lib: { entry: entry(`../../${name}/src/index.ts`), formats: ['es'] } },
+      build: { write: false, lib: { entry: entry(`../../${name}/src/${module}.ts`), formats: ['es'] } },
     });
     const [{ output }] = built as { output: { type: string; code?: string; moduleIds?: string[] }[] }[];
     const chunks = output.filter(({ type }) => type === 'chunk');
@@ -77,13 +99,21 @@ for (const name of ['tensor', 'autograd', 'formats', 'dsp']) {
     const modules = chunks.flatMap(({ moduleIds }) => moduleIds ?? []);
     assert.ok(name !== 'tensor' || modules.some((id) => id.endsWith('dawn.browser.ts')));
     // Vite puts __vite-browser-external in the place of Node's own modules.
-    // The decoders of dsp are packages, which look for web workers of their own.
-    const foreign = name === 'dsp' ? /browser-external|^node:/ : /browser-external|^node:|node_modules/;
+    // The decoders of dsp are packages, which look for web workers of their own; schemas of mert are, too.
+    const foreign = ['dsp', 'mert'].includes(name) ? /browser-external|^node:/ : /browser-external|^node:|node_modules/;
     assert.equal(
       modules.filter((id) => foreign.test(id)),
       [],
     );
   });
 }
+
+test('vite builds the page of examples/browser', async () => {
+  const root = entry('../../../examples/browser');
+  const built = await viteBuild({ root, logLevel: 'silent', build: { write: false, copyPublicDir: false } });
+  const { output } = built as { output: { fileName: string; code?: string }[] };
+  assert.ok(output.some(({ fileName }) => fileName === 'index.html'));
+  assert.ok(output.some(({ code }) => code && /@compute @workgroup_size/.test(code) && !/["']node:/.test(code)));
+});
 
 test.run();

@@ -126,7 +126,7 @@ export const isAdversarial = ({ loss }: CodecTrainConfig): boolean => loss.adver
 const kind: ConfigKind<CodecTrainConfig> = {
   schema: codecTrainSchema,
   sections: codecSections,
-  presetFolder: new URL('../../configs/codec/', import.meta.url),
+  presetFolder: 'configs/codec',
   crossChecks: [
     {
       paths: [

@@ -2,8 +2,8 @@
  * Where settings come from: YAML files and `--set key=value` options. Each is a layer that covers the ones below it and
  * can say where each of its keys stands.
  */
-import { readFileSync } from 'node:fs';
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { readSettings } from '#files';
 import type { Path } from './checks.ts';
 
 /** `text` names the place to a reader; `order` sorts places within a layer. */
@@ -28,14 +28,7 @@ const syntaxProblems: Partial<Record<string, string>> = {
 
 /** @throws if the file cannot be read; what is wrong inside it is in `problems`. */
 export function fileLayer(path: string): Layer {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'it is a folder' : message;
-    throw new Error(`cannot read configuration ${path}: ${reason}; give the path of a YAML file`, { cause: error });
-  }
+  const text = readSettings(path);
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, prettyErrors: false });
   const placeAt = (offset: number, key = ''): Place => {

@@ -1,7 +1,6 @@
 /** Configurations from presets, YAML files and command-line options. */
-import { readdirSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { z } from 'zod';
+import { presetNames, presetPath } from '#files';
 import { type CrossCheck, crossChecks, type Path } from './checks.ts';
 import { describeIssue, valueAt } from './issues.ts';
 import { fileLayer, type Layer, optionLayer, type Problem } from './layers.ts';
@@ -28,8 +27,8 @@ export interface ConfigKind<C> {
   /** The sections by name: what may stand in a file. */
   sections: Readonly<Record<string, z.ZodObject>>;
   crossChecks: readonly CrossCheck<C>[];
-  /** Folder of the presets, one YAML file each. */
-  presetFolder: URL;
+  /** Folder of the presets within the package, one YAML file each. */
+  presetFolder: string;
   /** Fields by names that they had before. */
   renamed?: Readonly<Record<string, string>>;
 }
@@ -39,7 +38,7 @@ const pretraining: ConfigKind<PretrainConfig> = {
   schema: configSchema,
   sections,
   crossChecks,
-  presetFolder: new URL('../../configs/', import.meta.url),
+  presetFolder: 'configs',
   renamed: { 'training.checkpointEvery': 'checkpoint.every' },
 };
 
@@ -64,12 +63,8 @@ export const renamePretraining = (config: unknown): unknown =>
     .value;
 
 /** Names of the presets of a kind of configuration, sorted. */
-export function presetsOf({ presetFolder }: Pick<ConfigKind<never>, 'presetFolder'>): string[] {
-  return readdirSync(presetFolder)
-    .filter((name) => name.endsWith('.yaml'))
-    .map((name) => name.slice(0, -'.yaml'.length))
-    .sort();
-}
+export const presetsOf = ({ presetFolder }: Pick<ConfigKind<never>, 'presetFolder'>): string[] =>
+  presetNames(presetFolder);
 
 /** Names of the presets that come with this package, sorted. */
 export const presets = (): string[] => presetsOf(pretraining);
@@ -89,7 +84,7 @@ export function loadKind<C>(kind: ConfigKind<C>, { base, preset, file, set = [] 
     layers.push({ value: base, problems: [], locate: () => ({ text: 'configuration of the run', order: 0 }) });
   }
   if (preset !== undefined) {
-    layers.push(fileLayer(presetPath(kind, preset)));
+    layers.push(fileLayer(knownPreset(kind, preset)));
   }
   if (file !== undefined) {
     layers.push(fileLayer(file));
@@ -125,14 +120,14 @@ export function loadKind<C>(kind: ConfigKind<C>, { base, preset, file, set = [] 
   return config;
 }
 
-function presetPath(kind: Pick<ConfigKind<never>, 'presetFolder'>, preset: string): string {
+function knownPreset(kind: Pick<ConfigKind<never>, 'presetFolder'>, preset: string): string {
   const known = presetsOf(kind);
   if (!known.includes(preset)) {
     const near = nearest(preset, known);
     const hint = near === undefined ? '' : `did you mean "${near}"? `;
     throw configError(`there is no preset "${preset}"; ${hint}known: ${known.join(', ')}`);
   }
-  return fileURLToPath(new URL(`${preset}.yaml`, kind.presetFolder));
+  return presetPath(kind.presetFolder, preset);
 }
 
 /** The problems of one layer by itself, and the fields that must not be used because of them. */

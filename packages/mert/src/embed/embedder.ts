@@ -1,6 +1,6 @@
 /** Hidden states of recordings of any length, in windows and batches. */
 import { getDefaultDevice } from '@dawnchorus/tensor';
-import { type Recording, readSpans } from '../labels/teacher.ts';
+import { type Recording, readSpans } from '../data/recording.ts';
 import type { PretrainedModel } from '../model/pretrained.ts';
 import { type HiddenStateChoice, layerIndices } from './layers.ts';
 import type { Sink } from './sinks.ts';

@@ -1,13 +1,13 @@
-import { stat } from 'node:fs/promises';
 import { encodeWav, memorySource, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { checkOptions, type Device, getDefaultDevice, openDevice } from '@dawnchorus/tensor';
-import { withBytes } from '../data/places.ts';
+import { withSound } from '#files';
+import type { ModelPlace } from '../huggingface/read.ts';
 import { loadPretrained, type PretrainedModel } from '../model/pretrained.ts';
 import { createEmbedder, type EmbedSettings } from './embedder.ts';
 import { layerShape } from './layers.ts';
 import { frameSink, memoryTarget, type Pool, poolSink } from './sinks.ts';
 
-/** Sound: a file's path, its bytes, or a mono signal with its rate. */
+/** Sound: a file's path, in a browser its address; its bytes; or a mono signal with its rate. */
 export type AudioInput = string | Uint8Array | { samples: Float32Array; sampleRate: number };
 
 /** How a sound is heard and what of it is wanted. */
@@ -60,18 +60,18 @@ async function piecesOf(sound: Exclude<AudioInput, string>, rate: number, resamp
 /**
  * Loads a model to embed sounds with, and opens a device if none is open.
  *
- * @param path - a model folder (`OUT/checkpoint` of `mert pretrain`, or any of Hugging Face's MERT or HuBERT layout), or a
- *   fairseq checkpoint.
+ * @param place - path of a model folder (`OUT/checkpoint` of `mert pretrain`, or any of Hugging Face's MERT or HuBERT layout)
+ *   or of a fairseq checkpoint; in a browser its address. Or the bytes of its files by name.
  * @throws Error that lists what of the checkpoint is missing, unknown or of another shape.
  */
-export async function loadMert(path: string): Promise<Mert> {
+export async function loadMert(place: ModelPlace): Promise<Mert> {
   let own: Device | undefined;
   try {
     getDefaultDevice();
   } catch {
     own = await openDevice();
   }
-  const model = await loadPretrained(path).catch((error) => {
+  const model = await loadPretrained(place).catch((error) => {
     own?.close();
     throw error;
   });
@@ -116,12 +116,8 @@ export async function loadMert(path: string): Promise<Mert> {
         return { data: target.data, shape, sampleRate: from };
       };
       if (typeof sound !== 'string') return hear(await piecesOf(sound, model.sampleRate, resample));
-      await stat(sound).catch(() => {
-        throw new Error(`${sound}: there is no such file`);
-      });
-      const place = { kind: 'file', file: sound } as const;
       const quality = resample === 'never' ? undefined : resample;
-      return withBytes({ path: sound, place }, async (bytes) =>
+      return withSound(sound, async (bytes) =>
         hear(await openPieces(bytes, { sampleRate: model.sampleRate, ...(quality && { quality }) })),
       );
     },

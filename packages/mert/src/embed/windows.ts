@@ -1,5 +1,5 @@
 /** A recording in windows that overlap, each heard as a clip of its own. */
-import type { Span } from '../labels/teacher.ts';
+import type { Span } from '../data/recording.ts';
 
 /** A window, and which of its frames are kept. */
 export interface Window {

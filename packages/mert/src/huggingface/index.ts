@@ -1,4 +1,4 @@
 /** Models in and out of Hugging Face's layouts and fairseq's checkpoints. */
 
-export { type ModelFiles, readModelFiles } from './read.ts';
+export { type ModelFiles, type ModelPlace, readModelFiles } from './read.ts';
 export { type SaveOptions, saveModel } from './save.ts';

@@ -1,13 +1,16 @@
-import { existsSync } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
 import { openSafetensors, openTorch, type SafetensorsTensor } from '@dawnchorus/formats';
+import { openModelFolder } from '#files';
 import { fromHuggingFace, type HuggingFaceFiles, type ModelConfig } from '../config/index.ts';
-import { indexOf, weightNames } from '../folders.ts';
 import { checkWeights } from '../model/shapes.ts';
-import { checkAgainstChecksums } from '../training/checkpoints.ts';
 import { dictionariesOf, fairseqFiles } from './fairseq.ts';
+import { indexOf, type ModelFolder, modelInMemory, notAModel, weightNames } from './folder.ts';
 import { canonicalName, isBeside, isFairseq, isHead } from './names.ts';
+
+/**
+ * Where a model is: the path of its folder or of a fairseq checkpoint, in a browser their address; or the bytes of its files by
+ * name, e.g. `{ 'config.json': …, 'preprocessor_config.json': …, 'model.safetensors': … }`.
+ */
+export type ModelPlace = string | Readonly<Record<string, Uint8Array>>;
 
 /** A model as its files have it, before any of it is on the device. */
 export interface ModelFiles extends HuggingFaceFiles {
@@ -21,16 +24,12 @@ export interface ModelFiles extends HuggingFaceFiles {
   dictionaries?: string[][];
 }
 
-async function readJson(path: string): Promise<Record<string, unknown>> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new Error(
-      `${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and the weights`,
-      { cause },
-    );
-  }
+async function readJson(folder: ModelFolder, name: string): Promise<Record<string, unknown>> {
+  const path = folder.pathOf(name);
+  const bytes = await folder.read(name).catch((cause) => {
+    throw notAModel(path, cause);
+  });
+  const text = new TextDecoder().decode(bytes);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -44,52 +43,60 @@ async function readJson(path: string): Promise<Record<string, unknown>> {
 }
 
 /** From version 5 on, transformers writes what a processor holds into one file. */
-async function readPreprocessor(folder: string): Promise<Record<string, unknown>> {
-  const [own, whole] = ['preprocessor_config.json', 'processor_config.json'].map((name) => join(folder, name));
-  if (existsSync(own) || !existsSync(whole)) return readJson(own);
-  const { feature_extractor: inside } = await readJson(whole);
+async function readPreprocessor(folder: ModelFolder): Promise<Record<string, unknown>> {
+  const [own, whole] = ['preprocessor_config.json', 'processor_config.json'];
+  if ((await folder.has(own)) || !(await folder.has(whole))) return readJson(folder, own);
+  const { feature_extractor: inside } = await readJson(folder, whole);
   if (typeof inside === 'object' && inside !== null) return inside as Record<string, unknown>;
-  throw new Error(`${whole}: has no feature_extractor, and there is no preprocessor_config.json`);
+  throw new Error(`${folder.pathOf(whole)}: has no feature_extractor, and there is no preprocessor_config.json`);
+}
+
+async function firstOf(folder: ModelFolder, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (await folder.has(name)) return name;
+  return undefined;
 }
 
 /** The file of weights, or those that they are shared out over. */
-async function findWeights(folder: string): Promise<string[]> {
-  const known = weightNames.map((name) => join(folder, name)).find((path) => existsSync(path));
+async function findWeights(folder: ModelFolder): Promise<string[]> {
+  const known = await firstOf(folder, weightNames);
   if (known) return [known];
-  const index = weightNames.map((name) => join(folder, indexOf(name))).find((path) => existsSync(path));
+  const index = await firstOf(folder, weightNames.map(indexOf));
   if (index) return sharesOf(folder, index);
-  const others = (await readdir(folder)).filter((name) => extname(name) === '.pt').sort();
-  if (others.length === 1) return [join(folder, others[0])];
+  const others = await folder.checkpoints();
+  if (others.length === 1) return others;
   throw new Error(
-    `${join(folder, weightNames[0])}: missing, and there is no pytorch_model.bin either` +
+    `${folder.pathOf(weightNames[0])}: missing, and there is no pytorch_model.bin either` +
       (others.length > 1 ? `; of the .pt files give one as the model: ${others.join(', ')}` : ''),
   );
 }
 
 /** The files that an index of Hugging Face's lists: `weight_map` from tensors to the files that hold them. */
-async function sharesOf(folder: string, index: string): Promise<string[]> {
-  const { weight_map: map } = await readJson(index);
+async function sharesOf(folder: ModelFolder, index: string): Promise<string[]> {
+  const { weight_map: map } = await readJson(folder, index);
   const names = typeof map === 'object' && map !== null ? [...new Set(Object.values(map))] : [];
   // Files of this folder alone.
-  const odd = names.find((name) => typeof name !== 'string' || basename(name) !== name);
+  const odd = names.find((name) => typeof name !== 'string' || /[\\/]/.test(name) || name === '..');
   if (names.length === 0 || odd !== undefined) {
     throw new Error(
-      `${index}: ${odd === undefined ? 'has no weight_map' : `names the file ${JSON.stringify(odd)}`}; expected the name of a file beside it for each tensor`,
+      `${folder.pathOf(index)}: ${odd === undefined ? 'has no weight_map' : `names the file ${JSON.stringify(odd)}`}; expected the name of a file beside it for each tensor`,
     );
   }
-  const paths = names.map((name) => join(folder, name as string));
-  const missing = paths.find((path) => !existsSync(path));
-  if (missing) throw new Error(`${missing}: missing; ${basename(index)} says that it holds weights`);
-  return paths;
+  for (const name of names) {
+    if (!(await folder.has(name)))
+      throw new Error(`${folder.pathOf(name)}: missing; ${index} says that it holds weights`);
+  }
+  return names;
 }
 
 /** The tensors of all files together. */
-async function readAll(paths: readonly string[]) {
-  const [first, ...rest] = await Promise.all(paths.map(readTensors));
+async function readAll(folder: ModelFolder, names: readonly string[]) {
+  const [first, ...rest] = await Promise.all(names.map((name) => readTensors(folder, name)));
   for (const [i, own] of rest.entries()) {
     for (const part of ['weights', 'heads'] as const) {
       for (const [name, tensor] of own[part]) {
-        if (first[part].has(name)) throw new Error(`${paths[i + 1]}: ${name} is in another file, too; keep one`);
+        if (first[part].has(name)) {
+          throw new Error(`${folder.pathOf(names[i + 1])}: ${name} is in another file, too; keep one`);
+        }
         first[part].set(name, tensor);
       }
     }
@@ -104,8 +111,10 @@ function asFloats(tensor: SafetensorsTensor): SafetensorsTensor {
     : tensor;
 }
 
-async function readTensors(path: string) {
-  const file = extname(path) === '.safetensors' ? await openSafetensors(path) : await openTorch(path);
+async function readTensors(folder: ModelFolder, fileName: string) {
+  await folder.verify(fileName);
+  const source = await folder.open(fileName);
+  const file = fileName.endsWith('.safetensors') ? await openSafetensors(source) : await openTorch(source);
   await using _closed = { [Symbol.asyncDispose]: () => file.close() };
   const all = [...file.tensors.keys()];
   // A training run keeps its state beside the model; a bare state dict is the model.
@@ -118,21 +127,19 @@ async function readTensors(path: string) {
     const own = canonicalName(inside ? name.slice('model.'.length) : name, fairseq);
     if (isBeside(own)) continue;
     const into = isHead(own) ? heads : weights;
-    if (into.has(own)) throw new Error(`${path}: has ${own} twice, under two spellings; keep one`);
+    if (into.has(own)) throw new Error(`${folder.pathOf(fileName)}: has ${own} twice, under two spellings; keep one`);
     into.set(own, asFloats(await file.read(name)));
   }
   return { weights, heads, fairseq, content: 'content' in file ? file.content : undefined };
 }
 
-async function readHeads(folder: string): Promise<Map<string, SafetensorsTensor>> {
+async function readHeads(folder: ModelFolder): Promise<Map<string, SafetensorsTensor>> {
   const heads = new Map<string, SafetensorsTensor>();
-  const path = ['heads.safetensors', 'training.safetensors']
-    .map((name) => join(folder, name))
-    .find((p) => existsSync(p));
-  if (path === undefined) return heads;
-  const file = await openSafetensors(path);
+  const name = await firstOf(folder, folder.heads);
+  if (name === undefined) return heads;
+  const file = await openSafetensors(await folder.open(name));
   try {
-    for (const name of file.tensors.keys()) if (isHead(name)) heads.set(name, await file.read(name));
+    for (const own of file.tensors.keys()) if (isHead(own)) heads.set(own, await file.read(own));
   } finally {
     await file.close();
   }
@@ -140,11 +147,11 @@ async function readHeads(folder: string): Promise<Map<string, SafetensorsTensor>
 }
 
 /** The model that the files speak of. @throws Error that names the folder. */
-function settingsOf(files: HuggingFaceFiles, folder: string): ModelConfig {
+function settingsOf(files: HuggingFaceFiles, { path }: ModelFolder): ModelConfig {
   try {
     return fromHuggingFace(files.config, files.preprocessor);
   } catch (cause) {
-    throw Object.assign(new Error(`${folder}: ${(cause as Error).message}`, { cause }), { name: 'ConfigError' });
+    throw Object.assign(new Error(`${path}: ${(cause as Error).message}`, { cause }), { name: 'ConfigError' });
   }
 }
 
@@ -157,41 +164,29 @@ function settingsOf(files: HuggingFaceFiles, folder: string): ModelConfig {
  * @throws Error that says which file is missing or what in it is wrong, and lists all weights that do not fit the settings or
  *   are not finite.
  */
-export async function readModelFiles(path: string): Promise<ModelFiles> {
-  const status = await stat(path).catch((cause) => {
-    throw new Error(
-      `${path}: cannot be read; a model folder holds config.json, preprocessor_config.json and the weights`,
-      { cause },
-    );
-  });
-  const folder = status.isDirectory() ? path : dirname(path);
-  const configPath = join(folder, 'config.json');
+export async function readModelFiles(model: ModelPlace): Promise<ModelFiles> {
+  const folder = typeof model === 'string' ? await openModelFolder(model) : modelInMemory(model);
+  const { file: named } = folder;
+  const hasSettings = await folder.has('config.json');
   // Of a folder without any, the missing configuration is the better message.
-  if (
-    status.isDirectory() &&
-    !existsSync(configPath) &&
-    !(await readdir(folder)).some((name) => name.endsWith('.pt'))
-  ) {
-    await readJson(configPath);
-  }
+  if (!named && !hasSettings && (await folder.checkpoints()).length === 0) await readJson(folder, 'config.json');
   const json =
-    existsSync(configPath) && (status.isDirectory() || extname(path) !== '.pt')
-      ? { config: await readJson(configPath), preprocessor: await readPreprocessor(folder) }
+    hasSettings && !named?.endsWith('.pt')
+      ? { config: await readJson(folder, 'config.json'), preprocessor: await readPreprocessor(folder) }
       : undefined;
-  const shares = status.isDirectory() ? await findWeights(folder) : [path];
-  const [file] = shares;
-  if (status.isDirectory()) for (const share of shares) await checkAgainstChecksums(folder, basename(share));
-  const { weights, heads, fairseq, content } = await readAll(shares);
+  const shares = named ? [named] : await findWeights(folder);
+  const path = folder.pathOf(shares[0]);
+  const { weights, heads, fairseq, content } = await readAll(folder, shares);
   if (!json && !fairseq) {
     throw new Error(
-      `${basename(file)} of ${folder}: has no config.json and preprocessor_config.json beside it, and is no fairseq ` +
+      `${shares[0]} of ${folder.path}: has no config.json and preprocessor_config.json beside it, and is no fairseq ` +
         'checkpoint, which would hold its own settings',
     );
   }
   const shapes = new Map([...weights, ...heads].map(([name, { shape }]) => [name, shape]));
-  const files = json ?? fairseqFiles(content, shapes, file);
+  const files = json ?? fairseqFiles(content, shapes, path);
   if (heads.size === 0) for (const [name, tensor] of await readHeads(folder)) heads.set(name, tensor);
-  checkWeights(settingsOf(files, folder), weights, file);
+  checkWeights(settingsOf(files, folder), weights, path);
   const dictionaries = dictionariesOf(content);
-  return { ...files, path: file, weights, heads, ...(dictionaries && { dictionaries }) };
+  return { ...files, path, weights, heads, ...(dictionaries && { dictionaries }) };
 }

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import { div, nearestCode, pad, scope, stack, sub, type Tensor, tensor } from '@dawnchorus/tensor';
 import { z } from 'zod';
+import { ahead, readSpans } from '../data/recording.ts';
 import { makeFolder } from '../folders.ts';
-import { ahead, type CropTeacher, defineTeacher, frameCountOf, hashTeacher, readSpans } from '../labels/teacher.ts';
+import { hashTeacher } from '../labels/hash.ts';
+import { type CropTeacher, defineTeacher, frameCountOf } from '../labels/teacher.ts';
 import { type Feature, type FeatureName, featureNames, features } from './features.ts';
 
 /** Frames that are labelled at once: 7 s. */

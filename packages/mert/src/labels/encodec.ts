@@ -1,7 +1,8 @@
 import type { CodebookChoice, Codec } from '../codec/codec.ts';
 import { loadCodec } from '../codec/load.ts';
 import { encodePieces } from '../codec/stream.ts';
-import { byFrame, type CropTeacher, defineTeacher, hashTeacher } from './teacher.ts';
+import { hashTeacher } from './hash.ts';
+import { byFrame, type CropTeacher, defineTeacher } from './teacher.ts';
 
 /** EnCodec as a teacher: what `mert codec encode` gives, 8 codebooks of the 24 kHz model unless others are asked for. */
 export async function labelsOfCodec(codec: Codec, choice: CodebookChoice = {}): Promise<CropTeacher> {

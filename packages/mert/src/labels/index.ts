@@ -1,7 +1,9 @@
 /** Labels of folders of music: made once, kept in shards, checked when they are read. */
 
+export { type Recording, recordingOf, type Span } from '../data/recording.ts';
 export { type CropGrid, type CropLabels, labelsOfCrops } from './crops.ts';
 export { labelsOfCodec, loadCodecTeacher } from './encodec.ts';
+export { hashTeacher } from './hash.ts';
 export { loadTeacher, type TeacherName, teacherNames } from './load.ts';
 export { type LabelEntry, LabelError, type LabelsHeader } from './manifest.ts';
 export { type Labels, openLabels } from './read.ts';
@@ -10,11 +12,7 @@ export {
   type CropTeacher,
   defineTeacher,
   frameCountOf,
-  hashTeacher,
   labelRecording,
-  type Recording,
-  recordingOf,
-  type Span,
   type Teacher,
   type TeacherDescription,
 } from './teacher.ts';

@@ -5,17 +5,11 @@ import { readSafetensors, readSafetensorsHeader } from '@dawnchorus/formats';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { rowsOfLatents } from '../codec/codec.ts';
 import { loadConfig } from '../config/index.ts';
+import { ahead, type Recording, readSpans } from '../data/recording.ts';
 import { loadParameters } from '../model/checkpoint.ts';
 import { emptyTeacher, type RvqTeacher, SAMPLES_PER_CODE } from '../rvq/teacher.ts';
-import {
-  ahead,
-  type CropTeacher,
-  defineTeacher,
-  frameCountOf,
-  hashTeacher,
-  type Recording,
-  readSpans,
-} from './teacher.ts';
+import { hashTeacher } from './hash.ts';
+import { type CropTeacher, defineTeacher, frameCountOf } from './teacher.ts';
 
 /** Of files that do not say what they were trained at. */
 const USUAL_RATE = 24000;

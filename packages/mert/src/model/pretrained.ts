@@ -3,7 +3,7 @@ import type { SafetensorsTensor } from '@dawnchorus/formats';
 import { scope, type Tensor } from '@dawnchorus/tensor';
 import { fromHuggingFace, type ModelConfig } from '../config/index.ts';
 import { normaliseWaveform, stackClips } from '../data/batch.ts';
-import { type ModelFiles, readModelFiles } from '../huggingface/read.ts';
+import { type ModelFiles, type ModelPlace, readModelFiles } from '../huggingface/read.ts';
 import { loadParameters } from './checkpoint.ts';
 import { Student } from './student.ts';
 
@@ -35,13 +35,13 @@ export interface PretrainedModel {
 }
 
 /**
- * Loads a model: a folder in Hugging Face's MERT or HuBERT layout, with model.safetensors or pytorch_model.bin, or a
- * fairseq checkpoint (see `readModelFiles`).
+ * Loads a model: a folder in Hugging Face's MERT or HuBERT layout, with model.safetensors or pytorch_model.bin, a fairseq
+ * checkpoint, or the bytes of such files (see `readModelFiles`).
  *
  * @throws Error that lists every tensor that is missing, unknown or of another shape.
  */
-export async function loadPretrained(path: string): Promise<PretrainedModel> {
-  return placeModel(await readModelFiles(path));
+export async function loadPretrained(model: ModelPlace): Promise<PretrainedModel> {
+  return placeModel(await readModelFiles(model));
 }
 
 /** The same of files that were read. */

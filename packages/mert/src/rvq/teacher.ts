@@ -105,12 +105,24 @@ export function perplexity(codes: ArrayLike<number>, size: number): number {
 export interface TeacherTraining {
   config: RvqConfig;
   seed: number;
-  /** Clips of one step, clean, all `cropSeconds` long; `count` of them from number `first` on. */
+  /** Clips of one step, clean, all of one length, a multiple of 320 samples; `count` of them from number `first` on. */
   readClips(first: number, count: number): Promise<Float32Array[]>;
   /** Told of each step when it is done. */
   onStep?(step: TeacherStep): void;
   /** Asked before each step; true ends the training without a teacher. */
   stopped?(): boolean;
+}
+
+/** @throws RangeError for clips that a code for every 320 samples does not fill. */
+function checkClips(clips: readonly Float32Array[]): Float32Array[] {
+  const odd = clips.find(({ length }) => length !== clips[0].length || length === 0 || length % SAMPLES_PER_CODE !== 0);
+  if (odd) {
+    throw new RangeError(
+      `trainTeacher: readClips gave ${clips.map(({ length }) => length).join(', ')} samples; expected clips of one ` +
+        `length, a multiple of ${SAMPLES_PER_CODE}`,
+    );
+  }
+  return [...clips];
 }
 
 /** Latent rows of enough clips for k-means. */
@@ -135,9 +147,12 @@ async function latentsForKMeans(
 /**
  * Trains a teacher: first the autoencoder alone, then k-means on its latents, then both together with a straight-through
  * estimator and a commitment loss against every stage. Returns undefined when it was stopped.
+ *
+ * @throws RangeError for clips of other lengths than `readClips` says.
  */
 export async function trainTeacher(training: TeacherTraining): Promise<RvqTeacher | undefined> {
-  const { config, seed, readClips, onStep, stopped } = training;
+  const { config, seed, onStep, stopped } = training;
+  const readClips = async (first: number, count: number) => checkClips(await training.readClips(first, count));
   const autoencoder = new Autoencoder(config.channels, config.dimension, nn.keySequence(seed));
   const parameters = autoencoder.namedParameters();
   const optimizer = new optim.AdamW(parameters, { betas: [0.9, 0.99], weightDecay: 0, clipNorm: 1 });
