@@ -184,8 +184,10 @@ export function createCqt(device: Device, options: CqtOptions): Cqt {
       if (!center) return transformWithin(x);
       return padMode === 'reflect' ? transformMirrored(x) : implementation.transform(x);
     },
-    inverse(coefficients, { samples, iterations = 16 } = {}) {
+    inverse(coefficients, options = {}) {
       check('inverse', coefficients);
+      checkOptions('cqt: inverse', options, ['samples', 'iterations']);
+      const { samples, iterations = 16 } = options;
       if (!center) throw new RangeError('cqt: the inverse needs frames of center: true');
       const { shape, dtype } = coefficients;
       if (dtype !== 'f32' || shape.length !== 4 || shape[1] !== bins || shape[2] < 1 || shape[3] !== 2) {

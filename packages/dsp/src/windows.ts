@@ -1,4 +1,5 @@
 /** Windows in f64, as scipy.signal.get_window makes them. */
+import { checkOptions } from '@dawnchorus/tensor';
 
 /**
  * A window's shape. `{ kaiser: beta }` is the Kaiser window, wider main lobe and lower side lobes with larger beta.
@@ -39,9 +40,12 @@ function besselI0(x: number): number {
  * A window of `length` samples. `periodic` (default) is one period of a window that repeats, for spectra; otherwise it
  * is symmetric and ends as it begins, for filter design. A window of one sample is 1.
  *
- * @throws RangeError when the length is no whole number from 1, or there is no such window.
+ * @throws RangeError when the length is no whole number from 1, or there is no such window; TypeError for options that there
+ *   are none of.
  */
-export function makeWindow(window: Window, length: number, { periodic = true } = {}): Float64Array {
+export function makeWindow(window: Window, length: number, options: { periodic?: boolean } = {}): Float64Array {
+  checkOptions('makeWindow', options, ['periodic']);
+  const { periodic = true } = options;
   if (!Number.isInteger(length) || length < 1) {
     throw new RangeError(`makeWindow: length is ${length}; expected a whole number from 1`);
   }

@@ -49,6 +49,17 @@ test('conventions of spectra are said', () => {
   }
 });
 
+test('windows and inverse transforms know their options', () => {
+  refuse((options) => dsp.makeWindow('hann', 8, options), { sym: true }, /makeWindow: .*there is no 'sym'/);
+  const cqt = dsp.createCqt(device, {
+    ...{ sampleRate: 8000, hopLength: 64, fMin: 500, bins: 12, binsPerOctave: 12 },
+    output: 'complex',
+  });
+  const coefficients = cqt.transform(x);
+  refuse((options) => cqt.inverse(coefficients, options), { steps: 4 }, /cqt: inverse: .*there is no 'steps'/);
+  cqt.dispose();
+});
+
 test('one object may say the settings of several functions', async () => {
   const all = { ...mel, ...chroma, nMels: 8, nChroma: 12, power: 1 } as const;
   const pairs: [Tensor, Tensor][] = [
