@@ -12,7 +12,7 @@ import type { Browser } from 'playwright-core';
 import { findChromium, launchChromium } from './chromium.ts';
 
 /** Fewer draws than in Node: the properties are the same, and shaders compile slowly on a software adapter. */
-const RUNS = '3';
+const RUNS = '2';
 const FILE_TIMEOUT_MS = 240_000;
 
 /** Tests of files, processes and Node's heap stay in Node. */

@@ -21,6 +21,20 @@ import { makeZip } from './zips.ts';
 
 const golden = (name: string): Uint8Array => readFileSync(goldenPath(name));
 
+/** How much of everything is tried: all of it by hand, less where the environment asks for fewer draws. */
+const share = Math.min(1, Number(process.env.USUAL_RUNS ?? 25) / 25);
+
+/** That share of the values, evenly. */
+function* some<T>(values: Iterable<T>): Generator<T, void, undefined> {
+  let due = 0;
+  for (const value of values) {
+    due += share;
+    if (due < 1) continue;
+    due -= 1;
+    yield value;
+  }
+}
+
 /** The same numbers in every run (Mulberry32). */
 function generator(seed: number): (below: number) => number {
   let state = seed;
@@ -167,7 +181,7 @@ fuzz('the seeds are sound', async () => {
 
 fuzz('cut short at every byte, and with bytes behind the end', async () => {
   for (const [format, what, bytes] of seeds) {
-    for (let length = 0; length < bytes.length; length++) {
+    for (const length of some(bytes.keys())) {
       await attempt(format, bytes.subarray(0, length), `${what} cut at ${length}`);
     }
     for (const extra of [1, 22, 4096]) {
@@ -206,7 +220,7 @@ function* changed(bytes: Uint8Array, ways: number, random: (below: number) => nu
 fuzz('every byte changed', async () => {
   const random = generator(1);
   for (const [format, what, bytes] of seeds) {
-    for (const [copy, change] of changed(bytes, bytes.length < 600 ? 3 : 1, random)) {
+    for (const [copy, change] of some(changed(bytes, bytes.length < 600 ? 3 : 1, random))) {
       await attempt(format, copy, `${what}: ${change}`);
     }
   }
@@ -262,7 +276,7 @@ fuzz('headers whose numbers lie', async () => {
     ',',
     ':',
   ];
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < 2000 * share; i++) {
     const text = lies(json);
     await attempt('safetensors', build(text), text);
     const from = words[random(words.length)];
@@ -289,7 +303,7 @@ fuzz('headers whose numbers lie', async () => {
     '[',
     'None',
   ];
-  for (let i = 0; i < 2000; i++) {
+  for (let i = 0; i < 2000 * share; i++) {
     let text =
       random(2) === 0 ? lies(dictionary) : dictionary.replace(parts[random(parts.length)], parts[random(parts.length)]);
     if (random(4) === 0) text = text.replace(parts[random(parts.length)], parts[random(parts.length)]);
@@ -305,7 +319,7 @@ fuzz('headers whose numbers lie', async () => {
 
 fuzz('archives of sound checksums around broken arrays and broken streams', async () => {
   const random = generator(3);
-  for (const [copy, change] of changed(fortranArray, 3, random)) {
+  for (const [copy, change] of some(changed(fortranArray, 3, random))) {
     const deflated = deflateRawSync(copy);
     const entries = [
       { name: 'a.npy', data: copy },
@@ -314,7 +328,7 @@ fuzz('archives of sound checksums around broken arrays and broken streams', asyn
     await attempt('npz', makeZip(withChecksums(entries, { 'b.npy': copy })).whole(), change);
   }
   const deflated = deflateRawSync(smallArray);
-  for (const [copy, change] of changed(deflated, 4, random)) {
+  for (const [copy, change] of some(changed(deflated, 4, random))) {
     const entries = [{ name: 'a.npy', method: 8, data: copy, size: smallArray.length }];
     await attempt('npz', makeZip(withChecksums(entries, { 'a.npy': smallArray })).whole(), `deflated ${change}`);
   }
@@ -339,10 +353,10 @@ fuzz('checkpoints of sound checksums around broken pickles', async () => {
   const random = generator(4);
   for (const name of ['tensor.pt', 'views.pt', 'checkpoint.pt', 'protocol4.pt', 'objects5.pt', 'unread.pt']) {
     const { body, files } = await partsOf(name);
-    for (const [copy, change] of changed(body, body.length < 500 ? 3 : 1, random)) {
+    for (const [copy, change] of some(changed(body, body.length < 500 ? 3 : 1, random))) {
       await attempt('torch', makeCheckpoint(copy, files, {}, true), `${name}: ${change}`);
     }
-    for (let i = 0; i < 500; i++) {
+    for (let i = 0; i < 500 * share; i++) {
       // A piece moved elsewhere: instructions stay whole more often than under single changes.
       const [from, to, length] = [random(body.length), random(body.length), 1 + random(40)];
       const moved = Uint8Array.from(body);
@@ -387,7 +401,7 @@ fuzz('pickles of random instructions', async () => {
     () => [random(256)],
   ];
   const files = { 'data/0': new Uint8Array(32) };
-  for (let i = 0; i < 3000; i++) {
+  for (let i = 0; i < 3000 * share; i++) {
     const body = Array.from({ length: 1 + random(20) }, () => instruction[random(instruction.length)]()).flat();
     await attempt('torch', makeCheckpoint(body, files), `random pickle ${i}`);
   }
@@ -489,7 +503,7 @@ fuzz('there were enough of them', () => {
   console.log(
     `  ${counts.files} files: ${counts.refused} refused, ${counts.read} read; slowest ${counts.slowest.toFixed(0)} ms`,
   );
-  assert.ok(counts.files >= 20_000);
+  assert.ok(counts.files >= 20_000 * share);
   assert.ok(counts.refused > counts.files / 2);
 });
 
