@@ -1,38 +1,24 @@
-/** The steps of a run: one after another, written down, saved by rule, and taken back when they lead nowhere. */
-import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
+/** The steps of a run: one after another, saved by rule, and taken back when they lead nowhere. */
 import { type Device, DeviceLostError } from '@dawnchorus/tensor';
-import type { PretrainConfig } from '../config/index.ts';
 import type { HostBatch } from '../data/batch.ts';
 import { createFeed, type Feed } from '../data/feed.ts';
-import { picturesOf } from '../seeing/mirror.ts';
 import { latestCheckpoint, removeSuspicious } from './checkpoints.ts';
-import { rateFactor, readRollbacks, watchDivergence, writeRollbacks } from './divergence.ts';
+import { type Rollback, rateFactor, readRollbacks, writeRollbacks } from './divergence.ts';
 import type { StepMetrics } from './metrics.ts';
-import { createProgress } from './progress.ts';
 import type { Runner } from './runner.ts';
+import { openStepLog, type StepLog, type StepLogOptions } from './step-log.ts';
 import type { HeldOut } from './validation.ts';
-import type { DataLog } from './waiting.ts';
 
 /** What a run's steps need. */
-export interface LoopOptions {
+export interface LoopOptions extends StepLogOptions {
   device: Device;
-  config: PretrainConfig;
-  out: string;
   runner: Runner;
   /** The learning rate of a step, before returns lower it. */
   schedule(step: number): number;
-  /** The steps that are done, and the last to do. */
-  done: number;
-  stopAt: number;
   /** The batches of a step. */
   read(step: number): Promise<HostBatch[]>;
   /** Steps whose batches are read before they are needed; default 1. */
   ahead?: number;
-  /** Takes down what was waited for. */
-  dataLog?: DataLog;
   /** Writes a checkpoint, `suspicious` where the last steps were bad; `load` fills the trainer from one, `restart` with what it began with. */
   save(step: number, heldOut: { step: number; loss: number } | undefined, suspicious?: boolean): Promise<string>;
   load(folder: string): Promise<void>;
@@ -42,7 +28,6 @@ export interface LoopOptions {
   /** Leaves pictures of what the student makes of it at a step. */
   draw?(step: number): Promise<void>;
   stopped?: () => boolean;
-  log(line: string): void;
 }
 
 /** A step that is on its way. */
@@ -53,194 +38,183 @@ interface Flying {
   result: Promise<StepMetrics>;
 }
 
-const METRICS = 'metrics.jsonl';
-const VALIDATION = 'validation.jsonl';
-/** Lines that are looked at when a run goes on, so that its running means are those of an unbroken one. */
-const REMEMBERED = 2000;
+/** Whether something is done at a step that is done every so many; 0: never. */
+const isEvery = (step: number, every: number): boolean => every > 0 && step % every === 0;
 
-/** Cuts a run's logs back to a step. */
-async function truncateLogs(out: string, step: number): Promise<void> {
-  for (const name of [METRICS, VALIDATION]) {
-    if (existsSync(join(out, name))) await truncateMetricsLog(join(out, name), step);
+/** A run at its steps. */
+class Loop {
+  /** The last step that is written down, and the one of the last checkpoint. */
+  done: number;
+  saved: number;
+  private readonly options: LoopOptions;
+  private readonly stepLog: StepLog;
+  private readonly rollbacks: Rollback[];
+  private feed: Feed<HostBatch[]>;
+  /** The step that is on its way, if one is. */
+  private flying: Flying | undefined;
+  /** Whether a checkpoint waits for a good step. */
+  private due = false;
+  private heldOut: { step: number; loss: number } | undefined;
+
+  constructor(options: LoopOptions, stepLog: StepLog, rollbacks: Rollback[]) {
+    this.options = options;
+    this.stepLog = stepLog;
+    this.rollbacks = rollbacks;
+    this.done = options.done;
+    this.saved = options.done;
+    this.feed = this.feedAfter(options.done);
   }
-  for (const { path } of picturesOf(out, step + 1)) await rm(path);
-}
 
-/** The last lines of a run's metrics. */
-async function lastMetrics(out: string): Promise<(StepMetrics & { step: number })[]> {
-  if (!existsSync(join(out, METRICS))) return [];
-  const lines = (await readFile(join(out, METRICS), 'utf8')).split('\n').filter(Boolean);
-  return lines.slice(-REMEMBERED).map((line) => {
-    const { gradNorm, ...rest } = JSON.parse(line) as StepMetrics & { step: number };
-    return { ...rest, gradNorm: gradNorm ?? Number.NaN, loss: rest.loss ?? Number.NaN };
-  });
-}
-
-const layerFields = ['attentionLogits', 'activations', 'layerGradNorms', 'partGradNorms'] as const;
-
-/** What of a step's metrics goes into its line: what each layer does only every so often. */
-function lineOf(metrics: StepMetrics, step: number, every: number): Partial<StepMetrics> {
-  const line: Partial<StepMetrics> = { ...metrics };
-  if (every === 0 || step % every !== 0) for (const field of layerFields) delete line[field];
-  return line;
-}
-
-/** @returns the last step that was done, and the one of the last checkpoint. */
-export async function runSteps(options: LoopOptions): Promise<{ done: number; saved: number }> {
-  const { device, config, out, runner, stopAt, read, ahead = 1, dataLog, stopped, log } = options;
-  const { every } = config.checkpoint;
-  const { batchSize, accumulate } = config.training;
-  const rollbacks = await readRollbacks(out);
-  await truncateLogs(out, options.done);
-  await dataLog?.cut(options.done);
-  let watch = watchDivergence(config.divergence);
-  const before = await lastMetrics(out);
-  for (const line of before) watch.see(line);
-  const last = before.at(-1)?.step ?? 0;
-  if (last < options.done) {
-    log(
-      `${join(out, METRICS)}: ${last === 0 ? 'has no steps' : `ends at step ${last}`}, the checkpoint is of step ${options.done}; ` +
-        'the report and its curves will lack the steps between',
-    );
+  /** The next batches are read while the GPU works on these. */
+  private feedAfter(step: number): Feed<HostBatch[]> {
+    const { stopAt, ahead = 1, read } = this.options;
+    return createFeed({ first: step + 1, last: stopAt, ahead, read });
   }
-  let metrics = openMetricsLog(join(out, METRICS));
-  const progress = createProgress({ label: 'pretrain', total: stopAt, initial: options.done });
-  let done = options.done;
-  let saved = done;
-  let due = false;
-  let heldOut: { step: number; loss: number } | undefined;
-  let flying: Flying | undefined;
-  let atTheEnd: string | undefined;
-  let lastTime = performance.now();
-  // The next batches are read while the GPU works on these.
-  const feedFrom = (first: number): Feed<HostBatch[]> => createFeed({ first, last: stopAt, ahead, read });
-  let feed: Feed<HostBatch[]>;
 
-  /** Waits for a step and writes it down. @returns why the run counts as diverged, if it does. */
-  async function settle({ step, rate, waited, result }: Flying): Promise<string | undefined> {
+  /** Goes on to the last step, or until the run is stopped. @returns why it counts as diverged then, if it does. */
+  async run(): Promise<string | undefined> {
+    const { config, runner, stopAt, stopped } = this.options;
+    while (!stopped?.()) {
+      const next = await this.launch();
+      if (!next) break;
+      const { step } = next;
+      // What a compiled step measured is read while the next one runs.
+      let reason = await this.settle();
+      this.flying = next;
+      const evaluate = isEvery(step, config.validation.every) ? this.options.evaluate : undefined;
+      this.due ||= isEvery(step, config.checkpoint.every);
+      if (!reason && (!runner.compiled || step === stopAt || evaluate || this.due)) reason = await this.settle();
+      if (reason) {
+        await this.rollBack(reason);
+        continue;
+      }
+      if (evaluate) await this.keepScores(step, await evaluate());
+      // A checkpoint in a bad stretch would be no place to go back to.
+      if (this.due && !this.flying && !this.stepLog.suspicious()) await this.save();
+    }
+    return this.settle();
+  }
+
+  /** Sends the next step on its way, if there is one. */
+  private async launch(): Promise<Flying | undefined> {
+    const { device, runner, schedule } = this.options;
+    const step = (this.flying?.step ?? this.done) + 1;
+    const taken = await this.feed.take();
+    if (!taken) return undefined;
+    const rate = schedule(step) * rateFactor(this.rollbacks, step);
+    const result = runner.run(taken.value, step, rate);
+    // Whoever settles it gets the error.
+    result.catch(() => {});
+    device.flush();
+    return { step, rate, waited: taken.waited, result };
+  }
+
+  /** Waits for the step that is on its way, and writes it down. @returns why the run counts as diverged, if it does. */
+  private async settle(): Promise<string | undefined> {
+    if (!this.flying) return undefined;
+    const { step, rate, waited, result } = this.flying;
+    this.flying = undefined;
     const measured = await result;
-    const now = performance.now();
-    const seconds = (now - lastTime) / 1000;
-    lastTime = now;
-    const clipsPerSecond = (batchSize * accumulate) / seconds;
-    const { loss, lossRvq, lossCqt, accuracy, gradNorm, ...rest } = lineOf(measured, step, config.monitor.every);
-    const skipped = !Number.isFinite(measured.gradNorm);
-    metrics.append({
-      ...{ step, loss, lossRvq, lossCqt, accuracy, gradNorm, learningRate: rate },
-      ...{ clipsPerSecond, seconds, ...(skipped && { skipped }), ...rest },
-    });
-    done = step;
-    await dataLog?.step(step, seconds, waited, (line) => progress.line(line));
-    progress.update(
-      step,
-      `loss ${measured.loss.toFixed(3)}  rvq ${measured.lossRvq.toFixed(3)}  cqt ${measured.lossCqt.toFixed(3)}  ${clipsPerSecond.toFixed(1)} clips/s${dataLog ? `  waited ${dataLog.share()} on data` : ''}`,
-    );
-    return watch.see(measured);
+    this.done = step;
+    return this.stepLog.step(step, measured, rate, waited);
+  }
+
+  /** Writes down, and draws, how the student does on the held-out music. */
+  private async keepScores(step: number, scores: HeldOut): Promise<void> {
+    this.heldOut = { step, loss: scores.losses.loss };
+    this.stepLog.heldOut(step, scores);
+    await this.options.draw?.(step);
+    this.stepLog.skipTime();
+  }
+
+  private async save(suspicious?: boolean): Promise<void> {
+    await this.options.save(this.done, this.heldOut, suspicious);
+    this.saved = this.done;
+    this.due = false;
+    this.stepLog.skipTime();
   }
 
   /** Goes back to the last good checkpoint, or to the start where there is none yet, with a lower rate. */
-  async function rollBack(reason: string): Promise<void> {
-    const diverged = `the run diverged at step ${done}: ${reason}`;
-    const { rollback, maxRollbacks, rateFactor: factor } = config.divergence;
-    await flying?.result.catch(() => {});
-    flying = undefined;
+  private async rollBack(reason: string): Promise<void> {
+    const { config, out, load, restart } = this.options;
+    const diverged = `the run diverged at step ${this.done}: ${reason}`;
+    await this.flying?.result.catch(() => {});
+    this.flying = undefined;
+    this.checkMayGoBack(diverged);
+    const { folder, step } = await this.placeToGoBackTo(diverged);
+    this.rollbacks.push({ fromStep: this.done, toStep: step, reason, rateFactor: config.divergence.rateFactor });
+    await writeRollbacks(out, this.rollbacks);
+    await this.stepLog.cutBack(step);
+    await (folder ? load(folder) : restart());
+    await removeSuspicious(out);
+    this.stepLog.line(
+      `${diverged}; back to step ${step}, from where the learning rate is ${rateFactor(this.rollbacks, step + 1)} of the schedule's`,
+    );
+    this.done = step;
+    this.saved = step;
+    this.due = false;
+    this.stepLog.skipTime();
+    this.feed = this.feedAfter(step);
+  }
+
+  /** @throws Error when a run that diverged is to end. */
+  private checkMayGoBack(diverged: string): void {
+    const { rollback, maxRollbacks } = this.options.config.divergence;
     if (!rollback) throw new Error(`${diverged}; lower optimizer.learningRate, or set divergence.rollback`);
-    if (rollbacks.length >= maxRollbacks) {
+    if (this.rollbacks.length >= maxRollbacks) {
       throw new Error(
-        `${diverged}, after ${rollbacks.length} returns to earlier steps; lower optimizer.learningRate or ` +
+        `${diverged}, after ${this.rollbacks.length} returns to earlier steps; lower optimizer.learningRate or ` +
           'optimizer.clipNorm (divergence.maxRollbacks says how often a run goes back)',
       );
     }
+  }
+
+  /** The last good checkpoint; step 0 where there is none. @throws Error when those that there are are damaged. */
+  private async placeToGoBackTo(diverged: string): Promise<{ folder: string | undefined; step: number }> {
+    const { out, log } = this.options;
     const { folder, step, damaged } = await latestCheckpoint(out, { good: true });
     for (const line of damaged) log(`passed over ${line}`);
     if (!folder && damaged.length > 0) {
       throw new Error(`${diverged}, and no checkpoint to go back to is whole; restore one from a copy`);
     }
-    rollbacks.push({ fromStep: done, toStep: step, reason, rateFactor: factor });
-    await writeRollbacks(out, rollbacks);
-    metrics.close();
-    await truncateLogs(out, step);
-    await dataLog?.cut(step);
-    metrics = openMetricsLog(join(out, METRICS));
-    await (folder ? options.load(folder) : options.restart());
-    await removeSuspicious(out);
-    progress.line(
-      `${diverged}; back to step ${step}, from where the learning rate is ${rateFactor(rollbacks, step + 1)} of the schedule's`,
-    );
-    watch = watchDivergence(config.divergence);
-    for (const line of await lastMetrics(out)) watch.see(line);
-    done = step;
-    saved = step;
-    due = false;
-    lastTime = performance.now();
-    feed = feedFrom(step + 1);
+    return { folder, step };
   }
 
-  try {
-    feed = feedFrom(done + 1);
-    while (!stopped?.()) {
-      const step = (flying?.step ?? done) + 1;
-      const taken = await feed.take();
-      if (!taken) break;
-      const { value: batches, waited } = taken;
-      const rate = options.schedule(step) * rateFactor(rollbacks, step);
-      const result = runner.run(batches, step, rate);
-      result.catch(() => {});
-      device.flush();
-      const before = flying;
-      flying = { step, rate, waited, result };
-      // What a compiled step measured is read while the next one runs.
-      let reason = before && (await settle(before));
-      const evaluating = options.evaluate && config.validation.every > 0 && step % config.validation.every === 0;
-      due ||= every > 0 && step % every === 0;
-      if (!reason && (!runner.compiled || step === stopAt || evaluating || due)) {
-        const own: Flying = flying;
-        flying = undefined;
-        reason = await settle(own);
-      }
-      if (reason) {
-        await rollBack(reason);
-        continue;
-      }
-      if (evaluating && options.evaluate) {
-        const { losses, baselines } = await options.evaluate();
-        heldOut = { step, loss: losses.loss };
-        const log = openMetricsLog(join(out, VALIDATION));
-        log.append({ step, ...losses, ...baselines });
-        log.close();
-        await options.draw?.(step);
-        lastTime = performance.now();
-      }
-      // A checkpoint in a bad stretch would be no place to go back to.
-      if (due && flying === undefined && !watch.suspicious()) {
-        await options.save(step, heldOut);
-        saved = step;
-        due = false;
-        lastTime = performance.now();
-      }
+  /** Saves the last steps, where no checkpoint has them. @param reason why the run counts as diverged, if it does. */
+  async saveLast(reason: string | undefined): Promise<void> {
+    if (this.done <= this.saved) return;
+    const suspicious = reason !== undefined || this.stepLog.suspicious();
+    if (suspicious) {
+      this.options.log(
+        `the last steps were bad${reason ? `: ${reason}` : ''}; the checkpoint before this one is kept, too`,
+      );
     }
-    atTheEnd = flying && (await settle(flying));
+    await this.save(suspicious);
+  }
+}
+
+/** @returns the last step that was done, and the one of the last checkpoint. */
+export async function runSteps(options: LoopOptions): Promise<{ done: number; saved: number }> {
+  const { out, dataLog, log } = options;
+  const rollbacks = await readRollbacks(out);
+  const stepLog = await openStepLog(options);
+  const loop = new Loop(options, stepLog, rollbacks);
+  let reason: string | undefined;
+  try {
+    reason = await loop.run();
   } catch (error) {
     if (error instanceof DeviceLostError) {
       throw new Error(
-        `${error.message}\nStep ${done} was the last that is known; the last checkpoint is of step ${saved}: go on with --resume`,
+        `${error.message}\nStep ${loop.done} was the last that is known; the last checkpoint is of step ${loop.saved}: go on with --resume`,
         { cause: error },
       );
     }
     throw error;
   } finally {
-    progress.end();
-    metrics.close();
-    await dataLog?.close();
+    await stepLog.close();
   }
   const waiting = dataLog?.summary();
   if (waiting) log(waiting);
-  if (done > saved) {
-    const suspicious = atTheEnd !== undefined || watch.suspicious();
-    if (suspicious)
-      log(`the last steps were bad${atTheEnd ? `: ${atTheEnd}` : ''}; the checkpoint before this one is kept, too`);
-    await options.save(done, heldOut, suspicious);
-    saved = done;
-  }
-  return { done, saved };
+  await loop.saveLast(reason);
+  return { done: loop.done, saved: loop.saved };
 }
