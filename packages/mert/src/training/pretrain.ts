@@ -1,33 +1,32 @@
 import { existsSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { createCqt } from '@dawnchorus/dsp';
+import { join } from 'node:path';
 import type { Device } from '@dawnchorus/tensor';
-import { cqtSettingsAt, cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
+import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { readBatch } from '../data/batch.ts';
 import { nameWithin } from '../data/collection.ts';
 import { type Dataset, dataFolders } from '../data/dataset.ts';
 import { lockFolder } from '../lock.ts';
 import { trainingBaselines } from './baselines.ts';
-import { type Beginning, forgetBeginning, loadBeginning, saveBeginning } from './beginning.ts';
-import { prepareRunFolder, removeClosingFiles, writeCheckpoint } from './checkpoints.ts';
-import { readRollbacks } from './divergence.ts';
-import { openLabelled, openRunLabels, openRunTeacher } from './labels.ts';
-import { runSteps } from './loop.ts';
-import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
-import { createRunner } from './runner.ts';
-import { fillCheckpoint, loadCheckpoint, loadTrainerState, type TrainerState } from './state.ts';
 import {
-  averagedStudent,
-  checkPrecision,
-  createTrainer,
-  disposeTrainer,
-  mendStatistics,
-  restartTrainer,
-  trainingTensors,
-} from './step.ts';
+  type Beginning,
+  checkConfig,
+  checkFiles,
+  loadBeginning,
+  type MusicFiles,
+  musicFiles,
+  saveBeginning,
+} from './beginning.ts';
+import { prepareRunFolder, removeClosingFiles } from './checkpoints.ts';
+import { readRollbacks } from './divergence.ts';
+import { openLabelled, openRunLabels, openRunTeacher, type RunLabels } from './labels.ts';
+import { createLearner, describeLearner, type Learner, loadTrainer, saveTrainer } from './learner.ts';
+import { type LoopOptions, runSteps } from './loop.ts';
+import { type MetricsLine, readMetricsLog, writeReport } from './report.ts';
+import { loadTrainerState, type TrainerState } from './state.ts';
+import { checkPrecision, restartTrainer } from './step.ts';
 import { obtainTeacher } from './teacher.ts';
-import { openValidation, sumsOf } from './validation.ts';
+import { openValidation, sumsOf, type Validation } from './validation.ts';
 import { openDataLog } from './waiting.ts';
 
 /** A pretraining run: what to train on what, and where to leave it. */
@@ -69,55 +68,86 @@ export interface PretrainResult {
 /** Steps whose batches threads decode before they are needed. */
 const STEPS_AHEAD = 4;
 
-/** Settings that may change when a run goes on: they change nothing of what is learnt. */
-const freeToChange = /^(training\.(steps|compile)|(checkpoint|validation|monitor|divergence)\..*)$/;
-
-/** Names the settings that differ between two configurations. */
-function differences(a: PretrainConfig, b: PretrainConfig): string[] {
-  const found: string[] = [];
-  for (const section of Object.keys(a) as (keyof PretrainConfig)[]) {
-    const [left, right] = [a[section], b[section]] as [Record<string, unknown>, Record<string, unknown>];
-    for (const key of Object.keys(left)) {
-      const name = `${section}.${key}`;
-      if (JSON.stringify(left[key]) !== JSON.stringify(right?.[key]) && !freeToChange.test(name)) {
-        found.push(`${name}: ${JSON.stringify(right?.[key])} in the run, ${JSON.stringify(left[key])} now`);
-      }
-    }
-  }
-  return found;
+/** A run that is open: what it is told of, and what it hears. */
+interface Run {
+  options: PretrainOptions;
+  log(line: string): void;
+  /** What each of its checkpoints says of it. */
+  about: Beginning & MusicFiles;
+  dataset: Dataset;
+  labels: RunLabels | undefined;
+  validation: Validation | undefined;
 }
 
-/** What a resumed run must find again of its files. */
-const filesOf = ({ files }: Dataset, folder: string) => ({
-  files: files.map(({ path }) => relative(folder, path)),
-  samples: files.map(({ frames }) => frames),
-  sampleRates: files.map(({ sampleRate }) => sampleRate),
-});
+/** The samples and frames of a crop. */
+function cropOf({ audio, model }: PretrainConfig): { samples: number; frames: number } {
+  const samples = cropSamples(audio);
+  return { samples, frames: frameCount(samples, model) };
+}
 
-/** @throws Error that names what is missing, new, in another place or another file than before. */
-function checkFiles(folder: string, now: ReturnType<typeof filesOf>, before: Beginning): void {
-  const { files = now.files, samples = now.samples, sampleRates = now.sampleRates } = before;
-  const names = now.files;
-  if (names.join('\n') !== files.join('\n')) {
-    const [known, there] = [new Set(files), new Set(names)];
-    const missing = files.filter((name) => !there.has(name));
-    const added = names.filter((name) => !known.has(name));
-    const first = names.findIndex((name, i) => name !== files[i]);
-    const what =
-      missing.length + added.length > 0
-        ? `${missing.length} missing${missing.length ? `, e.g. ${missing[0]}` : ''}; ${added.length} new${added.length ? `, e.g. ${added[0]}` : ''}`
-        : `they are in another order: file ${first + 1} was ${files[first]} and is ${names[first]}`;
-    throw new Error(
-      `${folder}: not the files that this run was started on (${what}); a resumed run needs the same ones in the same order`,
+/** Locks a run's folder. One that `isNew` and still empty goes with the lock: a start that was refused leaves none. */
+async function lockRun(out: string, isNew: boolean): Promise<AsyncDisposable> {
+  const unlock = await lockFolder(out, 'training');
+  return {
+    async [Symbol.asyncDispose]() {
+      await unlock();
+      if (isNew) await rmdir(out).catch(() => {});
+    },
+  };
+}
+
+/** Says what there is to hear in a folder of some data, and what was left out. */
+function tellMusic(log: Run['log'], { files, seconds, skipped }: Dataset, folder: string, data: string): void {
+  const left = skipped.length ? `; ${skipped.length} left out` : '';
+  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${folder}${left}`);
+  for (const { path, reason } of skipped) log(`  left out ${nameWithin(data, path)}: ${reason}`);
+}
+
+/** Says where a run goes on. */
+function tellResumed({ log, about: { config, stopAt } }: Run, { step, config: before }: TrainerState): void {
+  log(
+    step < stopAt ? `resuming after step ${step}` : `the run is at step ${step}, its end; --steps N with more goes on`,
+  );
+  if (config.training.steps !== before.training.steps) {
+    log(
+      `the learning rate's schedule spans ${config.training.steps} steps from here on, ${before.training.steps} before`,
     );
   }
-  const changed = names.findIndex((_, i) => samples[i] !== now.samples[i] || sampleRates[i] !== now.sampleRates[i]);
-  if (changed >= 0) {
-    throw new Error(
-      `${folder}: ${names[changed]} is another file than the run was started on: it had ${samples[changed]} samples at ` +
-        `${sampleRates[changed]} Hz and has ${now.samples[changed]} at ${now.sampleRates[changed]} Hz; a resumed run needs the same ones`,
-    );
-  }
+}
+
+/** The steps of a run, after those that are done. */
+async function stepsOf(run: Run, { trainer, teachers, runner }: Learner, done: number): Promise<LoopOptions> {
+  const { about, dataset, labels, validation, log } = run;
+  const { device, data, out, workers = 0, stopped } = run.options;
+  const { config, stopAt } = about;
+  const { frames } = cropOf(config);
+  return {
+    ...{ device, config, out, runner, done, stopAt, stopped, log },
+    schedule: trainer.schedule,
+    read: (step) =>
+      Promise.all(
+        Array.from({ length: config.training.accumulate }, (_, part) =>
+          readBatch(dataset, config, step, frames, labels, part),
+        ),
+      ),
+    ahead: workers > 0 ? STEPS_AHEAD : 1,
+    dataLog: await openDataLog({ out, data, dataset, workers, adapter: device.adapter.name }),
+    save: (step, heldOut, suspicious) =>
+      saveTrainer(trainer, out, {
+        step,
+        ...about,
+        // The loss of another step says nothing of this one.
+        ...(heldOut?.step === step &&
+          Number.isFinite(heldOut.loss) && { heldOutLoss: heldOut.loss, heldOutStep: step }),
+        ...(suspicious && { suspicious }),
+      }),
+    load: (folder) => loadTrainer(trainer, config, folder, log),
+    restart: () => restartTrainer(trainer, config),
+    ...(validation && {
+      evaluate: () => validation.evaluate(trainer, teachers),
+      draw: (step: number) => validation.draw(trainer, teachers, out, step),
+    }),
+  };
 }
 
 /** What each clip's mean spectrum scored over the run, where it was measured. */
@@ -127,173 +157,15 @@ function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
   return all.length > 0 ? { cqtClipLoss: all.reduce((sum, loss) => sum + loss / all.length, 0) } : {};
 }
 
-/**
- * Pretrains a MERT student: trains the acoustic teacher on the same music, unless the run has one or labels or a teacher were
- * given, then the student to predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and
- * curves.svg into `out`. The same configuration, data and seed give the same metrics to the bit on one adapter, also across
- * stops and crashes. A run that diverges goes back to its last good checkpoint, or to its start, with a lower learning rate.
- */
-export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { device, out, log = (line: string) => console.error(line), stopped } = options;
-  // Before a teacher is trained in vain.
-  checkPrecision(device, options.config);
-  const isNew = !existsSync(out);
-  const resumeFrom = await prepareRunFolder({ ...options, others: ['metrics.jsonl', 'teacher'] }, log);
-  const unlock = await lockFolder(out, 'training');
-  await using _lock = {
-    async [Symbol.asyncDispose]() {
-      await unlock();
-      // A start that was refused leaves no empty folder.
-      if (isNew) await rmdir(out).catch(() => {});
-    },
-  };
-  const state = resumeFrom ? await loadTrainerState(resumeFrom) : undefined;
-  const config = structuredClone(options.config);
-  const stopAt = options.steps ?? config.training.steps;
-  config.training.steps = Math.max(config.training.steps, stopAt);
-  const folders = dataFolders(options.data);
-  const samples = cropSamples(config.audio);
-  const frames = frameCount(samples, config.model);
-  const { sampleRate } = config.audio;
-  const { seed, accumulate, batchSize } = config.training;
-  await using labels = await openRunLabels(options, config, frames, state);
-  using given = await openRunTeacher(options, config, { samples, frames }, state);
-  const before = state ?? (options.resume ? await loadBeginning(out) : undefined);
-  if (before) {
-    const changed = differences(config, before.config);
-    if (changed.length > 0) {
-      throw new Error(
-        `${out}: the run was started with another configuration:\n  ${changed.join('\n  ')}\nresume with the same one`,
-      );
-    }
-  }
-
-  const { workers = 0 } = options;
-  const dataset = await openLabelled(
-    { folder: folders.train, sampleRate, cropSamples: samples, seed, workers },
-    labels,
-  );
-  await using _readers = { [Symbol.asyncDispose]: () => dataset.close() };
-  const minutes = (dataset.seconds / 60).toFixed(1);
-  log(
-    `data: ${dataset.files.length} files, ${minutes} min, from ${folders.train}${dataset.skipped.length ? `; ${dataset.skipped.length} left out` : ''}`,
-  );
-  for (const { path, reason } of dataset.skipped) log(`  left out ${nameWithin(options.data, path)}: ${reason}`);
-  const files = filesOf(dataset, folders.train);
-  if (before) checkFiles(folders.train, files, before);
-  // Before anything is trained in vain.
-  await using validation = await openValidation(folders.valid, config, labels, log);
-  if (validation) log(`held out: ${validation.files} files, from ${folders.valid}`);
-
-  const steps = options.config.training.steps;
-  const about = {
-    ...{ config, stopAt, data: options.data, ...files, labels: labels?.state, teacher: given?.state },
-    // A configuration that says the steps of before says what it said then.
-    givenSteps: before?.config.training.steps === steps ? before.givenSteps : steps,
-  };
-  if (!state) await saveBeginning(out, about);
-  const source = labels ?? given;
-  if (source) log(source.description);
-  const rvq = source ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
-  if (!rvq && !source) {
-    log('stopped while training the teacher; nothing was saved, the next run starts it anew');
-    return { step: 0, finished: false, checkpoint: undefined, report: undefined };
-  }
-  const teachers = { acoustic: given?.teacher ?? rvq, cqt: createCqt(device, cqtSettingsAt(sampleRate)) };
-  const trainer = createTrainer(config);
-  const runner = createRunner(device, trainer, teachers, config);
-  using _memory = {
-    [Symbol.dispose]() {
-      runner.dispose();
-      disposeTrainer(trainer);
-      rvq?.dispose();
-      teachers.cqt.dispose();
-    },
-  };
-  const parts = () => ({ student: trainer.student.stateDict(), training: trainingTensors(trainer) });
-  const load = async (folder: string) => {
-    trainer.optimizer.setSteps((await loadTrainerState(folder)).optimizerSteps);
-    await loadCheckpoint(folder, parts());
-    if (await mendStatistics(trainer, config)) {
-      log(
-        `${folder}: its sums over the targets are not finite; they begin anew, and so do the guesses beside the losses`,
-      );
-    }
-  };
-  if (state && resumeFrom) {
-    await load(resumeFrom);
-    log(
-      state.step < stopAt
-        ? `resuming after step ${state.step}`
-        : `the run is at step ${state.step}, its end; --steps N with more goes on`,
-    );
-    if (config.training.steps !== state.config.training.steps) {
-      log(
-        `the learning rate's schedule spans ${config.training.steps} steps from here on, ${state.config.training.steps} before`,
-      );
-    }
-  }
-  log(
-    `student: ${(trainer.student.parameterCount() / 1e6).toFixed(2)} M parameters (${(trainer.heads.parameterCount() / 1e6).toFixed(2)} M more in the heads), ` +
-      `${batchSize * accumulate} clips of ${config.audio.cropSeconds} s a step${accumulate > 1 ? `, ${batchSize} at a time` : ''}` +
-      `${config.training.precision === 'f16' ? ', in half precision' : ''}${runner.compiled ? ', compiled' : ''}`,
-  );
-
-  const save = async (step: number, heldOut?: { step: number; loss: number }, suspicious = false) => {
-    const averaged = averagedStudent(trainer);
-    const own: TrainerState = {
-      step,
-      optimizerSteps: await trainer.optimizer.steps.item(),
-      ...about,
-      // The loss of another step says nothing of this one.
-      ...(heldOut?.step === step && Number.isFinite(heldOut.loss) && { heldOutLoss: heldOut.loss, heldOutStep: step }),
-      ...(suspicious && { suspicious }),
-    };
-    try {
-      const written = await writeCheckpoint(out, step, config.checkpoint, (folder) =>
-        fillCheckpoint(folder, { ...parts(), averaged }, own),
-      );
-      await forgetBeginning(out);
-      return written;
-    } finally {
-      for (const view of averaged?.values() ?? []) view.dispose();
-    }
-  };
-  if (options.resume && (state?.step ?? 0) < stopAt) await removeClosingFiles(out);
-  const { done } = await runSteps({
-    device,
-    config,
-    out,
-    runner,
-    schedule: trainer.schedule,
-    done: state?.step ?? 0,
-    stopAt,
-    read: (step) =>
-      Promise.all(
-        Array.from({ length: accumulate }, (_, part) => readBatch(dataset, config, step, frames, labels, part)),
-      ),
-    ahead: workers > 0 ? STEPS_AHEAD : 1,
-    dataLog: await openDataLog({ out, data: options.data, dataset, workers, adapter: device.adapter.name }),
-    save,
-    load,
-    restart: () => restartTrainer(trainer, config),
-    ...(validation && {
-      evaluate: () => validation.evaluate(trainer, teachers),
-      draw: (step: number) => validation.draw(trainer, teachers, out, step),
-    }),
-    stopped,
-    log,
-  });
-  const checkpoint = done > 0 ? join(out, 'checkpoint') : undefined;
-  if (done < stopAt) {
-    log(`stopped after step ${done} of ${stopAt}; saved in ${checkpoint ?? 'nothing yet'}; go on with --resume`);
-    return { step: done, finished: false, checkpoint, report: undefined };
-  }
+/** Scores what was learnt, and writes the run's report. @returns its text. */
+async function report(run: Run, { trainer, teachers }: Learner, steps: number, checkpoint = ''): Promise<string> {
+  const { dataset, validation } = run;
+  const { device, out } = run.options;
   const sums = await sumsOf(trainer);
   const lines = await readMetricsLog(join(out, 'metrics.jsonl'));
-  const report = await writeReport(out, {
+  return writeReport(out, {
     adapter: device.adapter.name,
-    steps: done,
+    steps,
     seconds: lines.reduce((sum, line) => sum + line.seconds, 0),
     files: dataset.files.length,
     hours: dataset.seconds / 3600,
@@ -303,7 +175,82 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     training: { ...trainingBaselines(sums), ...clipMeanOf(lines) },
     heldOut: await validation?.evaluate(trainer, teachers),
     rollbacks: await readRollbacks(out),
-    checkpoint: checkpoint ?? '',
+    checkpoint,
   });
-  return { step: done, finished: true, checkpoint, report };
+}
+
+/** Does the steps after those that are done, and reports if none is left. */
+async function learn(run: Run, learner: Learner, done: number): Promise<PretrainResult> {
+  const { out } = run.options;
+  const { stopAt } = run.about;
+  const { done: step } = await runSteps(await stepsOf(run, learner, done));
+  const checkpoint = step > 0 ? join(out, 'checkpoint') : undefined;
+  if (step < stopAt) {
+    run.log(`stopped after step ${step} of ${stopAt}; saved in ${checkpoint ?? 'nothing yet'}; go on with --resume`);
+    return { step, finished: false, checkpoint, report: undefined };
+  }
+  return { step, finished: true, checkpoint, report: await report(run, learner, step, checkpoint) };
+}
+
+/**
+ * Pretrains a MERT student: trains the acoustic teacher on the same music, unless the run has one or labels or a teacher were
+ * given, then the student to predict masked codes and constant-Q spectra. Writes metrics.jsonl, teacher/, checkpoint/, report.md and
+ * curves.svg into `out`. The same configuration, data and seed give the same metrics to the bit on one adapter, also across
+ * stops and crashes. A run that diverges goes back to its last good checkpoint, or to its start, with a lower learning rate.
+ */
+export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
+  const { device, data, out, workers = 0, stopped, log = (line: string) => console.error(line) } = options;
+  // Before a teacher is trained in vain.
+  checkPrecision(device, options.config);
+  const isNew = !existsSync(out);
+  const resumeFrom = await prepareRunFolder({ ...options, others: ['metrics.jsonl', 'teacher'] }, log);
+  await using _lock = await lockRun(out, isNew);
+  const state = resumeFrom ? await loadTrainerState(resumeFrom) : undefined;
+  const config = structuredClone(options.config);
+  const stopAt = options.steps ?? config.training.steps;
+  config.training.steps = Math.max(config.training.steps, stopAt);
+  const folders = dataFolders(data);
+  const crop = cropOf(config);
+  await using labels = await openRunLabels(options, config, crop.frames, state);
+  using given = await openRunTeacher(options, config, crop, state);
+  const before = state ?? (options.resume ? await loadBeginning(out) : undefined);
+  if (before) checkConfig(out, config, before.config);
+
+  const { sampleRate } = config.audio;
+  const { seed } = config.training;
+  const dataset = await openLabelled(
+    { folder: folders.train, sampleRate, cropSamples: crop.samples, seed, workers },
+    labels,
+  );
+  await using _readers = { [Symbol.asyncDispose]: () => dataset.close() };
+  tellMusic(log, dataset, folders.train, data);
+  const files = musicFiles(dataset, folders.train);
+  if (before) checkFiles(folders.train, files, before);
+  // Before anything is trained in vain.
+  await using validation = await openValidation(folders.valid, config, labels, log);
+  if (validation) log(`held out: ${validation.files} files, from ${folders.valid}`);
+
+  const steps = options.config.training.steps;
+  const about = {
+    ...{ config, stopAt, data, ...files, labels: labels?.state, teacher: given?.state },
+    // A configuration that says the steps of before says what it said then.
+    givenSteps: before?.config.training.steps === steps ? before.givenSteps : steps,
+  };
+  if (!state) await saveBeginning(out, about);
+  const source = labels ?? given;
+  if (source) log(source.description);
+  const own = source ? undefined : await obtainTeacher({ config, out, folder: folders.train, workers, stopped, log });
+  if (!own && !source) {
+    log('stopped while training the teacher; nothing was saved, the next run starts it anew');
+    return { step: 0, finished: false, checkpoint: undefined, report: undefined };
+  }
+  const run = { options, log, about, dataset, labels, validation };
+  using learner = createLearner(device, config, { own, given: given?.teacher });
+  if (state && resumeFrom) {
+    await loadTrainer(learner.trainer, config, resumeFrom, log);
+    tellResumed(run, state);
+  }
+  log(describeLearner(learner, config));
+  if (options.resume && (state?.step ?? 0) < stopAt) await removeClosingFiles(out);
+  return await learn(run, learner, state?.step ?? 0);
 }
