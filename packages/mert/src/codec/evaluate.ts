@@ -62,6 +62,91 @@ const average = (values: readonly number[]): number =>
 
 const safeName = (path: string): string => basename(path, extname(path)).replace(/[^\w.-]+/g, '_');
 
+/** What was measured so far. */
+interface Tally {
+  /** The numbers of codebooks that are measured. */
+  counts: readonly number[];
+  /** Of each track, by numbers of codebooks: dB. */
+  siSdr: number[][];
+  melDistance: number[][];
+  /** How often each code occurred, by codebooks. */
+  uses: Float64Array[];
+  tracks: number;
+  silent: number;
+  seconds: number;
+}
+
+function emptyTally(codebooks: number, codebookSize: number): Tally {
+  const counts = countsUpTo(codebooks);
+  return {
+    counts,
+    siSdr: counts.map(() => []),
+    melDistance: counts.map(() => []),
+    uses: Array.from({ length: codebooks }, () => new Float64Array(codebookSize)),
+    ...{ tracks: 0, silent: 0, seconds: 0 },
+  };
+}
+
+/** The first seconds of a track. @throws Error when they cannot be read, or there are none. */
+async function readBeginning(path: string, seconds: number, sampleRate: number): Promise<Float32Array> {
+  const { duration } = await probeAudio(path);
+  const part = duration > seconds ? { duration: seconds } : {};
+  const { samples } = await readAudio(path, { ...part, sampleRate });
+  if (samples.length === 0) throw new Error('has no samples');
+  return samples;
+}
+
+/** Takes a waveform down under a name. */
+type Keep = (name: string, waveform: Float32Array) => Promise<void>;
+
+/** Writes clips of a track into a folder. */
+const clipWriter =
+  (folder: string, path: string, sampleRate: number): Keep =>
+  (name, waveform) =>
+    writeFile(join(folder, `${safeName(path)}.${name}.wav`), encodeWav(waveform, sampleRate));
+
+/** Adds a track to a tally; `keep` is given what it is with each number of codebooks, and then what it was. */
+async function measureTrack(codec: Codec, samples: Float32Array, tally: Tally, keep?: Keep): Promise<void> {
+  const { counts, uses } = tally;
+  const { codes, frames } = await encodeTrack(codec, [samples], { codebooks: uses.length });
+  for (const [i, use] of uses.entries()) {
+    for (let t = 0; t < frames; t++) use[codes[i * frames + t]]++;
+  }
+  const loud = samples.some((sample) => Math.abs(sample) > 1e-6);
+  if (!loud) tally.silent++;
+  for (const [k, codebooks] of counts.entries()) {
+    const own = codes.subarray(0, codebooks * frames);
+    const decoded = await decodeTrack(codec, own, codebooks, { samples: samples.length });
+    if (loud) tally.siSdr[k].push(siSdr(decoded, samples));
+    tally.melDistance[k].push(await melDistance(decoded, samples));
+    await keep?.(`${codebooks}-codebooks`, decoded);
+  }
+  await keep?.('original', samples);
+  tally.tracks++;
+  tally.seconds += samples.length / codec.sampleRate;
+}
+
+const reportOf = (tally: Tally, skipped: SkippedFile[], { config }: Codec): CodecReport => ({
+  tracks: tally.tracks,
+  seconds: tally.seconds,
+  quality: tally.counts.map((codebooks, k) => ({
+    codebooks,
+    bandwidth: (codebooks * bitsPerCodebook(config)) / 1000,
+    siSdr: average(tally.siSdr[k]),
+    melDistance: average(tally.melDistance[k]),
+  })),
+  use: tally.uses.map(codeUse),
+  skipped,
+  silent: tally.silent,
+});
+
+async function writeReport(out: string, report: CodecReport): Promise<void> {
+  // JSON has no NaN.
+  const quality = report.quality.map((line) => ({ ...line, siSdr: Number.isFinite(line.siSdr) ? line.siSdr : null }));
+  await writeJson(join(out, 'report.json'), { ...report, quality });
+  await writeAtomically(join(out, 'report.md'), [new TextEncoder().encode(codecReportText(report))]);
+}
+
 /**
  * Encodes and decodes held-out tracks with 1, 2, … codebooks, measures how near they come and how the codebooks are used,
  * and writes a report and reconstructed clips to listen to.
@@ -71,12 +156,8 @@ const safeName = (path: string): string => basename(path, extname(path)).replace
 export async function evaluateCodec(evaluation: CodecEvaluation): Promise<CodecReport> {
   const { codec, data, out, seconds = 30, clips = 4, onTrack, stopped } = evaluation;
   const most = codec.codebooks({ codebooks: evaluation.codebooks ?? Math.min(8, codec.config.numCodebooks) });
-  const counts = countsUpTo(most);
-  const uses = Array.from({ length: most }, () => new Float64Array(codec.config.codebookSize));
-  const sdr: number[][] = counts.map(() => []);
-  const mel: number[][] = counts.map(() => []);
+  const tally = emptyTally(most, codec.config.codebookSize);
   const skipped: SkippedFile[] = [];
-  let [tracks, total, silent] = [0, 0, 0];
   const clipFolder = out === undefined ? undefined : join(out, 'clips');
   if (clipFolder) await makeFolder(clipFolder);
   const paths = await audioFiles(data);
@@ -84,61 +165,21 @@ export async function evaluateCodec(evaluation: CodecEvaluation): Promise<CodecR
     if (stopped?.()) break;
     let samples: Float32Array;
     try {
-      const { duration } = await probeAudio(path);
-      const part = duration > seconds ? { duration: seconds } : {};
-      ({ samples } = await readAudio(path, { ...part, sampleRate: codec.sampleRate }));
-      if (samples.length === 0) throw new Error('has no samples');
+      samples = await readBeginning(path, seconds, codec.sampleRate);
     } catch (error) {
       skipped.push({ path, reason: (error as Error).message.replace(`${path}: `, '') });
       continue;
     }
-    const { codes, frames } = await encodeTrack(codec, [samples], { codebooks: most });
-    for (const [i, use] of uses.entries()) {
-      for (let t = 0; t < frames; t++) use[codes[i * frames + t]]++;
-    }
-    const loud = samples.some((sample) => Math.abs(sample) > 1e-6);
-    if (!loud) silent++;
-    for (const [k, codebooks] of counts.entries()) {
-      const decoded = await decodeTrack(codec, codes.subarray(0, codebooks * frames), codebooks, {
-        samples: samples.length,
-      });
-      if (loud) sdr[k].push(siSdr(decoded, samples));
-      mel[k].push(await melDistance(decoded, samples));
-      if (clipFolder && tracks < clips) {
-        const name = `${safeName(path)}.${codebooks}-codebooks.wav`;
-        await writeFile(join(clipFolder, name), encodeWav(decoded, codec.sampleRate));
-      }
-    }
-    if (clipFolder && tracks < clips) {
-      await writeFile(join(clipFolder, `${safeName(path)}.original.wav`), encodeWav(samples, codec.sampleRate));
-    }
-    tracks++;
-    total += samples.length / codec.sampleRate;
-    onTrack?.(tracks + skipped.length, paths.length, path);
+    const keep = clipFolder && tally.tracks < clips ? clipWriter(clipFolder, path, codec.sampleRate) : undefined;
+    await measureTrack(codec, samples, tally, keep);
+    onTrack?.(tally.tracks + skipped.length, paths.length, path);
   }
-  if (tracks === 0) {
+  if (tally.tracks === 0) {
     const reasons = skipped.slice(0, 5).map((entry) => `\n  ${entry.path}: ${entry.reason}`);
     throw new Error(`${data}: no track of it can be measured${reasons.length > 0 ? `:${reasons.join('')}` : ''}`);
   }
-  const report: CodecReport = {
-    tracks,
-    seconds: total,
-    quality: counts.map((codebooks, k) => ({
-      codebooks,
-      bandwidth: (codebooks * bitsPerCodebook(codec.config)) / 1000,
-      siSdr: average(sdr[k]),
-      melDistance: average(mel[k]),
-    })),
-    use: uses.map(codeUse),
-    skipped,
-    silent,
-  };
-  if (out !== undefined) {
-    // JSON has no NaN.
-    const quality = report.quality.map((line) => ({ ...line, siSdr: Number.isFinite(line.siSdr) ? line.siSdr : null }));
-    await writeJson(join(out, 'report.json'), { ...report, quality });
-    await writeAtomically(join(out, 'report.md'), [new TextEncoder().encode(codecReportText(report))]);
-  }
+  const report = reportOf(tally, skipped, codec);
+  if (out !== undefined) await writeReport(out, report);
   return report;
 }
 
