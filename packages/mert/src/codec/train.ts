@@ -1,22 +1,21 @@
+/** Training a codec: its music, its steps, and the measuring at its end. */
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
-import { openMetricsLog, truncateMetricsLog, writeJson } from '@dawnchorus/formats';
+import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
 import { stackClips } from '../data/batch.ts';
 import { type Dataset, openDataset } from '../data/dataset.ts';
+import { createFeed } from '../data/feed.ts';
 import { lockFolder } from '../lock.ts';
-import { forgetBeginning, saveBeginning } from '../training/beginning.ts';
-import { prepareRunFolder, writeCheckpoint } from '../training/checkpoints.ts';
+import { differences, saveBeginning } from '../training/beginning.ts';
+import { prepareRunFolder } from '../training/checkpoints.ts';
 import { createProgress, formatDuration } from '../training/progress.ts';
-import { loadTensors, saveTensors } from '../training/state.ts';
 import { codecReportText, evaluateCodec } from './evaluate.ts';
-import { readCodecInto, saveCodec } from './load.ts';
+import { type CodecBeginning, type RunState, readCodecRun, restoreRun, saveRun } from './run-state.ts';
 import { CODEC_RATE, type CodecTrainConfig, codecCropSamples } from './train-config.ts';
 import {
   type CodecMetrics,
   type CodecTrainer,
-  codecTrainingTensors,
   createCodecTrainer,
   disposeTrainingState,
   startCodebooks,
@@ -40,22 +39,6 @@ export interface CodecTraining {
   log?(line: string): void;
 }
 
-/** What a codec's resumed run must know besides its tensors. */
-export interface RunState {
-  step: number;
-  stopAt: number;
-  started: boolean;
-  /** The optimisers' own counts. */
-  optimizerSteps: number;
-  discriminatorSteps: number;
-  config: CodecTrainConfig;
-  data: string;
-  files: string[];
-}
-
-/** What a run was started with. */
-export type CodecBeginning = Pick<RunState, 'config' | 'data' | 'stopAt'>;
-
 /** How a run ended. */
 export interface CodecTrainingResult {
   step: number;
@@ -65,46 +48,49 @@ export interface CodecTrainingResult {
   report: string | undefined;
 }
 
-/** The state of the run in a checkpoint's folder. */
-export async function readCodecRun(folder: string): Promise<RunState> {
-  const path = join(folder, 'trainer.json');
-  try {
-    const state = JSON.parse(await readFile(path, 'utf8')) as RunState;
-    if (state.config?.quantizer === undefined) throw new Error('it is that of another kind of run');
-    return state;
-  } catch (cause) {
-    throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that codec train wrote`, {
-      cause,
-    });
-  }
+/** What a run hears. */
+interface Music {
+  /** Folder of the files to learn from, and that of those that are held out, if there are any. */
+  train: string;
+  valid: string | undefined;
+  dataset: Dataset;
+  /** The files, by their places in the folder. */
+  files: string[];
 }
 
-function checkUnchanged(
-  out: string,
-  dataset: Dataset,
-  folder: string,
-  config: CodecTrainConfig,
-  state: RunState,
-): void {
-  const changed = (Object.keys(config) as (keyof CodecTrainConfig)[]).flatMap((section) => {
-    const [now, then] = [config[section], state.config[section]] as Record<string, unknown>[];
-    return Object.keys(now)
-      .filter((key) => key !== 'checkpointEvery' && JSON.stringify(now[key]) !== JSON.stringify(then?.[key]))
-      .map((key) => `${section}.${key}: ${JSON.stringify(then?.[key])} in the run, ${JSON.stringify(now[key])} now`);
-  });
+/** Opens a run's music, and says what it is. */
+async function openMusic(data: string, config: CodecTrainConfig, log: (line: string) => void): Promise<Music> {
+  const [train, valid] = ['train', 'valid'].map((name) => join(data, name));
+  const split = existsSync(train) && existsSync(valid);
+  const folder = split ? train : data;
+  const cropSamples = codecCropSamples(config);
+  const dataset = await openDataset({ folder, sampleRate: CODEC_RATE, cropSamples, seed: config.training.seed });
+  const { files, seconds, skipped } = dataset;
+  const left = skipped.length > 0 ? `; ${skipped.length} left out` : '';
+  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${folder}${left}`);
+  for (const { path, reason } of skipped) log(`  left out ${basename(path)}: ${reason}`);
+  return {
+    train: folder,
+    valid: split ? valid : undefined,
+    dataset,
+    files: files.map(({ path }) => relative(folder, path)),
+  };
+}
+
+/** @throws Error when a run goes on with other settings or other music than it was started with. */
+function checkUnchanged(out: string, { train, files }: Music, config: CodecTrainConfig, state: RunState): void {
+  const changed = differences(config, state.config, /^training\.checkpointEvery$/);
   if (changed.length > 0) {
     throw new Error(`${out}: the run was started with another configuration:\n  ${changed.join('\n  ')}`);
   }
-  const files = dataset.files.map((file) => relative(folder, file.path));
   if (files.join('\n') !== state.files.join('\n')) {
     throw new Error(
-      `${folder}: not the ${state.files.length} files that this run was started on; it needs the same ones`,
+      `${train}: not the ${state.files.length} files that this run was started on; it needs the same ones`,
     );
   }
 }
 
-/** The latest checkpoint alone stays. */
-const KEEP = { keepLast: 1, keepEvery: 0, keepBest: false };
+const METRICS = 'metrics.jsonl';
 
 /** Clips of a step: [batch] of [samples] each. They depend on the number of the step alone. */
 async function readClips(dataset: Dataset, { training }: CodecTrainConfig, step: number): Promise<Float32Array[]> {
@@ -117,7 +103,20 @@ async function* clipsForKMeans(dataset: Dataset, config: CodecTrainConfig, step:
   for (let at = step; ; at++) yield stackClips(await readClips(dataset, config, at));
 }
 
-function describe({ losses, entropies, discriminator }: CodecMetrics, codebookSize: number): string {
+/** What learns, for people. */
+function describeTrainer({ codec, discriminator, config }: CodecTrainer): string {
+  const { quantizer, training } = config;
+  const millions = (count: number) => `${(count / 1e6).toFixed(2)} M`;
+  const parameters = codec.encoder.parameterCount() + codec.decoder.parameterCount();
+  const judge = discriminator ? `, discriminator ${millions(discriminator.parameterCount())}` : '';
+  return (
+    `codec: ${millions(parameters)} parameters${judge}; ${quantizer.numCodebooks} codebooks of ` +
+    `${quantizer.codebookSize}; ${training.batchSize} clips of ${codecCropSamples(config) / CODEC_RATE} s a step`
+  );
+}
+
+/** What a step measured, for people. */
+function describeStep({ losses, entropies, discriminator }: CodecMetrics, codebookSize: number): string {
   const parts = Object.entries(losses).map(([name, value]) => `${name} ${value.toFixed(3)}`);
   if (discriminator !== undefined) parts.push(`discriminator ${discriminator.toFixed(2)}`);
   const most = Math.log2(codebookSize);
@@ -140,28 +139,91 @@ function checkFinite(metrics: CodecMetrics, step: number): void {
   }
 }
 
+/** Learns from a step's clips. The codebooks start in the first step that is to have them. */
+async function trainOnClips(
+  trainer: CodecTrainer,
+  dataset: Dataset,
+  clips: Float32Array[],
+  step: number,
+): Promise<CodecMetrics> {
+  const { config } = trainer;
+  const waveform = stackClips(clips);
+  if (!trainer.started && step > config.quantizer.startSteps) {
+    await startCodebooks(trainer, clipsForKMeans(dataset, config, step), step);
+  }
+  const measured = await trainCodecStep(trainer, waveform, step);
+  waveform.dispose();
+  checkFinite(measured, step);
+  return measured;
+}
+
+/** What the steps of a run need. */
+interface Steps {
+  trainer: CodecTrainer;
+  dataset: Dataset;
+  out: string;
+  /** The steps that are done, and the last to do. */
+  done: number;
+  stopAt: number;
+  save(step: number): Promise<void>;
+  stopped?(): boolean;
+}
+
+/** Does the steps after those that are done, and saves now and then and after the last. @returns the last one. */
+async function runSteps({ trainer, dataset, out, done: before, stopAt, save, stopped }: Steps): Promise<number> {
+  const { config } = trainer;
+  const { batchSize, checkpointEvery } = config.training;
+  const metrics = openMetricsLog(join(out, METRICS));
+  const progress = createProgress({ label: 'codec', total: stopAt, initial: before });
+  const read = (step: number) => readClips(dataset, config, step);
+  const feed = createFeed({ first: before + 1, last: stopAt, ahead: 1, read });
+  let done = before;
+  let saved = before;
+  try {
+    while (!stopped?.()) {
+      const start = performance.now();
+      const taken = await feed.take();
+      if (!taken) break;
+      const step = done + 1;
+      const measured = await trainOnClips(trainer, dataset, taken.value, step);
+      const seconds = (performance.now() - start) / 1000;
+      const clipsPerSecond = batchSize / seconds;
+      const { losses, ...rest } = measured;
+      metrics.append({ step, ...losses, ...rest, learningRate: trainer.schedule(step), clipsPerSecond, seconds });
+      done = step;
+      progress.update(
+        step,
+        `${describeStep(measured, config.quantizer.codebookSize)}  ${clipsPerSecond.toFixed(1)} clips/s`,
+      );
+      if (checkpointEvery > 0 && step % checkpointEvery === 0) {
+        await save(step);
+        saved = step;
+      }
+    }
+  } finally {
+    progress.end();
+    metrics.close();
+  }
+  if (done > saved) await save(done);
+  return done;
+}
+
 /**
  * Trains a codec and measures it on held-out tracks. Writes metrics.jsonl, checkpoint/ (a folder that `loadCodec` reads),
  * report.md, report.json and clips/ into `out`. The same configuration, data and seed give the same metrics to the bit on
  * one adapter, also across a stop.
  */
 export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResult> {
-  const { out, config, stopped, log = (line: string) => console.error(line) } = run;
-  const resumeFrom = await prepareRunFolder({ ...run, others: ['metrics.jsonl'] }, log);
+  const { out, config, data, stopped, log = (line: string) => console.error(line) } = run;
+  const resumeFrom = await prepareRunFolder({ ...run, others: [METRICS] }, log);
   const unlock = await lockFolder(out, 'training');
   await using _lock = { [Symbol.asyncDispose]: unlock };
   const state = resumeFrom ? await readCodecRun(resumeFrom) : undefined;
   const stopAt = run.steps ?? config.training.steps;
-  const [train, valid] = ['train', 'valid'].map((name) => join(run.data, name));
-  const split = existsSync(train) && existsSync(valid);
-  const folder = split ? train : run.data;
-  const cropSamples = codecCropSamples(config);
-  const dataset = await openDataset({ folder, sampleRate: CODEC_RATE, cropSamples, seed: config.training.seed });
-  const left = dataset.skipped.length > 0 ? `; ${dataset.skipped.length} left out` : '';
-  log(`data: ${dataset.files.length} files, ${(dataset.seconds / 60).toFixed(1)} min, from ${folder}${left}`);
-  for (const { path, reason } of dataset.skipped) log(`  left out ${basename(path)}: ${reason}`);
-  if (state) checkUnchanged(out, dataset, folder, config, state);
-  else await saveBeginning<CodecBeginning>(out, { config, data: run.data, stopAt });
+  const music = await openMusic(data, config, log);
+  const { dataset, files } = music;
+  if (state) checkUnchanged(out, music, config, state);
+  else await saveBeginning<CodecBeginning>(out, { config, data, stopAt });
 
   const trainer = createCodecTrainer(config);
   using _memory = {
@@ -170,107 +232,28 @@ export async function trainCodec(run: CodecTraining): Promise<CodecTrainingResul
       trainer.codec.dispose();
     },
   };
-  const metricsPath = join(out, 'metrics.jsonl');
-  let done = 0;
   if (state && resumeFrom) {
-    await restore(trainer, resumeFrom, state);
-    done = state.step;
-    log(`resuming after step ${done}`);
+    await restoreRun(trainer, resumeFrom, state);
+    log(`resuming after step ${state.step}`);
   } else if (config.training.start === 'transform') await startAsTransform(trainer.codec);
-  if (existsSync(metricsPath)) await truncateMetricsLog(metricsPath, done);
-  const { codec } = trainer;
-  const parameters = codec.encoder.parameterCount() + codec.decoder.parameterCount();
-  const judge = trainer.discriminator
-    ? `, discriminator ${(trainer.discriminator.parameterCount() / 1e6).toFixed(2)} M`
-    : '';
-  log(
-    `codec: ${(parameters / 1e6).toFixed(2)} M parameters${judge}; ${config.quantizer.numCodebooks} codebooks of ` +
-      `${config.quantizer.codebookSize}; ${config.training.batchSize} clips of ${cropSamples / CODEC_RATE} s a step`,
-  );
+  const before = state?.step ?? 0;
+  await truncateMetricsLog(join(out, METRICS), before);
+  log(describeTrainer(trainer));
 
-  const metrics = openMetricsLog(metricsPath);
-  const save = async (step: number) => {
-    const written = await saveRun(out, trainer, {
-      step,
-      stopAt,
-      config,
-      data: run.data,
-      files: dataset.files.map((file) => relative(folder, file.path)),
-    });
-    await forgetBeginning(out);
-    return written;
-  };
-  const progress = createProgress({ label: 'codec', total: stopAt, initial: done });
-  let saved = done;
   let checkpoint = resumeFrom;
+  const save = async (step: number) => {
+    checkpoint = await saveRun(out, trainer, { step, stopAt, config, data, files });
+  };
   const began = performance.now();
-  try {
-    let next = done < stopAt ? readClips(dataset, config, done + 1) : undefined;
-    while (done < stopAt && next !== undefined && !stopped?.()) {
-      const step = done + 1;
-      const start = performance.now();
-      const waveform = stackClips(await next);
-      next = step < stopAt ? readClips(dataset, config, step + 1) : undefined;
-      next?.catch(() => {});
-      if (!trainer.started && step > config.quantizer.startSteps) {
-        await startCodebooks(trainer, clipsForKMeans(dataset, config, step), step);
-      }
-      const measured = await trainCodecStep(trainer, waveform, step);
-      waveform.dispose();
-      checkFinite(measured, step);
-      const seconds = (performance.now() - start) / 1000;
-      const clipsPerSecond = config.training.batchSize / seconds;
-      const { losses, ...rest } = measured;
-      metrics.append({ step, ...losses, ...rest, learningRate: trainer.schedule(step), clipsPerSecond, seconds });
-      done = step;
-      progress.update(
-        step,
-        `${describe(measured, config.quantizer.codebookSize)}  ${clipsPerSecond.toFixed(1)} clips/s`,
-      );
-      const { checkpointEvery } = config.training;
-      if (checkpointEvery > 0 && step % checkpointEvery === 0) {
-        checkpoint = await save(step);
-        saved = step;
-      }
-    }
-  } finally {
-    progress.end();
-    metrics.close();
-  }
-  if (done > saved) checkpoint = await save(done);
+  const done = await runSteps({ trainer, dataset, out, done: before, stopAt, save, stopped });
   if (done < stopAt) {
     log(`stopped after step ${done} of ${stopAt}; saved in ${checkpoint ?? 'nothing yet'}; go on with --resume`);
     return { step: done, finished: false, checkpoint, report: undefined };
   }
+  const { train, valid } = music;
   log(
-    `trained in ${formatDuration((performance.now() - began) / 1000)}; measuring on ${split ? valid : `${folder}, nothing is held out`}`,
+    `trained in ${formatDuration((performance.now() - began) / 1000)}; measuring on ${valid ?? `${train}, nothing is held out`}`,
   );
-  const report = await evaluateCodec({ codec, data: split ? valid : folder, out });
+  const report = await evaluateCodec({ codec: trainer.codec, data: valid ?? train, out });
   return { step: done, finished: true, checkpoint, report: codecReportText(report) };
-}
-
-async function saveRun(
-  out: string,
-  trainer: CodecTrainer,
-  state: Omit<RunState, 'started' | 'optimizerSteps' | 'discriminatorSteps'>,
-): Promise<string> {
-  return writeCheckpoint(out, state.step, KEEP, async (folder) => {
-    await saveCodec(folder, trainer.codec);
-    await saveTensors(join(folder, 'training.safetensors'), codecTrainingTensors(trainer));
-    const full: RunState = {
-      ...state,
-      started: trainer.started,
-      optimizerSteps: (await trainer.optimizer.steps.item()) as number,
-      discriminatorSteps: ((await trainer.discriminatorOptimizer?.steps.item()) ?? 0) as number,
-    };
-    await writeJson(join(folder, 'trainer.json'), full);
-  });
-}
-
-async function restore(trainer: CodecTrainer, folder: string, state: RunState): Promise<void> {
-  await readCodecInto(trainer.codec, folder);
-  await loadTensors(join(folder, 'training.safetensors'), codecTrainingTensors(trainer));
-  trainer.started = state.started;
-  trainer.optimizer.setSteps(state.optimizerSteps);
-  trainer.discriminatorOptimizer?.setSteps(state.discriminatorSteps);
 }
