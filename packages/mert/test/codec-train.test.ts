@@ -5,6 +5,7 @@ import { encodeWav, readAudio } from '@dawnchorus/dsp';
 import { scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { codecCommand } from '../src/cli/codec.ts';
 import { adversarialLoss } from '../src/codec/discriminator.ts';
 import { evaluateCodec } from '../src/codec/evaluate.ts';
 import { loadCodec } from '../src/codec/load.ts';
@@ -296,6 +297,22 @@ running('stopped and resumed they are the unbroken run to the bit; the report ha
   );
   const damaged = await messageOf(() => trainCodec({ config, data: music, out: parts, resume: true, log }));
   assert.match(damaged, /no checkpoint of this run is whole:\n.*model\.safetensors is damaged/);
+});
+
+running('the command line changes the run’s own configuration, and of it only what may change', async () => {
+  const out = join(folder, 'whole');
+  const before = JSON.parse(readFileSync(join(out, 'checkpoint', 'trainer.json'), 'utf8'));
+  const resume = (...options: string[]) =>
+    codecCommand().parseAsync(['train', '--out', out, '--resume', ...options], { from: 'user' });
+  const refused = await messageOf(() => resume('--set', 'loss.l1=3', '--seed', '2'));
+  assert.match(
+    refused,
+    /another configuration:\n {2}loss\.l1: 0\.1 in the run, 3 now\n {2}training\.seed: 1337 in the run, 2 now$/,
+  );
+  await resume('--set', 'training.checkpointEvery=7', '--steps', '7');
+  const { step, data, config } = JSON.parse(readFileSync(join(out, 'checkpoint', 'trainer.json'), 'utf8'));
+  assert.equal([step, data], [7, music]);
+  assert.equal(config, { ...before.config, training: { ...before.config.training, checkpointEvery: 7 } });
 });
 
 const measuring = suite('measures');

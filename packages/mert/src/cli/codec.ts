@@ -88,17 +88,15 @@ interface TrainOptions {
 
 /** Trains or resumes a codec and prints its report. Ctrl-C saves a checkpoint; a second one ends at once. */
 async function trainCommand(options: TrainOptions): Promise<void> {
-  const { out, resume, config: named, set, seed } = options;
-  let config = loadCodecTrainConfig(configSource(options, codecPresets()));
+  const { out, resume } = options;
   let { steps, data } = options;
   const stored = resume ? await checkpointToResume(out) : undefined;
   const state = stored ? await readCodecRun(stored) : resume ? await loadBeginning<CodecBeginning>(out) : undefined;
-  if (state) {
-    // What is not said again stays as it was.
-    if (!named && set.length === 0 && seed === undefined) config = state.config;
-    data ??= state.data;
-    steps ??= state.stopAt;
-  }
+  // What is not said again stays as it was.
+  const source = configSource(options, codecPresets());
+  const config = loadCodecTrainConfig(state && !options.config ? { base: state.config, set: source.set } : source);
+  data ??= state?.data;
+  steps ??= state?.stopAt;
   // Never other music than the run had.
   if (resume && !state && data === undefined && existsSync(out)) {
     throw new Error(

@@ -6,7 +6,7 @@ import { forgetBeginning } from '../training/beginning.ts';
 import { writeCheckpoint } from '../training/checkpoints.ts';
 import { loadTensors, saveTensors } from '../training/state.ts';
 import { readCodecInto, saveCodec } from './load.ts';
-import type { CodecTrainConfig } from './train-config.ts';
+import { type CodecTrainConfig, codecTrainSchema } from './train-config.ts';
 import { type CodecTrainer, codecTrainingTensors } from './trainer.ts';
 
 /** What a codec's resumed run must know besides its tensors. */
@@ -34,7 +34,8 @@ export async function readCodecRun(folder: string): Promise<RunState> {
   try {
     const state = JSON.parse(await readFile(path, 'utf8')) as RunState;
     if (state.config?.quantizer === undefined) throw new Error('it is that of another kind of run');
-    return state;
+    // Settings that there were none of yet have their defaults.
+    return { ...state, config: codecTrainSchema.parse(state.config) };
   } catch (cause) {
     throw new Error(`${path}: cannot be read as the state of a run; resume needs the folder that codec train wrote`, {
       cause,
