@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
 import type { Device } from '@dawnchorus/tensor';
 import { makeFolder } from '../folders.ts';
+import type { TaskData } from './data.ts';
 import { hashOfData, StoppedError } from './features/extract.ts';
 import { type FeatureSource, openSource } from './features/source.ts';
 import { findTasks, loadTask } from './loaders/index.ts';
@@ -65,8 +66,39 @@ export interface EvaluateOptions {
 /** What stands in a table for controls that are no sources. */
 export const SHUFFLED = 'shuffled labels';
 export const YARDSTICK = 'yardstick';
+/** The control that has no source of its own. */
+const SHUFFLE = 'shuffled';
 
-const isStopped = (error: unknown): boolean => error instanceof StoppedError;
+/** The folder of `out` that holds what probes found. */
+const RESULTS = 'results';
+
+const sha256 = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
+
+/** Features of sources, each opened once. */
+interface Sources extends Disposable {
+  open(name: string): Promise<FeatureSource>;
+}
+
+function createSources(device: Device): Sources {
+  const opened = new Map<string, FeatureSource>();
+  return {
+    async open(name) {
+      const source = opened.get(name) ?? (await openSource(name, device));
+      opened.set(name, source);
+      return source;
+    },
+    [Symbol.dispose]() {
+      for (const source of opened.values()) source.dispose();
+    },
+  };
+}
+
+async function writeReports(out: string, report: EvaluationReport): Promise<void> {
+  await writeJson(join(out, 'report.json'), report);
+  const text = (content: string) => [new TextEncoder().encode(content)];
+  await writeAtomically(join(out, 'report.md'), text(markdownReport(report)), { what: 'report' });
+  await writeAtomically(join(out, 'report.html'), text(htmlReport(report)), { what: 'report' });
+}
 
 /** Runs what was not run before with the same source, data and settings. */
 async function resumed(
@@ -83,11 +115,92 @@ async function resumed(
   return { result, before: false };
 }
 
-/** Layers are swept in the model and in encoders alone; shuffled labels go by what the model chose. */
-function settingsOf(settings: ProbeSettings, name: string, model: ProbeResult | undefined): ProbeSettings {
-  if (name !== SHUFFLED) return settings;
-  const chosen = model && { layer: model.chosen.layer, rates: [model.chosen.rate] };
-  return { ...settings, ...chosen, shuffleLabels: true };
+/** A task whose clips were read, with the hashes of what is heard and of what is said of it. */
+interface LoadedTask {
+  data: TaskData;
+  dataHash: string;
+  labelsHash: string;
+}
+
+async function hashed(data: TaskData): Promise<LoadedTask> {
+  const labels = data.clips.map(({ path: _, ...clip }) => clip);
+  return { data, dataHash: await hashOfData(data), labelsHash: sha256(labels) };
+}
+
+/** What is probed: a row of a task’s table. */
+interface Probed {
+  /** What stands in the table. */
+  name: string;
+  source: FeatureSource;
+  settings: ProbeSettings;
+}
+
+/** Layers and rates are not swept again for shuffled labels: they go by what the model chose. */
+const shuffledSettings = (settings: ProbeSettings, { chosen }: ProbeResult): ProbeSettings => ({
+  ...settings,
+  layer: chosen.layer,
+  rates: [chosen.rate],
+  shuffleLabels: true,
+});
+
+/** Probes one row, or takes what an evaluation before found with the same features, labels and settings. */
+async function probeOnce(
+  { data, dataHash, labelsHash }: LoadedTask,
+  { name, source, settings }: Probed,
+  options: EvaluateOptions,
+): Promise<ProbeResult> {
+  const { device, out, cache = join(out, 'features'), log = () => {}, onPart, stopped } = options;
+  const file = `${data.task.name}-${data.name}-${name}.json`.replace(/[^\w.-]+/g, '_');
+  const key = sha256([source.hash, dataHash, labelsHash, settings]);
+  log(`${data.task.name} (${data.name}): ${name}`);
+  const { result, before } = await resumed(join(out, RESULTS, file), key, () =>
+    probe({ device, source, data, settings, cache, onPart, stopped, log }),
+  );
+  if (before) log('  was done before');
+  return result;
+}
+
+/** What the model or a control scores on a task; undefined where a yardstick knows nothing of it. */
+async function scoreOf(
+  control: string,
+  task: LoadedTask,
+  { results }: TaskReport,
+  options: EvaluateOptions,
+  sources: Sources,
+): Promise<TaskReport['results'][number] | undefined> {
+  const { model, settings } = options;
+  if (control === YARDSTICK) {
+    const result = await yardstick(task.data);
+    return result && { name: YARDSTICK, result };
+  }
+  const source = await sources.open(control === SHUFFLE ? model : control);
+  if (control !== SHUFFLE) {
+    return { name: source.name, result: await probeOnce(task, { name: source.name, source, settings }, options) };
+  }
+  const ofModel = results.find(({ name }) => name === source.name);
+  if (!ofModel) throw new Error('the model, whose choices shuffled labels go by, could not be probed');
+  const own = shuffledSettings(settings, ofModel.result);
+  return { name: SHUFFLED, result: await probeOnce(task, { name: SHUFFLED, source, settings: own }, options) };
+}
+
+/** Scores of the model and of every control on a task; one that fails is noted and does not lose the others. */
+async function evaluateTask(data: TaskData, options: EvaluateOptions, sources: Sources): Promise<TaskReport> {
+  const { model, controls, log = () => {} } = options;
+  const { name, proxy, folder } = data;
+  const report: TaskReport = { task: data.task.name, data: name, proxy, folder, results: [], failed: [] };
+  const task = await hashed(data);
+  for (const control of [model, ...controls]) {
+    try {
+      const score = await scoreOf(control, task, report, options, sources);
+      if (score) report.results.push(score);
+    } catch (error) {
+      if (error instanceof StoppedError) throw error;
+      const { message } = error as Error;
+      report.failed.push({ name: control === SHUFFLE ? SHUFFLED : control, error: message });
+      log(`  failed: ${message}`);
+    }
+  }
+  return report;
 }
 
 /**
@@ -97,90 +210,36 @@ function settingsOf(settings: ProbeSettings, name: string, model: ProbeResult | 
  * @throws StoppedError when it was stopped; the same call goes on. Error when no task was found.
  */
 export async function evaluate(options: EvaluateOptions): Promise<EvaluationReport> {
-  const { device, model, out, settings, controls, partial, log = () => {}, stopped, onPart } = options;
-  const cache = options.cache ?? join(out, 'features');
-  const results = join(out, 'results');
+  const { device, model, out, settings, partial, log = () => {} } = options;
   const found = findTasks(options.data, options.tasks);
-  await makeFolder(results);
-  const report: EvaluationReport = { model: '', settings, tasks: [], missing: [] };
-  const sources = new Map<string, FeatureSource>();
-  const sourceOf = async (name: string): Promise<FeatureSource> => {
-    const own = sources.get(name) ?? (await openSource(name, device));
-    sources.set(name, own);
-    return own;
-  };
-  const write = async () => {
-    await writeJson(join(out, 'report.json'), report);
-    const text = (content: string) => [new TextEncoder().encode(content)];
-    await writeAtomically(join(out, 'report.md'), text(markdownReport(report)), { what: 'report' });
-    await writeAtomically(join(out, 'report.html'), text(htmlReport(report)), { what: 'report' });
-  };
-  try {
-    const main = await sourceOf(model);
-    report.model = main.name;
-    for (const name of options.tasks) {
-      const { dataSet, source } = taskOf(name);
-      const places = found.filter((own) => own.name === name);
-      if (places.every(({ folder }) => isProxyFolder(folder))) {
-        const reason = `no folder ${taskOf(name).folders.join(' or ')} below ${options.data}; it comes from ${source}`;
-        report.missing.push({ task: name, dataSet, reason });
-      }
-      for (const { folder } of places) {
-        let data: Awaited<ReturnType<typeof loadTask>>;
-        try {
-          data = await loadTask(name, folder, { partial });
-        } catch (error) {
-          report.missing.push({ task: name, dataSet, reason: (error as Error).message });
-          log(`${name}: ${(error as Error).message}`);
-          continue;
-        }
-        const own: TaskReport = { task: name, data: data.name, proxy: data.proxy, folder, results: [], failed: [] };
-        report.tasks.push(own);
-        const dataHash = await hashOfData(data);
-        const labels = createHash('sha256')
-          .update(JSON.stringify(data.clips.map(({ path: _, ...clip }) => clip)))
-          .digest('hex');
-        for (const control of [model, ...controls]) {
-          const shuffle = control === 'shuffled';
-          const label = shuffle ? SHUFFLED : control;
-          try {
-            if (control === YARDSTICK) {
-              const result = await yardstick(data);
-              if (result) own.results.push({ name: YARDSTICK, result });
-              continue;
-            }
-            const heard = await sourceOf(shuffle ? model : control);
-            const ofModel = own.results.find((one) => one.name === report.model);
-            if (shuffle && !ofModel)
-              throw new Error('the model, whose choices shuffled labels go by, could not be probed');
-            const chosen = settingsOf(settings, label, ofModel?.result);
-            const key = createHash('sha256')
-              .update(JSON.stringify([heard.hash, dataHash, labels, chosen]))
-              .digest('hex');
-            const title = shuffle ? SHUFFLED : heard.name;
-            const path = join(results, `${name}-${data.name}-${title}.json`.replace(/[^\w.-]+/g, '_'));
-            log(`${name} (${data.name}): ${title}`);
-            const { result, before } = await resumed(path, key, () =>
-              probe({ device, source: heard, data, settings: chosen, cache, onPart, stopped, log }),
-            );
-            if (before) log('  was done before');
-            own.results.push({ name: title, result });
-          } catch (error) {
-            if (isStopped(error)) throw error;
-            own.failed.push({ name: label, error: (error as Error).message });
-            log(`  failed: ${(error as Error).message}`);
-          }
-        }
-        await write();
-      }
+  await makeFolder(join(out, RESULTS));
+  using sources = createSources(device);
+  const report: EvaluationReport = { model: (await sources.open(model)).name, settings, tasks: [], missing: [] };
+  for (const name of options.tasks) {
+    const { dataSet, folders: names, source } = taskOf(name);
+    const folders = found.filter((own) => own.name === name).map(({ folder }) => folder);
+    if (folders.every(isProxyFolder)) {
+      const reason = `no folder ${names.join(' or ')} below ${options.data}; it comes from ${source}`;
+      report.missing.push({ task: name, dataSet, reason });
     }
-    if (report.tasks.length === 0) {
-      const reasons = report.missing.slice(0, 3).map(({ task, reason }) => `\n  ${task}: ${reason}`);
-      throw new Error(`${options.data}: no task could be read${reasons.join('')}`);
+    for (const folder of folders) {
+      let data: TaskData;
+      try {
+        data = await loadTask(name, folder, { partial });
+      } catch (error) {
+        const { message } = error as Error;
+        report.missing.push({ task: name, dataSet, reason: message });
+        log(`${name}: ${message}`);
+        continue;
+      }
+      report.tasks.push(await evaluateTask(data, options, sources));
+      await writeReports(out, report);
     }
-    await write();
-    return report;
-  } finally {
-    for (const own of sources.values()) own.dispose();
   }
+  if (report.tasks.length === 0) {
+    const reasons = report.missing.slice(0, 3).map(({ task, reason }) => `\n  ${task}: ${reason}`);
+    throw new Error(`${options.data}: no task could be read${reasons.join('')}`);
+  }
+  await writeReports(out, report);
+  return report;
 }
