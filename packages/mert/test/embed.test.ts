@@ -1,5 +1,5 @@
 /** Hidden states of sounds and files: windows, batches, layers, pools, formats, rates. */
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -186,6 +186,35 @@ files('a folder: a file for each, in batches over files; what cannot be used is 
   const table = await embedFiles({ ...options, out: half, format: 'parquet', stopped: () => asked++ > 0 });
   assert.equal([table.finished, table.written.length, existsSync(half)], [false, 0, false]);
 });
+
+files(
+  'broken archives in a folder are left out and listed; one that is given by its own name is an error',
+  async () => {
+    const own = join(folder, 'archives');
+    const good = writeFile(join(own, 'good.wav'), encodeWav(tone(9000, 1), 24000));
+    const broken = ['a.tar', 'b.parquet'].map((name) => writeFile(join(own, name), 'words'));
+    for (const out of ['archives-out', 'archives.npy', 'archives.parquet']) {
+      const { written, skipped } = await embedFiles({ ...settings, inputs: [own], out: join(folder, out) });
+      assert.equal(
+        written.map(({ input }) => input),
+        [good],
+      );
+      assert.equal(skipped, [
+        { path: broken[0], reason: 'ends inside a block, after 5 bytes; fetch or write the archive again' },
+        { path: broken[1], reason: skipped[1].reason },
+      ]);
+      assert.match(skipped[1].reason, /^is no parquet file/);
+    }
+    const wrong = (input: string) =>
+      messageOf(() => embedFiles({ ...settings, inputs: [input], out: join(folder, 'none') }));
+    assert.match(await wrong(broken[0]), /a\.tar: ends inside a block/);
+    rmSync(good);
+    assert.match(
+      await wrong(own),
+      /archives: no audio files .* there\n {2}.*a\.tar: ends inside .*\n {2}.*b\.parquet: is no/,
+    );
+  },
+);
 
 files('a file that promises more than it holds is left out, not planned for', async () => {
   const own = join(folder, 'liars');

@@ -1,8 +1,9 @@
 import { extname } from 'node:path';
 import { openDevice } from '@dawnchorus/tensor';
 import type { Command } from 'commander';
-import { embedFiles, embedFormats } from '../embed/files.ts';
+import { embedFiles } from '../embed/files.ts';
 import { parseLayers } from '../embed/layers.ts';
+import { embedFormats } from '../embed/outputs.ts';
 import { checkNotInput } from '../folders.ts';
 import { loadPretrained } from '../model/pretrained.ts';
 import { createProgress } from '../training/progress.ts';

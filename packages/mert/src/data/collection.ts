@@ -4,8 +4,11 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { AudioError, type AudioFormat, audioExtensions, filesWithin } from '@dawnchorus/dsp';
 import { parquetIndex } from './parquet.ts';
-import type { AudioItem } from './places.ts';
+import type { AudioItem, Place } from './places.ts';
 import { tarIndex } from './tar.ts';
+
+/** Told of a file that is left out, and why. */
+export type SkipFile = (path: string, reason: string) => void;
 
 const archiveExtensions: ReadonlySet<string> = new Set(['.tar', '.parquet']);
 const extensionOf = (path: string): string => extname(path).toLowerCase();
@@ -74,60 +77,74 @@ async function readTsv(path: string): Promise<AudioItem[]> {
   });
 }
 
-const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
-const optional = {
-  sampleRate: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
-  frames: isCount,
-  channels: (value: unknown) => Number.isSafeInteger(value) && (value as number) > 0,
-};
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isPositive = (value: unknown): value is number => isCount(value) && value > 0;
+const knowable = { sampleRate: isPositive, frames: isCount, channels: isPositive };
+
+/** Throws an error that names a line of a manifest. */
+type FailLine = (problem: string) => never;
+/** A line of a .jsonl, before it was checked. */
+type JsonLine = Record<string, unknown>;
+
+function parseLine(line: string, fail: FailLine): JsonLine {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    return fail(`is not JSON: ${(cause as Error).message}`);
+  }
+}
+
+/** The file or archive that a line is of. */
+function fileOfLine(entry: JsonLine, root: string, fail: FailLine): string {
+  // NVIDIA NeMo's manifests have another name for it.
+  const given = entry?.path ?? entry?.audio_filepath;
+  if (typeof given !== 'string' || given === '') return fail('expected an object with a "path"');
+  return isAbsolute(given) ? given : resolve(root, given);
+}
+
+/** What a line says of its audio. */
+function knownOfLine(entry: JsonLine, fail: FailLine): NonNullable<AudioItem['known']> {
+  const known: JsonLine = {};
+  for (const [key, isSound] of Object.entries(knowable)) {
+    if (entry[key] === undefined) continue;
+    if (!isSound(entry[key])) fail(`"${key}" is ${JSON.stringify(entry[key])}, expected a whole number above 0`);
+    known[key] = entry[key];
+  }
+  if (typeof entry.format === 'string') known.format = entry.format as AudioFormat;
+  return known;
+}
+
+/** Where a line says that its audio lies, and what that is called in an archive. */
+function placeOfLine(entry: JsonLine, file: string, fail: FailLine): { place: Place; name?: string } {
+  const { name, offset, bytes, row, column } = entry;
+  if (row !== undefined) {
+    if (!isCount(row) || typeof column !== 'string') return fail('a "row" is a number and needs a "column"');
+    return { place: { kind: 'parquet', file, row, column }, name: String(row) };
+  }
+  if (offset !== undefined) {
+    if (!isCount(offset) || !isCount(bytes) || typeof name !== 'string') {
+      return fail('an "offset" into an archive is a whole number from 0, and needs "bytes", another, and a "name"');
+    }
+    return { place: { kind: 'tar', file, offset, bytes }, name };
+  }
+  return { place: { kind: 'file', file } };
+}
 
 /** A manifest of one JSON object a line: `path`, and what is known of it; for archives where in them it lies. */
 async function readJsonl(path: string): Promise<AudioItem[]> {
   const root = resolve(dirname(path));
-  const items: AudioItem[] = [];
-  for (const [i, line] of (await readFile(path, 'utf8')).split(/\r?\n/).entries()) {
-    if (line.trim() === '') continue;
-    const fail = (problem: string): never => {
+  const items = (await readFile(path, 'utf8')).split(/\r?\n/).flatMap((line, i): AudioItem[] => {
+    if (line.trim() === '') return [];
+    const fail: FailLine = (problem) => {
       throw new Error(`${path}:${i + 1}: ${problem}`);
     };
-    let entry: Record<string, unknown>;
-    try {
-      entry = JSON.parse(line);
-    } catch (cause) {
-      return fail(`is not JSON: ${(cause as Error).message}`);
-    }
-    // NVIDIA NeMo's manifests have another name for it.
-    const given = entry?.path ?? entry?.audio_filepath;
-    if (typeof given !== 'string' || given === '') fail('expected an object with a "path"');
-    const file = isAbsolute(given as string) ? (given as string) : resolve(root, given as string);
-    const known: Record<string, unknown> = {};
-    for (const [key, isSound] of Object.entries(optional)) {
-      if (entry[key] === undefined) continue;
-      if (!isSound(entry[key])) fail(`"${key}" is ${JSON.stringify(entry[key])}, expected a whole number above 0`);
-      known[key] = entry[key];
-    }
-    if (typeof entry.format === 'string') known.format = entry.format as AudioFormat;
-    const { name, offset, bytes, row, column } = entry as {
-      name?: string;
-      offset?: number;
-      bytes?: number;
-      row?: number;
-      column?: string;
-    };
-    const own = slashes(relative(root, file));
-    if (row !== undefined) {
-      if (!Number.isSafeInteger(row) || row < 0 || typeof column !== 'string')
-        fail('a "row" is a number and needs a "column"');
-      const place = { kind: 'parquet', file, row, column: column as string } as const;
-      items.push({ path: `${file}/${row}`, key: `${own}/${row}`, place, known, manifest: path });
-    } else if (offset !== undefined) {
-      if (!isCount(offset) || !isCount(bytes) || typeof name !== 'string') {
-        fail('an "offset" into an archive is a whole number from 0, and needs "bytes", another, and a "name"');
-      }
-      const place = { kind: 'tar', file, offset, bytes: bytes as number } as const;
-      items.push({ path: `${file}/${name}`, key: `${own}/${name}`, place, known, manifest: path });
-    } else items.push({ path: file, key: own, place: { kind: 'file', file }, known, manifest: path });
-  }
+    const entry = parseLine(line, fail);
+    const file = fileOfLine(entry, root, fail);
+    const known = knownOfLine(entry, fail);
+    const { place, name } = placeOfLine(entry, file, fail);
+    const within = name === undefined ? '' : `/${name}`;
+    return [{ path: file + within, key: slashes(relative(root, file)) + within, place, known, manifest: path }];
+  });
   return lastOfEachName(items);
 }
 
@@ -151,6 +168,41 @@ async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
   }));
 }
 
+/** The music of what is no folder. */
+async function itemsOfFile(data: string): Promise<AudioItem[]> {
+  const ending = extensionOf(data);
+  const key = slashes(relative(dirname(data), data));
+  if (ending === '.tsv') return readTsv(data);
+  if (ending === '.jsonl') return readJsonl(data);
+  if (ending === '.tar') return itemsOfTar(data, key);
+  if (ending === '.parquet') return itemsOfParquet(data, key);
+  if (audioExtensions.has(ending)) return [{ path: data, key, place: { kind: 'file', file: data } }];
+  throw new AudioError(
+    data,
+    'unsupported',
+    'is no folder, manifest (.tsv, .jsonl), archive (.tar, .parquet) or audio file (.wav, .flac, .mp3, .ogg, .opus)',
+  );
+}
+
+/** The music of a folder without manifests: its audio files by name, then its archives, folder by folder. */
+async function itemsOfFolder(data: string, skip?: SkipFile): Promise<AudioItem[]> {
+  const files = await filesWithin(data, new Set([...audioExtensions, ...archiveExtensions]), skip);
+  const keyOf = (file: string) => slashes(relative(data, file));
+  const audio = files.filter((file) => audioExtensions.has(extensionOf(file))).sort();
+  const items: AudioItem[] = audio.map((file) => ({ path: file, key: keyOf(file), place: { kind: 'file', file } }));
+  for (const file of files.filter((file) => archiveExtensions.has(extensionOf(file)))) {
+    const itemsOf = extensionOf(file) === '.tar' ? itemsOfTar : itemsOfParquet;
+    try {
+      // One by one: an archive may hold more files than a call takes arguments.
+      for (const item of await itemsOf(file, keyOf(file))) items.push(item);
+    } catch (error) {
+      if (!skip) throw error;
+      skip(file, (error as Error).message.replace(`${file}: `, ''));
+    }
+  }
+  return items;
+}
+
 /**
  * Lists the music of a folder (audio files, and those in tar archives and parquet files, searched recursively; of one with
  * the manifests train and valid, what these list), a manifest (fairseq's .tsv, or .jsonl), a .tar, a .parquet, or one audio
@@ -161,46 +213,15 @@ async function itemsOfParquet(file: string, key: string): Promise<AudioItem[]> {
  * @throws AudioError 'unreadable' when it cannot be read; Error that names the line of a manifest, or the archive, that
  *   makes no sense.
  */
-export async function listAudio(data: string, skip?: (path: string, reason: string) => void): Promise<AudioItem[]> {
+export async function listAudio(data: string, skip?: SkipFile): Promise<AudioItem[]> {
   const status = await stat(data).catch((cause) => {
     const { code, message } = cause as NodeJS.ErrnoException;
     const what = extensionOf(data) === '' ? 'folder' : 'file';
     const reason = code === 'ENOENT' ? ': there is no such file or folder' : ` (${message})`;
     throw new AudioError(data, 'unreadable', `the ${what} cannot be read${reason}`, { cause });
   });
-  if (!status.isDirectory()) {
-    const ending = extensionOf(data);
-    const key = slashes(relative(dirname(data), data));
-    if (ending === '.tsv') return readTsv(data);
-    if (ending === '.jsonl') return readJsonl(data);
-    if (ending === '.tar') return itemsOfTar(data, key);
-    if (ending === '.parquet') return itemsOfParquet(data, key);
-    if (audioExtensions.has(ending)) return [{ path: data, key, place: { kind: 'file', file: data } }];
-    throw new AudioError(
-      data,
-      'unsupported',
-      'is no folder, manifest (.tsv, .jsonl), archive (.tar, .parquet) or audio file (.wav, .flac, .mp3, .ogg, .opus)',
-    );
-  }
+  if (!status.isDirectory()) return itemsOfFile(data);
   const manifests = manifestsIn(data);
   if (manifests) return [...(await listAudio(manifests.train)), ...(await listAudio(manifests.valid))];
-  const files = await filesWithin(data, new Set([...audioExtensions, ...archiveExtensions]), skip);
-  const audio = files.filter((file) => audioExtensions.has(extensionOf(file))).sort();
-  const items: AudioItem[] = audio.map((file) => ({
-    path: file,
-    key: slashes(relative(data, file)),
-    place: { kind: 'file', file },
-  }));
-  for (const file of files.filter((file) => archiveExtensions.has(extensionOf(file)))) {
-    const key = slashes(relative(data, file));
-    try {
-      // One by one: an archive may hold more files than a call takes arguments.
-      for (const item of await (extensionOf(file) === '.tar' ? itemsOfTar : itemsOfParquet)(file, key))
-        items.push(item);
-    } catch (error) {
-      if (!skip) throw error;
-      skip(file, (error as Error).message.replace(`${file}: `, ''));
-    }
-  }
-  return items;
+  return itemsOfFolder(data, skip);
 }
