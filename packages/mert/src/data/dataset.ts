@@ -1,6 +1,6 @@
 import { type AudioInfo, resampledLength } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
-import { listAudio } from './collection.ts';
+import { listAudio, type SkipFile } from './collection.ts';
 import { type AudioItem, checkItem, checkKnown } from './places.ts';
 import { CACHE_BYTES, createReaders, ReaderError } from './workers.ts';
 
@@ -86,6 +86,72 @@ async function infoOf(item: AudioItem): Promise<AudioInfo> {
   return info;
 }
 
+/** Files that are left out, each once. */
+function createSkipList() {
+  const skipped: SkippedFile[] = [];
+  const named = new Set<string>();
+  return {
+    skipped,
+    skip(path: string, reason: string): void {
+      if (named.has(path)) return;
+      named.add(path);
+      skipped.push({ path, reason });
+    },
+    /** The first reasons, a line each, for an error. */
+    reasons: () =>
+      skipped
+        .slice(0, 5)
+        .map(({ path, reason }) => `\n  ${path}: ${reason}`)
+        .join(''),
+  };
+}
+
+/** A file in use. */
+interface UsedFile {
+  item: AudioItem;
+  info: AudioInfo;
+}
+
+/** Looks at the headers of files, some at once: those that can be used, in their order; of the others `skip` is told. */
+async function usableFiles(
+  items: readonly AudioItem[],
+  { sampleRate, cropSamples, exclude, onFile }: DatasetOptions,
+  skip: SkipFile,
+): Promise<UsedFile[]> {
+  const look = async (item: AudioItem): Promise<AudioInfo | string> =>
+    exclude?.(item.path) ?? infoOf(item).catch((error) => reasonOf(error, item));
+  const used: UsedFile[] = [];
+  for (let at = 0; at < items.length; at += LOOKED_AT) {
+    const some = items.slice(at, at + LOOKED_AT);
+    for (const [i, info] of (await Promise.all(some.map(look))).entries()) {
+      const item = some[i];
+      if (typeof info === 'string') skip(item.path, info);
+      else if (info.duration * sampleRate >= cropSamples) used.push({ item, info });
+      else {
+        const crop = (cropSamples / sampleRate).toFixed(2);
+        skip(item.path, `too short: ${info.duration.toFixed(2)} s, a crop is ${crop} s`);
+      }
+    }
+    onFile?.(Math.min(items.length, at + LOOKED_AT), items.length);
+  }
+  return used;
+}
+
+/** Which file a crop is of: each once an epoch, in an order of that epoch. */
+function createOrder(seed: number, count: number): (index: number) => number {
+  const orders = new Map<number, number[]>();
+  return (index) => {
+    const epoch = Math.floor(index / count);
+    let order = orders.get(epoch);
+    if (!order) {
+      order = sampleWithoutReplacement(hostRandom(seed, purpose.order, epoch), count, count);
+      if (orders.size > 4) orders.clear();
+      orders.set(epoch, order);
+    }
+    return order[index % count];
+  };
+}
+
 /**
  * Opens a collection of music. Broken, truncated and too short files are left out and listed. The headers of files are
  * looked at first; those that a manifest tells rate and samples of are taken at its word, and found out when they are read.
@@ -93,61 +159,40 @@ async function infoOf(item: AudioItem): Promise<AudioInfo> {
  * @throws Error when nothing usable is left, with the reasons.
  */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
-  const { folder, sampleRate, cropSamples, seed, exclude, latestStart, workers = 0, onFile } = options;
-  const skipped: SkippedFile[] = [];
-  const named = new Set<string>();
-  const skip = (path: string, reason: string) => {
-    if (named.has(path)) return;
-    named.add(path);
-    skipped.push({ path, reason });
-  };
+  const { folder, sampleRate, cropSamples, seed, latestStart, workers = 0 } = options;
+  const { skipped, skip, reasons } = createSkipList();
   const items = await listAudio(folder, skip);
-  const files: AudioInfo[] = [];
-  const used: AudioItem[] = [];
-  for (let at = 0; at < items.length; at += LOOKED_AT) {
-    const some = items.slice(at, at + LOOKED_AT);
-    const looked = await Promise.all(
-      some.map(async (item) => {
-        const reason = exclude?.(item.path);
-        if (reason !== undefined) return reason;
-        return infoOf(item).catch((error) => reasonOf(error, item));
-      }),
-    );
-    for (const [i, info] of looked.entries()) {
-      const { path } = some[i];
-      if (typeof info === 'string') skip(path, info);
-      else if (info.duration * sampleRate < cropSamples) {
-        skip(path, `too short: ${info.duration.toFixed(2)} s, a crop is ${(cropSamples / sampleRate).toFixed(2)} s`);
-      } else {
-        files.push(info);
-        used.push(some[i]);
-      }
-    }
-    onFile?.(Math.min(items.length, at + LOOKED_AT), items.length);
-  }
-  if (files.length === 0) {
-    const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
+  const used = await usableFiles(items, options, skip);
+  if (used.length === 0) {
     throw new Error(
       items.length === 0 && skipped.length === 0
         ? `${folder}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`
-        : `${folder}: none of its ${skipped.length} audio files can be used:${reasons.join('')}`,
+        : `${folder}: none of its ${skipped.length} audio files can be used:${reasons()}`,
     );
   }
   const readers = createReaders(workers);
+  const files = used.map(({ info }) => info);
   const seconds = files.reduce((sum, file) => sum + file.duration, 0);
   // Of a collection that fits into memory files are decoded once; of a larger one no file would come again in time.
   const fits = seconds * sampleRate * Float32Array.BYTES_PER_ELEMENT <= CACHE_BYTES;
-  const orders = new Map<number, number[]>();
+  const fileOfIndex = createOrder(seed, files.length);
 
-  /** The files' order in an epoch. */
-  function order(epoch: number): number[] {
-    let found = orders.get(epoch);
-    if (!found) {
-      found = sampleWithoutReplacement(hostRandom(seed, purpose.order, epoch), files.length, files.length);
-      if (orders.size > 4) orders.clear();
-      orders.set(epoch, found);
-    }
-    return found;
+  /** A crop of file number `file`: `seeds` draw its place, after `drawn` numbers that were drawn for other things. */
+  function readCropOf(file: number, seeds: number[], drawn: number) {
+    const { item, info } = used[file];
+    const { path, place, known, manifest } = item;
+    return readers.read(
+      {
+        // A header that was looked at need not be held against the manifest again.
+        item: { path, place, ...(isTold(item) && { known, manifest }) },
+        file,
+        total: resampledLength(info.frames, info.sampleRate, sampleRate),
+        whole: fits && info.duration <= WHOLE_FILE_SECONDS,
+        ...{ sampleRate, cropSamples, seeds, drawn },
+        latestStart: latestStart?.(path) ?? Number.POSITIVE_INFINITY,
+      },
+      file,
+    );
   }
 
   const dataset: Dataset = {
@@ -162,37 +207,19 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
       for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
         const seeds = [seed, purpose.crop, index, attempt];
         // A file that turns out broken is replaced by a draw, which depends on the index alone, not on what was read before.
-        const at =
-          attempt === 0
-            ? order(Math.floor(index / files.length))[index % files.length]
-            : hostRandom(...seeds).integer(0, files.length - 1);
-        const { path, duration, frames, sampleRate: own } = files[at];
-        const { place, known, manifest } = used[at];
+        const isDrawn = attempt > 0;
+        const file = isDrawn ? hostRandom(...seeds).integer(0, files.length - 1) : fileOfIndex(index);
+        const { item } = used[file];
         try {
-          const crop = await readers.read(
-            {
-              // A header that was looked at need not be held against the manifest again.
-              item: { path, place, ...(isTold(used[at]) && { known, manifest }) },
-              file: at,
-              total: resampledLength(frames, own, sampleRate),
-              whole: fits && duration <= WHOLE_FILE_SECONDS,
-              sampleRate,
-              cropSamples,
-              latestStart: latestStart?.(path) ?? Number.POSITIVE_INFINITY,
-              seeds,
-              drawn: attempt === 0 ? 0 : 1,
-            },
-            at,
-          );
-          if (crop.silent) dataset.silentCrops++;
-          return { samples: crop.samples, path, start: crop.start };
+          const { samples, start, silent } = await readCropOf(file, seeds, isDrawn ? 1 : 0);
+          if (silent) dataset.silentCrops++;
+          return { samples, path: item.path, start };
         } catch (error) {
           if (error instanceof ReaderError) throw error;
-          skip(path, reasonOf(error, used[at]));
+          skip(item.path, reasonOf(error, item));
         }
       }
-      const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
-      throw new Error(`${folder}: ${ATTEMPTS} files in a row could not be read:${reasons.join('')}`);
+      throw new Error(`${folder}: ${ATTEMPTS} files in a row could not be read:${reasons()}`);
     },
     close: () => readers.close(),
   };

@@ -14,6 +14,8 @@ export interface TarEntry {
 }
 
 const BLOCK = 512;
+/** Kinds of entries that are files with content. */
+const REGULAR = ['0', '7'];
 const text = new TextDecoder();
 
 function field(header: Uint8Array, start: number, length: number): string {
@@ -39,9 +41,33 @@ function isSound(header: Uint8Array): boolean {
   return sum === numberField(header, 148, 8);
 }
 
+/** Throws unless a block is a header. */
+function checkHeader(path: string, header: Uint8Array, at: number): void {
+  if (isSound(header)) return;
+  const compressed = (header[0] === 0x1f && header[1] === 0x8b) || (header[0] === 0x28 && header[1] === 0xb5);
+  throw new Error(
+    compressed
+      ? `${path}: is compressed, and its files cannot be read by index; unpack it to a plain .tar`
+      : `${path}: byte ${at} begins no header of a tar archive; fetch or write the archive again`,
+  );
+}
+
+/** The name in a header, which holds up to 100 bytes, and with ustar's prefix 256. */
+function nameInHeader(header: Uint8Array): string {
+  const name = field(header, 0, 100);
+  const prefix = text.decode(header.subarray(257, 262)) === 'ustar' ? field(header, 345, 155) : '';
+  return prefix ? `${prefix}/${name}` : name;
+}
+
+/** What a header's own fields are too short for, and is said before it. */
+interface Extension {
+  path?: string;
+  size?: number;
+}
+
 /** `path` and `size` of a pax header: records `LENGTH KEY=VALUE\n`. */
-function paxRecords(bytes: Uint8Array): { path?: string; size?: number } {
-  const found: { path?: string; size?: number } = {};
+function paxRecords(bytes: Uint8Array): Extension {
+  const found: Extension = {};
   for (let at = 0; at < bytes.length; ) {
     const space = bytes.indexOf(0x20, at);
     const length = space < 0 ? Number.NaN : Number(text.decode(bytes.subarray(at, space)));
@@ -71,33 +97,25 @@ export async function tarIndex(path: string): Promise<TarEntry[]> {
       throw new Error(`${path}: ends ${where}, after ${total} bytes; fetch or write the archive again`);
     };
     let at = 0;
-    let next: { path?: string; size?: number } = {};
+    let extension: Extension = {};
     while (at + BLOCK <= total) {
       const header = await archive.read(at, BLOCK);
       // Two blocks of zeros end an archive; where the second is missing, no file is.
       if (header.every((byte) => byte === 0)) return entries;
-      if (!isSound(header)) {
-        const compressed = (header[0] === 0x1f && header[1] === 0x8b) || (header[0] === 0x28 && header[1] === 0xb5);
-        throw new Error(
-          compressed
-            ? `${path}: is compressed, and its files cannot be read by index; unpack it to a plain .tar`
-            : `${path}: byte ${at} begins no header of a tar archive; fetch or write the archive again`,
-        );
-      }
-      const own = numberField(header, 124, 12);
-      const size = next.size ?? own;
+      checkHeader(path, header, at);
+      const size = extension.size ?? numberField(header, 124, 12);
+      const offset = at + BLOCK;
+      if (!(size >= 0) || offset + size > total) cutOff('inside a file');
+      at = offset + Math.ceil(size / BLOCK) * BLOCK;
       const kind = String.fromCharCode(header[156] || 0x30);
-      const content = at + BLOCK;
-      if (!(size >= 0) || content + size > total) cutOff('inside a file');
-      at = content + Math.ceil(size / BLOCK) * BLOCK;
-      if (kind === 'x') next = { ...next, ...paxRecords(await archive.read(content, size)) };
-      else if (kind === 'L') next = { ...next, path: field(await archive.read(content, size), 0, size) };
-      else {
-        const prefix = text.decode(header.subarray(257, 262)) === 'ustar' ? field(header, 345, 155) : '';
-        const name = next.path ?? (prefix ? `${prefix}/${field(header, 0, 100)}` : field(header, 0, 100));
-        next = {};
-        if (kind === '0' || kind === '7')
-          entries.push({ name: name.replace(/^\.\//, ''), offset: content, bytes: size });
+      if (kind === 'x') {
+        extension = { ...extension, ...paxRecords(await archive.read(offset, size)) };
+      } else if (kind === 'L') {
+        extension = { ...extension, path: field(await archive.read(offset, size), 0, size) };
+      } else {
+        const name = extension.path ?? nameInHeader(header);
+        if (REGULAR.includes(kind)) entries.push({ name: name.replace(/^\.\//, ''), offset, bytes: size });
+        extension = {};
       }
     }
     // Between two files, too: those behind would be missing without a word.
