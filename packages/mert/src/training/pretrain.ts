@@ -160,13 +160,14 @@ function clipMeanOf(lines: readonly MetricsLine[]): { cqtClipLoss?: number } {
 /** Scores what was learnt, and writes the run's report. @returns its text. */
 async function report(run: Run, { trainer, teachers }: Learner, steps: number, checkpoint = ''): Promise<string> {
   const { dataset, validation } = run;
-  const { device, out } = run.options;
+  const { device, data, out } = run.options;
   const sums = await sumsOf(trainer);
   const lines = await readMetricsLog(join(out, 'metrics.jsonl'));
   return writeReport(out, {
     adapter: device.adapter.name,
     steps,
     seconds: lines.reduce((sum, line) => sum + line.seconds, 0),
+    data,
     files: dataset.files.length,
     hours: dataset.seconds / 3600,
     skipped: dataset.skipped,

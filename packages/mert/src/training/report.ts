@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
+import { nameWithin } from '../data/collection.ts';
 import type { SkippedFile } from '../data/dataset.ts';
 import type { Baselines } from './baselines.ts';
 import { drawCurves, smooth } from './curves.ts';
@@ -34,6 +35,8 @@ export interface ReportInput {
   adapter: string;
   steps: number;
   seconds: number;
+  /** The music, as it was given. */
+  data: string;
   files: number;
   hours: number;
   skipped: readonly SkippedFile[];
@@ -139,10 +142,10 @@ function remarks(input: ReportInput, table: string, measured: number): string[] 
 }
 
 /** The files that were left out, with the reasons. */
-function leftOut({ skipped, heldOut }: ReportInput): string {
+function leftOut({ data, skipped, heldOut }: ReportInput): string {
   const files = [
-    ...skipped.map(({ path, reason }) => `- ${path}: ${reason}`),
-    ...(heldOut?.skipped ?? []).map(({ path, reason }) => `- ${path}, held out: ${reason}`),
+    ...skipped.map(({ path, reason }) => `- ${nameWithin(data, path)}: ${reason}`),
+    ...(heldOut?.skipped ?? []).map(({ path, reason }) => `- ${nameWithin(data, path)}, held out: ${reason}`),
   ];
   if (files.length === 0) return 'No file was left out.';
   return `${count(files.length, 'file was', 'files were')} left out:\n\n${files.join('\n')}`;
