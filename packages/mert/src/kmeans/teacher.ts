@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readSafetensors, writeJson, writeSafetensors } from '@dawnchorus/formats';
 import { div, nearestCode, pad, scope, stack, sub, type Tensor, tensor } from '@dawnchorus/tensor';
 import { z } from 'zod';
-import { ahead, readSpans } from '../data/recording.ts';
+import { ahead, readSpans, type Span } from '../data/recording.ts';
 import { makeFolder } from '../folders.ts';
 import { hashTeacher } from '../labels/hash.ts';
 import { type CropTeacher, defineTeacher, frameCountOf } from '../labels/teacher.ts';
@@ -89,52 +89,82 @@ export async function saveKMeans(
   await writeJson(join(folder, KMEANS_CONFIG), configOf(sampleRate, hop, streams));
 }
 
+/** @throws RangeError when a feature occurs twice, or sizes do not agree. */
+function checkStreams(streams: readonly KMeansStream[]): void {
+  const names = streams.map(({ feature }) => feature);
+  if (new Set(names).size !== names.length || names.length === 0) {
+    throw new RangeError(`kmeans: features ${names.join(', ') || 'none'}; expected one or more, each once`);
+  }
+  for (const [name, { shape, data }] of streams.flatMap(tensorsOf)) {
+    if (data.length !== shape.reduce((a, b) => a * b, 1) || !data.every(Number.isFinite)) {
+      throw new RangeError(`kmeans: ${name} must hold [${shape}] finite numbers, and has ${data.length} numbers`);
+    }
+  }
+}
+
+/** A stream's clusters on the device. */
+interface Clusters extends Disposable {
+  feature: Feature;
+  adapter: string;
+  /** The nearest centres of rows [rows, dimension], the first on ties: i32 [rows]. */
+  nearest(rows: Tensor): Tensor;
+}
+
+function uploadClusters({ feature: name, clusters, centres, scale }: KMeansStream): Clusters {
+  const feature: Feature = features[name];
+  const { dimension } = feature;
+  const held: Tensor[] = [];
+  const upload = (data: Float32Array, shape: number[]) => {
+    held.push(tensor(data, { shape }));
+    return held[held.length - 1];
+  };
+  const middle = meanOf(centres, dimension);
+  const about = upload(
+    centres.map((value, i) => value - middle[i % dimension]),
+    [clusters, dimension],
+  );
+  const shift = upload(middle, [dimension]);
+  const mean = scale && upload(scale.mean, [dimension]);
+  const deviation = scale && upload(scale.deviation, [dimension]);
+  return {
+    feature,
+    adapter: about.device.adapter.name,
+    nearest(rows) {
+      const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
+      return nearestCode(sub(scaled, shift), about).codes;
+    },
+    [Symbol.dispose]() {
+      for (const each of held) each.dispose();
+    },
+  };
+}
+
+/** Frames [first, end) of recordings that have `frames` of them. */
+interface Frames {
+  first: number;
+  end: number;
+  frames: number;
+}
+
+/** Frames in chunks that are labelled at once. */
+const chunksOf = (frames: number): Frames[] =>
+  Array.from({ length: Math.ceil(frames / CHUNK) }, (_, i) => {
+    return { first: i * CHUNK, end: Math.min(frames, (i + 1) * CHUNK), frames };
+  });
+
 /**
  * The teacher of given clusters: a codebook for each feature, whose labels are the nearest centres, the first on ties.
  *
  * @throws RangeError when a feature occurs twice, or sizes do not agree.
  */
 export function createKMeansTeacher(sampleRate: number, hop: number, streams: readonly KMeansStream[]): CropTeacher {
-  const names = streams.map(({ feature }) => feature);
-  if (new Set(names).size !== names.length || names.length === 0) {
-    throw new RangeError(`kmeans: features ${names.join(', ') || 'none'}; expected one or more, each once`);
-  }
-  for (const stream of streams) {
-    for (const [name, { shape, data }] of tensorsOf(stream)) {
-      if (data.length !== shape.reduce((a, b) => a * b, 1) || !data.every(Number.isFinite)) {
-        throw new RangeError(`kmeans: ${name} must hold [${shape}] finite numbers, and has ${data.length} numbers`);
-      }
-    }
-  }
-  const held: Tensor[] = [];
-  const keep = (data: Float32Array, shape: number[]) => {
-    held.push(tensor(data, { shape }));
-    return held[held.length - 1];
-  };
-  const parts = streams.map(({ feature, clusters, centres, scale }) => {
-    const own: Feature = features[feature];
-    const middle = meanOf(centres, own.dimension);
-    return {
-      feature: own,
-      centres: keep(
-        centres.map((value, i) => value - middle[i % own.dimension]),
-        [clusters, own.dimension],
-      ),
-      middle: keep(middle, [own.dimension]),
-      mean: scale && keep(scale.mean, [own.dimension]),
-      deviation: scale && keep(scale.deviation, [own.dimension]),
-    };
-  });
+  checkStreams(streams);
+  const codebooks = streams.map(uploadClusters);
   // Frames that all features have.
-  const framePadding = Math.min(...parts.map(({ feature }) => hop + 2 * feature.before - feature.window(sampleRate)));
+  const framePadding = Math.min(
+    ...codebooks.map(({ feature }) => hop + 2 * feature.before - feature.window(sampleRate)),
+  );
   const grid = { hop, framePadding };
-
-  /** Frames [first, end) of recordings that have `frames` of them. */
-  interface Frames {
-    first: number;
-    end: number;
-    frames: number;
-  }
 
   /** The first frame of a feature that these frames depend on, and the samples [start, stop) of all of them. */
   function reachOf({ context, before, window }: Feature, { first, end, frames }: Frames) {
@@ -143,8 +173,8 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
   }
 
   /** The samples that these frames depend on. */
-  function spanOf(chunk: Frames) {
-    const reaches = parts.map(({ feature }) => reachOf(feature, chunk));
+  function spanOf(chunk: Frames): Span {
+    const reaches = codebooks.map(({ feature }) => reachOf(feature, chunk));
     return {
       first: Math.min(...reaches.map(({ start }) => start)),
       end: Math.max(...reaches.map(({ stop }) => stop)),
@@ -153,23 +183,21 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
 
   /** Labels of these frames, i32 [batch * frames] a codebook, given x [batch, samples] from `origin` on. */
   function codesOf(x: Tensor, origin: number, chunk: Frames): Tensor[] {
-    return parts.map(({ feature, centres, middle, mean, deviation }) => {
+    return codebooks.map(({ feature, nearest }) => {
       const { low, start, stop } = reachOf(feature, chunk);
       const all = feature.compute(x.sliceAxis(1, start - origin, stop - origin), sampleRate, hop);
-      const rows = all.sliceAxis(1, chunk.first - low, chunk.end - low).reshape([-1, feature.dimension]);
-      const scaled = mean && deviation ? div(sub(rows, mean), deviation) : rows;
-      return nearestCode(sub(scaled, middle), centres).codes;
+      return nearest(all.sliceAxis(1, chunk.first - low, chunk.end - low).reshape([-1, feature.dimension]));
     });
   }
 
-  async function labelChunk(samples: Float32Array, start: number, chunk: Frames) {
-    const codes = scope(() => codesOf(tensor(samples, { shape: [1, samples.length] }), start, chunk));
-    const { first, end } = chunk;
-    const labels = new Int32Array((end - first) * parts.length);
+  /** Labels [frames, codebooks] of these frames, given the samples that they depend on. */
+  async function labelChunk(samples: Float32Array, chunk: Frames): Promise<Int32Array> {
+    const codes = scope(() => codesOf(tensor(samples, { shape: [1, samples.length] }), spanOf(chunk).first, chunk));
+    const labels = new Int32Array((chunk.end - chunk.first) * codebooks.length);
     for (const [i, code] of codes.entries()) {
       const own = await code.data();
       code.dispose();
-      for (let t = 0; t < own.length; t++) labels[t * parts.length + i] = own[t];
+      for (let t = 0; t < own.length; t++) labels[t * codebooks.length + i] = own[t];
     }
     return labels;
   }
@@ -181,17 +209,12 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
     hop,
     framePadding,
     codebooks: streams.map(({ clusters }) => clusters),
-    adapter: parts[0].centres.device.adapter.name,
+    adapter: codebooks[0].adapter,
     async *stream(recording) {
-      const frames = frameCountOf(grid, recording.samples);
-      const chunks = Array.from({ length: Math.ceil(frames / CHUNK) }, (_, i) => {
-        return { first: i * CHUNK, end: Math.min(frames, (i + 1) * CHUNK), frames };
-      });
-      const spans = readSpans(recording, chunks.map(spanOf));
-      let i = 0;
-      for await (const samples of ahead(spans)) {
-        const chunk = chunks[i++];
-        yield await labelChunk(samples, spanOf(chunk).first, chunk);
+      const chunks = chunksOf(frameCountOf(grid, recording.samples));
+      let next = 0;
+      for await (const samples of ahead(readSpans(recording, chunks.map(spanOf)))) {
+        yield await labelChunk(samples, chunks[next++]);
       }
     },
     encode(waveform) {
@@ -203,9 +226,23 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
       return stack(codesOf(padded, first, whole).map((codes) => codes.reshape([batch, frames])));
     },
     dispose() {
-      for (const each of held) each.dispose();
+      for (const each of codebooks) each[Symbol.dispose]();
     },
   });
+}
+
+/** @throws Error when the file is not there, or says something else. */
+async function readConfig(path: string): Promise<KMeansConfig> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (cause) {
+    throw new Error(`${path}: cannot be read; a K-means teacher is the folder that mert kmeans train wrote`, { cause });
+  }
+  const parsed = configSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map(({ path: at, message }) => `\n  ${at.join('.') || 'it'}: ${message}`);
+  throw new Error(`${path}: is no K-means teacher:${issues.join('')}`);
 }
 
 /**
@@ -214,19 +251,7 @@ export function createKMeansTeacher(sampleRate: number, hop: number, streams: re
  * @throws Error that says what of the folder is missing or does not fit.
  */
 export async function loadKMeansTeacher(folder: string): Promise<CropTeacher> {
-  const path = join(folder, KMEANS_CONFIG);
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, 'utf8'));
-  } catch (cause) {
-    throw new Error(`${path}: cannot be read; a K-means teacher is the folder that mert kmeans train wrote`, { cause });
-  }
-  const parsed = configSchema.safeParse(json);
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map(({ path: at, message }) => `\n  ${at.join('.') || 'it'}: ${message}`);
-    throw new Error(`${path}: is no K-means teacher:${issues.join('')}`);
-  }
-  const { sampleRate, hop, streams } = parsed.data;
+  const { sampleRate, hop, streams } = await readConfig(join(folder, KMEANS_CONFIG));
   const tensors = await readSafetensors(join(folder, WEIGHTS));
   const problems: string[] = [];
   const expected = new Set<string>();
