@@ -1,12 +1,13 @@
 /** Clips of songs: the stand-ins for key, beats, genre, the four sets of tags, expression and separation. */
-import { splits } from '../evaluation/names.ts';
+import { type Split, splits } from '../evaluation/names.ts';
 import { hostRandom } from '../random.ts';
 import { chartName, drawChart, type Mode, tonics } from './chart.ts';
+import type { Font } from './fonts.ts';
 import { DRUMS, type Note } from './midi.ts';
 import { deck } from './notes.ts';
 import { isOwn, ownGroove, ownStyles } from './plain.ts';
 import { type ClipPlan, type Composed, clipSeed, type Label, type PlanOptions } from './plan.ts';
-import { playSong, type Song, type SongPart, songParts } from './song.ts';
+import { playSong, type Song, type SongPart, type SongPlan, songParts } from './song.ts';
 import { families, type Groove, groovesOf, stylesBySplit, styleWords } from './styles.ts';
 
 /** The tasks that songs stand in for. */
@@ -157,58 +158,88 @@ function drawGroove(
   };
 }
 
+/** Whether clips are drawn from families of styles alike. */
+const isByFamily = (kind: SongKind): boolean => ['genre', 'tagging', 'top50-tagging'].includes(kind);
+
+/** The styles that songs of each split are played in. */
+function stylesOfSplits(kind: SongKind, ownMusic: boolean | undefined): Readonly<Record<Split, readonly string[]>> {
+  if (ownMusic) return ownStyles;
+  const styles = stylesBySplit(isByFamily(kind) ? 'families' : 'all');
+  if (kind !== 'genre-tagging') return styles;
+  // Asked for are words in the names of styles: all splits have all styles, played from other seeds by other fonts.
+  const all = Object.values(styles).flat();
+  const tagged = all.filter((style) => styleWords.some((word) => style.includes(word))).sort();
+  return { train: tagged, valid: tagged, test: tagged };
+}
+
+type DrawChart = typeof drawChart;
+
+/** Draws charts of which no two are alike. */
+function createCharts(): DrawChart {
+  const drawn = new Set<string>();
+  return (random, mode, metre) => {
+    let chart = drawChart(random, mode, metre);
+    while (drawn.has(chartName(chart))) chart = drawChart(random, mode, metre);
+    drawn.add(chartName(chart));
+    return chart;
+  };
+}
+
+/** A song that is drawn for a clip, and what part of it the clip leaves out. */
+interface DrawnSong {
+  plan: SongPlan;
+  without?: SongPart;
+}
+
+/** @param key - 0 to 11 major from C up, 12 to 23 minor. */
+function drawSong(kind: SongKind, seed: number, groove: Groove, key: number, freshChart: DrawChart): DrawnSong {
+  const random = hostRandom(seed, 6);
+  const mode: Mode = key < 12 ? 'major' : 'minor';
+  const chart = freshChart(random, mode, groove.metre);
+  const [tempo, melody] = [random.integer(70, 160), melodic[random.integer(0, melodic.length - 1)]];
+  const withMelody = kind === 'separation' || random.uniform() < 0.6;
+  const drift = kind === 'beats' && random.uniform() < 0.5 ? 0.08 : 0;
+  const without = kind === 'beats' && random.uniform() < 0.25 ? 'drums' : undefined;
+  const plan = { seed, groove, chart, tonic: key % 12, mode, tempo, drift, ...(withMelody && { melody }) };
+  return { plan, without };
+}
+
+/** Clip number `index` of a split. */
+function clipOf(kind: SongKind, { plan, without }: DrawnSong, split: Split, index: number, font: Font): ClipPlan {
+  const { seed, groove, chart } = plan;
+  return {
+    path: `audio/${split}-${String(index).padStart(5, '0')}`,
+    split,
+    font,
+    groups: {
+      ...{ song: `${split} ${seed}`, font: font.name, lineage: font.lineage, seed },
+      ...{ style: groove.style, groove: groove.name, chart: chartName(chart) },
+    },
+    levelled: kind !== 'expression',
+    compose: async () => compose(kind, await playSong(plan), without),
+  };
+}
+
 /** Clips of songs, no chart, style file, font lineage or seed of the test among those of training. */
 export function planSongs(
   kind: SongKind,
   { counts, seed, fonts, styles: folder, own: ownMusic }: PlanOptions,
 ): ClipPlan[] {
-  const inFamilies = kind === 'genre' || kind === 'tagging' || kind === 'top50-tagging';
-  const styles = stylesBySplit(inFamilies ? 'families' : 'all');
-  if (kind === 'genre-tagging') {
-    // Asked for are words in the names of styles: all splits have all styles, played from other seeds by other fonts.
-    const all = Object.values(styles).flat();
-    const tagged = all.filter((style) => styleWords.some((word) => style.includes(word)));
-    for (const split of splits) styles[split] = tagged.toSorted();
-  }
-  if (ownMusic) for (const split of splits) styles[split] = [...ownStyles[split]];
-  const charts = new Set<string>();
+  const styles = stylesOfSplits(kind, ownMusic);
+  const freshChart = createCharts();
   const plans: ClipPlan[] = [];
   let keys = Array.from({ length: 24 }, (_, i) => i);
   let known = Object.keys(families);
   for (const split of splits) {
     const own = clipSeed(seed, split, 0);
-    const nextGroove = drawGroove(inFamilies, styles[split], known, folder, own);
+    const nextGroove = drawGroove(isByFamily(kind), styles[split], known, folder, own);
     const nextKey = deck(keys, hostRandom(own, 5));
     const used = new Set<number>();
     for (let i = 0; i < counts[split]; i++) {
-      const songSeed = clipSeed(seed, split, i);
-      const random = hostRandom(songSeed, 6);
-      const groove = nextGroove();
       const key = nextKey();
       used.add(key);
-      const mode: Mode = key < 12 ? 'major' : 'minor';
-      let chart = drawChart(random, mode, groove.metre);
-      while (charts.has(chartName(chart))) chart = drawChart(random, mode, groove.metre);
-      charts.add(chartName(chart));
-      const [tempo, melody] = [random.integer(70, 160), melodic[random.integer(0, melodic.length - 1)]];
-      const withMelody = kind === 'separation' || random.uniform() < 0.6;
-      const drift = kind === 'beats' && random.uniform() < 0.5 ? 0.08 : 0;
-      const without = kind === 'beats' && random.uniform() < 0.25 ? 'drums' : undefined;
-      const font = fonts[split][i % fonts[split].length];
-      plans.push({
-        path: `audio/${split}-${String(i).padStart(5, '0')}`,
-        split,
-        font,
-        groups: {
-          ...{ song: `${split} ${songSeed}`, font: font.name, lineage: font.lineage, seed: songSeed },
-          ...{ style: groove.style, groove: groove.name, chart: chartName(chart) },
-        },
-        levelled: kind !== 'expression',
-        compose: async () => {
-          const plan = { seed: songSeed, groove, chart, tonic: key % 12, mode, tempo, drift };
-          return compose(kind, await playSong({ ...plan, ...(withMelody && { melody }) }), without);
-        },
-      });
+      const song = drawSong(kind, clipSeed(seed, split, i), nextGroove(), key, freshChart);
+      plans.push(clipOf(kind, song, split, i, fonts[split][i % fonts[split].length]));
     }
     // A small proxy asks for nothing that it did not teach.
     if (split !== 'train') continue;
