@@ -7,10 +7,10 @@ import type { FeatureTable } from '../features/table.ts';
 import { beat } from '../metrics/index.ts';
 import type { Weights } from '../probe/head.ts';
 import type { Prober } from '../probe/prober.ts';
-import { type Scaling, scale, scalingOf, shuffled, usableClips } from '../probe/rows.ts';
+import { probedClips, type Scaling, scale, scalingOf } from '../probe/rows.ts';
 import type { Scores } from '../probe/scores.ts';
 import type { ProbeSettings } from '../probe/settings.ts';
-import { createMachine, learn, type Machine } from '../probe/train.ts';
+import { createMachines, learn } from '../probe/train.ts';
 import { decodeBeats, decodeDownbeats } from './decode.ts';
 
 const FRAMES_PER_SECOND = SAMPLE_RATE / HOP;
@@ -69,27 +69,18 @@ export function scoreClips(
 /** Opens a task of beats. */
 export function beatProber(data: TaskData, table: FeatureTable, settings: ProbeSettings, standardise: boolean): Prober {
   const { task } = data;
-  const usable = usableClips(data, table);
-  const clips = settings.shuffleLabels ? shuffled(usable, settings.seeds[0]) : usable;
+  const { usable, clips, counts } = probedClips(data, table, settings);
   const framesOf = (clip: Clip): number => table.clips.get(clip.id)?.rows[0] ?? 0;
   const { hidden, cropSeconds, validClips } = settings.beats;
   const crop = Math.min(Math.round(cropSeconds * FRAMES_PER_SECOND), ...clips.train.map(framesOf));
-  const machines = new Map<number, Machine>();
-  const machineOf = (layers: number): Machine => {
-    let own = machines.get(layers);
-    if (!own) {
-      const { dropout } = settings;
-      own = createMachine({ layers, dimension: table.dimension, hidden, outputs: 2, dropout }, task.kind);
-      machines.set(layers, own);
-    }
-    return own;
-  };
+  const shape = { dimension: table.dimension, hidden, outputs: 2, dropout: settings.dropout };
+  const machines = createMachines(shape, task.kind);
 
   return {
-    counts: { train: clips.train.length, valid: clips.valid.length, test: clips.test.length },
+    counts,
     async open(layers) {
       const width = layers.length * table.dimension;
-      const machine = machineOf(layers.length);
+      const machine = machines.of(layers.length);
       let units: Scaling | undefined;
       const read = async (clip: Clip, first: number, count: number): Promise<Float32Array> => {
         const x = await table.read(clip.id, layers, first, count);
@@ -153,8 +144,6 @@ export function beatProber(data: TaskData, table: FeatureTable, settings: ProbeS
         usable.test.map((clip) => ({ clip, beats: tick(clip), downbeats: tick(clip).filter((_, i) => i % 4 === 0) })),
       ).metrics;
     },
-    dispose() {
-      for (const own of machines.values()) own.dispose();
-    },
+    dispose: () => machines.dispose(),
   };
 }

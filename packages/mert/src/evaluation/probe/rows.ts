@@ -3,12 +3,13 @@ import { hostRandom, sampleWithoutReplacement } from '../../random.ts';
 import type { Clip, TaskData } from '../data.ts';
 import type { FeatureTable } from '../features/table.ts';
 import type { Split } from '../names.ts';
+import type { ProbeSettings } from './settings.ts';
 
 /** Which draws of `hostRandom` deal labels out. */
 const SHUFFLE = 102;
 
 /** Clips that have features, by split. */
-export function usableClips(data: TaskData, table: FeatureTable): Record<Split, Clip[]> {
+function usableClips(data: TaskData, table: FeatureTable): Record<Split, Clip[]> {
   const of = (split: Split) => data.clips.filter((clip) => clip.split === split && table.clips.has(clip.id));
   const clips = { train: of('train'), valid: of('valid'), test: of('test') };
   for (const [split, own] of Object.entries(clips)) {
@@ -20,7 +21,7 @@ export function usableClips(data: TaskData, table: FeatureTable): Record<Split, 
 }
 
 /** Labels dealt out anew among the songs of training and validation; those of the test stay. */
-export function shuffled(clips: Record<Split, Clip[]>, seed: number): Record<Split, Clip[]> {
+function shuffled(clips: Record<Split, Clip[]>, seed: number): Record<Split, Clip[]> {
   const deal = (own: Clip[], stream: number): Clip[] => {
     const songs = [...new Map(own.map((clip) => [clip.song, clip])).values()];
     const order = sampleWithoutReplacement(hostRandom(seed, SHUFFLE, stream), songs.length, songs.length);
@@ -31,6 +32,14 @@ export function shuffled(clips: Record<Split, Clip[]>, seed: number): Record<Spl
     });
   };
   return { train: deal(clips.train, 1), valid: deal(clips.valid, 2), test: clips.test };
+}
+
+/** The clips of a probe that have features: as they are, and as heads learn from them. */
+export function probedClips(data: TaskData, table: FeatureTable, { shuffleLabels, seeds }: ProbeSettings) {
+  const usable = usableClips(data, table);
+  const clips = shuffleLabels ? shuffled(usable, seeds[0]) : usable;
+  const counts = { train: clips.train.length, valid: clips.valid.length, test: clips.test.length };
+  return { usable, clips, counts };
 }
 
 /** Means and reciprocal deviations of each dimension of each layer over rows, [layers, dimension]. */

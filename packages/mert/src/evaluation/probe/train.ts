@@ -73,6 +73,21 @@ export function createMachine(shape: HeadShape, kind: TaskKind, seed = 0): Machi
   };
 }
 
+/** Machines by the number of layers that they take, each made when it is first asked for. */
+export function createMachines(shape: Omit<HeadShape, 'layers'>, kind: TaskKind) {
+  const machines = new Map<number, Machine>();
+  return {
+    of(layers: number): Machine {
+      const machine = machines.get(layers) ?? createMachine({ layers, ...shape }, kind);
+      machines.set(layers, machine);
+      return machine;
+    },
+    dispose(): void {
+      for (const machine of machines.values()) machine.dispose();
+    },
+  };
+}
+
 /** A head that has learned: the weights that validation liked best. */
 export interface Learned {
   weights: Weights;

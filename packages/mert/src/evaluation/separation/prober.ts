@@ -8,7 +8,7 @@ import type { FeatureTable } from '../features/table.ts';
 import { globalSdr } from '../metrics/index.ts';
 import { type Split, stemNames } from '../names.ts';
 import type { Prober, Trained } from '../probe/prober.ts';
-import { shuffled, usableClips } from '../probe/rows.ts';
+import { probedClips } from '../probe/rows.ts';
 import type { Scores } from '../probe/scores.ts';
 import type { ProbeSettings, SeparationSettings } from '../probe/settings.ts';
 import {
@@ -64,11 +64,10 @@ export function separationProber(
   standardise: boolean,
 ): Prober {
   const { task } = data;
-  const usable = usableClips(data, table);
-  const clips = settings.shuffleLabels ? shuffled(usable, settings.seeds[0]) : usable;
+  const { usable, clips, counts } = probedClips(data, table, settings);
   const trackOf = createTracks();
   return {
-    counts: { train: clips.train.length, valid: clips.valid.length, test: clips.test.length },
+    counts,
     rates: [settings.separation.rate],
     sumOnly: !settings.separation.sweepLayers,
     async open(layers) {
