@@ -57,43 +57,13 @@ const maxDimensions = 64;
  * @throws FormatError naming the file, the tensor, what was found and what was expected.
  */
 export async function parseHeader(path: string, file: Bytes): Promise<SafetensorsHeader> {
-  const fail = (problem: string): never => {
+  const fail: Fail = (problem) => {
     throw new FormatError(`${path} is not a valid safetensors file: ${problem}`);
   };
-  if (file.size < 8) {
-    fail(
-      `it has ${file.size} bytes, expected at least the 8 of the header's length; it may have been cut short, copy it again`,
-    );
-  }
-  const prefix = await readBytes(file, 0, 8);
-  const length = new DataView(prefix.buffer).getBigUint64(0, true);
-  if (length > maxHeaderBytes) {
-    fail(
-      `its first 8 bytes give a header of ${length} bytes, expected at most ${maxHeaderBytes}; is it in another format?`,
-    );
-  }
-  const dataStart = 8 + Number(length);
-  if (dataStart > file.size) {
-    fail(`its header should end at byte ${dataStart} but the file at ${file.size}; it was cut short, copy it again`);
-  }
-  const bytes = await readBytes(file, 8, dataStart);
-  checkSize(bytes, fail);
-  let text = '';
-  let json: unknown;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    json = JSON.parse(text);
-  } catch (error) {
-    fail(`its header is not JSON in UTF-8 (${shorten((error as Error).message)})`);
-  }
-  if (!isRecord(json)) {
-    return fail(`its header is ${describe(json)}, expected a JSON object of tensors`);
-  }
-  checkKeys(text, fail);
-  const metadata = Object.hasOwn(json, '__metadata__') ? json.__metadata__ : {};
-  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
-    fail('its __metadata__ must be an object whose values are all strings');
-  }
+  const bytes = await readHeader(file, fail);
+  const dataStart = 8 + bytes.length;
+  const json = parseJson(bytes, fail);
+  const metadata = metadataOf(json, fail);
   const tensors = new Map<string, SafetensorsHeaderEntry>();
   const unreadable = new Map<string, string>();
   const places: Place[] = [];
@@ -111,7 +81,52 @@ export async function parseHeader(path: string, file: Bytes): Promise<Safetensor
     }
   }
   checkCoverage(places, file.size - dataStart, fail);
-  return { tensors, unreadable, metadata: metadata as Record<string, string>, dataStart };
+  return { tensors, unreadable, metadata, dataStart };
+}
+
+/** The bytes of the header's JSON. */
+async function readHeader(file: Bytes, fail: Fail): Promise<Uint8Array> {
+  if (file.size < 8) {
+    fail(
+      `it has ${file.size} bytes, expected at least the 8 of the header's length; it may have been cut short, copy it again`,
+    );
+  }
+  const prefix = await readBytes(file, 0, 8);
+  const length = new DataView(prefix.buffer).getBigUint64(0, true);
+  if (length > maxHeaderBytes) {
+    fail(
+      `its first 8 bytes give a header of ${length} bytes, expected at most ${maxHeaderBytes}; is it in another format?`,
+    );
+  }
+  const end = 8 + Number(length);
+  if (end > file.size) {
+    fail(`its header should end at byte ${end} but the file at ${file.size}; it was cut short, copy it again`);
+  }
+  return readBytes(file, 8, end);
+}
+
+/** The header as an object with each key once. */
+function parseJson(bytes: Uint8Array, fail: Fail): Record<string, unknown> {
+  checkSize(bytes, fail);
+  let text = '';
+  let json: unknown;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    json = JSON.parse(text);
+  } catch (error) {
+    fail(`its header is not JSON in UTF-8 (${shorten((error as Error).message)})`);
+  }
+  if (!isRecord(json)) return fail(`its header is ${describe(json)}, expected a JSON object of tensors`);
+  checkKeys(text, fail);
+  return json;
+}
+
+function metadataOf(json: Record<string, unknown>, fail: Fail): Record<string, string> {
+  const metadata = Object.hasOwn(json, '__metadata__') ? json.__metadata__ : {};
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+    return fail('its __metadata__ must be an object whose values are all strings');
+  }
+  return metadata as Record<string, string>;
 }
 
 /** Places tensors one behind the other, in the order given, and encodes their header. */
@@ -188,6 +203,7 @@ function checkSize(bytes: Uint8Array, fail: Fail): void {
  * nothing, so that two programs could see two different tensors in one file.
  */
 function checkKeys(json: string, fail: Fail): void {
+  // Of each object that is open its keys so far; lists have none.
   const open: (Set<string> | undefined)[] = [];
   for (let at = 0; at < json.length; at++) {
     const character = json[at];
@@ -196,21 +212,27 @@ function checkKeys(json: string, fail: Fail): void {
     else if (character === '}' || character === ']') open.pop();
     else if (character === '"') {
       const begin = at;
-      let escaped = false;
-      for (at++; json[at] !== '"'; at++) {
-        if (json[at] === '\\') {
-          escaped = true;
-          at++;
-        }
-      }
-      let next = at + 1;
-      while (' \t\n\r'.includes(json[next])) next++;
-      if (json[next] !== ':') continue;
-      const key = escaped ? JSON.parse(json.slice(begin, at + 1)) : json.slice(begin + 1, at);
+      at = closingQuote(json, begin);
+      if (!isKey(json, at)) continue;
+      const key: string = JSON.parse(json.slice(begin, at + 1));
       if (open.at(-1)?.has(key)) fail(`the key "${shorten(key)}" occurs twice in one object of its header`);
       open.at(-1)?.add(key);
     }
   }
+}
+
+/** Where the string ends that begins at a quote of valid JSON. */
+function closingQuote(json: string, begin: number): number {
+  let at = begin + 1;
+  while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1;
+  return at;
+}
+
+/** Whether the string that ends at a quote of valid JSON is a key. */
+function isKey(json: string, end: number): boolean {
+  let next = end + 1;
+  while (' \t\n\r'.includes(json[next])) next++;
+  return json[next] === ':';
 }
 
 type Place = { name: string; offsets: [number, number] };
