@@ -6,8 +6,9 @@
 import { join } from 'node:path';
 import { createCqt } from '../packages/dsp/src/index.ts';
 import { cropSamples, frameCount } from '../packages/mert/src/config/index.ts';
-import { normaliseWaveform, prepareBatch, readCrops, stackClips } from '../packages/mert/src/data/batch.ts';
+import { prepareBatch, readCrops, stackClips } from '../packages/mert/src/data/batch.ts';
 import { openDataset } from '../packages/mert/src/data/dataset.ts';
+import { normaliseWaveform } from '../packages/mert/src/model/normalise.ts';
 import { latestCheckpoint } from '../packages/mert/src/training/checkpoints.ts';
 import { loadCheckpoint, loadTrainerState } from '../packages/mert/src/training/state.ts';
 import { cqtSettings, createTrainer, trainingTensors } from '../packages/mert/src/training/step.ts';

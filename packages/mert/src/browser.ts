@@ -41,6 +41,7 @@ export {
   type UploadedMixture,
   uploadMixture,
 } from './model/mixture.ts';
+export { normaliseWaveform } from './model/normalise.ts';
 export {
   type Batch,
   type LossWeights,

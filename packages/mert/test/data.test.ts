@@ -5,8 +5,8 @@ import { encodeWav } from '@dawnchorus/dsp';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { normaliseWaveform } from '../src/data/batch.ts';
 import { type Dataset, type DatasetOptions, openDataset } from '../src/data/dataset.ts';
+import { normaliseWaveform } from '../src/model/normalise.ts';
 import { endlessWav, messageOf, temporaryFolder, tone, writeFile, writeTone } from './support.ts';
 
 const folder = temporaryFolder();

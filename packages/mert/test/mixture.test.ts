@@ -2,16 +2,16 @@ import { scope, type Tensor } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { normaliseWaveform, prepareBatch, stackClips } from '../src/data/batch.ts';
+import { prepareBatch, stackClips } from '../src/data/batch.ts';
 import {
   drawMixture,
   type MixtureDraw,
   type MixtureOptions,
   mix,
   mixOnDevice,
-  normaliseOnDevice,
   uploadMixture,
 } from '../src/model/mixture.ts';
+import { normaliseOnDevice, normaliseWaveform } from '../src/model/normalise.ts';
 import { hostRandom } from '../src/random.ts';
 import { goldenArrays, openTestDevice, relativeError, tinyConfig, tone } from './support.ts';
 

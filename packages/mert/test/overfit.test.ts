@@ -10,7 +10,8 @@ import { tensor } from '@dawnchorus/tensor';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cropSamples, frameCount, loadConfig } from '../src/config/index.ts';
-import { normaliseWaveform, prepareBatch } from '../src/data/batch.ts';
+import { prepareBatch } from '../src/data/batch.ts';
+import { normaliseWaveform } from '../src/model/normalise.ts';
 import { perplexity, trainTeacher } from '../src/rvq/teacher.ts';
 import {
   cqtSettings,

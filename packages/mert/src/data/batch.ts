@@ -28,17 +28,6 @@ export function stackClips(clips: readonly Float32Array[]): Tensor {
   return tensor(data, { shape: [clips.length, length] });
 }
 
-/** Zero mean and unit variance, as Hugging Face's feature extractor does it before the model. */
-export function normaliseWaveform(samples: Float32Array): Float32Array {
-  let sum = 0;
-  for (const sample of samples) sum += sample;
-  const mean = sum / Math.max(1, samples.length);
-  let squares = 0;
-  for (const sample of samples) squares += (sample - mean) ** 2;
-  const scale = 1 / Math.sqrt(squares / Math.max(1, samples.length) + 1e-7);
-  return samples.map((sample) => (sample - mean) * scale);
-}
-
 /**
  * The clips, mixture and masks of a step's batch: all by seed and number, whatever was drawn before. Where a step takes several
  * batches, `part` counts them.

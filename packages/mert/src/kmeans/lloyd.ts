@@ -69,7 +69,8 @@ function relocate(x: Tensor, centres: Tensor, { labels, residuals, distances }: 
  * Lloyd's algorithm from given centres, until no centre moves. Clusters that lose all their rows take the rows furthest
  * from their centres, as in scikit-learn, so that none stays empty while there are distinct rows enough.
  *
- * Sums go over what centres leave of the rows, in a fixed order: the same input gives the same bits on one adapter.
+ * Sums go over what centres leave of the rows, in a fixed order: the same input gives the same bits on one adapter. (The
+ * codebooks of an RVQ start from a plainer `kMeans`, which says why.)
  *
  * @param x - f32 [rows, dimension].
  * @param start - f32 [clusters, dimension]; stays the caller's.

@@ -1,16 +1,4 @@
-import {
-  arange,
-  ge,
-  gt,
-  indexSelect,
-  logicalAnd,
-  lt,
-  maximum,
-  rsqrt,
-  type Tensor,
-  tensor,
-  where,
-} from '@dawnchorus/tensor';
+import { arange, ge, gt, indexSelect, logicalAnd, lt, maximum, type Tensor, tensor, where } from '@dawnchorus/tensor';
 import type { HostRandom } from '../random.ts';
 
 /** How clips of a batch are mixed with parts of others. */
@@ -167,10 +155,4 @@ export function mixOnDevice(clean: Tensor, mixture: UploadedMixture, { snr }: Pi
     out = out.add(where(inside, part.mul(factor), 0));
   }
   return out;
-}
-
-/** Zero mean and unit variance of each clip, as `normaliseWaveform` does it on the host: [batch, samples] -> the same. */
-export function normaliseOnDevice(clips: Tensor): Tensor {
-  const centred = clips.sub(clips.mean({ dim: 1, keepdim: true }));
-  return centred.mul(rsqrt(centred.square().mean({ dim: 1, keepdim: true }).add(1e-7)));
 }

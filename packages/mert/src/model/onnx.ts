@@ -2,6 +2,7 @@ import { createCqt } from '@dawnchorus/dsp';
 import { exportOnnx } from '@dawnchorus/formats';
 import { scope, type Tensor, zeros } from '@dawnchorus/tensor';
 import { type HiddenStateChoice, layerIndices } from '../embed/layers.ts';
+import { normaliseOnDevice } from './normalise.ts';
 import type { PretrainedModel } from './pretrained.ts';
 
 /** What an ONNX model of a student takes and gives. */
@@ -28,16 +29,12 @@ export async function studentToOnnx(model: PretrainedModel, options: StudentOnnx
   }
   const { student, doNormalize } = model;
   const indices = layerIndices(choice, student.config.numHiddenLayers + 1);
-  const normalise = (x: Tensor): Tensor => {
-    const centred = x.sub(x.mean({ dim: 1, keepdim: true }));
-    return centred.div(centred.square().mean({ dim: 1, keepdim: true }).add(1e-7).sqrt());
-  };
   // As the product that defines it: the transform by way of spectra is no operation that ONNX has.
   const cqt = student.config.featureExtractorCqt
     ? createCqt(student.maskedSpecEmbed.device, { ...student.cqtSettings, method: 'gemm' })
     : undefined;
   const forward = (waveform: Tensor): Record<string, Tensor> => {
-    const { hiddenStates } = student.forward(doNormalize ? normalise(waveform) : waveform, { cqt });
+    const { hiddenStates } = student.forward(doNormalize ? normaliseOnDevice(waveform) : waveform, { cqt });
     if (choice === 'mean') {
       const sum = hiddenStates.reduce((total, state) => total.add(state));
       return { hidden: sum.div(hiddenStates.length) };

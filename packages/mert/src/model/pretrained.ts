@@ -2,9 +2,10 @@ import { nn } from '@dawnchorus/autograd';
 import type { SafetensorsTensor } from '@dawnchorus/formats';
 import { scope, type Tensor } from '@dawnchorus/tensor';
 import { fromHuggingFace, type ModelConfig } from '../config/index.ts';
-import { normaliseWaveform, stackClips } from '../data/batch.ts';
+import { stackClips } from '../data/batch.ts';
 import { type ModelFiles, type ModelPlace, readModelFiles } from '../huggingface/read.ts';
 import { loadParameters } from './checkpoint.ts';
+import { normaliseWaveform } from './normalise.ts';
 import { Student } from './student.ts';
 
 /** A student read from a folder, ready to embed clips. */

@@ -168,6 +168,11 @@ const KMEANS_ITERATIONS = 12;
 
 /**
  * Lloyd's k-means from rows of x drawn at random. A cluster that loses all its rows keeps its centre.
+ *
+ * EnCodec starts its codebooks so, and teachers that there are depend on its bits. `lloyd` of kmeans/ goes on until nothing
+ * moves and fills empty clusters, for which it must wait for the device; here a start that is near enough will do, the
+ * updates draw what stays empty anew, and nothing is waited for within a scope.
+ *
  * Returns the centres [size, dimension] and how many rows chose each.
  */
 export function kMeans(

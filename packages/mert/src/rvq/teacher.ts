@@ -1,7 +1,8 @@
 import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
-import { concat, mean, rsqrt, scope, type Tensor } from '@dawnchorus/tensor';
+import { concat, scope, type Tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import { stackClips } from '../data/batch.ts';
+import { normaliseOnDevice } from '../model/normalise.ts';
 import { hostRandom, purpose } from '../random.ts';
 import { Autoencoder } from './autoencoder.ts';
 import { emptyQuantizer, type ResidualQuantizer, startQuantizer } from './quantizer.ts';
@@ -17,14 +18,11 @@ const WARMUP_SHARE = 0.35;
 /** Latent vectors for k-means, for each entry of a codebook. */
 const KMEANS_ROWS_PER_CODE = 24;
 
-/**
- * Clips brought to zero mean and unit variance. The student hears them so too: codes that told how loud a clip is could
- * not be predicted.
- */
-function normalise(waveform: Tensor): Tensor {
-  const centred = waveform.sub(mean(waveform, { dim: 1, keepdim: true }));
-  return centred.mul(rsqrt(mean(centred.square(), { dim: 1, keepdim: true }).add(1e-6)));
-}
+/** Ten times what is added for the student: the labels of teachers that there are depend on it. */
+const EPSILON = 1e-6;
+
+/** Clips as the student hears them: codes that told how loud a clip is could not be predicted. */
+const normalise = (waveform: Tensor): Tensor => normaliseOnDevice(waveform, EPSILON);
 
 /** Latents [batch, dimension, frames] as rows [batch * frames, dimension]. */
 function asRows(latent: Tensor): Tensor {

@@ -5,7 +5,8 @@ import { frameLength, type PretrainConfig } from '../config/index.ts';
 import { type HostBatch, stackClips } from '../data/batch.ts';
 import type { CropTeacher } from '../labels/teacher.ts';
 import { mostMasked } from '../model/masking.ts';
-import { mixOnDevice, normaliseOnDevice, type UploadedMixture, uploadMixture } from '../model/mixture.ts';
+import { mixOnDevice, type UploadedMixture, uploadMixture } from '../model/mixture.ts';
+import { normaliseOnDevice } from '../model/normalise.ts';
 import type { Batch } from '../model/objective.ts';
 
 /** The views that the student predicts. */

@@ -1,6 +1,6 @@
 /** How clips are cut into what the source hears at once. */
 import { AudioError, probeAudio, readAudio } from '@dawnchorus/dsp';
-import { normaliseWaveform } from '../../data/batch.ts';
+import { normaliseWaveform } from '../../model/normalise.ts';
 import type { Clip } from '../data.ts';
 import type { Task } from '../tasks.ts';
 import { SAMPLE_RATE } from './source.ts';
