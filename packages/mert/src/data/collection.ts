@@ -5,10 +5,8 @@ import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } 
 import { AudioError, type AudioFormat, audioExtensions, filesWithin } from '@dawnchorus/dsp';
 import { parquetIndex } from './parquet.ts';
 import type { AudioItem, Place } from './places.ts';
+import type { SkipFile } from './skipped.ts';
 import { tarIndex } from './tar.ts';
-
-/** Told of a file that is left out, and why. */
-export type SkipFile = (path: string, reason: string) => void;
 
 const archiveExtensions: ReadonlySet<string> = new Set(['.tar', '.parquet']);
 const extensionOf = (path: string): string => extname(path).toLowerCase();

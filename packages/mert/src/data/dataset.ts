@@ -1,16 +1,12 @@
 import { type AudioInfo, resampledLength } from '@dawnchorus/dsp';
 import { hostRandom, purpose, sampleWithoutReplacement } from '../random.ts';
-import { listAudio, type SkipFile } from './collection.ts';
+import { listAudio } from './collection.ts';
 import { type AudioItem, checkItem, checkKnown } from './places.ts';
+import { createSkipList, reasonLines, reasonOf, type SkipFile, type SkippedFile } from './skipped.ts';
 import { CACHE_BYTES, createReaders, ReaderError } from './workers.ts';
 
 export { dataFolders } from './collection.ts';
-
-/** A file that cannot be used, and why. */
-export interface SkippedFile {
-  path: string;
-  reason: string;
-}
+export { reasonOf, type SkippedFile } from './skipped.ts';
 
 /** Which crops of which files a dataset hands out. */
 export interface DatasetOptions {
@@ -63,14 +59,6 @@ const WHOLE_FILE_SECONDS = 600;
 /** Files whose headers are looked at at once. */
 const LOOKED_AT = 16;
 
-/** What is wrong with a file, without its path, which stands before it. */
-export function reasonOf(error: unknown, { path, place }: Pick<AudioItem, 'path' | 'place'>): string {
-  return String((error as Error).message)
-    .replace(`${path}: `, '')
-    .replace(`${place.file}: `, '')
-    .replace(` '${place.file}'`, '');
-}
-
 /** Whether a manifest says all that is needed of a file, so that it is not opened before it is read. */
 const isTold = ({ known }: AudioItem): boolean => known?.sampleRate !== undefined && known.frames !== undefined;
 
@@ -84,26 +72,6 @@ async function infoOf(item: AudioItem): Promise<AudioInfo> {
   const info = await checkItem(item);
   checkKnown(item, info);
   return info;
-}
-
-/** Files that are left out, each once. */
-function createSkipList() {
-  const skipped: SkippedFile[] = [];
-  const named = new Set<string>();
-  return {
-    skipped,
-    skip(path: string, reason: string): void {
-      if (named.has(path)) return;
-      named.add(path);
-      skipped.push({ path, reason });
-    },
-    /** The first reasons, a line each, for an error. */
-    reasons: () =>
-      skipped
-        .slice(0, 5)
-        .map(({ path, reason }) => `\n  ${path}: ${reason}`)
-        .join(''),
-  };
 }
 
 /** A file in use. */
@@ -160,14 +128,14 @@ function createOrder(seed: number, count: number): (index: number) => number {
  */
 export async function openDataset(options: DatasetOptions): Promise<Dataset> {
   const { folder, sampleRate, cropSamples, seed, latestStart, workers = 0 } = options;
-  const { skipped, skip, reasons } = createSkipList();
+  const { skipped, skip } = createSkipList();
   const items = await listAudio(folder, skip);
   const used = await usableFiles(items, options, skip);
   if (used.length === 0) {
     throw new Error(
       items.length === 0 && skipped.length === 0
         ? `${folder}: no audio files (wav, flac, mp3, ogg, opus) in this folder or below it`
-        : `${folder}: none of its ${skipped.length} audio files can be used:${reasons()}`,
+        : `${folder}: none of its ${skipped.length} audio files can be used:${reasonLines(skipped)}`,
     );
   }
   const readers = createReaders(workers);
@@ -219,7 +187,7 @@ export async function openDataset(options: DatasetOptions): Promise<Dataset> {
           skip(item.path, reasonOf(error, item));
         }
       }
-      throw new Error(`${folder}: ${ATTEMPTS} files in a row could not be read:${reasons()}`);
+      throw new Error(`${folder}: ${ATTEMPTS} files in a row could not be read:${reasonLines(skipped)}`);
     },
     close: () => readers.close(),
   };

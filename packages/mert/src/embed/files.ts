@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import { AudioError, type AudioPieces, type ByteSource, openPieces, type ResampleQuality } from '@dawnchorus/dsp';
 import { listAudio } from '../data/collection.ts';
-import type { SkippedFile } from '../data/dataset.ts';
 import { type AudioItem, withBytes } from '../data/places.ts';
+import { reasonLines, type SkippedFile } from '../data/skipped.ts';
 import type { PretrainedModel } from '../model/pretrained.ts';
 import { createEmbedder, type Embedder, type EmbedSettings } from './embedder.ts';
 import { type EmbeddedFile, type EmbedOutputOptions, openOutputs, planOutput } from './outputs.ts';
@@ -50,8 +50,7 @@ async function listInputs(inputs: readonly string[]): Promise<{ items: AudioItem
   const items = lists.flatMap((list) => list.items);
   const skipped = lists.flatMap((list) => list.skipped);
   if (items.length === 0) {
-    const reasons = skipped.slice(0, 5).map(({ path, reason }) => `\n  ${path}: ${reason}`);
-    throw new Error(`${inputs.join(', ')}: no audio files (wav, flac, mp3, ogg, opus) there${reasons.join('')}`);
+    throw new Error(`${inputs.join(', ')}: no audio files (wav, flac, mp3, ogg, opus) there${reasonLines(skipped)}`);
   }
   return { items, skipped };
 }

@@ -1,11 +1,11 @@
 /** All tasks that are there, beside controls, into one folder: resumable, and a task that fails does not lose the others. */
-import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
 import type { Device } from '@dawnchorus/tensor';
 import { makeFolder } from '../folders.ts';
+import { sha256 } from '../hash.ts';
 import type { TaskData } from './data.ts';
 import { hashOfData, StoppedError } from './features/extract.ts';
 import { type FeatureSource, openSource } from './features/source.ts';
@@ -72,8 +72,6 @@ const SHUFFLE = 'shuffled';
 /** The folder of `out` that holds what probes found. */
 const RESULTS = 'results';
 
-const sha256 = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex');
-
 /** Features of sources, each opened once. */
 interface Sources extends Disposable {
   open(name: string): Promise<FeatureSource>;
@@ -124,7 +122,7 @@ interface LoadedTask {
 
 async function hashed(data: TaskData): Promise<LoadedTask> {
   const labels = data.clips.map(({ path: _, ...clip }) => clip);
-  return { data, dataHash: await hashOfData(data), labelsHash: sha256(labels) };
+  return { data, dataHash: await hashOfData(data), labelsHash: sha256(JSON.stringify(labels)) };
 }
 
 /** What is probed: a row of a task’s table. */
@@ -151,7 +149,7 @@ async function probeOnce(
 ): Promise<ProbeResult> {
   const { device, out, cache = join(out, 'features'), log = () => {}, onPart, stopped } = options;
   const file = `${data.task.name}-${data.name}-${name}.json`.replace(/[^\w.-]+/g, '_');
-  const key = sha256([source.hash, dataHash, labelsHash, settings]);
+  const key = sha256(JSON.stringify([source.hash, dataHash, labelsHash, settings]));
   log(`${data.task.name} (${data.name}): ${name}`);
   const { result, before } = await resumed(join(out, RESULTS, file), key, () =>
     probe({ device, source, data, settings, cache, onPart, stopped, log }),

@@ -15,7 +15,11 @@ export function normaliseWaveform(samples: Float32Array): Float32Array {
   return samples.map((sample) => (sample - mean) * scale);
 }
 
-/** Zero mean and unit variance of each clip, as `normaliseWaveform` does it on the host: [batch, samples] -> the same. */
+/**
+ * Zero mean and unit variance of each clip, as `normaliseWaveform` does it on the host: [batch, samples] -> the same.
+ *
+ * @param epsilon - added to variances.
+ */
 export function normaliseOnDevice(clips: Tensor, epsilon = EPSILON): Tensor {
   const centred = clips.sub(clips.mean({ dim: 1, keepdim: true }));
   return centred.mul(rsqrt(centred.square().mean({ dim: 1, keepdim: true }).add(epsilon)));

@@ -1,3 +1,4 @@
+import { entropyOf } from '../entropy.ts';
 import { type Item, LINE, type Scene } from './scene.ts';
 
 /** How often each entry of a codebook occurs. */
@@ -17,13 +18,12 @@ export interface UsageSummary {
 
 /** Sums a codebook's use up. */
 export function summarise({ counts }: CodebookUsage): UsageSummary {
-  let [total, used, entropy] = [0, 0, 0];
-  for (let i = 0; i < counts.length; i++) total += counts[i];
+  let [total, used] = [0, 0];
   for (let i = 0; i < counts.length; i++) {
-    if (counts[i] === 0) continue;
-    used++;
-    entropy -= (counts[i] / total) * Math.log(counts[i] / total);
+    total += counts[i];
+    if (counts[i] !== 0) used++;
   }
+  const entropy = entropyOf(counts);
   const size = counts.length;
   return { size, used, total, perplexity: Math.exp(entropy), evenness: size > 1 ? entropy / Math.log(size) : 1 };
 }

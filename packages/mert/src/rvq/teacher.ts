@@ -2,6 +2,7 @@ import { nn, optim, stopGradient, valueAndGrad } from '@dawnchorus/autograd';
 import { concat, scope, type Tensor } from '@dawnchorus/tensor';
 import type { PretrainConfig } from '../config/index.ts';
 import { stackClips } from '../data/batch.ts';
+import { entropyOf } from '../entropy.ts';
 import { normaliseOnDevice } from '../model/normalise.ts';
 import { hostRandom, purpose } from '../random.ts';
 import { Autoencoder } from './autoencoder.ts';
@@ -94,9 +95,7 @@ export interface TeacherStep {
 export function perplexity(codes: ArrayLike<number>, size: number): number {
   const counts = new Float64Array(size);
   for (let i = 0; i < codes.length; i++) counts[codes[i]]++;
-  let entropy = 0;
-  for (const count of counts) if (count > 0) entropy -= (count / codes.length) * Math.log(count / codes.length);
-  return Math.exp(entropy);
+  return Math.exp(entropyOf(counts));
 }
 
 /** How the acoustic teacher is trained. */

@@ -2,12 +2,12 @@
  * A run's checkpoints: OUT/checkpoint is the latest, OUT/checkpoints/step-N are older ones that a rule keeps. Each is written
  * aside and takes its place when it is whole; the checksums in it, written last, tell a whole one from a damaged one.
  */
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { writeJson } from '@dawnchorus/formats';
 import { makeFolder } from '../folders.ts';
+import { hashFile } from '../hash.ts';
 
 /** Which checkpoints stay. */
 export interface KeepRule {
@@ -34,12 +34,6 @@ interface Found extends Summary {
 
 const CHECKSUMS = 'checksums.json';
 
-async function sha256(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 22 })) hash.update(chunk as Uint8Array);
-  return hash.digest('hex');
-}
-
 /** Files of a checkpoint, folders in it included, but for the checksums themselves. */
 async function filesOf(folder: string): Promise<string[]> {
   const names = await readdir(folder, { recursive: true });
@@ -54,7 +48,7 @@ async function writeChecksums(folder: string): Promise<void> {
   const files: Record<string, Checksum> = {};
   for (const name of await filesOf(folder)) {
     const path = join(folder, name);
-    files[name.split('\\').join('/')] = { bytes: (await stat(path)).size, sha256: await sha256(path) };
+    files[name.split('\\').join('/')] = { bytes: (await stat(path)).size, sha256: await hashFile(path) };
   }
   await writeJson(join(folder, CHECKSUMS), { format: 'dawnchorus-checksums', version: 1, files });
 }
@@ -69,7 +63,7 @@ async function damageOfFile(folder: string, name: string, { bytes, sha256: expec
   const found = await stat(path).catch(() => undefined);
   if (!found) return `${name} is missing`;
   if (found.size !== bytes) return `${name} has ${found.size} bytes, not ${bytes}`;
-  if ((await sha256(path)) !== expected) return `${name} is damaged: its SHA-256 is not that of ${CHECKSUMS}`;
+  if ((await hashFile(path)) !== expected) return `${name} is damaged: its SHA-256 is not that of ${CHECKSUMS}`;
   return undefined;
 }
 

@@ -1,12 +1,12 @@
 /** Where features come from: a frozen encoder, or a control that nothing was learned for. */
-import { createHash } from 'node:crypto';
-import { createReadStream, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { nn } from '@dawnchorus/autograd';
 import { cqToChroma, createCqt, logMel, stftConventions } from '@dawnchorus/dsp';
 import { add, type Device, log, scope, stack, type Tensor } from '@dawnchorus/tensor';
 import { fromHuggingFace, loadConfig, type ModelConfig } from '../../config/index.ts';
 import { stackClips } from '../../data/batch.ts';
+import { hashFile, sha256 } from '../../hash.ts';
 import { normaliseWaveform } from '../../model/normalise.ts';
 import { loadPretrained } from '../../model/pretrained.ts';
 import { Student } from '../../model/student.ts';
@@ -34,15 +34,6 @@ export interface FeatureSource {
   hear(clips: readonly Float32Array[]): Tensor;
   /** Frees what it holds on the device. */
   dispose(): void;
-}
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-
-/** SHA-256 of a file. */
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest('hex');
 }
 
 const filled = (clip: Float32Array): Float32Array => {
