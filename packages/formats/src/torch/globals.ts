@@ -2,7 +2,8 @@
 import { type ElementType, elementCount, elementTypes, isShape } from '../elements.ts';
 import { describe, type Fail, shorten } from '../error.ts';
 import { reach } from '../layout.ts';
-import { maxPickleValues, PickleGlobal, type PickleHost } from './pickle.ts';
+import { PickleGlobal, type PickleHost } from './pickle.ts';
+import { maxPickleValues } from './pickleStack.ts';
 import { pythonGlobals } from './python.ts';
 
 /** Elements in a file of the archive; tensors are views of them. `type` is undefined where each tensor says its own. */
