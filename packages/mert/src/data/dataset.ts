@@ -6,7 +6,7 @@ import { createSkipList, reasonLines, reasonOf, type SkipFile, type SkippedFile 
 import { CACHE_BYTES, createReaders, ReaderError } from './workers.ts';
 
 export { dataFolders } from './collection.ts';
-export { reasonOf, type SkippedFile } from './skipped.ts';
+export { reasonOf, type SkipFile, type SkippedFile } from './skipped.ts';
 
 /** Which crops of which files a dataset hands out. */
 export interface DatasetOptions {
