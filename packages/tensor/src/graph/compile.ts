@@ -1,13 +1,13 @@
-import { apply, isObserved } from '../apply.ts';
+import { isObserved } from '../apply.ts';
 import { checkOptions } from '../ops/arguments.ts';
 import { formatShape, valueText } from '../shape.ts';
-import { isTensor, Tensor } from '../tensor.ts';
+import { isTensor, type Tensor } from '../tensor.ts';
+import { checkMemory, compareWithTrace, createEntry, disposeEntry, type Entry, replayEntry } from './entry.ts';
 import { explainPlan } from './explain.ts';
 import { identity } from './optimize.ts';
-import { createPlan, type Plan } from './plan.ts';
-import { compareResults, type Graph, type GraphValue, Output, StaleTraceError, traceCall } from './trace.ts';
+import { type AnyFunction, traceCall } from './trace.ts';
 import { currentTrace } from './tracing.ts';
-import { flattenTree, isPlain, mapLeaves } from './tree.ts';
+import { flattenTree, isPlain } from './tree.ts';
 import { createVerification, type Verification, type VerifyMode } from './verify.ts';
 
 /** How `compile` keeps and checks its traces. */
@@ -38,17 +38,6 @@ export interface Compiled<A extends readonly unknown[], R> {
   dispose(): void;
 }
 
-interface Entry {
-  readonly graph: Graph;
-  readonly plan: Plan;
-  /** Tensors from outside. */
-  readonly captured: readonly GraphValue[];
-  /** What the function returned, with an `Output` in place of each tensor. */
-  readonly result: unknown;
-  readonly differentiated: readonly number[];
-  readonly verification: Verification;
-}
-
 /** What a trace depends on: devices, dtypes and shapes of tensors, and everything else as it is. */
 function keyOf(value: unknown): string {
   if (isTensor(value)) return `${value.dtype}${formatShape(value.shape)}@${identity(value.device)}`;
@@ -71,58 +60,81 @@ function keyOf(value: unknown): string {
   throw new TypeError(`compile: an argument is a ${what}; pass tensors and plain data, and close over the rest`);
 }
 
-/** A tensor from outside that is gone or lies elsewhere now would be missed: its old memory would be read. */
-function checkCaptured(captured: readonly GraphValue[]): void {
-  for (const { origin, storage, offset, dtype, shape } of captured) {
-    const tensor = origin?.deref();
-    if (!tensor || (!tensor.disposed && tensor.storage === storage && tensor.offset === offset)) continue;
-    throw new StaleTraceError(
-      `compile: the tensor ${dtype}${formatShape(shape)} that the function took from outside when it was traced ` +
-        `${tensor.disposed ? 'was disposed' : 'has moved (into an optimiser’s arena, say)'} since; pass it as an argument, or compile the function again`,
+/** The tensors of a call, one that is passed twice once, and the key of the trace that it leads to. */
+function readCall(args: readonly unknown[]): { tensors: Tensor[]; key: string } {
+  const given = flattenTree(args);
+  const different = new Map(given.map((tensor) => [tensor.id, tensor]));
+  const ids = [...different.keys()];
+  const repeats = ids.length < given.length ? ` ${given.map(({ id }) => ids.indexOf(id))}` : '';
+  return { tensors: [...different.values()], key: keyOf(args) + repeats };
+}
+
+interface CheckedEntry extends Entry {
+  readonly verification: Verification;
+}
+
+/** Traces by the keys of their calls: `size` at most, of which the least recently used goes first. */
+function createTraceCache(size: number) {
+  const entries = new Map<string, CheckedEntry>();
+  let latest: CheckedEntry | undefined;
+
+  function use(key: string, entry: CheckedEntry): CheckedEntry {
+    entries.set(key, entry);
+    latest = entry;
+    return entry;
+  }
+
+  function release(entry: CheckedEntry): void {
+    disposeEntry(entry);
+    if (latest === entry) latest = undefined;
+  }
+
+  return {
+    get all(): readonly CheckedEntry[] {
+      return [...entries.values()];
+    },
+    /** That of the last call. */
+    get latest() {
+      return latest;
+    },
+    /** One that the GPU had no memory for goes, so that another may be tried. */
+    find(key: string): CheckedEntry | undefined {
+      const entry = entries.get(key);
+      if (!entry) return undefined;
+      entries.delete(key);
+      if (!entry.plan.broken) return use(key, entry);
+      release(entry);
+      return undefined;
+    },
+    add(key: string, entry: CheckedEntry): CheckedEntry {
+      if (entries.size >= size) {
+        const [oldest, unused] = entries.entries().next().value as [string, CheckedEntry];
+        entries.delete(oldest);
+        release(unused);
+      }
+      return use(key, entry);
+    },
+    clear(): void {
+      for (const entry of entries.values()) release(entry);
+      entries.clear();
+    },
+  };
+}
+
+function checkCompileOptions(fn: unknown, options: CompileOptions): Required<CompileOptions> {
+  if (typeof fn !== 'function') throw new TypeError(`compile: ${valueText(fn)} is no function of tensors`);
+  checkOptions('compile', options, ['cacheSize', 'verify']);
+  const { cacheSize = 8, verify = 'regular' } = options;
+  if (!(Number.isInteger(cacheSize) && cacheSize >= 1)) {
+    throw new RangeError(
+      `compile: cacheSize is ${valueText(cacheSize)}; expected a whole number from 1, of traces to keep`,
     );
   }
-}
-
-/**
- * What changes in place has to lie where the kernels write, and must be read by no other name: the order of kernels knows
- * of none.
- */
-function checkChanged({ plan, captured }: Entry, tensors: readonly Tensor[]): void {
-  const { changed } = plan;
-  if (changed.arguments.size + changed.captured.size === 0) return;
-  tensors.forEach((tensor, i) => {
-    const changes = changed.arguments.has(i);
-    const what = `compile: argument ${i + 1} of the tensors, ${tensor.dtype}${formatShape(tensor.shape)},`;
-    if (changes && !isDense(tensor)) {
-      throw new Error(`${what} is changed in place by the function, but is a view; pass a tensor of its own`);
-    }
-    const other = tensors.findIndex(({ storage }, k) => k !== i && storage === tensor.storage);
-    const outside = changes
-      ? captured.some(({ storage }) => storage === tensor.storage)
-      : changed.captured.has(tensor.storage);
-    if (outside || (changes && other >= 0)) {
-      throw new Error(
-        `${what} shares memory with ${outside ? 'a tensor from outside' : `argument ${other + 1}`}, and the function ` +
-          'changes one of them in place; pass a copy (.add(0))',
-      );
-    }
-  });
-}
-
-/** By two names one tensor is two: the gradient of the argument would lack what went by way of the other. */
-function checkDifferentiated({ differentiated, captured }: Entry, tensors: readonly Tensor[]): void {
-  for (const i of differentiated) {
-    const { dtype, shape, storage } = tensors[i];
-    if (!captured.some((value) => value.storage === storage)) continue;
-    throw new Error(
-      `compile: argument ${i + 1} of the tensors, ${dtype}${formatShape(shape)}, whose gradient the function takes, is also ` +
-        'used by it from outside, and the gradient would lack that part; use the argument alone, or leave it out of the ' +
-        'arguments and take the gradient of the tensor from outside',
-    );
+  if (!['regular', 'always', 'never'].includes(verify)) {
+    throw new RangeError(`compile: verify is ${valueText(verify)}; expected 'regular', 'always' or 'never'`);
   }
+  return { cacheSize, verify };
 }
-
-const isDense = (tensor: Tensor) => tensor.offset === 0 && tensor.contiguous;
 
 /**
  * Makes a function of tensors fast: its first call runs it on paper and takes down every operation that passes the door
@@ -142,71 +154,25 @@ export function compile<A extends readonly unknown[], R>(
   fn: (...args: A) => R,
   options: CompileOptions = {},
 ): Compiled<A, R> {
-  if (typeof fn !== 'function') throw new TypeError(`compile: ${valueText(fn)} is no function of tensors`);
-  checkOptions('compile', options, ['cacheSize', 'verify']);
-  const { cacheSize = 8, verify = 'regular' } = options;
-  if (!(Number.isInteger(cacheSize) && cacheSize >= 1)) {
-    throw new RangeError(
-      `compile: cacheSize is ${valueText(cacheSize)}; expected a whole number from 1, of traces to keep`,
-    );
-  }
-  if (!['regular', 'always', 'never'].includes(verify)) {
-    throw new RangeError(`compile: verify is ${valueText(verify)}; expected 'regular', 'always' or 'never'`);
-  }
-  const entries = new Map<string, Entry>();
+  const { cacheSize, verify } = checkCompileOptions(fn, options);
+  const cache = createTraceCache(cacheSize);
   let traces = 0;
-  let latest: Entry | undefined;
 
-  function release(entry: Entry): void {
-    entry.plan.dispose();
-    entry.graph.dispose();
-    if (latest === entry) latest = undefined;
+  function trace(key: string, args: A, [first]: readonly Tensor[]): CheckedEntry {
+    if (!first) throw new TypeError('compile: at least one argument must be a tensor');
+    const traced = traceCall(first.device, fn as AnyFunction, args);
+    traces++;
+    const entry = createEntry(traced, fn.name);
+    return cache.add(key, { ...entry, verification: createVerification(verify) });
   }
 
-  function entryFor(key: string, tensors: readonly Tensor[], args: A): Entry {
-    let entry = entries.get(key);
-    if (entry) entries.delete(key);
-    if (entry?.plan.broken) {
-      release(entry);
-      entry = undefined;
-    }
-    if (!entry) {
-      if (tensors.length === 0) throw new TypeError('compile: at least one argument must be a tensor');
-      const { graph, result, differentiated } = traceCall(tensors[0].device, fn as (...args: never[]) => unknown, args);
-      traces++;
+  function compareWhenDue(entry: CheckedEntry, args: A): void {
+    entry.verification.before(() => {
       try {
-        const captured = graph.values.filter(({ origin }) => origin);
-        entry = {
-          graph,
-          captured,
-          plan: createPlan(graph, fn.name),
-          result,
-          differentiated,
-          verification: createVerification(verify),
-        };
-      } catch (error) {
-        graph.dispose();
-        throw error;
-      }
-      if (entries.size >= cacheSize) {
-        const [oldest, unused] = entries.entries().next().value as [string, Entry];
-        entries.delete(oldest);
-        release(unused);
-      }
-    }
-    entries.set(key, entry);
-    return entry;
-  }
-
-  function check({ graph, result, verification }: Entry, args: A): void {
-    verification.before(() => {
-      try {
-        const again = traceCall(graph.device, fn as (...args: never[]) => unknown, args, { expected: graph });
-        again.graph.dispose();
-        compareResults(result, again.result);
+        compareWithTrace(entry, fn as AnyFunction, args);
       } catch (error) {
         // What changed for one trace may have changed for all.
-        for (const other of entries.values()) other.verification.doubt();
+        for (const { verification } of cache.all) verification.doubt();
         throw error;
       }
     });
@@ -215,53 +181,25 @@ export function compile<A extends readonly unknown[], R>(
   function call(...args: A): R {
     // Part of an outer trace, or of what somebody listens to: gradients flow through its operations, not its kernels.
     if (currentTrace() || isObserved()) return fn(...args);
-    const given = flattenTree(args);
-    // One that is passed twice is one argument.
-    const different = new Map(given.map((tensor) => [tensor.id, tensor]));
-    const tensors = [...different.values()];
-    const ids = [...different.keys()];
-    const again = tensors.length < given.length ? ` ${given.map(({ id }) => ids.indexOf(id))}` : '';
-    const key = keyOf(args) + again;
-    const entry = entryFor(key, tensors, args);
-    latest = entry;
-    const { plan, graph } = entry;
-    graph.device.assertUsable('compiled function');
-    checkCaptured(entry.captured);
-    checkChanged(entry, tensors);
-    checkDifferentiated(entry, tensors);
-    check(entry, args);
-    // The kernels of a trace read arguments from the start of their storage.
-    const dense = tensors.map((tensor) => (isDense(tensor) ? tensor : apply('contiguous', [tensor], {})[0]));
-    try {
-      const made = plan.run(dense.map(({ storage }) => storage.buffer));
-      const outputs = plan.results.map(({ view, from, index }) => {
-        const storage = from === 'result' ? made[index] : from === 'argument' ? dense[index].storage : view.storage;
-        return new Tensor(storage, view.dtype, view.shape, view.strides, view.offset);
-      });
-      return mapLeaves(entry.result, (leaf) => (leaf instanceof Output ? outputs[leaf.index] : leaf)) as R;
-    } finally {
-      dense.forEach((tensor, i) => {
-        if (tensor !== tensors[i]) tensor.dispose();
-      });
-    }
+    const { tensors, key } = readCall(args);
+    const entry = cache.find(key) ?? trace(key, args, tensors);
+    entry.graph.device.assertUsable('compiled function');
+    checkMemory(entry, tensors);
+    compareWhenDue(entry, args);
+    return replayEntry(entry, tensors) as R;
   }
 
   return Object.defineProperties(call as Compiled<A, R>, {
     explain: {
       value: () => {
-        if (!latest) throw new Error('explain: the function has not been called yet');
-        return explainPlan(latest.plan, latest.graph);
+        if (!cache.latest) throw new Error('explain: the function has not been called yet');
+        return explainPlan(cache.latest.plan, cache.latest.graph);
       },
     },
     traces: { get: () => traces },
     plannedBytes: {
-      get: () => [...entries.values()].reduce((sum, { plan }) => sum + plan.sizes.reduce((a, b) => a + b, 0), 0),
+      get: () => cache.all.reduce((sum, { plan }) => sum + plan.sizes.reduce((a, b) => a + b, 0), 0),
     },
-    dispose: {
-      value: () => {
-        for (const entry of entries.values()) release(entry);
-        entries.clear();
-      },
-    },
+    dispose: { value: cache.clear },
   });
 }

@@ -1,6 +1,6 @@
 import type { Cost } from '../kernel/profiler.ts';
+import type { Graph } from './graph.ts';
 import type { Plan } from './plan.ts';
-import type { Graph } from './trace.ts';
 
 function quantity(value: number, unit: string): string {
   for (const [scale, prefix] of [

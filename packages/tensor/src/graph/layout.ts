@@ -1,7 +1,7 @@
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';
-import type { Lowered, Lowering } from './lower.ts';
+import type { Lowered, Lowering } from './lowered.ts';
 import type { View } from './optimize.ts';
 import { placeIntervals } from './place.ts';
 

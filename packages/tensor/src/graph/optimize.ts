@@ -3,7 +3,7 @@ import type { Storage } from '../memory/storage.ts';
 import type { KernelOp } from '../ops/op.ts';
 import { opTable } from '../ops/table.ts';
 import { isContiguous, type Shape } from '../shape.ts';
-import type { Graph, GraphNode, GraphValue } from './trace.ts';
+import type { Graph, GraphNode, GraphValue } from './graph.ts';
 import { isPlain } from './tree.ts';
 
 /** How an operation sees a storage. */
@@ -74,48 +74,74 @@ function attributesKey(attributes: Readonly<Record<string, unknown>>): string {
  * those that repeat others on purpose; they are copied where the caller gets both), what nobody needs is dropped. The order stays.
  */
 export function optimize(graph: Graph): Program {
+  const { steps, outputs, repeated } = withoutRepetitions(graph);
+  const alive = withoutDead(steps, outputs);
+  return { steps: alive, outputs, removed: { dead: steps.length - alive.length, repeated } };
+}
+
+/** What is known of storages so far, as a graph is gone through from its first operation to its last. */
+function createContents() {
   /** Storage that holds the same elements as another. */
   const same = new Map<Storage, Storage>();
   const literals = new Map<Storage, number>();
-  const mutatedStorages = new Set<Storage>();
-  for (const { op, inputs } of graph.nodes) {
-    if (op.kind === 'kernel') for (const i of op.mutates ?? []) mutatedStorages.add(inputs[i].storage);
-  }
-  /** How often a storage has changed so far. */
+  /** How often a storage has changed. */
   const versions = new Map<Storage, number>();
-
-  const viewOf = ({ storage, dtype, shape, strides, offset, source, value }: GraphValue): View => {
-    const root = same.get(storage) ?? storage;
-    return { storage: root, dtype, shape, strides, offset, literal: source === 'scalar' ? value : literals.get(root) };
+  return {
+    viewOf({ storage, dtype, shape, strides, offset, source, value }: GraphValue): View {
+      const root = same.get(storage) ?? storage;
+      const literal = source === 'scalar' ? value : literals.get(root);
+      return { storage: root, dtype, shape, strides, offset, literal };
+    },
+    /** The same for views of the same elements. */
+    keyOf({ storage, dtype, shape, strides, offset, literal }: View): string {
+      return literal === undefined
+        ? `${identity(storage)}.${versions.get(storage) ?? 0}:${dtype}[${shape}|${strides}]+${offset}`
+        : `${Object.is(literal, -0) ? '-0' : literal}:${dtype}[${shape}]`;
+    },
+    equate(storage: Storage, before: Storage): void {
+      same.set(storage, before);
+    },
+    fill(storage: Storage, literal: number): void {
+      literals.set(storage, literal);
+    },
+    change(storage: Storage): void {
+      versions.set(storage, (versions.get(storage) ?? 0) + 1);
+    },
   };
-  const viewKey = ({ storage, dtype, shape, strides, offset, literal }: View) =>
-    literal === undefined
-      ? `${identity(storage)}.${versions.get(storage) ?? 0}:${dtype}[${shape}|${strides}]+${offset}`
-      : `${Object.is(literal, -0) ? '-0' : literal}:${dtype}[${shape}]`;
+}
 
+/** The operations but for views and those that compute again what is there already. */
+function withoutRepetitions(graph: Graph): { steps: Step[]; outputs: View[]; repeated: number } {
+  const { viewOf, keyOf, equate, fill, change } = createContents();
+  const isPure = purityIn(graph);
+  /** Storages that the caller gets: each has memory of its own, as without compiling. */
+  const returned = new Set(graph.outputs.map(({ storage }) => storage));
   const steps: Step[] = [];
   const seen = new Map<string, readonly GraphValue[]>();
   let repeated = 0;
-  /** Storages that the caller gets: each has memory of its own, as without compiling. */
-  const returned = new Set(graph.outputs.map(({ storage }) => storage));
-  const reuse = (before: GraphValue, output: GraphValue): void => {
+
+  function reuse(before: GraphValue, output: GraphValue): void {
     const given = returned.has(output.storage);
     if (given && returned.has(before.storage)) {
-      const op = opTable.contiguous as KernelOp<unknown>;
-      const node = { name: 'contiguous', op, inputs: [before], outputs: [output], attributes: {} };
-      steps.push({ node, op, inputs: [viewOf(before)], outputs: [viewOf(output)] });
+      steps.push(copyOf(before, output));
       return;
     }
-    same.set(output.storage, before.storage);
+    equate(output.storage, before.storage);
     if (given) returned.add(before.storage);
-  };
+  }
+
+  function copyOf(before: GraphValue, output: GraphValue): Step {
+    const op = opTable.contiguous as KernelOp<unknown>;
+    const node = { name: 'contiguous', op, inputs: [before], outputs: [output], attributes: {} };
+    return { node, op, inputs: [viewOf(before)], outputs: [viewOf(output)] };
+  }
+
   for (const node of graph.nodes) {
-    if (node.op.kind === 'view') continue;
     const { op } = node;
+    if (op.kind === 'view') continue;
     const inputs = node.inputs.map(viewOf);
-    const pure = !op.mutates && node.outputs.length > 0 && node.outputs.every((o) => !mutatedStorages.has(o.storage));
-    if (pure) {
-      const key = `${node.repetition ?? ''} ${identity(op)}(${inputs.map(viewKey)})${attributesKey(node.attributes)}`;
+    if (isPure(node)) {
+      const key = `${node.repetition ?? ''} ${identity(op)}(${inputs.map(keyOf)})${attributesKey(node.attributes)}`;
       const before = seen.get(key);
       if (before) {
         for (const [i, output] of node.outputs.entries()) reuse(before[i], output);
@@ -123,22 +149,34 @@ export function optimize(graph: Graph): Program {
         continue;
       }
       seen.set(key, node.outputs);
-      if (node.name === 'full') literals.set(node.outputs[0].storage, node.attributes.value as number);
+      if (node.name === 'full') fill(node.outputs[0].storage, node.attributes.value as number);
     }
-    for (const i of op.mutates ?? []) versions.set(inputs[i].storage, (versions.get(inputs[i].storage) ?? 0) + 1);
-    steps.push({ node, op, inputs, outputs: node.outputs.map(viewOf) });
+    const step = { node, op, inputs, outputs: node.outputs.map(viewOf) };
+    for (const storage of mutated(step)) change(storage);
+    steps.push(step);
   }
+  return { steps, outputs: graph.outputs.map(viewOf), repeated };
+}
 
-  const outputs = graph.outputs.map(viewOf);
+/** Tells the operations that make elements which nothing changes later, and change none themselves. */
+function purityIn({ nodes }: Graph): (node: GraphNode) => boolean {
+  const changed = new Set<Storage>();
+  for (const { op, inputs } of nodes) {
+    if (op.kind === 'kernel') for (const i of op.mutates ?? []) changed.add(inputs[i].storage);
+  }
+  return ({ op, outputs }) =>
+    op.kind === 'kernel' && !op.mutates && outputs.length > 0 && outputs.every(({ storage }) => !changed.has(storage));
+}
+
+/** The steps that change something, or make what outputs or later ones of them need. */
+function withoutDead(steps: readonly Step[], outputs: readonly View[]): Step[] {
   const needed = new Set<Storage>(outputs.map(({ storage }) => storage));
   const alive: Step[] = [];
-  for (const step of steps.reverse()) {
-    const changes = mutated(step);
-    if (changes.length === 0 && !step.outputs.some(({ storage }) => needed.has(storage))) continue;
+  for (const step of steps.toReversed()) {
+    if (mutated(step).length === 0 && !step.outputs.some(({ storage }) => needed.has(storage))) continue;
     // A literal is written into the kernel where that is elementwise; others read it.
     for (const { storage, literal } of step.inputs) if (literal === undefined || !step.op.map) needed.add(storage);
     alive.push(step);
   }
-  alive.reverse();
-  return { steps: alive, outputs, removed: { dead: steps.length - alive.length, repeated } };
+  return alive.reverse();
 }

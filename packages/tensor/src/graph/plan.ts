@@ -4,12 +4,13 @@ import type { PooledBuffer } from '../memory/pool.ts';
 import { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';
 import { fuse, type Unit } from './fuse.ts';
+import type { Graph } from './graph.ts';
 import { type Layout, layOut, type ResultPlace } from './layout.ts';
-import { type Lowered, type Lowering, lower } from './lower.ts';
+import { lower } from './lower.ts';
+import type { Lowered, Lowering } from './lowered.ts';
 import { mutated, optimize, type Program, type Step } from './optimize.ts';
 import { rematerialise } from './rematerialise.ts';
 import { createReplay } from './replay.ts';
-import type { Graph } from './trace.ts';
 
 /** A graph with its kernels chosen and its memory placed. */
 export interface Plan {

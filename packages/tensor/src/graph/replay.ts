@@ -5,7 +5,7 @@ import type { PooledBuffer } from '../memory/pool.ts';
 import type { Storage } from '../memory/storage.ts';
 import { isVirtual } from '../memory/virtual.ts';
 import type { Layout, Place } from './layout.ts';
-import type { Lowered } from './lower.ts';
+import type { Lowered } from './lowered.ts';
 
 /** A buffer that a dispatch binds: there for good, or given anew with each call. */
 type Binding = { readonly kind: 'fixed'; readonly buffer: PooledBuffer } | Exclude<Place, { kind: 'intermediate' }>;
