@@ -4,13 +4,21 @@ import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Geometry } from './conv-geometry.ts';
-import { matrixFits, tileFits, unitConstants } from './matmul-tiles.ts';
+import { SHORTEST_CHUNK } from './conv-parts.ts';
+import {
+  matrixFits,
+  tileFits,
+  tiles64,
+  tiles64x128,
+  unitConstants,
+  units64,
+  units128,
+  units128x64,
+} from './matmul-tiles.ts';
 import { windowParameters } from './window.ts';
 
 /** Workgroups that keep the largest GPUs busy. */
 const WORKGROUPS_WANTED = 528;
-/** Places that a split of a weight gradient sums at least: fewer cost more in the second pass than they save. */
-const SHORTEST_CHUNK = 256;
 
 const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
 
@@ -19,11 +27,20 @@ export type ConvTiling =
   | { readonly units: false; readonly tiling: products.Tiling }
   | { readonly units: true; readonly tiling: products.MatrixTiling };
 
+export const byThreads64: ConvTiling = { units: false, tiling: tiles64 };
+export const byThreads64x128: ConvTiling = { units: false, tiling: tiles64x128 };
+export const byUnits64: ConvTiling = { units: true, tiling: units64 };
+export const byUnits128x64: ConvTiling = { units: true, tiling: units128x64 };
+export const byUnits128: ConvTiling = { units: true, tiling: units128 };
+
 /** Whether the adapter can make these tiles of these operands. */
 export function fits(device: Device, operands: readonly Tensor[], tiling: ConvTiling): boolean {
   if (!tiling.units) return tileFits(device, tiling.tiling);
   return operands.every(({ dtype }) => dtype === 'f16') && matrixFits(device, tiling.tiling, 1) !== undefined;
 }
+
+/** SwiftShader's compiler never comes back from the tiles of weight gradients, a product in a loop. */
+export const hangs = ({ adapter }: Device): boolean => adapter.name.toLowerCase().includes('swiftshader');
 
 function tileConstants(device: Device, { units, tiling }: ConvTiling) {
   if (!units) return { TILE: products.tileConstants(tiling) };

@@ -3,7 +3,7 @@ import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import type { Tensor } from '../tensor.ts';
 import type { ConvAttributes } from './conv.ts';
-import { inSplits, registerChunk } from './conv-family.ts';
+import { inChunks, registerChunk } from './conv-parts.ts';
 import { withDense } from './dense.ts';
 
 /** 4 channels x 8 steps a thread, no workgroup memory. */
@@ -92,7 +92,7 @@ export function weightGradientRegister(
     const rows = groups * Math.ceil(outChannels / groups / 8);
     const threads = Math.ceil(columns / 4) * rows;
     const total = batch * outLength;
-    inSplits(device, out, total, registerChunk(total, threads), (partial, chunk, splits) => {
+    inChunks(device, out, total, registerChunk(total, threads), (partial, chunk, splits) => {
       device.recorder.dispatch({
         kernel: kernels.conv1dWeightGradient,
         constants: {

@@ -1,12 +1,11 @@
-import { conv as kernels } from '@dawnchorus/kernels';
-import { promote, wgslType } from '../dtype.ts';
+import { promote } from '../dtype.ts';
 import { formatShape, sizeOf } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import { expectFloat, expectRank } from './arguments.ts';
-import { convVariants, inSplits, registerChunk } from './conv-family.ts';
-import { withDense } from './dense.ts';
+import { convVariants } from './conv-family.ts';
+import { conv2dRegister, transpose2dRegister, weightGradient2dRegister } from './conv2d-register.ts';
 import { kernelOp } from './op.ts';
-import { checkWindow, type Pair, stepsOver, type WindowAttributes, windowParameters, windowSteps } from './window.ts';
+import { checkWindow, type Pair, stepsOver, type WindowAttributes, windowSteps } from './window.ts';
 
 /** Attributes of convolutions over two axes. */
 export interface Conv2dAttributes extends WindowAttributes {
@@ -48,39 +47,7 @@ const conv2d = kernelOp<Conv2dAttributes>({
   },
   emits: 'fours',
   flops: ([, weight], [out]) => 2 * out.size * sizeOf(weight.shape.slice(1)),
-  ...convVariants<Conv2dAttributes>('conv2d', 'forward', (device, inputs, [out], attributes) => {
-    const [batch, outChannels, outHeight, outWidth] = out.shape;
-    const { groups, padding } = attributes;
-    withDense(device, inputs, ([x, weight]) => {
-      device.recorder.dispatch({
-        kernel: kernels.conv2d,
-        constants: {
-          PADDED: `const PADDED = ${padding[1] > 0};`,
-          XElement: `alias XElement = ${wgslType[x.dtype]};`,
-          WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
-          OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
-        },
-        buffers: [x.storage.buffer, weight.storage.buffer, out.storage.buffer],
-        parameters: {
-          inChannels: x.shape[1],
-          inHeight: x.shape[2],
-          inWidth: x.shape[3],
-          outChannels,
-          outHeight,
-          outWidth,
-          ...windowParameters(kernelOf(weight), attributes),
-          groups,
-          xOffset: x.offset,
-          weightOffset: weight.offset,
-        },
-        grid: [
-          Math.ceil((outHeight * Math.ceil(outWidth / 8)) / 16),
-          Math.ceil((groups * Math.ceil(outChannels / groups / 4)) / 4),
-          batch,
-        ],
-      });
-    });
-  }),
+  ...convVariants<Conv2dAttributes>('conv2d', 'forward', conv2dRegister),
 });
 
 /**
@@ -116,39 +83,7 @@ const convTranspose2d = kernelOp<Conv2dAttributes & { readonly size: Pair }>({
   },
   emits: 'each',
   flops: ([y, weight]) => 2 * y.size * sizeOf(weight.shape.slice(1)),
-  ...convVariants<Conv2dAttributes & { readonly size: Pair }>(
-    'convTranspose2d',
-    'transpose',
-    (device, inputs, [out], attributes) => {
-      const [batch, channels, height, width] = out.shape;
-      const { groups, stride } = attributes;
-      withDense(device, inputs, ([y, weight]) => {
-        const perRow = stride[1] * Math.ceil(Math.ceil(width / stride[1]) / 8);
-        device.recorder.dispatch({
-          kernel: kernels.conv2dTranspose,
-          constants: {
-            YElement: `alias YElement = ${wgslType[y.dtype]};`,
-            WeightElement: `alias WeightElement = ${wgslType[weight.dtype]};`,
-            OutElement: `alias OutElement = ${wgslType[out.dtype]};`,
-          },
-          buffers: [y.storage.buffer, weight.storage.buffer, out.storage.buffer],
-          parameters: {
-            channels,
-            height,
-            width,
-            yChannels: y.shape[1],
-            yHeight: y.shape[2],
-            yWidth: y.shape[3],
-            ...windowParameters(kernelOf(weight), attributes),
-            groups,
-            yOffset: y.offset,
-            weightOffset: weight.offset,
-          },
-          grid: [Math.ceil((height * perRow) / 16), Math.ceil((groups * Math.ceil(channels / groups / 4)) / 4), batch],
-        });
-      });
-    },
-  ),
+  ...convVariants<Conv2dAttributes & { readonly size: Pair }>('convTranspose2d', 'transpose', transpose2dRegister),
 });
 
 /** conv2d's gradient with respect to its weight. Inputs x and the output's gradient; `kernel` is the weight's last two extents. */
@@ -180,43 +115,7 @@ const conv2dWeightGradient = kernelOp<Conv2dAttributes & { readonly kernel: Pair
   ...convVariants<Conv2dAttributes & { readonly kernel: Pair }>(
     'conv2dWeightGradient',
     'weightGradient',
-    (device, inputs, [out], attributes) => {
-      const { groups, kernel } = attributes;
-      withDense(device, inputs, ([x, grad]) => {
-        const [batch, inChannels, inHeight, inWidth] = x.shape;
-        const [, outChannels, outHeight, outWidth] = grad.shape;
-        const columns = (inChannels / groups) * kernel[0] * kernel[1];
-        const rows = groups * Math.ceil(outChannels / groups / 8);
-        const threads = Math.ceil(columns / 4) * rows;
-        const total = batch * outHeight * outWidth;
-        inSplits(device, out, total, registerChunk(total, threads), (partial, chunk, splits) => {
-          device.recorder.dispatch({
-            kernel: kernels.conv2dWeightGradient,
-            constants: {
-              XElement: `alias XElement = ${wgslType[x.dtype]};`,
-              GradElement: `alias GradElement = ${wgslType[grad.dtype]};`,
-              OutElement: `alias OutElement = ${wgslType[partial.dtype]};`,
-            },
-            buffers: [x.storage.buffer, grad.storage.buffer, partial.storage.buffer],
-            parameters: {
-              batch,
-              inChannels,
-              inHeight,
-              inWidth,
-              outChannels,
-              outHeight,
-              outWidth,
-              ...windowParameters(kernel, attributes),
-              groups,
-              chunk,
-              xOffset: x.offset,
-              gradOffset: grad.offset,
-            },
-            grid: [Math.ceil(columns / 32), Math.ceil(rows / 8), splits],
-          });
-        });
-      });
-    },
+    weightGradient2dRegister,
   ),
 });
 
