@@ -20,10 +20,10 @@ export interface RunOptions {
 
 /** One engine at one case. */
 interface Entry {
-  engine: Engine;
-  prepared: Prepared;
-  maxError: number;
-  times: number[];
+  readonly engine: Engine;
+  readonly prepared: Prepared;
+  readonly maxError: number;
+  readonly times: number[];
   failed: boolean;
 }
 
@@ -45,74 +45,102 @@ export async function runCases(cases: readonly Case[], options: RunOptions): Pro
   return failures;
 }
 
-async function runPass(
-  work: Work,
-  pass: Pass,
-  group: Group,
-  { engines, log, onResult }: RunOptions,
-): Promise<string[]> {
-  const failures: string[] = [];
-  const expected = work.expected(pass);
+/** One pass of one piece of work, and what came of it. */
+interface Round {
+  readonly work: Work;
+  readonly pass: Pass;
+  readonly log: RunOptions['log'];
+  /** What was wrong with ours. */
+  readonly failures: string[];
+}
+
+async function runPass(work: Work, pass: Pass, group: Group, options: RunOptions): Promise<string[]> {
+  const { engines, log, onResult } = options;
+  const round: Round = { work, pass, log, failures: [] };
+  const entries = await enter(round, engines);
+  await timeInTurns(round, entries, group);
+  for (const { engine, prepared, maxError, times, failed } of entries) {
+    prepared.dispose();
+    if (times.length > 0 && !failed)
+      onResult(createResult(work, pass, engine, summarise(times), maxError), work, group);
+  }
+  return round.failures;
+}
+
+/** The engines that have the operation and do it right. */
+async function enter(round: Round, engines: readonly Engine[]): Promise<Entry[]> {
+  const expected = round.work.expected(round.pass);
   const entries: Entry[] = [];
-  function fail({ name }: Engine, reason: string): void {
-    log(`  ${name}: failed: ${reason}`);
-    if (name === 'dawnchorus') failures.push(`${keyOf(work)} ${pass}: ${reason}`);
-  }
   for (const engine of engines) {
-    const own = engine.name === 'dawnchorus';
-    let prepared: Prepared | undefined;
-    try {
-      prepared = await engine.prepare(work, pass);
-      if (!prepared) {
-        log(
-          `  ${engine.name}: ${engine.whyNot?.(work) ?? `has no ${work.operation}${work.dtype === 'f16' ? ' in f16' : ''}`}`,
-        );
-        continue;
-      }
-      const maxError = largestError(expected, await prepared.read());
-      const allowed = own ? work.tolerance : PEER_TOLERANCE[work.dtype];
-      if (maxError <= allowed) {
-        entries.push({ engine, prepared, maxError, times: [], failed: false });
-        continue;
-      }
-      const problem = `the largest error is ${maxError.toExponential(1)}, more than ${allowed}: not timed`;
-      log(`  ${engine.name}: WRONG: ${problem}`);
-      if (own) failures.push(`${keyOf(work)} ${pass}: ${problem}`);
-    } catch (error) {
-      fail(engine, (error as Error).message);
-    }
-    prepared?.dispose();
+    const entry = await enterEngine(round, engine, expected);
+    if (entry) entries.push(entry);
   }
-  /** One run of an engine; one that fails is told, and not asked again. */
+  return entries;
+}
+
+async function enterEngine(
+  round: Round,
+  engine: Engine,
+  expected: ReturnType<Work['expected']>,
+): Promise<Entry | undefined> {
+  const { work, pass, log } = round;
+  const { name } = engine;
+  let prepared: Prepared | undefined;
+  try {
+    prepared = await engine.prepare(work, pass);
+    if (!prepared) {
+      log(`  ${name}: ${engine.whyNot?.(work) ?? `has no ${work.operation}${work.dtype === 'f16' ? ' in f16' : ''}`}`);
+      return undefined;
+    }
+    const maxError = largestError(expected, await prepared.read());
+    const allowed = isOurs(engine) ? work.tolerance : PEER_TOLERANCE[work.dtype];
+    if (maxError <= allowed) return { engine, prepared, maxError, times: [], failed: false };
+    const problem = `the largest error is ${maxError.toExponential(1)}, more than ${allowed}: not timed`;
+    report(round, engine, 'WRONG', problem);
+  } catch (error) {
+    report(round, engine, 'failed', (error as Error).message);
+  }
+  prepared?.dispose();
+  return undefined;
+}
+
+const isOurs = ({ name }: Engine) => name === 'dawnchorus';
+
+/** Tells what is wrong with an engine, and keeps it where it is ours. */
+function report({ work, pass, log, failures }: Round, engine: Engine, what: 'WRONG' | 'failed', reason: string): void {
+  log(`  ${engine.name}: ${what}: ${reason}`);
+  if (isOurs(engine)) failures.push(`${keyOf(work)} ${pass}: ${reason}`);
+}
+
+/** Fills the entries with their times; one that fails is told, and not asked again. */
+async function timeInTurns(round: Round, entries: readonly Entry[], group: Group): Promise<void> {
+  const alive = () => entries.filter(({ failed }) => !failed);
   async function run(entry: Entry): Promise<number> {
     try {
       return await entry.prepared.run();
     } catch (error) {
-      fail(entry.engine, (error as Error).message);
+      report(round, entry.engine, 'failed', (error as Error).message);
       entry.failed = true;
       return 0;
     }
   }
-  const alive = () => entries.filter(({ failed }) => !failed);
-  // Shaders are compiled; the second call tells how long one takes.
-  let longest = 0;
-  for (let k = 0; k < 2; k++) {
-    longest = 0;
+  async function longestRun(): Promise<number> {
+    let longest = 0;
     for (const entry of alive()) longest = Math.max(longest, await run(entry));
+    return longest;
   }
+
+  // Shaders are compiled; the second call tells how long one takes.
+  await longestRun();
+  const longest = await longestRun();
   const runs = plannedRuns(longest, group === 'kernels' ? undefined : MODEL_MILLISECONDS);
-  if (alive().length > 0 && runs < USUAL_RUNS) log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
-  for (let round = 0; round < runs; round++) {
+  if (alive().length > 0 && runs < USUAL_RUNS)
+    round.log(`  ${runs} runs, for one takes ${(longest / 1e3).toFixed(1)} s`);
+  for (let turn = 0; turn < runs; turn++) {
     for (const entry of alive()) {
       // Not with the caches, and not beside the threads, of the engine before.
       if (longest < SHORT_MILLISECONDS) await run(entry);
       entry.times.push(await run(entry));
     }
   }
-  for (const { engine, prepared, maxError, times, failed } of entries) {
-    prepared.dispose();
-    if (times.length > 0 && !failed)
-      onResult(createResult(work, pass, engine, summarise(times), maxError), work, group);
-  }
-  return failures;
 }

@@ -1,5 +1,5 @@
 /** A whole pretraining step, eager and compiled, with what its kernels take; and the same student in PyTorch. */
-import { type Measured, readMetrics } from '@dawnchorus/mert';
+import { type Measured, type PretrainConfig, readMetrics } from '@dawnchorus/mert';
 import { compile, type Device, type Profile, scope, type Tensor, tensor } from '@dawnchorus/tensor';
 import { type EngineName, wallTime } from '../engines/engine.ts';
 import type { Result } from '../result.ts';
@@ -44,27 +44,67 @@ const MOST_MILLISECONDS = 60_000;
 export async function benchStep(device: Device, options: StepOptions): Promise<StepResult[]> {
   const { log } = options;
   const { name, config } = stepConfig(options);
-  const { batchSize } = config.training;
-  const model = createStepModel(device, config);
-  const parameters = [...model.trainer.parameters.values()].reduce((sum, { size }) => sum + size, 0);
-  log(
-    `${name}: ${(parameters / 1e6).toFixed(1)} M parameters with the heads, ${batchSize} clips of ` +
-      `${config.audio.cropSeconds} s, ${model.frames} frames each; ${config.training.precision}, layer drop 0`,
-  );
-
   if (config.training.precision === 'f16' && !device.features.has('shader-f16')) {
     throw new Error(`${name}: ${device.adapter.name} has no shader-f16, halves in shaders; use --dtype f32`);
   }
+  const model = createStepModel(device, config);
+  const wholeStep = compile(model.whole, { verify: 'never' });
+  const studentStep = compile(model.student, { verify: 'never' });
+  let torch: TorchStep | undefined;
+  try {
+    const parameters = [...model.trainer.parameters.values()].reduce((sum, { size }) => sum + size, 0);
+    log(
+      `${name}: ${(parameters / 1e6).toFixed(1)} M parameters with the heads, ${config.training.batchSize} clips of ` +
+        `${config.audio.cropSeconds} s, ${model.frames} frames each; ${config.training.precision}, layer drop 0`,
+    );
+    const ours = ourContenders(device, config, log);
+    const eager = await ours(`${name}_eager`, (number, rate) => model.whole(model.uploaded, number, rate));
+    const whole = await ours(name, (number, rate) => wholeStep(model.uploaded, number, rate), eager.loss);
+    const contenders: Contender[] = [eager, whole];
+    if (options.peers) {
+      const student = await ours(`${name}_student`, (n, rate) => studentStep(model.labelled, n, rate), eager.loss);
+      contenders.push(student);
+      torch = await openTorchStep(model, config).catch((error) => {
+        log(`torch: skipped: ${error.message}`);
+        return undefined;
+      });
+      const half = config.training.precision === 'f16';
+      const facts = { name: student.name, parameters, half };
+      if (torch) contenders.push(...(await torchContenders(torch, await lossOf(model), facts)));
+    }
 
+    const runs = options.runs ?? (await affordableRuns(contenders));
+    log(`${runs} runs each, in turns`);
+    await timeInTurns(contenders, runs);
+    const compiled = contenders.filter((each) => each !== eager && each.engine === 'dawnchorus');
+    const profiles = await profileEach(device, compiled);
+    eager.flops = whole.flops;
+    // PyTorch's student does the work that ours does.
+    for (const each of contenders) each.flops ??= contenders.find(({ name }) => name === each.name)?.flops;
+
+    const results = contenders.map((each) => resultOf(each, config.training.batchSize));
+    for (const line of stepLines(results, await device.peak())) log(line);
+    log(`\n${tableOf(profiles.get(whole)!)}`);
+    return results;
+  } finally {
+    torch?.close();
+    wholeStep.dispose();
+    studentStep.dispose();
+    model.dispose();
+  }
+}
+
+/** A step of ours, by its number and the learning rate. */
+type Step = (number: Tensor, rate: Tensor) => Measured;
+
+/**
+ * Makes contenders of ours: the first run of each compiles kernels and, with the rate 0, changes no parameter. `expected`: the loss
+ * that it should have.
+ */
+function ourContenders(device: Device, { training }: PretrainConfig, log: StepOptions['log']) {
   // Parameters, moments and the batch; what one contender keeps beside them is not counted for the next.
   const base = device.statistics().liveBytes;
-
-  /** A contender of ours: its first run compiles kernels and, with the rate 0, changes no parameter. */
-  async function ours(
-    label: string,
-    step: (number: Tensor, rate: Tensor) => Measured,
-    expected?: number,
-  ): Promise<Contender & { loss: number }> {
+  return async (label: string, step: Step, expected?: number): Promise<Contender & { loss: number }> => {
     let number = 0;
     let loss = Number.NaN;
     const once = async (rate: number) => {
@@ -80,7 +120,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
     return {
       name: label,
       engine: 'dawnchorus',
-      dtype: config.training.precision,
+      dtype: training.precision,
       adapter: device.adapter.name,
       loss,
       maxError: expected === undefined ? 0 : Math.abs(loss - expected) / Math.abs(expected),
@@ -88,57 +128,7 @@ export async function benchStep(device: Device, options: StepOptions): Promise<S
       run: () => wallTime(() => once(LEARNING_RATE)),
       times: [],
     };
-  }
-
-  let torch: TorchStep | undefined;
-  const wholeStep = compile(model.whole, { verify: 'never' });
-  const studentStep = compile(model.student, { verify: 'never' });
-  try {
-    const eager = await ours(`${name}_eager`, (number, rate) => model.whole(model.uploaded, number, rate));
-    const whole = await ours(name, (number, rate) => wholeStep(model.uploaded, number, rate), eager.loss);
-    const contenders: Contender[] = [eager, whole];
-    if (options.peers) {
-      const student = await ours(`${name}_student`, (n, rate) => studentStep(model.labelled, n, rate), eager.loss);
-      contenders.push(student);
-      torch = await openTorchStep(model, config).catch((error) => {
-        log(`torch: skipped: ${error.message}`);
-        return undefined;
-      });
-      if (torch) {
-        const half = config.training.precision === 'f16';
-        contenders.push(
-          ...(await torchContenders(torch, await lossOf(model), { name: student.name, parameters, half })),
-        );
-      }
-    }
-
-    const runs = options.runs ?? (await affordableRuns(contenders));
-    log(`${runs} runs each, in turns`);
-    for (let k = 0; k < runs; k++) {
-      for (const contender of contenders) contender.times.push(await contender.run());
-    }
-    // Counted last: it slows the step.
-    const profiles = new Map<Contender, Profile>();
-    for (const contender of contenders) {
-      if (contender === eager || contender.engine !== 'dawnchorus') continue;
-      const profile = await device.profile(contender.run);
-      profiles.set(contender, profile);
-      contender.flops = profile.rows.reduce((sum, { flops }) => sum + flops, 0);
-    }
-    eager.flops = whole.flops;
-    // PyTorch's student does the work that ours does.
-    for (const each of contenders) each.flops ??= contenders.find(({ name }) => name === each.name)?.flops;
-
-    const results = contenders.map((each) => resultOf(each, batchSize));
-    for (const line of stepLines(results, await device.peak())) log(line);
-    log(`\n${tableOf(profiles.get(whole)!)}`);
-    return results;
-  } finally {
-    torch?.close();
-    wholeStep.dispose();
-    studentStep.dispose();
-    model.dispose();
-  }
+  };
 }
 
 /** One more run of each tells how many there may be. */
@@ -146,6 +136,23 @@ async function affordableRuns(contenders: readonly Contender[]): Promise<number>
   let longest = 0;
   for (const contender of contenders) longest = Math.max(longest, await contender.run());
   return Math.min(USUAL_RUNS, plannedRuns(longest, MOST_MILLISECONDS));
+}
+
+async function timeInTurns(contenders: readonly Contender[], runs: number): Promise<void> {
+  for (let k = 0; k < runs; k++) {
+    for (const contender of contenders) contender.times.push(await contender.run());
+  }
+}
+
+/** One more run of each counts its operations, and tells what its kernels take. It is slower than the others. */
+async function profileEach(device: Device, contenders: readonly Contender[]): Promise<Map<Contender, Profile>> {
+  const profiles = new Map<Contender, Profile>();
+  for (const contender of contenders) {
+    const profile = await device.profile(contender.run);
+    profiles.set(contender, profile);
+    contender.flops = profile.rows.reduce((sum, { flops }) => sum + flops, 0);
+  }
+  return profiles;
 }
 
 async function lossOf({ loss }: ReturnType<typeof createStepModel>): Promise<number> {

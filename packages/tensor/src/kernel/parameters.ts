@@ -29,3 +29,35 @@ export function writeParameters(
   if (at - offset > SLOT_BYTES)
     throw new Error(`kernel ${kernel.name}: ${at - offset} bytes of parameters, at most ${SLOT_BYTES}`);
 }
+
+/**
+ * Slots for the parameters of `count` dispatches in one uniform buffer, which are bound with a dynamic offset and written once a
+ * submit.
+ */
+export function createParameterSlots(device: GPUDevice, count: number) {
+  const buffer = device.createBuffer({
+    label: 'parameters',
+    size: count * SLOT_BYTES,
+    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+  });
+  const staging = new DataView(new ArrayBuffer(count * SLOT_BYTES));
+  let used = 0;
+  return {
+    buffer,
+    get full(): boolean {
+      return used === count;
+    },
+    /** Fills the next slot. Returns its offset. */
+    write(kernel: Kernel, values: Readonly<Record<string, number | readonly number[]>>): number {
+      const offset = used++ * SLOT_BYTES;
+      writeParameters(staging, offset, kernel, values);
+      return offset;
+    },
+    /** Empties the slots. Returns what they held, where it stays until they are written again, or a copy. */
+    take(copied: boolean): Uint8Array<ArrayBuffer> {
+      const bytes = new Uint8Array(staging.buffer, 0, used * SLOT_BYTES);
+      used = 0;
+      return copied ? bytes.slice() : bytes;
+    },
+  };
+}

@@ -1,11 +1,11 @@
 import type { Kernel, ParameterType, ParameterValues } from '@dawnchorus/kernels';
-import { collectGarbage } from '#dawn';
 import { isTracing } from '../graph/tracing.ts';
 import type { PooledBuffer } from '../memory/pool.ts';
 import type { Op } from '../ops/op.ts';
 import type { Tensor } from '../tensor.ts';
+import { createBindGroups } from './bind-groups.ts';
 import { type Grid, splitGrid } from './grid.ts';
-import { SLOT_BYTES, writeParameters } from './parameters.ts';
+import { createParameterSlots } from './parameters.ts';
 import { type Constants, createPipelineCache, type Pipeline } from './pipelines.ts';
 import type { Cost, Profiler } from './profiler.ts';
 
@@ -45,9 +45,6 @@ export interface Work {
 }
 
 const DISPATCHES_PER_SUBMIT = 128;
-const CACHED_BIND_GROUPS = 8192;
-/** Bind groups that are made until those out of use are collected, see `collectGarbage`. */
-const GROUPS_PER_COLLECTION = 8192;
 
 /**
  * Records dispatches into one compute pass and submits them in batches. Parameters go into slots of one uniform buffer,
@@ -56,72 +53,36 @@ const GROUPS_PER_COLLECTION = 8192;
  */
 export function createRecorder(device: GPUDevice) {
   const pipelines = createPipelineCache(device);
-  const parameterBuffer = device.createBuffer({
-    label: 'parameters',
-    size: DISPATCHES_PER_SUBMIT * SLOT_BYTES,
-    usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
-  });
-  const staging = new DataView(new ArrayBuffer(DISPATCHES_PER_SUBMIT * SLOT_BYTES));
-  const bindGroups = new Map<string, GPUBindGroup>();
-  let groupsMade = 0;
+  const slots = createParameterSlots(device, DISPATCHES_PER_SUBMIT);
+  const groups = createBindGroups(device);
   let encoder: GPUCommandEncoder | undefined;
   let pass: GPUComputePassEncoder | undefined;
   /** The pipeline that the pass has set. */
   let bound: GPUComputePipeline | undefined;
-  let slots = 0;
   let profiler: Profiler | undefined;
   let captured: Dispatch<Record<string, ParameterType>>[] | undefined;
   let work: Work | undefined;
   let onDispatch: ((kernel: string) => void) | undefined;
   const statistics = { dispatches: 0, submits: 0 };
 
-  function bindGroup(layout: { key: string; gpu: GPUBindGroupLayout }, buffers: readonly PooledBuffer[]): GPUBindGroup {
-    let key = layout.key;
-    for (const buffer of buffers) key += `,${buffer.id}`;
-    let group = bindGroups.get(key);
-    if (!group) {
-      if (bindGroups.size >= CACHED_BIND_GROUPS) bindGroups.clear();
-      group = createGroup(layout, parameterBuffer, buffers);
-      bindGroups.set(key, group);
-    }
-    return group;
-  }
-
-  function createGroup(
-    layout: { gpu: GPUBindGroupLayout },
-    parameters: GPUBuffer,
-    buffers: readonly PooledBuffer[],
-    offset = 0,
-  ): GPUBindGroup {
-    groupsMade++;
-    return device.createBindGroup({
-      layout: layout.gpu,
-      entries: [
-        { binding: 0, resource: { buffer: parameters, offset, size: SLOT_BYTES } },
-        ...buffers.map((buffer, i) => ({ binding: i + 1, resource: { buffer: buffer.gpu } })),
-      ],
-    });
-  }
-
-  function dispatch<P extends Record<string, ParameterType>>(work: Dispatch<P>): void {
-    const [x, y, z] = work.grid;
+  function dispatch<P extends Record<string, ParameterType>>(given: Dispatch<P>): void {
+    const [x, y, z] = given.grid;
     if (x * y * z === 0) return;
     const limit = device.limits.maxComputeWorkgroupsPerDimension;
     if (x > limit || y > limit || z > limit) {
-      for (const part of splitGrid(work, limit)) dispatch(part);
+      for (const part of splitGrid(given, limit)) dispatch(part);
       return;
     }
     // A constant that is made meanwhile is made for real.
     if (captured && isTracing()) {
-      captured.push(work as unknown as Dispatch<Record<string, ParameterType>>);
+      captured.push(given as unknown as Dispatch<Record<string, ParameterType>>);
       return;
     }
-    const pipeline = pipelines.get(work.kernel, work.constants ?? {}, work.library);
-    const group = bindGroup(pipeline.layout, work.buffers);
-    const offset = slots++ * SLOT_BYTES;
-    writeParameters(staging, offset, work.kernel, work.parameters);
-    encode(pipeline.gpu, group, offset, work.grid, work.label ?? work.kernel.name);
-    if (slots === DISPATCHES_PER_SUBMIT) flush();
+    const pipeline = pipelines.get(given.kernel, given.constants ?? {}, given.library);
+    const group = groups.get(pipeline.layout, slots.buffer, given.buffers);
+    const offset = slots.write(given.kernel, given.parameters);
+    encode(pipeline.gpu, group, offset, given.grid, given.label ?? given.kernel.name);
+    if (slots.full) flush();
   }
 
   /** The pass to encode a dispatch into. */
@@ -134,10 +95,14 @@ export function createRecorder(device: GPUDevice) {
     return pass;
   }
 
-  /** A dispatch that is timed gets a pass of its own. */
-  function closeTimed(): void {
+  function endPass(): void {
     pass?.end();
     pass = undefined;
+  }
+
+  /** A dispatch that is timed gets a pass of its own. */
+  function closeTimed(): void {
+    endPass();
     if (profiler?.full) flush();
   }
 
@@ -191,8 +156,7 @@ export function createRecorder(device: GPUDevice) {
   }
 
   function copyBuffer(from: GPUBuffer, fromOffset: number, to: GPUBuffer, toOffset: number, bytes: number): void {
-    pass?.end();
-    pass = undefined;
+    endPass();
     encoder ??= device.createCommandEncoder();
     encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, bytes);
   }
@@ -208,35 +172,24 @@ export function createRecorder(device: GPUDevice) {
 
   /** Submits what has been recorded. */
   function flush(): void {
-    pass?.end();
-    pass = undefined;
+    endPass();
     if (!encoder) return;
-    const used = slots * SLOT_BYTES;
-    slots = 0;
     const afterSubmit = profiler?.resolve(encoder);
     const commands = encoder.finish();
     encoder = undefined;
     // What is deferred finds the slots overwritten.
-    const parameters = profiler?.timing === 'wall' ? staging.buffer.slice(0, used) : staging.buffer;
+    const parameters = slots.take(profiler?.timing === 'wall');
     inOrder(() => {
-      if (used > 0) device.queue.writeBuffer(parameterBuffer, 0, parameters, 0, used);
+      if (parameters.byteLength > 0) device.queue.writeBuffer(slots.buffer, 0, parameters);
       device.queue.submit([commands]);
     });
     afterSubmit?.();
     statistics.submits++;
-    if (groupsMade >= GROUPS_PER_COLLECTION) {
-      groupsMade = 0;
-      collectGarbage();
-    }
+    groups.collectWhenMany();
   }
 
   /** Settles when everything flushed has been submitted. */
   const drained = (): Promise<void> | undefined => profiler?.drained();
-
-  /** A destroyed buffer's bind groups must not be used again. Destruction is rare, so all are dropped. */
-  function forgetBuffer(): void {
-    bindGroups.clear();
-  }
 
   /** From now on every dispatch is timed; undefined ends it. */
   function setProfiler(next: Profiler | undefined): void {
@@ -253,7 +206,7 @@ export function createRecorder(device: GPUDevice) {
     drained,
     dispatch,
     replay,
-    createGroup,
+    createGroup: groups.create,
     capture,
     attribute,
     get work() {
@@ -265,7 +218,8 @@ export function createRecorder(device: GPUDevice) {
     },
     copyBuffer,
     flush,
-    forgetBuffer,
+    /** Told before a buffer is destroyed. */
+    forgetBuffer: groups.forget,
     statistics,
     pipelines,
   };

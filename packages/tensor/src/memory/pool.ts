@@ -47,6 +47,8 @@ export function sizeClass(bytes: number): number {
   return Math.ceil(least / step) * step;
 }
 
+const multipleOf4 = (bytes: number) => Math.ceil(bytes / 4) * 4;
+
 /** Where a buffer belongs among others, the oldest of which stand last. */
 function placeBy(list: readonly PooledBuffer[], id: number): number {
   let [low, high] = [0, list.length];
@@ -58,24 +60,51 @@ function placeBy(list: readonly PooledBuffer[], id: number): number {
   return low;
 }
 
-const multipleOf4 = (bytes: number) => Math.ceil(bytes / 4) * 4;
+/**
+ * Buffers that nobody uses, by size. The oldest is taken first: a step that is repeated then gets the same buffers again, in
+ * whatever order they were given back, and finds its bind groups.
+ */
+function createFreeLists() {
+  const lists = new Map<number, PooledBuffer[]>();
+  return {
+    take: (size: number): PooledBuffer | undefined => lists.get(size)?.pop(),
+    put(buffer: PooledBuffer): void {
+      const list = lists.get(buffer.size);
+      if (list) list.splice(placeBy(list, buffer.id), 0, buffer);
+      else lists.set(buffer.size, [buffer]);
+    },
+    /** Gives all of them away. */
+    empty(): PooledBuffer[] {
+      const all = [...lists.values()].flat();
+      lists.clear();
+      return all;
+    },
+  };
+}
+
+/** Those that hold most of these buffers, the largest first. */
+function holdersOf(buffers: Iterable<PooledBuffer>): HeldMemory['holders'] {
+  const byLabel = new Map<string, { label: string; buffers: number; bytes: number }>();
+  for (const { label, size } of buffers) {
+    const holder = byLabel.get(label) ?? { label, buffers: 0, bytes: 0 };
+    holder.buffers++;
+    holder.bytes += size;
+    byLabel.set(label, holder);
+  }
+  return [...byLabel.values()].sort((a, b) => b.bytes - a.bytes).slice(0, NAMED_HOLDERS);
+}
 
 export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLimit = Infinity }: PoolOptions) {
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const bindable = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
-  /**
-   * By size, the oldest last, to be taken first: a step that is repeated then gets the same buffers again, in whatever order they were
-   * given back, and finds its bind groups.
-   */
-  const free = new Map<number, PooledBuffer[]>();
+  const free = createFreeLists();
   const live = new Set<PooledBuffer>();
   const statistics: PoolStatistics = { liveBytes: 0, cachedBytes: 0, peakBytes: 0, liveBuffers: 0, allocations: 0 };
   let nextId = 1;
 
   /** Destroys every cached buffer. */
   function trim(): void {
-    for (const list of free.values()) for (const buffer of list) destroy(buffer);
-    free.clear();
+    for (const buffer of free.empty()) destroy(buffer);
     statistics.cachedBytes = 0;
   }
 
@@ -88,21 +117,13 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
 
   /** What is held, and by whom. */
   function held(): HeldMemory {
-    const byLabel = new Map<string, { label: string; buffers: number; bytes: number }>();
-    for (const { label, size } of live) {
-      const holder = byLabel.get(label) ?? { label, buffers: 0, bytes: 0 };
-      holder.buffers++;
-      holder.bytes += size;
-      byLabel.set(label, holder);
-    }
     const { liveBytes, cachedBytes, peakBytes } = statistics;
-    const holders = [...byLabel.values()].sort((a, b) => b.bytes - a.bytes).slice(0, NAMED_HOLDERS);
     return {
       liveBytes,
       cachedBytes,
       peakBytes,
       memoryLimit: Number.isFinite(memoryLimit) ? memoryLimit : undefined,
-      holders,
+      holders: holdersOf(live),
     };
   }
 
@@ -161,7 +182,7 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
   /** `label` says what it is for in the errors that there is no room, `holder` in lists of what is held. */
   function acquire(bytes: number, label: string, holder = label): PooledBuffer {
     const size = roomFor(bytes, label);
-    let buffer = free.get(size)?.pop();
+    let buffer = free.take(size);
     if (buffer) {
       buffer.label = holder;
       statistics.cachedBytes -= size;
@@ -185,9 +206,7 @@ export function createPool(device: GPUDevice, { destroy, onOutOfMemory, memoryLi
       return;
     }
     statistics.cachedBytes += buffer.size;
-    const list = free.get(buffer.size);
-    if (list) list.splice(placeBy(list, buffer.id), 0, buffer);
-    else free.set(buffer.size, [buffer]);
+    free.put(buffer);
   }
 
   return { acquire, checkSize, create, release, room, trim, held, live: live as ReadonlySet<PooledBuffer>, statistics };
