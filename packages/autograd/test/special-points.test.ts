@@ -1,7 +1,9 @@
 import {
   apply,
   atan2,
+  clamp,
   gather,
+  hardtanh,
   indexSelect,
   maximum,
   minimum,
@@ -90,6 +92,13 @@ test('at zero abs and relu are flat, elu and gelu are not', async () => {
   assert.equal(await gradients(() => weighted(x.relu()), x), [[0, 0]]);
   assert.equal(await gradients(() => weighted(apply('elu', [x], {})[0]), x), [[1, 2]]);
   assert.equal(await gradients(() => weighted(x.gelu()), x), [[0.5, 1]]);
+});
+
+test('on its bounds hardtanh is flat and clamp is not, as in PyTorch', async () => {
+  const x = tensor([-2, -1, -0.5, 1, 3]);
+  assert.equal(await gradients(() => weighted(hardtanh(x)), x), [[0, 0, 3, 0, 0]]);
+  assert.equal(await gradients(() => weighted(clamp(x, { min: -1, max: 1 })), x), [[0, 2, 3, 4, 0]]);
+  assert.equal(await gradients(() => weighted(hardtanh(x, { min: -0.5, max: 3 })), x), [[0, 0, 0, 4, 0]]);
 });
 
 test('powers of zero', async () => {

@@ -249,13 +249,17 @@ export function clamp(x: Tensor, options: { min?: Operand; max?: Operand }): Ten
   return apply('clamp', operands('clamp', x, low, high), {})[0];
 }
 
-/** x between -1 and 1, or other bounds. */
+/** x between -1 and 1, or other bounds. Its slope is 0 on the bounds, as in PyTorch, where that of `clamp` is 1. */
 export function hardtanh<T extends Tensor>(x: T, options: { min?: number; max?: number } = {}): Tensor<ShapeOf<T>> {
   checkOptions('hardtanh', options, ['min', 'max']);
   const { min = -1, max = 1 } = options;
   checkNumber('hardtanh', 'min', min, 'a number', () => true);
   checkNumber('hardtanh', 'max', max, 'a number', () => true);
-  return clamp(x, { min, max });
+  checkAlive('hardtanh', x);
+  // Where the bounds cross, the upper one wins, as in `clamp`.
+  const low = Math.min(min, max);
+  const raised = where(le(x as Tensor, low), low, x);
+  return where(ge(x as Tensor, max), max, raised);
 }
 
 /** x where the condition (bool) holds, y elsewhere; all three broadcast. */
