@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { full, matmul, scope } from '../src/index.ts';
+import { splitsOfLarge } from '../src/ops/matmul-split.ts';
 import { tiles64x128 } from '../src/ops/matmul-tiles.ts';
-import { matmulFamily, splitsOfLarge } from '../src/ops/matmul-variants.ts';
+import { matmulFamily } from '../src/ops/matmul-variants.ts';
 import { arrayOf, type Presentation, present, presentations, randomFrom, upload } from './arbitraries.ts';
 import { assertMatches } from './compare.ts';
 import { device, floats, hasHalf, unlessHalf } from './device.ts';
