@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { full, matmul, scope } from '../src/index.ts';
-import { splitsOfLarge } from '../src/ops/matmul-split.ts';
+import { compile, full, matmul, scope, type Tensor } from '../src/index.ts';
+import { LONGEST_SUM, splitsOfLarge } from '../src/ops/matmul-split.ts';
 import { tiles64x128 } from '../src/ops/matmul-tiles.ts';
 import { matmulFamily } from '../src/ops/matmul-variants.ts';
 import { arrayOf, type Presentation, present, presentations, randomFrom, upload } from './arbitraries.ts';
@@ -117,6 +117,9 @@ const variantSizes = [
   [130, 47, 66],
   [7, 1030, 9],
   [1, 0, 5],
+  // Sums too long for one accumulator, in whole parts and with a rest.
+  [5, 2 * LONGEST_SUM, 6],
+  [3, LONGEST_SUM + 1, 10],
 ];
 
 test('k is split as waves of tiles fill the cores, and no further than sums are worth it', () => {
@@ -134,6 +137,23 @@ test('k is split as waves of tiles fill the cores, and no further than sums are 
     assert.ok(count * chunk >= k && (count - 1) * chunk < k && count <= 64, `${count} of ${chunk} for ${k}`);
   }
 });
+
+for (const k of [2 ** 17, 10 ** 6 + 3]) {
+  test(`sums of ${k} equal terms keep their digits, eager, in a batch and compiled`, async () => {
+    // One accumulator rounds them all the same way, and is a hundredth off.
+    const a: NDArray = { dtype: 'f32', shape: [2, 1, k], data: new Float64Array(2 * k).fill(Math.fround(0.1)) };
+    const b: NDArray = { dtype: 'f32', shape: [k, 3], data: new Float64Array(3 * k).fill(Math.fround(0.1)) };
+    const expected = reference(a, b);
+    const [left, right] = [upload(a), upload(b)];
+    const product = compile((x: Tensor, y: Tensor) => x.matmul(y).mul(2));
+    const [eager, compiled] = [scope(() => left.matmul(right)), product(left, right)];
+    const doubled = { ...expected, data: expected.data.map((value) => 2 * value) };
+    await assertMatches('eager', eager, expected, { relative: 2e-4 });
+    await assertMatches('compiled', compiled, doubled, { relative: 2e-4 });
+    for (const tensor of [left, right, eager, compiled]) tensor.dispose();
+    product.dispose();
+  });
+}
 
 /** Every variant that the adapter can run, on operands in every presentation; outputs are poisoned before. */
 for (const { name: variant, legal } of matmulFamily.variants) {

@@ -36,6 +36,19 @@ export function withDense(
   }
 }
 
+/** Calls `body`, and disposes after it in any case what it gave to `hold`. */
+export function holding(body: (hold: (tensor: Tensor) => Tensor) => void): void {
+  const held: Tensor[] = [];
+  try {
+    body((tensor) => {
+      held.push(tensor);
+      return tensor;
+    });
+  } finally {
+    for (const tensor of held) tensor.dispose();
+  }
+}
+
 /** Calls `body` with new f32 tensors, named in lists of what memory is held by, that are given back after it in any case. */
 export function withScratch<T>(
   device: Device,

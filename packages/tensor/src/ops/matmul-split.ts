@@ -1,4 +1,5 @@
 import { matmul as kernels } from '@dawnchorus/kernels';
+import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
 import { linearGrid } from '../kernel/grid.ts';
 import type { Variant } from '../kernel/variants.ts';
@@ -12,6 +13,11 @@ import { tileFits, tiles64, tiles64x128 } from './matmul-tiles.ts';
  * there are.
  */
 export const CORES = 132;
+/**
+ * Terms that one accumulator takes, one after another. Each is rounded to the digits of the sum so far, and equal ones always the
+ * same way: a million of 0.01 come out a hundredth off, so many as these a ten-thousandth.
+ */
+export const LONGEST_SUM = 2 ** 14;
 /** Of k, at least: shorter sums cost more to add up than they save. */
 const SHORTEST_CHUNK = 256;
 /** Multiply-adds that a core makes in the time that all take to write and read one of the partial sums, and to begin with adding up. */
@@ -61,15 +67,27 @@ export function splitsOfLarge(k: number, out: { shape: Shape; size: number }, ti
   return best;
 }
 
+/** Adds up [splits, ...out] in order. */
+export function recordSumOfParts(device: Device, partial: Tensor, out: Tensor, splits: number): void {
+  device.recorder.dispatch({
+    kernel: kernels.matmulSumSplits,
+    constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
+    buffers: [partial.storage.buffer, out.storage.buffer],
+    parameters: { size: out.size, splits },
+    grid: linearGrid(Math.ceil(out.size / 256)),
+  });
+}
+
 /** For few tiles and a long k (gradients of weights): parts of k are summed by themselves, then added up in their order. */
 function split(name: string, tiling: kernels.Tiling, choose: typeof splitsOfSmall): Variant<None> {
   const { m, n } = tiling;
   return {
     name,
     legal(device, [a], [out]) {
-      const { splits } = choose(a.shape[a.rank - 1], out, tiling);
+      const { splits, chunk } = choose(a.shape[a.rank - 1], out, tiling);
       const bytes = 4 * splits * out.size;
-      return tileFits(device, tiling) && splits > 1 && bytes <= device.limits.maxStorageBufferBindingSize;
+      const fits = tileFits(device, tiling) && bytes <= device.limits.maxStorageBufferBindingSize;
+      return fits && splits > 1 && chunk <= LONGEST_SUM;
     },
     run(device, inputs, [out]) {
       withProduct(device, inputs, out, (product) => {
@@ -84,13 +102,7 @@ function split(name: string, tiling: kernels.Tiling, choose: typeof splitsOfSmal
             parameters: { ...parameters, chunk, batches: count },
             grid: [Math.ceil(parameters.n / n), Math.ceil(parameters.m / m), count * splits],
           });
-          device.recorder.dispatch({
-            kernel: kernels.matmulSumSplits,
-            constants: { OutElement: `alias OutElement = ${wgslType[out.dtype]};` },
-            buffers: [partial.storage.buffer, out.storage.buffer],
-            parameters: { size: out.size, splits },
-            grid: linearGrid(Math.ceil(out.size / 256)),
-          });
+          recordSumOfParts(device, partial, out, splits);
         } finally {
           partial.dispose();
         }

@@ -2,8 +2,9 @@ import { matmul as kernels } from '@dawnchorus/kernels';
 import type { MatrixUnit } from '../device/adapters.ts';
 import type { Device } from '../device/device.ts';
 import { wgslType } from '../dtype.ts';
-import type { Family, Variant } from '../kernel/variants.ts';
+import { type Family, runVariants, type Variant } from '../kernel/variants.ts';
 import type { Tensor } from '../tensor.ts';
+import { createChunked, isLong } from './matmul-chunked.ts';
 import { layoutOf, type None, operandConstants, tiledConstants, withProduct } from './matmul-operands.ts';
 import { CORES, split64, split64x128, tilesOf } from './matmul-split.ts';
 import {
@@ -144,32 +145,39 @@ function handsOf(device: Device, a: Tensor, out: Tensor): BroadcastVariant | und
   return m * n >= SHARE_OF_USE * made ? variant : undefined;
 }
 
+/** Any product, as a part of another. */
+const multiply = (device: Device, operands: readonly Tensor[], out: Tensor): void =>
+  runVariants(matmulFamily).run(device, operands, [out], {});
+
+const chunked = createChunked(multiply);
+
+/** Sums of which each is made by one accumulator: where they are too long for that it is no way. */
+const unlessLong = (variant: Variant<None>): Variant<None> => ({
+  ...variant,
+  legal: (device, inputs, outputs, attributes) =>
+    !isLong(device, inputs[0], outputs[0]) && (variant.legal?.(device, inputs, outputs, attributes) ?? true),
+});
+
+const whole = [register, broadcast16, broadcast, tiled64, tiled64x128];
+const byUnits = [matrix64, matrix128x64, matrix128, matrixSplit];
+
 /** The ways to multiply. */
 export const matmulFamily: Family<None> = {
   name: 'matmul',
-  variants: [
-    register,
-    broadcast16,
-    broadcast,
-    tiled64,
-    tiled64x128,
-    split64,
-    split64x128,
-    matrix64,
-    matrix128x64,
-    matrix128,
-    matrixSplit,
-  ],
+  variants: [...whole.map(unlessLong), split64, split64x128, chunked, ...byUnits.map(unlessLong)],
   prefer(device, [a, b], [out]) {
-    // On CPU drivers barriers are costly, and caches do what workgroup memory does.
-    if (device.adapter.software) return handsOf(device, a, out) ?? 'register';
+    const { software } = device.adapter;
     const can = (variant: Variant<None>) => variant.legal?.(device, [a, b], [out], {}) ?? true;
+    const splits = () => !software && tilesOf(out, tiles64) < 2 * CORES && can(split64);
+    if (isLong(device, a, out)) return splits() ? 'split' : 'chunked';
+    // On CPU drivers barriers are costly, and caches do what workgroup memory does.
+    if (software) return handsOf(device, a, out) ?? 'register';
     // Small tiles until large ones are many: measured on an H200, which has 132 cores.
     if (can(matrix128) && tilesOf(out, units128) >= LARGEST_TILES_WANTED) return 'matrix128';
     if (can(matrix128x64) && tilesOf(out, units128x64) >= CORES) return 'matrix128x64';
     if (can(matrix64) && tilesOf(out, tiles64) >= CORES / 2) return 'matrix64';
     if (can(tiled64x128) && tilesOf(out, tiles64x128) >= CORES) return 'tiled64x128';
-    if (tilesOf(out, tiles64) < 2 * CORES && can(split64)) return 'split';
+    if (splits()) return 'split';
     // A tile of which most is cut off is no better than threads by themselves, unless k is long.
     const [m, n] = out.shape.slice(-2);
     const isSmall = Math.min(m, n) < 16 || (m * n < 1024 && a.shape[a.rank - 1] < 256);
