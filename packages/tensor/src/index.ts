@@ -12,6 +12,7 @@ export { type BufferHolder, DeviceLostError, type HeldMemory, OutOfMemoryError }
 export { type OpenDeviceOptions, openDevice } from './device/open.ts';
 export { type DType, isFloat, promote, type TypedArrayOf } from './dtype.ts';
 export * from './functions/images.ts';
+export * from './functions/index.ts';
 export { type Compiled, type CompileOptions, compile } from './graph/compile.ts';
 export type { Graph, GraphNode, GraphValue } from './graph/graph.ts';
 export { StaleTraceError, sameData } from './graph/stale.ts';
@@ -42,7 +43,6 @@ export type { ConvAttributes } from './ops/conv.ts';
 export type { CrossEntropyAttributes } from './ops/cross-entropy.ts';
 export { withDense, withScratch } from './ops/dense.ts';
 export { fftRoots, fftTables, recordFft, rfftTables, unitRoots } from './ops/fft.ts';
-export * from './ops/functions.ts';
 export { type DefinedOp, defineOp, type KernelOp, kernelOp, type Op, type TensorSpec } from './ops/op.ts';
 export type { RandomKey } from './ops/random.ts';
 export { type AttributesOf, type DifferentiableOpName, differentiableOps, type OpName, opTable } from './ops/table.ts';

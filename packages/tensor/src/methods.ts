@@ -1,10 +1,10 @@
 import type { DType } from './dtype.ts';
 import type { PadMode } from './functions/arranging.ts';
 import type { FftOptions } from './functions/fourier.ts';
+import * as functions from './functions/index.ts';
 import type { Index } from './functions/slicing.ts';
 import type { Sorted } from './functions/sorting.ts';
 import type { AxisOptions, Operand } from './ops/arguments.ts';
-import * as functions from './ops/functions.ts';
 import type { Shape } from './shape.ts';
 import type {
   BroadcastableTo,

@@ -1,6 +1,7 @@
 /** Types of arguments and results that nobody needs to write, so that the reference has a page for each. */
 export type { MatrixUnit } from './device/adapters.ts';
 export type { DeviceOptions } from './device/device.ts';
+export type { DrawOptions } from './functions/index.ts';
 export type { ScanOptions } from './functions/scans.ts';
 export type { SortOptions } from './functions/sorting.ts';
 export type { NumbersListener } from './graph/tracing.ts';
@@ -14,7 +15,6 @@ export type { ConvNormGeluAttributes } from './ops/conv-norm-gelu.ts';
 export type { Conv2dAttributes } from './ops/conv2d.ts';
 export type { FftAttributes, FftRun, RealFftAttributes } from './ops/fft.ts';
 export type { ArangeAttributes } from './ops/fill.ts';
-export type { DrawOptions } from './ops/functions.ts';
 export type { AxisAttribute } from './ops/gather.ts';
 export type { ResidualCodesAttributes } from './ops/nearest-code.ts';
 export type { GroupNormAttributes } from './ops/norm.ts';

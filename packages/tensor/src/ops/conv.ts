@@ -79,7 +79,7 @@ const conv1d = kernelOp<ConvAttributes>({
 /**
  * y [batch, yChannels, yLength], weight [yChannels, channels / groups, kernel] -> [batch, channels, length]: the
  * transposed convolution, and conv1d's gradient with respect to its input. `length` is one of the `stride` input
- * lengths from which conv1d makes yLength; 'shortest' by the function in functions.ts.
+ * lengths from which conv1d makes yLength; 'shortest' by the function of this name.
  */
 const convTranspose1d = kernelOp<ConvAttributes & { length: number }>({
   infer([y, weight], attributes) {

@@ -23,7 +23,7 @@ function constantsOf(shape: RowShape, out: Tensor, logarithm: boolean) {
   };
 }
 
-/** Softmax over the last axis; the function in functions.ts moves another axis there. */
+/** Softmax over the last axis; the function of this name moves another axis there. */
 function softmaxOp(name: string, logarithm: boolean) {
   return kernelOp<Record<never, never>>({
     fetches: 0,
