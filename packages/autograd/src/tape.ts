@@ -10,7 +10,7 @@ import {
   type Tensor,
   zeros,
 } from '@dawnchorus/tensor';
-import { carriesGradient, checkGradient, checkGradients, isTableOp, ruleOf } from './rules/rule.ts';
+import { carriesGradient, checkGradient, checkGradients, isTableOp, type Rule, ruleOf } from './rules/rule.ts';
 import { currentWatch } from './watch.ts';
 
 export type Gradients = readonly (Tensor | undefined)[];
@@ -86,39 +86,36 @@ export function addEntry(tape: Tape, entry: Entry): void {
 /** Handles that no scope disposes, for an entry to own. */
 export const retainAll = (tensors: readonly Tensor[]): Tensor[] => tensors.map((tensor) => tensor.retain());
 
-function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }: Application): void {
-  if (tape.paused > 0 || !inputs.some((input) => tape.tracked.has(input.id))) return;
-  const rule = ruleOf(op);
-  if (!rule) {
-    if (op.kind === 'kernel' && op.mutates && op.mutates.length > 0) {
-      throw new Error(
-        `grad: ${name} changes its inputs in place and has no gradient; call it outside the function that is differentiated`,
-      );
-    }
-    if (!isTableOp(op) && outputs.some(carriesGradient)) {
-      throw new Error(
-        `grad: ${name} has no gradient; give it one by defineRule or customVjp, or call it on stopGradient(x)`,
-      );
-    }
-    return;
+/** Refuses what changes its inputs, or was made by somebody who gave it no rule; what else has none passes no gradient on. */
+function refuseWithoutRule({ name, op, outputs }: Application): void {
+  if (op.kind === 'kernel' && op.mutates && op.mutates.length > 0) {
+    throw new Error(
+      `grad: ${name} changes its inputs in place and has no gradient; call it outside the function that is differentiated`,
+    );
   }
-  if (!outputs.some(carriesGradient)) return;
-  const saved: Tensor[] = [];
+  if (!isTableOp(op) && outputs.some(carriesGradient)) {
+    throw new Error(
+      `grad: ${name} has no gradient; give it one by defineRule or customVjp, or call it on stopGradient(x)`,
+    );
+  }
+}
+
+/** An entry that keeps what the rule needs. */
+function entryOf({ name, op, inputs, outputs, attributes }: Application, rule: Rule<unknown>): Entry {
   const { saves } = rule;
-  const keep = (tensors: readonly Tensor[], wanted: (i: number) => boolean) =>
-    tensors.map((tensor, i) => {
-      if (!wanted(i)) return tensor;
-      const own = tensor.retain();
-      saved.push(own);
-      return own;
-    });
+  const saved: Tensor[] = [];
+  const keep = (tensor: Tensor): Tensor => {
+    const own = tensor.retain();
+    saved.push(own);
+    return own;
+  };
+  const savesInput = (i: number) =>
+    saves === 'inputs' || saves === 'both' || (typeof saves === 'object' && saves.includes(i));
+  const savesOutputs = saves === 'outputs' || saves === 'both';
   const entry = {
     name,
-    inputs: keep(
-      inputs,
-      (i) => saves === 'inputs' || saves === 'both' || (typeof saves === 'object' && saves.includes(i)),
-    ),
-    outputs: keep(outputs, () => saves === 'outputs' || saves === 'both'),
+    inputs: inputs.map((input, i) => (savesInput(i) ? keep(input) : input)),
+    outputs: outputs.map((output) => (savesOutputs ? keep(output) : output)),
     saved,
     vjp(gradients: Gradients, needs: readonly boolean[]): Gradients {
       const [{ shape, dtype }] = entry.outputs;
@@ -129,7 +126,15 @@ function recordApplication(tape: Tape, { name, op, inputs, outputs, attributes }
       return parts;
     },
   };
-  addEntry(tape, entry);
+  return entry;
+}
+
+function recordApplication(tape: Tape, application: Application): void {
+  const { op, inputs, outputs } = application;
+  if (tape.paused > 0 || !inputs.some((input) => tape.tracked.has(input.id))) return;
+  const rule = ruleOf(op);
+  if (!rule) refuseWithoutRule(application);
+  else if (outputs.some(carriesGradient)) addEntry(tape, entryOf(application, rule));
 }
 
 export function createTape(parameters: readonly Tensor[]): Tape {

@@ -17,16 +17,7 @@ export interface Pullback<T> {
   gradients: Tensor[];
 }
 
-/**
- * Runs `fn` while a tape listens, asks `seed` for the outputs and their gradients, and walks back to the parameters. All
- * that `fn` makes is disposed, but for the tensors that it returns; what `seed` makes, too.
- */
-export function pullBack<T>(
-  who: string,
-  parameters: readonly Tensor[],
-  fn: () => T,
-  seed: (result: T, tape: Tape) => readonly (readonly [output: Tensor, gradient: Tensor])[],
-): Pullback<T> {
+function checkParameters(who: string, parameters: readonly Tensor[]): void {
   if (!Array.isArray(parameters))
     throw new TypeError(`${who}: the parameters are ${valueText(parameters)}; expected an array`);
   parameters.forEach((parameter, i) => {
@@ -40,6 +31,28 @@ export function pullBack<T>(
       );
     }
   });
+}
+
+/** What the tape found for a parameter, as a view that the enclosing scope owns; zeros where the loss does not depend on it. */
+function gradientOf({ id, shape, dtype, device }: Tensor, found: ReadonlyMap<number, Tensor>): Tensor {
+  const gradient = found.get(id);
+  if (!gradient) return zeros(shape, { dtype, device });
+  // In place of the tape's own handle. An enclosing tape sees it made.
+  const [dense] = gradient.contiguous ? [gradient] : apply('contiguous', [gradient], {});
+  return apply('reshape', [dense], { shape })[0];
+}
+
+/**
+ * Runs `fn` while a tape listens, asks `seed` for the outputs and their gradients, and walks back to the parameters. All
+ * that `fn` makes is disposed, but for the tensors that it returns; what `seed` makes, too.
+ */
+export function pullBack<T>(
+  who: string,
+  parameters: readonly Tensor[],
+  fn: () => T,
+  seed: (result: T, tape: Tape) => readonly (readonly [output: Tensor, gradient: Tensor])[],
+): Pullback<T> {
+  checkParameters(who, parameters);
   noteDifferentiated(parameters);
   const tape = createTape(parameters);
   return scope(() => {
@@ -56,13 +69,7 @@ export function pullBack<T>(
       throw error;
     }
     try {
-      const gradients = parameters.map((parameter) => {
-        const gradient = found.get(parameter.id);
-        if (!gradient) return zeros(parameter.shape, { dtype: parameter.dtype, device: parameter.device });
-        // A view that the enclosing scope owns, in place of the tape's own handle. An enclosing tape sees it made.
-        const [dense] = gradient.contiguous ? [gradient] : apply('contiguous', [gradient], {});
-        return apply('reshape', [dense], { shape: parameter.shape })[0];
-      });
+      const gradients = parameters.map((parameter) => gradientOf(parameter, found));
       // Where the value depends on what an enclosing call differentiates by, so does its gradient, if only by a derivative
       // of zero that no operation shows: relu's second one, say.
       for (const { tracked } of outer) for (const { id } of gradients) tracked.add(id);
