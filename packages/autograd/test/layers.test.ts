@@ -435,16 +435,20 @@ test('Embedding starts normal with zeros for padding, works in every mode and in
   }
 });
 
-test('Conv2d and ConvTranspose1d start as in PyTorch, and pass their options on', async () => {
+test('Conv2d and transposed convolutions start as in PyTorch, and pass their options on', async () => {
   const layer = new nn.Conv2d(4, 6, [3, 2], keys, { groups: 2, stride: 2, padding: [1, 0] });
   assert.equal([...layer.weight.shape], [6, 2, 3, 2]);
   assert.equal([...layer.forward(upload(arrayOf([2, 4, 9, 8], randomFrom(1)))).shape], [2, 6, 5, 4]);
   const transposed = new nn.ConvTranspose1d(4, 6, 5, keys, { groups: 2, stride: 3, outputPadding: 1 });
   assert.equal([...transposed.weight.shape], [4, 3, 5]);
   assert.equal([...transposed.forward(upload(arrayOf([2, 4, 7], randomFrom(2)))).shape], [2, 6, 18 + 5 + 1]);
+  const image = new nn.ConvTranspose2d(4, 6, [5, 2], keys, { groups: 2, stride: [3, 1], outputPadding: [1, 0] });
+  assert.equal([...image.weight.shape], [4, 3, 5, 2]);
+  assert.equal([...image.forward(upload(arrayOf([2, 4, 7, 3], randomFrom(3)))).shape], [2, 6, 18 + 5 + 1, 4]);
   for (const [own, fanIn] of [
     [layer, 12],
     [transposed, 15],
+    [image, 30],
   ] as const) {
     for (const parameter of own.parameters()) {
       const largest = Math.max(...(await numbers(parameter)).map(Math.abs));
@@ -453,6 +457,7 @@ test('Conv2d and ConvTranspose1d start as in PyTorch, and pass their options on'
   }
   assert.equal([...new nn.Conv2d(1, 2, 3, keys, { bias: false, std: 0.1 }).namedParameters().keys()], ['weight']);
   assert.equal([...new nn.ConvTranspose1d(1, 2, 3, keys, { bias: false }).namedParameters().keys()], ['weight']);
+  assert.equal([...new nn.ConvTranspose2d(1, 2, 3, keys, { bias: false }).namedParameters().keys()], ['weight']);
 });
 
 test('of a first stage whose signal is no parameter the kernels give what the three operations give', async () => {

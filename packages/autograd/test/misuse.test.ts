@@ -87,6 +87,10 @@ const misuses: [body: () => unknown, message: RegExp][] = [
     /^Conv2d: the kernel is \[3, 3, 3\]; expected a number, or \[height/,
   ],
   [() => new layers.ConvTranspose1d(1, 1, 0, keys), /^ConvTranspose1d: kernel is 0; expected a whole number from 1/],
+  [
+    () => new layers.ConvTranspose2d(4, 3, 2, keys, { groups: 2 }),
+    /^ConvTranspose2d: outChannels is 3, which does not divide into 2 groups/,
+  ],
   [() => new layers.WeightNormConv1d(1, 1, 3, keys, {}), /^WeightNormConv1d: std is undefined; expected a finite/],
 
   [() => ag.vjp(square, [x]), /^vjp: gradient 0 is undefined; expected a tensor like the output/],

@@ -6,6 +6,7 @@ import {
   conv1d,
   conv2d,
   convTranspose1d,
+  convTranspose2d,
   type Shape,
   type Sizes,
   sizeOf,
@@ -167,6 +168,40 @@ export class ConvTranspose1d extends Module {
   /** x [batch, inChannels, length] -> [batch, outChannels, outLength]. */
   forward(x: Tensor): Tensor {
     return convTranspose1d(x, this.weight, { ...this.options, bias: this.bias });
+  }
+}
+
+/** The transpose of Conv2d, as `convTranspose2d`: x [batch, inChannels, height, width] -> [batch, outChannels, outHeight, outWidth]. */
+export class ConvTranspose2d extends Module {
+  /** [inChannels, outChannels / groups, kernelHeight, kernelWidth] */
+  weight: Tensor;
+  bias: Tensor | undefined;
+  readonly options: Conv2dOptions & { outputPadding?: Sizes };
+
+  /** @param kernel one number, or [height, width], like the sizes among the options. */
+  constructor(
+    inChannels: number,
+    outChannels: number,
+    kernel: Sizes,
+    keys: KeySequence,
+    options: Conv2dOptions & { outputPadding?: Sizes; std?: number } = {},
+  ) {
+    super();
+    checkKeys('ConvTranspose2d', keys);
+    checkConvolution('ConvTranspose2d', { inChannels, outChannels }, kernel, options, [
+      ...convolutionOptions,
+      'outputPadding',
+    ]);
+    const { bias, std, ...own } = options;
+    const taps = typeof kernel === 'number' ? [kernel, kernel] : kernel;
+    const shape = [inChannels, outChannels / (options.groups ?? 1), ...taps];
+    ({ weight: this.weight, bias: this.bias } = initConvolution(shape, outChannels, keys, { bias, std }));
+    this.options = own;
+  }
+
+  /** x [batch, inChannels, height, width] -> [batch, outChannels, outHeight, outWidth]. */
+  forward(x: Tensor): Tensor {
+    return convTranspose2d(x, this.weight, { ...this.options, bias: this.bias });
   }
 }
 

@@ -86,6 +86,7 @@ case('embedding with padding', lambda i, w: F.embedding(i, w, padding_idx=-2), i
 case('Conv2d', F.conv2d, normal(2, 3, 7, 6), normal(4, 3, 3, 2), normal(4))
 case('Conv2d with everything', lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2), normal(2, 4, 9, 8), normal(6, 2, 3, 2), normal(6))
 case('ConvTranspose1d', lambda x, w, b: F.conv_transpose1d(x, w, b, stride=3, padding=2, output_padding=1, dilation=2, groups=2), normal(2, 4, 5), normal(4, 3, 3), normal(6))
+case('ConvTranspose2d', lambda x, w, b: F.conv_transpose2d(x, w, b, stride=(3, 2), padding=1, output_padding=(2, 0), groups=2), normal(2, 4, 3, 4), normal(4, 3, 3, 2), normal(6))
 
 # LSTM: inputs are x, the initial state where there is one, then the parameters in PyTorch's order.
 

@@ -79,6 +79,10 @@ golden.ConvTranspose1d = (x, weight, bias) => {
   const options = { stride: 3, padding: 2, outputPadding: 1, dilation: 2, groups: 2 };
   return Object.assign(new nn.ConvTranspose1d(4, 6, 3, keys, options), { weight, bias }).forward(x);
 };
+golden.ConvTranspose2d = (x, weight, bias) => {
+  const layer = new nn.ConvTranspose2d(4, 6, [3, 2], keys, { stride: [3, 2], padding: 1, outputPadding: [2, 0], groups: 2 });
+  return Object.assign(layer, { weight, bias }).forward(x);
+};
 
 // LSTM: inputs are x, the initial state where there is one, then the parameters in PyTorch's order.
 const lstm =
