@@ -2,12 +2,15 @@
  * Several named arrays in a zip archive of npy files, as NumPy's savez and savez_compressed write them.
  * Source: https://numpy.org/doc/stable/reference/generated/numpy.savez.html
  */
+
+import type { Tensor } from '@dawnchorus/tensor';
 import { writeAtomically } from '#atomic';
 import { type FileSource, type OpenFile, openFile } from './bytes.ts';
+import { fileTypeOf, isEngineTensor } from './engineTensor.ts';
 import { type Fail, FormatError, UnsupportedArray } from './error.ts';
 import { type ReadOptions, readLayout } from './layout.ts';
 import { encodeNpy, type NpyArray, type NpyDtype, type NpySource } from './npy.ts';
-import { type NpyHeader, readNpyHeader } from './npyHeader.ts';
+import { type NpyHeader, npyTypes, readNpyHeader } from './npyHeader.ts';
 import { readAll, type TensorFile, tensorFile } from './tensorFile.ts';
 import { readDirectory, type ZipEntry } from './zip/directory.ts';
 import { type EntryBytes, openEntry } from './zip/entry.ts';
@@ -66,17 +69,17 @@ export async function readNpz(source: FileSource, options?: NpzOptions): Promise
 
 /**
  * Writes arrays atomically, one at a time, as `numpy.savez` does, or with `compress` as `numpy.savez_compressed`. With an
- * array as a function only one needs to be in memory.
+ * array as a function only one needs to be in memory; a tensor of the engine is read back when its turn comes.
  *
  * @throws FormatError if a name occurs twice, or data, shape and dtype of an array do not agree; while writing as
  * `writeAtomically` does.
  */
 export async function writeNpz(
   path: string,
-  arrays: Iterable<readonly [name: string, array: NpySource | (() => NpySource | Promise<NpySource>)]>,
+  arrays: Iterable<readonly [name: string, array: NpySource | Tensor | (() => NpySource | Promise<NpySource>)]>,
   { compress = false }: { compress?: boolean } = {},
 ): Promise<void> {
-  const sources = [...arrays];
+  const sources = [...arrays].map(([name, array]) => [name, sourceOf(array)] as const);
   const names = new Set<string>();
   for (const [name, array] of sources) {
     if (names.has(name)) throw new FormatError(`cannot write ${path}: array "${name}" occurs twice; rename one`);
@@ -95,6 +98,15 @@ export async function writeNpz(
   }
   await writeAtomically(path, writeZip(entries(), compress), { what });
 }
+
+/** A tensor of the engine as a function, for its elements are not here yet. */
+const sourceOf = <S>(array: S | Tensor): S | (() => Promise<NpySource>) =>
+  isEngineTensor(array)
+    ? async () => {
+        const dtype = Object.entries(npyTypes).find(([, type]) => type === fileTypeOf(array))?.[0];
+        return { dtype, shape: array.shape, data: await array.data() } as NpySource;
+      }
+    : (array as S);
 
 type Opened = NpzEntry & { header: NpyHeader; bytes: EntryBytes };
 

@@ -2,10 +2,13 @@
  * Named tensors in one file, as Hugging Face's safetensors lays them out: a header of names, dtypes and shapes, then
  * the raw little-endian data. Source: https://huggingface.co/docs/safetensors
  */
+
+import type { Tensor } from '@dawnchorus/tensor';
 import { writeAtomically } from '#atomic';
 import { type FileSource, openFile, withFile } from './bytes.ts';
 import { type ElementArray, type ElementArrays, elementCount, elementTypes, isShape } from './elements.ts';
 import { encode, problemWith, type Writable } from './encode.ts';
+import { fileTypeOf, isEngineTensor } from './engineTensor.ts';
 import { FormatError } from './error.ts';
 import { readLayout, rowMajor } from './layout.ts';
 import {
@@ -97,7 +100,8 @@ export async function readSafetensorsHeader(source: FileSource): Promise<Safeten
 /**
  * Writes tensors atomically: `path` holds either the old file or the whole new one. Tensors are written one at a time,
  * those with larger elements first so that each is aligned, and otherwise in the order given; with `data` as a function
- * only one needs to be in memory. F16 and BF16 are rounded to nearest from Float32Array, F32 from Float64Array; F64, I64
+ * only one needs to be in memory. Tensors of the engine, such as a module's `stateDict()`, are written as they are, and
+ * read back when their turn comes. F16 and BF16 are rounded to nearest from Float32Array, F32 from Float64Array; F64, I64
  * and U64 are also made of Float32Array, Int32Array and Uint32Array.
  *
  * @throws FormatError before writing if a name occurs twice or a dtype, shape or array do not fit each other; while
@@ -105,10 +109,10 @@ export async function readSafetensorsHeader(source: FileSource): Promise<Safeten
  */
 export async function writeSafetensors(
   path: string,
-  tensors: Iterable<readonly [name: string, tensor: SafetensorsSource]>,
+  tensors: Iterable<readonly [name: string, tensor: SafetensorsSource | Tensor]>,
   metadata?: Record<string, string>,
 ): Promise<void> {
-  const sources = [...tensors].map(([name, tensor]) => ({ name, ...tensor }));
+  const sources = [...tensors].map(([name, tensor]) => ({ name, ...sourceOf(tensor) }));
   checkSources(path, sources, metadata);
   sources.sort((a, b) => elementTypes[b.dtype].bytes - elementTypes[a.dtype].bytes);
   const { header, dataBytes } = encodeHeader(sources, metadata);
@@ -124,6 +128,11 @@ export async function writeSafetensors(
 }
 
 type NamedSource = SafetensorsSource & { name: string };
+
+const sourceOf = (tensor: SafetensorsSource | Tensor): SafetensorsSource =>
+  isEngineTensor(tensor)
+    ? ({ dtype: fileTypeOf(tensor), shape: tensor.shape, data: () => tensor.data() } as SafetensorsSource)
+    : tensor;
 
 function checkSources(path: string, sources: NamedSource[], metadata: Record<string, string> = {}): void {
   const names = new Set<string>();
