@@ -1,5 +1,5 @@
 /** The LSTM against its equations in f64, its gradients against central differences, in every mode. */
-import { compile, concat, observe, scope, type Tensor, tensor } from '@dawnchorus/tensor';
+import { arange, compile, concat, observe, scope, type Tensor, tensor, where, zeros } from '@dawnchorus/tensor';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -288,6 +288,65 @@ test('a state carried over continues the sequence', async () => {
   await assertMatches('cell', second.cell, await read(whole.cell), tolerance);
 });
 
+test('with lengths each sequence gives what it gives alone, whatever pads it', async () => {
+  const sizes = [4, 1, 0, 6];
+  const lengths = tensor(sizes, { dtype: 'u32' });
+  const layer = new nn.LSTM(3, 4, keys, { numLayers: 2, bidirectional: true });
+  const parameters = layer.parameters();
+  const [full, hidden, cell] = [
+    [6, 4, 3],
+    [4, 4, 4],
+    [4, 4, 4],
+  ].map((shape, i) => upload(arrayOf(shape, randomFrom(20 + i))));
+  const padded = where(arange(6).unsqueeze(1).lt(lengths).unsqueeze(2), full, Number.NaN);
+  const loss = (own: nn.LSTMState & { output: Tensor }) =>
+    concat([own.output, own.hidden, own.cell].map((x) => x.reshape([-1])));
+  const step = (x: Tensor) => {
+    const { value, gradients, auxiliary } = valueAndGrad(() => {
+      const all = layer.forward(x, { lengths, hidden, cell });
+      return { loss: loss(all).square().sum(), auxiliary: all };
+    }, parameters);
+    return { value, gradients, ...auxiliary };
+  };
+  const found = step(padded);
+  const close = async (what: string, own: Tensor, expected: Tensor) => {
+    const data = Float64Array.from(await expected.data());
+    await assertMatches(what, own, { dtype: 'f32', shape: expected.shape, data }, tolerance);
+  };
+  const alone = valueAndGrad(() => {
+    const each = sizes.map((size, b) => {
+      const state = { hidden: hidden.narrow(1, b, 1), cell: cell.narrow(1, b, 1) };
+      return size === 0
+        ? { output: zeros([0, 1, 8]), ...state }
+        : layer.forward(full.narrow(1, b, 1).sliceAxis(0, 0, size), state);
+    });
+    return { loss: concat(each.map(loss)).square().sum(), auxiliary: each };
+  }, parameters);
+  for (const [b, own] of alone.auxiliary.entries()) {
+    const rest = zeros([6 - sizes[b], 1, 8]);
+    await close(`output of ${sizes[b]}`, found.output.narrow(1, b, 1), concat([own.output, rest]));
+    await close(`hidden of ${sizes[b]}`, found.hidden.narrow(1, b, 1), own.hidden);
+    await close(`cell of ${sizes[b]}`, found.cell.narrow(1, b, 1), own.cell);
+  }
+  for (const [i, own] of found.gradients.entries()) await close(`gradient ${i}`, own, alone.gradients[i]);
+  const compiled = compile(step);
+  for (const [i, own] of compiled(padded).gradients.entries())
+    await close(`compiled gradient ${i}`, own, found.gradients[i]);
+  compiled.dispose();
+});
+
+test('gradients of gradients go through lengths', async () => {
+  const layer = new nn.LSTM(2, 2, keys, { bidirectional: true });
+  const lengths = tensor([1, 3], { dtype: 'i32' });
+  const x = upload(arrayOf([3, 2, 2], randomFrom(9)));
+  const penalty = (input: Tensor) =>
+    grad(() => layer.forward(input, { lengths }).output.square().sum(), [input, layer.weightHhL0]).reduce(
+      (sum, own) => sum.add(own.square().sum()),
+      tensor(0),
+    );
+  await gradcheck(penalty, [x]);
+});
+
 test('the input meets its weight once, and so does the gradient of each weight', () => {
   const counts = (time: number) => {
     const seen: Record<string, number> = {};
@@ -398,6 +457,16 @@ test('errors of the LSTM name what was wrong', () => {
     ],
     [() => new nn.LSTM(3, 0, keys), /hiddenSize is 0; expected a whole number from 1/],
     [() => layer.forward(sequence.cast('i32')), /the input is .*i32.*; expected floats/],
+    [
+      () => layer.forward(sequence, { lengths: tensor([6, 5, 4], { dtype: 'i32' }) }),
+      /lengths is .*\[3\].*; expected i32 or u32 \[2\], a number for each sequence/,
+    ],
+    [() => layer.forward(sequence, { lengths: tensor([6, 5]) }), /lengths is f32; expected i32 or u32/],
+    [() => layer.forward(sequence, { lengths: [6, 5] as never }), /lengths is \[6, 5\]; expected i32 or u32 \[2\]/],
+    [
+      () => layer.forward(sequence.select(1, 0), { lengths: tensor([6], { dtype: 'i32' }) }),
+      /lengths is .*; expected none without a batch/,
+    ],
   ];
   for (const [run, message] of cases) assert.throws(run, message);
 });

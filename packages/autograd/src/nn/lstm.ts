@@ -1,10 +1,12 @@
 import {
   add,
+  arange,
   cast,
   checkOptions,
   concat,
   formatShape,
   isFloat,
+  isTensor,
   matmul,
   mul,
   sameShape,
@@ -16,6 +18,8 @@ import {
   type Tensor,
   tanh,
   transpose,
+  valueText,
+  where,
   zeros,
 } from '@dawnchorus/tensor';
 import { customVjp } from '../custom.ts';
@@ -38,13 +42,14 @@ const asRows = (x: Tensor): Tensor => x.reshape([-1, x.shape[x.rank - 1]]);
  * The recurrence of one layer in one direction: what the gates get from the input at every step [time, batch, 4 size], the
  * recurrent weight [4 size, size], and the state before the first step, hidden and cell [batch, size] -> the hidden states
  * [time, batch, size] and the last cell. It has a rule of its own, so that the weight's gradient is one product over all
- * steps, and the gradient of each step is not added to one of all steps.
+ * steps, and the gradient of each step is not added to one of all steps. A fifth input, bool [time, batch, 1], says which
+ * steps there are: the others leave the state as it is.
  */
 function recurrence(reverse: boolean) {
   const order = (time: number) => Array.from({ length: time }, (_, step) => (reverse ? time - 1 - step : step));
   return customVjp<readonly Tensor[]>({
     name: 'LSTM',
-    forward(projected, weight, hidden, cell) {
+    forward(projected, weight, hidden, cell, present?: Tensor) {
       const time = projected.shape[0];
       const across = transpose(weight);
       const made = new Array<[sigmoids: Tensor, candidate: Tensor, cell: Tensor, hidden: Tensor]>(time);
@@ -53,16 +58,21 @@ function recurrence(reverse: boolean) {
         const gates = add(projected.select(0, t), matmul(h, across));
         const sigmoids = sigmoid(gates);
         const candidate = tanh(gate(gates, 2));
-        c = add(mul(gate(sigmoids, 1), c), mul(gate(sigmoids, 0), candidate));
-        h = mul(gate(sigmoids, 3), tanh(c));
+        const newCell = add(mul(gate(sigmoids, 1), c), mul(gate(sigmoids, 0), candidate));
+        const newHidden = mul(gate(sigmoids, 3), tanh(newCell));
+        const here = present?.select(0, t);
+        [h, c] = here ? [where(here, newHidden, h), where(here, newCell, c)] : [newHidden, newCell];
         made[t] = [sigmoids, candidate, c, h];
       }
       const output = stack(made.map(([, , , h]) => h));
-      const saved = [weight, hidden, cell, output, ...made.flatMap((own) => own.slice(0, 3))];
+      const steps = made.flatMap((own) => own.slice(0, 3));
+      const saved = [weight, hidden, cell, output, ...steps, ...(present ? [present] : [])];
       return { output: [output, c], saved };
     },
-    backward([given, last], [weight, hidden, cell, output, ...made]) {
+    backward([given, last], [weight, hidden, cell, output, ...rest]) {
       const time = given.shape[0];
+      const made = rest.slice(0, 3 * time);
+      const present: Tensor | undefined = rest[3 * time];
       const all = (k: number) => stack(made.filter((_, i) => i % 3 === k));
       const [sigmoids, candidates, cells] = [all(0), all(1), all(2)];
       const before = (first: Tensor, states: Tensor) => {
@@ -88,16 +98,18 @@ function recurrence(reverse: boolean) {
       let dc: Tensor = last;
       for (const t of order(time).reverse()) {
         const own = given.select(0, t);
-        const dHidden: Tensor = dh ? add(own, dh) : own;
-        const dCell: Tensor = add(dc, mul(dHidden, toCell.select(0, t)));
+        const arriving: Tensor = dh ? add(own, dh) : own;
+        const here = present?.select(0, t);
+        const dHidden = here ? where(here, arriving, 0) : arriving;
+        const dCell: Tensor = add(here ? where(here, dc, 0) : dc, mul(dHidden, toCell.select(0, t)));
         const three = mul(fromCell.select(0, t).reshape([batch, 3, size]), dCell.unsqueeze(1));
         gates[t] = concat([three.reshape([batch, 3 * size]), mul(fromHidden.select(0, t), dHidden)], 1);
-        dh = matmul(gates[t], weight);
-        dc = mul(dCell, forget.select(0, t));
+        const [toHidden, kept] = [matmul(gates[t], weight), mul(dCell, forget.select(0, t))];
+        [dh, dc] = here ? [where(here, toHidden, arriving), where(here, kept, dc)] : [toHidden, kept];
       }
       const dProjected = stack(gates);
       const dWeight = matmul(transpose(asRows(dProjected)), asRows(before(hidden, output)));
-      return [dProjected, dWeight, dh, dc];
+      return [dProjected, dWeight, dh, dc, ...(present ? [undefined] : [])];
     },
   });
 }
@@ -172,27 +184,36 @@ export class LSTM extends Module {
 
   /**
    * @param x f32 or f16 [time, batch, inputSize], or [batch, time, inputSize] with `batchFirst`; or [time, inputSize].
-   * @param options `hidden` and `cell`: the state to begin with, zeros by default, or what the call before returned; `keys` for dropout while training.
+   * @param options `hidden` and `cell`: the state to begin with, zeros by default, or what the call before returned; `keys`
+   *   for dropout while training; `lengths`, i32 or u32 [batch]: how many steps each sequence has, where shorter ones were
+   *   padded at their ends, as PyTorch's packed sequences have it. What stands in the padding counts nothing, the other
+   *   direction begins at the last step that there is, and one of length 0 keeps its state.
    * @returns the hidden states of the last layer [time, batch, directions * hiddenSize], laid out as x, and the state after
-   *   the last step. Without a batch, none of them has that axis.
-   * @throws RangeError when shapes do not fit or there is no step.
+   *   the last step. Without a batch, none of them has that axis. With `lengths` the output is 0 at steps that there are not.
+   * @throws RangeError when shapes do not fit or there is no step, TypeError for lengths that are no whole numbers.
    */
-  forward(x: Tensor, options: Partial<LSTMState> & { keys?: KeySequence } = {}): LSTMState & { output: Tensor } {
+  forward(
+    x: Tensor,
+    options: Partial<LSTMState> & { keys?: KeySequence; lengths?: Tensor } = {},
+  ): LSTMState & { output: Tensor } {
     // What the call before returned is a state as it is, though its output counts for nothing here.
-    checkOptions('LSTM.forward', options, ['hidden', 'cell', 'keys', 'output']);
-    const { hidden, cell, keys } = options;
+    checkOptions('LSTM.forward', options, ['hidden', 'cell', 'keys', 'lengths', 'output']);
+    const { hidden, cell, keys, lengths } = options;
     const batched = x.rank === 3;
     this.checkInput(x, batched, hidden, cell);
+    if (lengths !== undefined) this.checkLengths(x, batched, lengths);
     return scope(() => {
       const sequence = !batched ? x.unsqueeze(1) : this.batchFirst ? x.transpose(0, 1) : x;
+      const present = lengths && arange(sequence.shape[0], { device: x.device }).unsqueeze(1).lt(lengths).unsqueeze(2);
       const ends: LSTMState[] = [];
-      let output: Tensor = sequence;
+      // A NaN in the padding would reach the gradient of the weight, as 0 times NaN.
+      let output: Tensor = present ? where(present, sequence, 0) : sequence;
       for (let layer = 0; layer < this.numLayers; layer++) {
         const read = layer === 0 ? output : this.dropout.forward(output, keys);
         const passes = this.directions.map((direction, i) => {
           const at = layer * this.directions.length + i;
           const start = (states?: Tensor) => states?.select(0, at).reshape([-1, this.hiddenSize]);
-          return this.pass(read, `L${layer}${direction}`, start(hidden), start(cell));
+          return this.pass(read, `L${layer}${direction}`, { hidden: start(hidden), cell: start(cell) }, present);
         });
         const outputs = passes.map((own) => own.output);
         output = outputs.length === 1 ? outputs[0] : concat(outputs, 2);
@@ -202,13 +223,19 @@ export class LSTM extends Module {
         const all = stack(ends.map((own) => own[kind]));
         return batched ? all : all.squeeze(1);
       };
+      if (present) output = where(present, output, 0);
       const out = !batched ? output.squeeze(1) : this.batchFirst ? output.transpose(0, 1) : output;
       return { output: out, hidden: end('hidden'), cell: end('cell') };
     });
   }
 
   /** One layer in one direction over x [time, batch, features]. */
-  private pass(x: Tensor, suffix: `L${string}`, hidden?: Tensor, cell?: Tensor): LSTMState & { output: Tensor } {
+  private pass(
+    x: Tensor,
+    suffix: `L${string}`,
+    { hidden, cell }: Partial<LSTMState>,
+    present?: Tensor,
+  ): LSTMState & { output: Tensor } {
     const [time, batch] = x.shape;
     const [weightIh, weightHh] = [this[`weightIh${suffix}`], this[`weightHh${suffix}`]];
     const [biasIh, biasHh] = [this[`biasIh${suffix}`], this[`biasHh${suffix}`]];
@@ -219,8 +246,19 @@ export class LSTM extends Module {
     const start = (state?: Tensor) =>
       state ? cast(state, dtype) : zeros([batch, this.hiddenSize], { dtype, device: x.device });
     const reverse = suffix.endsWith('Reverse');
-    const [output, last] = recurrence(reverse)(projected, weightHh, start(hidden), start(cell));
+    const inputs = [projected, weightHh, start(hidden), start(cell), ...(present ? [present] : [])];
+    const [output, last] = recurrence(reverse)(...inputs);
     return { output, hidden: output.select(0, reverse ? 0 : time - 1), cell: last };
+  }
+
+  private checkLengths({ shape }: Tensor, batched: boolean, lengths: Tensor): void {
+    const batch = shape[this.batchFirst ? 0 : 1];
+    if (!isTensor(lengths) || !batched || lengths.rank !== 1 || lengths.shape[0] !== batch) {
+      const expected = batched ? `i32 or u32 [${batch}], a number for each sequence` : 'none without a batch';
+      throw new RangeError(`LSTM: lengths is ${valueText(lengths)}; expected ${expected}`);
+    }
+    if (lengths.dtype === 'i32' || lengths.dtype === 'u32') return;
+    throw new TypeError(`LSTM: lengths is ${lengths.dtype}; expected i32 or u32`);
   }
 
   private checkInput(x: Tensor, batched: boolean, hidden?: Tensor, cell?: Tensor): void {

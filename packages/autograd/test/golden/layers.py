@@ -88,17 +88,23 @@ case('Conv2d with everything', lambda x, w, b: F.conv2d(x, w, b, stride=(2, 1), 
 case('ConvTranspose1d', lambda x, w, b: F.conv_transpose1d(x, w, b, stride=3, padding=2, output_padding=1, dilation=2, groups=2), normal(2, 4, 5), normal(4, 3, 3), normal(6))
 case('ConvTranspose2d', lambda x, w, b: F.conv_transpose2d(x, w, b, stride=(3, 2), padding=1, output_padding=(2, 0), groups=2), normal(2, 4, 3, 4), normal(4, 3, 3, 2), normal(6))
 
-# LSTM: inputs are x, the initial state where there is one, then the parameters in PyTorch's order.
+# LSTM: inputs are x, lengths where they differ, the initial state where there is one, then the parameters in PyTorch's order.
 
 
-def lstm(with_state=False, **options):
+def lstm(with_state=False, packed=False, **options):
     def run(x, *rest):
         state, parameters = (rest[:2], rest[2:]) if with_state else (None, rest)
         layer = torch.nn.LSTM(5, 3, **options).double()
         named = dict(zip([name for name, _ in layer.named_parameters()], parameters))
         output, (h, c) = torch.func.functional_call(layer, named, (x, state) if with_state else (x,))
         return output, h, c
-    return run
+
+    def run_packed(x, lengths, *rest):
+        # enforce_sorted=False puts states and results back into the order of the batch.
+        packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        output, h, c = run(packed, *rest)
+        return torch.nn.utils.rnn.pad_packed_sequence(output, batch_first=True)[0], h, c
+    return run_packed if packed else run
 
 
 def lstm_parameters(num_layers=1, bidirectional=False, bias=True, **_):
@@ -106,8 +112,9 @@ def lstm_parameters(num_layers=1, bidirectional=False, bias=True, **_):
     return [uniform(*p.shape, low=-0.9, high=0.9) for p in layer.parameters()]
 
 
-def lstm_case(name, x, state=(), **options):
-    case(name, lstm(bool(state), **options), normal(*x), *[normal(*state)] * (2 if state else 0), *lstm_parameters(**options))
+def lstm_case(name, x, state=(), lengths=(), **options):
+    given = [normal(*x), *([np.array(lengths, dtype=np.int32)] if lengths else []), *[normal(*state)] * (2 if state else 0)]
+    case(name, lstm(bool(state), bool(lengths), **options), *given, *lstm_parameters(**options))
 
 
 lstm_case('LSTM', (6, 2, 5))
@@ -115,5 +122,6 @@ lstm_case('LSTM without bias, of one step', (1, 2, 5), bias=False)
 lstm_case('LSTM with a state, batch first', (2, 4, 5), (1, 2, 3), batch_first=True)
 lstm_case('LSTM of two layers in both directions', (5, 2, 5), (4, 2, 3), num_layers=2, bidirectional=True)
 lstm_case('LSTM in both directions without a batch', (4, 5), (2, 3), bidirectional=True)
+lstm_case('LSTM of sequences of different lengths', (3, 5, 5), (4, 3, 3), (2, 5, 4), num_layers=2, bidirectional=True, batch_first=True)
 
 write(__file__)

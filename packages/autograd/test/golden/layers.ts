@@ -84,14 +84,15 @@ golden.ConvTranspose2d = (x, weight, bias) => {
   return Object.assign(layer, { weight, bias }).forward(x);
 };
 
-// LSTM: inputs are x, the initial state where there is one, then the parameters in PyTorch's order.
+// LSTM: inputs are x, lengths where they differ, the initial state where there is one, then the parameters in PyTorch's order.
 const lstm =
   (withState: boolean, options: nn.LSTMOptions = {}): Golden =>
   (x, ...rest) => {
     const layer = new nn.LSTM(5, 3, keys, options);
+    const lengths = rest[0].dtype === 'i32' ? rest.shift() : undefined;
     const [hidden, cell] = withState ? rest.splice(0, 2) : [];
     [...layer.namedParameters().keys()].forEach((name, i) => Object.assign(layer, { [name]: rest[i] }));
-    const out = layer.forward(x, { hidden, cell });
+    const out = layer.forward(x, { hidden, cell, lengths });
     return [out.output, out.hidden, out.cell];
   };
 golden.LSTM = lstm(false);
@@ -99,3 +100,4 @@ golden['LSTM without bias, of one step'] = lstm(false, { bias: false });
 golden['LSTM with a state, batch first'] = lstm(true, { batchFirst: true });
 golden['LSTM of two layers in both directions'] = lstm(true, { numLayers: 2, bidirectional: true });
 golden['LSTM in both directions without a batch'] = lstm(true, { bidirectional: true });
+golden['LSTM of sequences of different lengths'] = lstm(true, { numLayers: 2, bidirectional: true, batchFirst: true });
