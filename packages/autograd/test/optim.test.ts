@@ -11,7 +11,7 @@ const shapes: Record<string, number[]> = { weight: [7, 5], bias: [7], scale: [],
 const names = Object.keys(shapes);
 
 type Arrays = Map<string, NDArray>;
-type Settings = Required<Omit<optim.AdamWOptions, 'shardBytes' | 'lossScale'>>;
+type Settings = Required<Omit<optim.AdamWOptions, 'shardBytes' | 'lossScale' | 'decays'>>;
 
 function draw(seed: number, scale = 1): Arrays {
   const random = randomFrom(seed);
@@ -107,6 +107,71 @@ test('many shards give what one gives', async () => {
   several.values.forEach((value, i) => {
     assert.ok(Math.abs(value - one.values[i]) <= 1e-6, `element ${i}: ${value} and ${one.values[i]}`);
   });
+});
+
+test('parameters that do not decay move as without decay, clipped by the norm of all', async () => {
+  const options = { clipNorm: 1, weightDecay: 0.3 };
+  const [decayed, plain] = [await runSteps(options), await runSteps({ ...options, weightDecay: 0 })];
+  for (const shardBytes of [undefined, 160]) {
+    const seen: string[] = [];
+    const decays = (name: string, { rank }: Tensor) => {
+      if (!seen.includes(name)) seen.push(name);
+      return rank > 1;
+    };
+    const { parameters, optimiser } = await runSteps({ ...options, decays, shardBytes });
+    assert.equal(seen, [...parameters.keys()]);
+    assert.ok(optimiser.shards.length >= 2);
+    for (const [name, own] of parameters) {
+      const expected = await (own.rank > 1 ? decayed : plain).parameters.get(name)!.data();
+      (await own.data()).forEach((value, i) => {
+        // The norm is summed in another order.
+        assert.ok(Math.abs(value - expected[i]) <= 1e-6, `${name}, element ${i}: ${value} and ${expected[i]}`);
+      });
+    }
+  }
+});
+
+test('from the state dictionaries another optimiser goes on to the bit, in shards of its own', async () => {
+  const options = { clipNorm: 1, lossScale: { initial: 8, growthInterval: 4 } };
+  const whole = await runSteps(options, 6);
+  const half = await runSteps(options, 3);
+  const read = async (tensors: ReadonlyMap<string, Tensor>) =>
+    new Map(
+      await Promise.all(
+        [...tensors].map(async ([name, x]) => [name, { shape: x.shape, data: await x.data() }] as const),
+      ),
+    );
+  const [moments, weights] = [await read(half.optimiser.stateDict()), await read(half.parameters)];
+  assert.is(moments.size, 1 + 2 * weights.size);
+  assert.is(half.optimiser.stateDict().get('first.weight'), half.optimiser.stateDict().get('first.weight'));
+  const parameters = new Map(
+    [...weights].map(([name, { shape, data }]) => [
+      name,
+      upload({ dtype: 'f32', shape, data: Float64Array.from(data) }),
+    ]),
+  );
+  const optimiser = new optim.AdamW(parameters, { ...options, shardBytes: 160 });
+  optimiser.loadStateDict(moments);
+  assert.is(await optimiser.steps.item(), 3);
+  for (let t = 4; t <= 6; t++) await step(optimiser, gradientsOf(t), rate(t));
+  (await readAll(parameters)).forEach((value, i) => {
+    assert.ok(Math.abs(value - whole.values[i]) <= 1e-6, `element ${i}: ${value} and ${whole.values[i]}`);
+  });
+  assert.equal(await optimiser.state.toArray(), await whole.optimiser.state.toArray());
+  // In the same shards, and within the device: to the bit.
+  const twin = new optim.AdamW(new Map([...half.parameters].map(([name, x]) => [name, x.add(0)])), options);
+  twin.loadStateDict(half.optimiser.stateDict());
+  for (const own of [twin, half.optimiser]) for (let t = 4; t <= 6; t++) await step(own, gradientsOf(t), rate(t));
+  assert.equal(await readAll(twin.stateDict()), await readAll(half.optimiser.stateDict()));
+  assert.equal(await twin.shards[0].values.toArray(), await half.optimiser.shards[0].values.toArray());
+  moments.delete('second.bias');
+  assert.throws(
+    () => optimiser.loadStateDict(new Map<string, nn.StateEntry | Tensor>([...moments, ['third.bias', tensor([1])]])),
+    /third.bias: is not in the optimiser\n {2}second.bias: missing/,
+  );
+  const held = device.statistics().liveBytes;
+  twin.dispose();
+  assert.ok(device.statistics().liveBytes < held);
 });
 
 test('step returns the squared norm before clipping', async () => {
@@ -368,6 +433,7 @@ const settings: [setting: Record<string, unknown>, message: RegExp][] = [
   [{ weightDecay: Number.POSITIVE_INFINITY }, /^AdamW: weightDecay is Infinity/],
   [{ clipNorm: -1 }, /^AdamW: clipNorm is -1; expected a finite number above 0, or 0 for never/],
   [{ clipNorm: '1' }, /^AdamW: clipNorm is "1"/],
+  [{ decays: ['bias'] }, /^AdamW: decays is \["bias"\]; expected a function/],
 ];
 
 for (const [setting, message] of settings) {
@@ -413,6 +479,20 @@ test('polynomialDecay follows fairseq', () => {
   }
   const plain = optim.polynomialDecay({ peak: 1, warmupSteps: 4, totalSteps: 8 });
   assert.equal([1, 2, 3, 4, 5, 6, 7, 8].map(plain), [0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0]);
+});
+
+test('cosineDecay warms up and goes down along half a cosine', () => {
+  const schedule = optim.cosineDecay({ peak: 1, warmupSteps: 4, totalSteps: 8, end: 0.2 });
+  const root = 0.4 * Math.SQRT1_2;
+  const expected = [0, 0.25, 0.5, 0.75, 1, 0.6 + root, 0.6, 0.6 - root, 0.2, 0.2];
+  expected.forEach((rate, step) => {
+    assert.ok(Math.abs(schedule(step) - rate) < 1e-12, `step ${step}: ${schedule(step)}, not ${rate}`);
+  });
+  assert.is(optim.cosineDecay({ peak: 2, warmupSteps: 0, totalSteps: 10 })(5), 1);
+  assert.throws(
+    () => optim.cosineDecay({ peak: 1, totalSteps: 9 } as never),
+    /cosineDecay: .*'warmupSteps' must be given/,
+  );
 });
 
 test('a small regression converges to the weights that made its data', async () => {

@@ -1,33 +1,7 @@
-import { formatShape, isTensor, sameShape, scope, type Tensor } from '@dawnchorus/tensor';
+import { isTensor, type Tensor } from '@dawnchorus/tensor';
+import { loadState, type StateEntry } from '../state.ts';
 
-/** Elements of a parameter or buffer as files have them: floats, or whole numbers for buffers that count. */
-export interface StateEntry {
-  readonly shape: readonly number[];
-  readonly data: ArrayBufferView;
-}
-
-/** The elements as the tensor holds them; undefined where it holds others. PyTorch counts in 64 bits. */
-function elementsOf({ dtype }: Tensor, data: ArrayBufferView): Float32Array | Int32Array | undefined {
-  if (dtype === 'f32') return data instanceof Float32Array ? data : undefined;
-  if (dtype !== 'i32') return undefined;
-  if (data instanceof BigInt64Array) return Int32Array.from(data, Number);
-  return data instanceof Int32Array ? data : undefined;
-}
-
-/** A tensor whose elements can be copied as they are. */
-const sameKind = (own: Tensor, other: Tensor): Tensor | undefined =>
-  other.dtype === own.dtype && other.device === own.device ? other : undefined;
-
-/** Copies elements within a device, four bytes each. */
-function copyElements(from: Tensor, to: Tensor): void {
-  if (from.storage === to.storage && from.offset === to.offset) return;
-  scope(() => {
-    // No buffer is copied into itself.
-    const dense = from.contiguous && from.storage.buffer !== to.storage.buffer ? from : from.add(0);
-    const bytes = 4 * to.size;
-    if (bytes > 0) to.device.copy(dense.storage, 4 * dense.offset, to.storage, 4 * to.offset, bytes);
-  });
-}
+export type { StateEntry } from '../state.ts';
 
 /** Of tensors that have several names the first. */
 function firstNames(named: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
@@ -88,29 +62,7 @@ export abstract class Module {
    *   changed.
    */
   loadStateDict(state: ReadonlyMap<string, StateEntry | Tensor>): void {
-    const own = this.stateDict();
-    const problems = [...state.keys()].filter((name) => !own.has(name)).map((name) => `${name}: is not in the module`);
-    const found: [Tensor, Float32Array | Int32Array | Tensor][] = [];
-    for (const [name, tensor] of own) {
-      const entry = state.get(name);
-      const data = entry && (isTensor(entry) ? sameKind(tensor, entry) : elementsOf(tensor, entry.data));
-      if (!entry) problems.push(`${name}: missing`);
-      else if (!sameShape(entry.shape, tensor.shape)) {
-        problems.push(`${name}: is ${formatShape(entry.shape)}, in the module ${formatShape(tensor.shape)}`);
-      } else if (!data) {
-        const kind = isTensor(entry)
-          ? `${entry.dtype} tensor of ${entry.device.adapter.name}`
-          : entry.data.constructor.name;
-        problems.push(
-          `${name}: is a ${kind}, in the module ${tensor.dtype}; ${isTensor(entry) ? 'cast it' : 'read it with as'}`,
-        );
-      } else found.push([tensor, data]);
-    }
-    if (problems.length > 0) throw new Error(`loadStateDict: the state does not fit:\n  ${problems.join('\n  ')}`);
-    for (const [own, data] of found) {
-      if (isTensor(data)) copyElements(data, own);
-      else own.device.write(own.storage, own.offset * 4, data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>);
-    }
+    loadState('module', this.stateDict(), state);
   }
 
   /** Every parameter, in the order of namedParameters. */

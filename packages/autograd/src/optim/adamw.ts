@@ -8,10 +8,12 @@ import {
   full,
   isTensor,
   scope,
+  sizeOf,
   type Tensor,
   valueText,
 } from '@dawnchorus/tensor';
 import { keep } from '../keep.ts';
+import { loadState, type StateEntry } from '../state.ts';
 import { checkParameters, createArena, gatherGradients, type Shard, shardZeros } from './arena.ts';
 
 /** A dynamic loss scale (Micikevicius et al., "Mixed precision training", 2018). */
@@ -27,6 +29,11 @@ export interface AdamWOptions {
   betas?: readonly [number, number];
   eps?: number;
   weightDecay?: number;
+  /**
+   * Which parameters `weightDecay` shrinks: all by default. Those of two axes and more, without biases and the weights of
+   * norms: `decays: (name, { rank }) => rank > 1`.
+   */
+  decays?: (name: string, parameter: Tensor) => boolean;
   /** Scale gradients down to this global norm; 0 for never. */
   clipNorm?: number;
   /**
@@ -47,12 +54,7 @@ export interface Moments {
 const isFiniteFrom0 = (value: number): boolean => value >= 0 && Number.isFinite(value);
 
 /** The bounds of PyTorch's. */
-function checkSettings({
-  betas,
-  eps,
-  weightDecay,
-  clipNorm,
-}: Required<Omit<AdamWOptions, 'shardBytes' | 'lossScale'>>) {
+function checkSettings({ betas, eps, weightDecay, clipNorm }: AdamW['options']) {
   const isBeta = (beta: unknown) => typeof beta === 'number' && beta >= 0 && beta < 1;
   if (!Array.isArray(betas) || betas.length !== 2 || !betas.every(isBeta)) {
     throw new RangeError(`AdamW: betas is ${valueText(betas)}; expected two numbers in [0, 1), as [0.9, 0.999]`);
@@ -70,7 +72,7 @@ function checkSettings({
 export class AdamW {
   readonly shards: readonly Shard[];
   readonly moments: readonly Moments[];
-  readonly options: Required<Omit<AdamWOptions, 'shardBytes' | 'lossScale'>>;
+  readonly options: Required<Omit<AdamWOptions, 'shardBytes' | 'lossScale' | 'decays'>>;
   /** Steps taken so far, but for skipped ones: an f32 scalar on the GPU, so that a compiled step counts too. */
   readonly steps: Tensor;
   /**
@@ -82,6 +84,10 @@ export class AdamW {
   readonly state: Tensor;
   readonly #growthInterval: number;
   readonly #parameters: ReadonlyMap<string, Tensor>;
+  /** Shards whose parameters do not decay. */
+  readonly #steady: ReadonlySet<Shard>;
+  /** What `stateDict` gave. */
+  #named: Map<string, Tensor> | undefined;
 
   /**
    * @param parameters f32 tensors by name; they become views of the arena.
@@ -91,9 +97,15 @@ export class AdamW {
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions = {}) {
     checkParameters('AdamW', parameters);
-    checkOptions('AdamW', options, ['betas', 'eps', 'weightDecay', 'clipNorm', 'lossScale', 'shardBytes']);
+    checkOptions('AdamW', options, ['betas', 'eps', 'weightDecay', 'decays', 'clipNorm', 'lossScale', 'shardBytes']);
     checkOptions('AdamW: lossScale', options.lossScale, ['initial', 'growthInterval']);
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm = 0, lossScale, shardBytes } = options;
+    const { decays = () => true } = options;
+    if (typeof decays !== 'function') {
+      throw new TypeError(
+        `AdamW: decays is ${valueText(decays)}; expected a function of a parameter's name and tensor`,
+      );
+    }
     checkSettings({ betas, eps, weightDecay, clipNorm });
     this.options = { betas, eps, weightDecay, clipNorm };
     const { initial = 2 ** 16, growthInterval = 2000 } = lossScale ?? {};
@@ -104,7 +116,13 @@ export class AdamW {
     }
     this.#growthInterval = lossScale ? growthInterval : 0;
     this.#parameters = new Map(parameters);
-    this.shards = createArena(parameters, { shardBytes });
+    // Shards are decayed as a whole, so that a step stays a kernel a shard.
+    const [decaying, steady] = [true, false].map((wanted) => {
+      const own = new Map([...parameters].filter(([name, parameter]) => decays(name, parameter) === wanted));
+      return own.size > 0 ? createArena(own, { shardBytes }) : [];
+    });
+    this.shards = [...decaying, ...steady];
+    this.#steady = new Set(steady);
     const { device } = this.shards[0].values;
     this.state = keep(() => full([4], 0, { device }));
     device.write(this.state.storage, 0, Float32Array.of(0, lossScale ? initial : 1, 0, 1));
@@ -169,7 +187,7 @@ export class AdamW {
           beta1: betas[0],
           beta2: betas[1],
           eps,
-          weightDecay,
+          weightDecay: this.#steady.has(shard) ? 0 : weightDecay,
           clipNorm,
           learningRate: isNumber ? learningRate : 0,
           growthInterval: this.#growthInterval,
@@ -190,6 +208,38 @@ export class AdamW {
     }
   }
 
+  /**
+   * What the next step depends on beside the parameters, for checkpoints: `state`, and for each parameter `first.NAME` and
+   * `second.NAME`, its moments. The tensors are the optimiser's own; how parameters were put into shards does not show.
+   */
+  stateDict(): Map<string, Tensor> {
+    this.#named ??= new Map([
+      ['state', this.state],
+      ...this.shards.flatMap(({ names, shapes }, i) => {
+        let offset = 0;
+        return names.flatMap((name, k) => {
+          const [begin, size] = [offset, sizeOf(shapes[k])];
+          offset += size;
+          return (['first', 'second'] as const).map((kind): [string, Tensor] => [
+            `${kind}.${name}`,
+            keep(() => this.moments[i][kind].narrow(0, begin, size).reshape(shapes[k])),
+          ]);
+        });
+      }),
+    ]);
+    return new Map(this.#named);
+  }
+
+  /**
+   * Goes on to the bit from what `stateDict` gave, or from a file that holds it (`readSafetensors`). The parameters have a state
+   * dictionary of their own.
+   *
+   * @throws Error that lists all names that are missing or unknown, and shapes that differ, before anything is changed.
+   */
+  loadStateDict(state: ReadonlyMap<string, StateEntry | Tensor>): void {
+    loadState('optimiser', this.stateDict(), state);
+  }
+
   /** Goes on from a checkpoint: the next step is number `count` + 1. */
   setSteps(count: number): void {
     checkWhole('AdamW.setSteps', 'the count', count, 0);
@@ -208,6 +258,7 @@ export class AdamW {
 
   /** Gives the moments back; the parameters, views of the arena, keep their storage. */
   dispose(): void {
+    for (const tensor of this.#named?.values() ?? []) if (tensor !== this.state) tensor.dispose();
     for (const tensor of [this.steps, this.lossScale, this.state]) tensor.dispose();
     for (const { values } of this.shards) values.dispose();
     for (const { first, second } of this.moments) {
