@@ -179,6 +179,18 @@ test('reading a view that is not dense leaves nothing behind', async () => {
   y.dispose();
 });
 
+test('the peak is counted anew when it is asked for', () => {
+  const held = zeros([64]);
+  zeros([4096]).dispose();
+  const before = device.statistics();
+  assert.ok(before.peakBytes > before.liveBytes);
+  device.resetPeakBytes();
+  assert.equal(device.statistics(), { ...before, peakBytes: before.liveBytes });
+  zeros([1024]).dispose();
+  assert.is(device.statistics().peakBytes, before.liveBytes + 4096);
+  held.dispose();
+});
+
 test('a steady loop allocates nothing new', async () => {
   const [x, w] = [zeros([33, 65]), zeros([65, 65])];
   const step = () => scope(() => matmul(matmul(x, w).add(1), w).transpose().softmax().sum({ dim: 0 })).dispose();

@@ -354,6 +354,11 @@ export class Device {
     };
   }
 
+  /** Counts `peakBytes` anew, from what is held now: to tell what one part of a program needs at most. */
+  resetPeakBytes(): void {
+    this.pool.statistics.peakBytes = this.pool.statistics.liveBytes;
+  }
+
   /** Gives the GPU back. Tensors of this device cannot be used any more; reads under way are rejected. */
   close(): void {
     if (this.#closed) return;
