@@ -59,5 +59,15 @@ export {
   valueText,
 } from './shape.ts';
 export type * from './shape-types.ts';
-export { assertShape, full, isTensor, type NestedNumbers, ones, Tensor, tensor, zeros } from './tensor.ts';
+export {
+  assertShape,
+  full,
+  isTensor,
+  type NestedNumbers,
+  type NumberArray,
+  ones,
+  Tensor,
+  tensor,
+  zeros,
+} from './tensor.ts';
 export type * from './types.ts';

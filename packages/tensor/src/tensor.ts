@@ -259,6 +259,18 @@ export class Tensor<S extends Shape = Dynamic> extends Operations {
 /** Numbers in arrays in arrays, as deep as a tensor has axes. */
 export type NestedNumbers = number | NestedNumbers[];
 
+/** Typed arrays that a tensor can be made of: all but those of 64-bit whole numbers. */
+export type NumberArray =
+  | Float32Array
+  | Float64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray;
+
 /** Whether a value is a tensor. */
 export function isTensor(value: unknown): value is Tensor {
   return value instanceof Tensor;
@@ -318,12 +330,12 @@ function dtypeOf(values: unknown): DType {
 
 /**
  * A tensor from numbers: nested arrays, or a flat (typed) array with a shape. The dtype is f32 unless given or told by
- * an Int32Array or Uint32Array. For f16 each number goes to the nearest half, ties to even, and to infinity from 65520.
+ * an Int32Array or Uint32Array; a Float64Array, or one of bytes, is f32 like the rest. For f16 each number goes to the nearest half, ties to even, and to infinity from 65520.
  *
  * @throws RangeError when the arrays are ragged or do not fill the shape, TypeError for f16 where the adapter has none.
  */
 export function tensor<const S extends Shape = Dynamic>(
-  values: NestedNumbers | Float32Array | Int32Array | Uint32Array,
+  values: NestedNumbers | NumberArray,
   options: CreationOptions & { shape?: S } = {},
 ): Tensor<Literal<S>> {
   checkCreation('tensor', options, ['dtype', 'device', 'shape']);

@@ -18,6 +18,16 @@ test('negative and open bounds of a slice', async () => {
   assert.equal(await list(x.sliceAxis(0, 2, 8, 2).sliceAxis(0, 1)), [4, 6]);
 });
 
+test('every typed array makes a tensor, of f32 unless it is told otherwise', async () => {
+  for (const kind of [Float64Array, Int16Array, Uint16Array, Int8Array, Uint8Array, Uint8ClampedArray]) {
+    const x = t.tensor(kind.of(0, 7), { shape: [2, 1] });
+    assert.is(x.dtype, 'f32');
+    assert.equal(await list(x), [[0], [7]]);
+  }
+  const flags = t.tensor([3, 0, 5]).gt(1);
+  assert.equal(await list(t.tensor(await flags.data(), { dtype: 'bool' })), await list(flags));
+});
+
 test('squeeze, unsqueeze, transpose, stack', async () => {
   const x = t.tensor([
     [1, 2, 3],
