@@ -433,6 +433,7 @@ const settings: [setting: Record<string, unknown>, message: RegExp][] = [
   [{ weightDecay: Number.POSITIVE_INFINITY }, /^AdamW: weightDecay is Infinity/],
   [{ clipNorm: -1 }, /^AdamW: clipNorm is -1; expected a finite number above 0, or 0 for never/],
   [{ clipNorm: '1' }, /^AdamW: clipNorm is "1"/],
+  [{ lr: 0.1 }, /^AdamW: there is no option 'lr'; the learning rate goes with each step/],
   [{ decays: ['bias'] }, /^AdamW: decays is \["bias"\]; expected a function/],
 ];
 

@@ -31,7 +31,7 @@ export interface AdamWOptions {
   weightDecay?: number;
   /**
    * Which parameters `weightDecay` shrinks: all by default. Those of two axes and more, without biases and the weights of
-   * norms: `decays: (name, { rank }) => rank > 1`.
+   * norms: `decays: (_, { rank }) => rank > 1`.
    */
   decays?: (name: string, parameter: Tensor) => boolean;
   /** Scale gradients down to this global norm; 0 for never. */
@@ -97,6 +97,12 @@ export class AdamW {
    */
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions = {}) {
     checkParameters('AdamW', parameters);
+    for (const name of ['lr', 'learningRate']) {
+      if (!Object.hasOwn(Object(options), name)) continue;
+      throw new TypeError(
+        `AdamW: there is no option '${name}'; the learning rate goes with each step: step(gradients, rate)`,
+      );
+    }
     checkOptions('AdamW', options, ['betas', 'eps', 'weightDecay', 'decays', 'clipNorm', 'lossScale', 'shardBytes']);
     checkOptions('AdamW: lossScale', options.lossScale, ['initial', 'growthInterval']);
     const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0.01, clipNorm = 0, lossScale, shardBytes } = options;
