@@ -37,7 +37,8 @@ function firstRun<T extends Outputs>(inputs: readonly Tensor[], body: () => T): 
 function differs(what: string): never {
   throw new Error(
     `checkpoint: run again for the backward pass, the function did something else: ${what}. It may depend on nothing ` +
-      'that changes in between; random keys come from nn.keySequence, or are the same every time',
+      'that changes in between; random keys come from nn.keySequence, or are the same every time, and withParameters goes ' +
+      'around valueAndGrad, not inside it',
   );
 }
 
