@@ -13,6 +13,8 @@ export interface Pixels {
 
 /** A picture on white ground. Colours are written #rrggbb; `y` of a text is the middle of its line. */
 export interface Scene {
+  /** Of an SVG, for readers that hear it. */
+  readonly title?: string;
   readonly width: number;
   readonly height: number;
   readonly items: readonly Item[];

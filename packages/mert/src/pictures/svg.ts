@@ -5,7 +5,7 @@ const escape = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;
 const number = (value: number) => String(Number(value.toFixed(2)));
 
 /** A scene as SVG; images in it are PNG, so that the file stands alone. */
-export function toSvg({ width, height, items }: Scene): string {
+export function toSvg({ title, width, height, items }: Scene): string {
   const parts = items.map((item) => {
     const at = `x="${number(item.x)}" y="${number(item.y)}"`;
     if (item.kind === 'rect') {
@@ -21,6 +21,7 @@ export function toSvg({ width, height, items }: Scene): string {
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="15">`,
+    ...(title ? [`<title>${escape(title)}</title>`] : []),
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     ...parts,
     '</svg>',
