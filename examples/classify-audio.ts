@@ -93,8 +93,8 @@ for (let step = 1; step <= 100; step++) {
     const { value, gradients } = valueAndGrad(() => {
       const logProbability = net.forward(inputs, keys).logSoftmax().mul(hot).sum({ dim: 1 });
       return logProbability.mul(weights).sum().div(-COMPOSERS.length);
-    }, [...parameters.values()]);
-    optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])), 3e-3);
+    }, parameters);
+    optimizer.step(gradients, 3e-3);
     return value;
   });
   if (step % 25 === 0) console.log(`step ${step}: loss ${(await loss.item()).toFixed(3)} nats`);

@@ -21,8 +21,8 @@ const optimizer = new optim.AdamW(parameters);
 for (let step = 1; step <= 200; step++) {
   // A scope gives back every tensor made in it but those it returns.
   const loss = scope(() => {
-    const { value, gradients } = valueAndGrad(() => net.forward(x).sub(y).square().mean(), [...parameters.values()]);
-    optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])), 1e-2);
+    const { value, gradients } = valueAndGrad(() => net.forward(x).sub(y).square().mean(), parameters);
+    optimizer.step(gradients, 1e-2);
     return value;
   });
   if (step % 50 === 0) console.log(step, await loss.item());

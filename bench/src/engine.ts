@@ -56,17 +56,15 @@ function transformerStep({ layers, features, heads }: TransformerSize) {
     blocks = Array.from({ length: layers }, (_, i) => new Block(features, heads, nn.keySequence(i + 1)));
   }
   const model = new Model();
-  const named = model.namedParameters();
-  const optimizer = new optim.AdamW(named, { clipNorm: 1 });
-  const parameters = [...named.values()];
-  const names = [...named.keys()];
+  const parameters = model.namedParameters();
+  const optimizer = new optim.AdamW(parameters, { clipNorm: 1 });
   const step = (x: Tensor, y: Tensor, number: Tensor, rate: Tensor) => {
     const keys = nn.keySequence(5, number);
     const { value, gradients } = valueAndGrad(() => {
       const out = model.blocks.reduce((h, block) => block.forward(h, keys), x);
       return out.sub(y).square().mean();
     }, parameters);
-    const squared = optimizer.step(new Map(names.map((name, i) => [name, gradients[i]])), rate);
+    const squared = optimizer.step(gradients, rate);
     return { loss: value, norm: sqrt(squared) };
   };
   return {

@@ -4,11 +4,11 @@ import { carriesGradient } from './rules/rule.ts';
 import { pullBack } from './vjp.ts';
 
 /** What `valueAndGrad` returns. */
-export interface ValueAndGradients<A> {
+export interface ValueAndGradients<A, G = Tensor[]> {
   /** The loss: a scalar tensor. */
   value: Tensor;
-  /** One for each parameter, in order, shape and dtype. Zeros where the loss does not depend on it. */
-  gradients: Tensor[];
+  /** One for each parameter, in its order or by its name, shape and dtype. Zeros where the loss does not depend on it. */
+  gradients: G;
   /** Whatever else `fn` returned. */
   auxiliary: A;
 }
@@ -19,16 +19,26 @@ export interface ValueAndGradients<A> {
  * Gradients can be differentiated in turn, by calls within calls; second derivatives that are zero everywhere are zeros.
  *
  * @param fn returns a scalar loss, f32 or f16, or `{ loss, auxiliary }`.
+ * @param parameters by name, as `namedParameters()` of a module, for gradients by name, which an optimiser takes; or in an array.
  * @throws RangeError when the loss is no scalar, TypeError when a parameter is neither f32 nor f16, and Error when the loss does not
  * depend on any parameter.
  */
 export function valueAndGrad<A = undefined>(
   fn: () => Tensor | { loss: Tensor; auxiliary: A },
   parameters: readonly Tensor[],
-): ValueAndGradients<A> {
+): ValueAndGradients<A>;
+export function valueAndGrad<A = undefined>(
+  fn: () => Tensor | { loss: Tensor; auxiliary: A },
+  parameters: ReadonlyMap<string, Tensor>,
+): ValueAndGradients<A, Map<string, Tensor>>;
+export function valueAndGrad<A>(
+  fn: () => Tensor | { loss: Tensor; auxiliary: A },
+  parameters: readonly Tensor[] | ReadonlyMap<string, Tensor>,
+): ValueAndGradients<A, Tensor[] | Map<string, Tensor>> {
+  const names = parameters instanceof Map ? [...parameters.keys()] : undefined;
   const { result, gradients } = pullBack(
     'valueAndGrad',
-    parameters,
+    parameters instanceof Map ? [...parameters.values()] : (parameters as readonly Tensor[]),
     () => {
       const returned = fn();
       if (typeof returned !== 'object' || returned === null) {
@@ -45,13 +55,22 @@ export function valueAndGrad<A = undefined>(
       return [[loss, ones(loss.shape, { dtype: loss.dtype, device: loss.device })]];
     },
   );
-  return { value: result.loss, gradients, auxiliary: result.auxiliary as A };
+  return {
+    value: result.loss,
+    gradients: names ? new Map(names.map((name, i) => [name, gradients[i]])) : gradients,
+    auxiliary: result.auxiliary as A,
+  };
 }
 
 /** The gradients alone. */
-export function grad(fn: () => Tensor, parameters: readonly Tensor[]): Tensor[] {
+export function grad(fn: () => Tensor, parameters: readonly Tensor[]): Tensor[];
+export function grad(fn: () => Tensor, parameters: ReadonlyMap<string, Tensor>): Map<string, Tensor>;
+export function grad(
+  fn: () => Tensor,
+  parameters: readonly Tensor[] | ReadonlyMap<string, Tensor>,
+): Tensor[] | Map<string, Tensor> {
   // The loss may be a tensor that was there before: only a scope knows.
-  return scope(() => valueAndGrad(fn, parameters).gradients);
+  return scope(() => valueAndGrad(fn, parameters as readonly Tensor[]).gradients);
 }
 
 /** The same values, through which no gradient flows: JAX's name of `detach`. */

@@ -7,6 +7,7 @@ import {
   mul,
   ones,
   permute,
+  scope,
   sliceAxis,
   sum,
   type Tensor,
@@ -43,6 +44,28 @@ test('the value, and a gradient for each parameter in order and shape', async ()
     [1, 2, 3, 4, 5, 6],
     [10, 20, 30],
   ]);
+});
+
+test('gradients come by name where parameters have names', async () => {
+  const parameters = new Map([
+    ['b', tensor([10, 20, 30])],
+    ['a', tensor([1, 2, 3])],
+  ]);
+  const loss = () => sum(mul(parameters.get('a')!, parameters.get('b')!));
+  const { value, gradients } = scope(() => valueAndGrad(loss, parameters));
+  assert.is(await value.item(), 140);
+  assert.equal([...gradients.keys()], ['b', 'a']);
+  assert.equal(await allNumbers([...gradients.values()]), [
+    [1, 2, 3],
+    [10, 20, 30],
+  ]);
+  assert.equal(await numbers(grad(loss, parameters).get('a')!), [10, 20, 30]);
+  // By two names the same parameter has its gradient twice.
+  const [shared] = parameters.values();
+  const twice = grad(() => shared.square().sum(), new Map([...parameters, ['tied', shared]]));
+  assert.equal(await numbers(twice.get('tied')!), await numbers(twice.get('b')!));
+  assert.equal(await numbers(twice.get('a')!), [0, 0, 0]);
+  assert.throws(() => grad(loss, new Map([['a', null as never]])), /valueAndGrad: parameter 0 is null/);
 });
 
 test('a loss with one element may have axes', async () => {

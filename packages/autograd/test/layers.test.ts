@@ -270,8 +270,8 @@ test('a compiled step with an optimiser trains what a compiled evaluation then s
   const optimizer = new optim.AdamW(parameters);
   const target = tensor([[1], [-1], [1], [-1], [0]]);
   const step = compile((input: Tensor) => {
-    const { value, gradients } = valueAndGrad(() => nn.mseLoss(net.forward(input, true), target), net.parameters());
-    optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])), 3e-2);
+    const { value, gradients } = valueAndGrad(() => nn.mseLoss(net.forward(input, true), target), parameters);
+    optimizer.step(gradients, 3e-2);
     return value;
   });
   const evaluate = compile((input: Tensor) => nn.mseLoss(net.forward(input, false), target));

@@ -507,11 +507,10 @@ test('a small regression converges to the weights that made its data', async () 
   const schedule = optim.polynomialDecay({ peak: 0.2, warmupSteps: 10, totalSteps: 150 });
   let last = 0;
   for (let t = 1; t <= 150; t++) {
-    const { value, gradients } = valueAndGrad(() => nn.mseLoss(model.forward(x), target), [...parameters.values()]);
-    const named = new Map([...parameters.keys()].map((name, i) => [name, gradients[i]]));
-    const norm = optimiser.step(named, schedule(t));
+    const { value, gradients } = valueAndGrad(() => nn.mseLoss(model.forward(x), target), parameters);
+    const norm = optimiser.step(gradients, schedule(t));
     if (t === 150) last = await value.item();
-    for (const made of [value, norm, ...gradients]) made.dispose();
+    for (const made of [value, norm, ...gradients.values()]) made.dispose();
   }
   assert.ok(last < 1e-4, `loss ${last}`);
   const found = [...(await model.weight.data()), ...(await model.bias!.data())];

@@ -22,8 +22,8 @@ type Training = ReturnType<typeof createTraining>;
 function step({ layer, parameters, optimizer }: Training, number: number): Tensor {
   return scope(() => {
     const x = tensor(Array.from({ length: 4 }, (_, i) => [Math.sin(number + i), Math.cos(number * i), i / 4]));
-    const { value, gradients } = valueAndGrad(() => layer.forward(x).square().mean(), [...parameters.values()]);
-    optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])), 0.05);
+    const { value, gradients } = valueAndGrad(() => layer.forward(x).square().mean(), parameters);
+    optimizer.step(gradients, 0.05);
     return value;
   });
 }

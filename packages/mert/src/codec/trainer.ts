@@ -179,12 +179,11 @@ function teachDiscriminator(
   learningRate: Tensor,
 ): Tensor | undefined {
   if (!discriminator || !discriminatorOptimizer) return undefined;
-  const named = discriminator.namedParameters();
   const { value, gradients } = valueAndGrad(
     () => hingeLoss(discriminator.forward(real), discriminator.forward(decoded)),
-    [...named.values()],
+    discriminator.namedParameters(),
   );
-  discriminatorOptimizer.step(new Map([...named.keys()].map((name, i) => [name, gradients[i]])), learningRate);
+  discriminatorOptimizer.step(gradients, learningRate);
   return value;
 }
 
@@ -216,12 +215,9 @@ function learn(trainer: CodecTrainer, input: StepInput): StepOutput {
     const loss = quantized && weight > 0 ? fromOutput.add(quantized.commitment.mul(weight)) : fromOutput;
     const values = Object.fromEntries(losses.map(({ name }, i) => [name, found[i].value]));
     return { loss, auxiliary: { judged, quantized, values, balancer: joined.balancer } };
-  }, [...parameters.values()]);
+  }, parameters);
   const { judged, quantized, values, balancer } = auxiliary;
-  const squaredNorm = optimizer.step(
-    new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])),
-    learningRate,
-  );
+  const squaredNorm = optimizer.step(gradients, learningRate);
   const entropies = quantized?.codes.map((codes) => entropyOf(codes, config.quantizer.codebookSize).reshape([1])) ?? [];
   const numbers = [quantized?.commitment ?? tensor(0), judged ?? tensor(0), squaredNorm].map((value) =>
     value.reshape([1]),

@@ -183,17 +183,15 @@ export async function trainTeacher(training: TeacherTraining): Promise<RvqTeache
     const clips = await next;
     if (step < config.steps) next = prefetch(step * config.batchSize);
     const result = scope(() =>
-      trainStep(autoencoder, quantizer, normalise(stackClips(clips)), config.commitmentWeight, [
-        ...parameters.values(),
-      ]),
+      trainStep(autoencoder, quantizer, normalise(stackClips(clips)), config.commitmentWeight, parameters),
     );
     // Braces: a scope keeps what it returns, and nobody wants the gradient's norm.
     scope(() => {
-      optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, result.gradients[i]])), schedule(step));
+      optimizer.step(result.gradients, schedule(step));
     });
     const { codes, inputs, error } = result.auxiliary;
     quantizer?.update(codes, inputs, config, random);
-    for (const tensor of [...result.gradients, ...inputs]) tensor.dispose();
+    for (const tensor of [...result.gradients.values(), ...inputs]) tensor.dispose();
     const perplexities: number[] = [];
     const read = [await result.value.item(), await error.item()];
     for (const code of codes) {
@@ -217,7 +215,7 @@ function trainStep(
   quantizer: ResidualQuantizer | undefined,
   waveform: Tensor,
   commitmentWeight: number,
-  parameters: readonly Tensor[],
+  parameters: ReadonlyMap<string, Tensor>,
 ) {
   return valueAndGrad(() => {
     const latent = autoencoder.encode(waveform);

@@ -189,9 +189,8 @@ function gradientsOf(
       });
       const scaled = output.loss.mul(optimizer.lossScale);
       return { loss: share === 1 ? scaled : scaled.mul(share), auxiliary: { output, watch } };
-    }, [...leaves.values()]);
-    const named = new Map([...leaves.keys()].map((name, i) => [name, gradients[i]]));
-    return { gathered: optimizer.gather(named), ...auxiliary };
+    }, leaves);
+    return { gathered: optimizer.gather(gradients), ...auxiliary };
   });
 }
 

@@ -211,9 +211,9 @@ function createStep(head: SeparationHead, settings: SeparationSettings, seed: nu
     const target = magnitudes.narrow(2, 1, STEMS);
     const { value, gradients } = valueAndGrad(
       () => nn.mseLoss(head.forward(x, magnitudes.select(2, 0), keys), target),
-      [...parameters.values()],
+      parameters,
     );
-    optimizer.step(new Map([...parameters.keys()].map((name, i) => [name, gradients[i]])), learningRate);
+    optimizer.step(gradients, learningRate);
     return value;
   };
   return { optimizer, step: settings.compiled ? compile(learnBatch) : learnBatch };
