@@ -235,7 +235,7 @@ seeing('is one page: curves, what was left out, the configuration, and nothing f
   assert.not.match(page, /@import|url\(/);
   assert.match(page, 'Pretraining run');
   assert.match(page, 'an adapter');
-  assert.match(page, '&lt;/script&gt;.wav');
+  assert.match(page, '<th>&lt;/script&gt;.wav</th>');
   assert.match(page, 'hiddenSize: 32');
   assert.match(page, 'No pictures: no music');
   assert.is(page.match(/<script>/g)?.length, 2, 'no data opens another');
@@ -271,7 +271,9 @@ seeing('in the terminal', async () => {
   assert.match(watchText(ended, 80)[0], /step 40 of 100, stopped or failed; --resume goes on$/);
   assert.match(watchText(ended, 80).join('\n'), /went back once, last at step 30 to step 20: the loss became NaN/);
   assert.match(watchText({ ...ended, report: {} }, 80)[0], /step 40 of 100, finished$/);
-  const report = { heldOut: { losses: { loss: null }, baselines: {}, skipped: [{ path: 'a.wav', reason: 'no WAV' }] } };
+  const report = {
+    heldOut: { losses: { loss: null }, baselines: {}, skipped: [{ path: '/music/a.wav', reason: 'no WAV' }] },
+  };
   const page = await runPage({ ...ended, report }, 'no music');
   assert.match(page, '<tr><th>loss</th><td>not finite</td></tr>');
   assert.match(page, '<tr><th>30 to 20</th><td>the loss became NaN</td></tr>');

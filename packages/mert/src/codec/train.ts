@@ -1,10 +1,10 @@
 /** Training a codec: its music, its steps, and the measuring at its end. */
-import { existsSync } from 'node:fs';
-import { basename, join, relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
 import { stackClips } from '../data/batch.ts';
-import { type Dataset, openDataset } from '../data/dataset.ts';
+import { nameWithin } from '../data/collection.ts';
+import { type Dataset, dataFolders, openDataset } from '../data/dataset.ts';
 import { createFeed } from '../data/feed.ts';
 import { lockFolder } from '../lock.ts';
 import { differences, saveBeginning } from '../training/beginning.ts';
@@ -26,7 +26,7 @@ import { startAsTransform } from './transform-start.ts';
 /** A training run of a codec: what to train on what, and where to leave it. */
 export interface CodecTraining {
   config: CodecTrainConfig;
-  /** Folder of music. Where it has the folders train and valid, the second is held out. */
+  /** Music, see `listAudio`. Of what `dataFolders` finds train and valid in, the second is held out. */
   data: string;
   out: string;
   /** Go on where the run in `out` was stopped. */
@@ -60,21 +60,14 @@ interface Music {
 
 /** Opens a run's music, and says what it is. */
 async function openMusic(data: string, config: CodecTrainConfig, log: (line: string) => void): Promise<Music> {
-  const [train, valid] = ['train', 'valid'].map((name) => join(data, name));
-  const split = existsSync(train) && existsSync(valid);
-  const folder = split ? train : data;
+  const { train, valid } = dataFolders(data);
   const cropSamples = codecCropSamples(config);
-  const dataset = await openDataset({ folder, sampleRate: CODEC_RATE, cropSamples, seed: config.training.seed });
+  const dataset = await openDataset({ folder: train, sampleRate: CODEC_RATE, cropSamples, seed: config.training.seed });
   const { files, seconds, skipped } = dataset;
   const left = skipped.length > 0 ? `; ${skipped.length} left out` : '';
-  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${folder}${left}`);
-  for (const { path, reason } of skipped) log(`  left out ${basename(path)}: ${reason}`);
-  return {
-    train: folder,
-    valid: split ? valid : undefined,
-    dataset,
-    files: files.map(({ path }) => relative(folder, path)),
-  };
+  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${train}${left}`);
+  for (const { path, reason } of skipped) log(`  left out ${nameWithin(data, path)}: ${reason}`);
+  return { train, valid, dataset, files: files.map(({ path }) => relative(train, path)) };
 }
 
 /** @throws Error when a run goes on with other settings or other music than it was started with. */

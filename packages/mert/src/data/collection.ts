@@ -42,9 +42,13 @@ export function dataFolders(data: string): { train: string; valid: string | unde
 
 /** What a file of `data` is called in it, for people; one that lies elsewhere by its whole path. */
 export function nameWithin(data: string, path: string): string {
-  const root = statSync(data, { throwIfNoEntry: false })?.isDirectory() ? data : dirname(data);
-  const name = relative(root, path);
-  return name.startsWith('..') ? path : name;
+  const within = (root: string) => {
+    const name = relative(root, path);
+    return name === '..' || name.startsWith(`..${sep}`) ? undefined : name;
+  };
+  // What a manifest lists lies beside it.
+  const beside = statSync(data, { throwIfNoEntry: false })?.isDirectory() ? undefined : within(dirname(data));
+  return within(data) ?? beside ?? path;
 }
 
 /** What of an archive counts: of several entries of one name the last, as tar unpacks them. */

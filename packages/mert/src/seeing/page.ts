@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { openSafetensors } from '@dawnchorus/formats';
 import { stringify } from 'yaml';
+import { nameWithin } from '../data/collection.ts';
 import type { SkippedFile } from '../data/dataset.ts';
 import { toSvg } from '../pictures/svg.ts';
 import { drawUsage } from '../pictures/usage.ts';
@@ -116,9 +117,12 @@ export async function runPage(run: Run, pictures: readonly Picture[] | string): 
   const counts = await labelCounts(run);
   const { music, report, checkpoint, rollbacks, running } = run;
   const held = report?.heldOut as Partial<HeldOut> | undefined;
+  const nameOf = (path: string) => (music ? nameWithin(music.data, path) : path);
   const skipped = [
-    ...(music?.skipped ?? (report?.skipped as SkippedFile[] | undefined) ?? []),
-    ...(held?.skipped ?? []).map(({ path, reason }) => ({ path: `${path}, held out`, reason })),
+    ...(music?.skipped ?? (report?.skipped as SkippedFile[] | undefined) ?? []).map(
+      ({ path, reason }) => [nameOf(path), reason] as const,
+    ),
+    ...(held?.skipped ?? []).map(({ path, reason }) => [`${nameOf(path)}, held out`, reason] as const),
   ];
   const usage = counts.some(({ counts: own }) => own.some((value) => value > 0))
     ? `<figure>${toSvg(drawUsage('how often the acoustic teacher’s codes were asked for, the most frequent first', counts))}</figure>`
@@ -157,7 +161,7 @@ ${
 <h2 id="files">Files left out</h2>${
     skipped.length === 0
       ? '<p>No file was left out.</p>'
-      : `<p>${skipped.length} files were left out.</p>${table(skipped.map(({ path, reason }) => [path, reason] as const))}`
+      : `<p>${skipped.length} files were left out.</p>${table(skipped)}`
   }
 <h2 id="configuration">Configuration</h2>${
     checkpoint ? `<pre>${escape(stringify(checkpoint.state.config))}</pre>` : '<p>There is no checkpoint yet.</p>'
