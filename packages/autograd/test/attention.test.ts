@@ -21,11 +21,15 @@ const project = (x: Matrix, { weight, bias }: { weight: Matrix; bias: number[] }
 async function attend(
   x: Matrix,
   layer: nn.MultiHeadAttention,
-  visible: (key: number) => boolean = () => true,
+  visible: (key: number, query: number) => boolean = () => true,
+  source = x,
 ): Promise<Matrix> {
   const { heads, qProj, kProj, vProj, outProj } = layer;
-  const [q, k, v] = [qProj, kProj, vProj].map(matrices).map(async (loaded) => project(x, await loaded));
-  const [query, key, value] = [await q, await k, await v];
+  const [query, key, value] = [
+    project(x, await matrices(qProj)),
+    project(source, await matrices(kProj)),
+    project(source, await matrices(vProj)),
+  ];
   const size = x[0].length / heads;
   const mixed = x.map((_, t) => {
     const out: number[] = [];
@@ -33,7 +37,7 @@ async function attend(
       const columns = Array.from({ length: size }, (_, i) => h * size + i);
       const powers = key.map((row, s) => {
         const score = columns.reduce((total, c) => total + query[t][c] * row[c], 0) / Math.sqrt(size);
-        return visible(s) ? Math.exp(score) : 0;
+        return visible(s, t) ? Math.exp(score) : 0;
       });
       const total = powers.reduce((a, b) => a + b);
       for (const c of columns) out.push(powers.reduce((sum, power, s) => sum + (power / total) * value[s][c], 0));
@@ -83,6 +87,24 @@ test('what is not visible is not attended to, and gets no gradient from other st
       );
     }
   }
+});
+
+test('a step may attend to those before it alone, and to another sequence', async () => {
+  const layer = new nn.MultiHeadAttention(features, 3, keys, { std: 0.5 });
+  const [source, steps] = [normal([batch, 7, features], keys.next()), 7];
+  const [clips, sources] = [(await x.toArray()) as Matrix[], (await source.toArray()) as Matrix[]];
+  const before = await Promise.all(clips.map((clip) => attend(clip, layer, (s, t) => s <= t)));
+  await assertMatches('causal', layer.forward(x, { causal: true }), toArray(before), tolerance);
+  const other = await Promise.all(clips.map((clip, b) => attend(clip, layer, undefined, sources[b])));
+  await assertMatches('another sequence', layer.forward(x, { source }), toArray(other), tolerance);
+  const shown = Array.from({ length: batch }, (_, b) => Array.from({ length: steps }, (_, s) => Number(s > b)));
+  const some = await Promise.all(clips.map((clip, b) => attend(clip, layer, (s) => shown[b][s] === 1, sources[b])));
+  const visible = tensor(shown, { dtype: 'bool' });
+  await assertMatches('some of it', layer.forward(x, { source, visible }), toArray(some), tolerance);
+  assert.throws(
+    () => layer.forward(x, { source: source.narrow(0, 0, 1) }),
+    /source is .*expected \[2, keys, features\]/,
+  );
 });
 
 test('attention drops weights while training, the same ones for the same key', async () => {

@@ -56,8 +56,8 @@ const misuses: [body: () => unknown, message: RegExp][] = [
   [() => nn.keySequence(-1), /^keySequence: seed is -1; expected a whole number in \[0, 2\^53\)/],
   [() => nn.keySequence(1, 0.3), /^keySequence: stream is/],
   [
-    () => new layers.MultiHeadAttention(4, 2, keys).forward(batch, { causal: true }),
-    /^MultiHead.*there is no 'causal'/,
+    () => new layers.MultiHeadAttention(4, 2, keys).forward(batch, { is_causal: true }),
+    /^MultiHead.*there is no 'is_causal'/,
   ],
   [
     () => new layers.MultiHeadAttention(4, 2, keys).forward(batch, { keys: {} }),

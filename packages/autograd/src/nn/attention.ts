@@ -27,7 +27,21 @@ const unstack = customVjp<Tensor[]>({
   backward: (gradients) => [stack(gradients)],
 });
 
-/** Multi-head self-attention (Vaswani et al., 2017): x [batch, time, features] -> the same shape. */
+/** What `MultiHeadAttention` attends to, and how. */
+export interface AttentionCall {
+  /** The draws of dropout: given while training, and only then. */
+  keys?: KeySequence;
+  /** What keys and values are made of, [batch, keys, features]: x itself by default. */
+  source?: Tensor;
+  /** bool [batch, keys]: which keys may be attended to; all without it. A clip of which none is visible attends to all alike. */
+  visible?: Tensor;
+  /** Whether step i attends to the keys 0 to i alone. Default: false. */
+  causal?: boolean;
+  /** Told queries and keys, [batch, heads, time, size], and the factor on their products. */
+  watch?: WatchScores;
+}
+
+/** Multi-head attention (Vaswani et al., 2017), of a sequence to itself or to another: x [batch, time, features] -> the same shape. */
 export class MultiHeadAttention extends Module {
   kProj: Linear;
   vProj: Linear;
@@ -58,18 +72,18 @@ export class MultiHeadAttention extends Module {
   }
 
   /**
-   * x [batch, time, features] -> the same shape. `visible`, bool [batch, time], names the keys that may be attended to; all
-   * of them without it, and a clip of which none is visible attends to all alike. `keys`, the draws of dropout, are given while
-   * training, and only then. `watch` is told queries and keys, [batch, heads, time, size], and the factor on their products.
+   * x [batch, time, features] -> the same shape.
+   *
+   * @throws RangeError for shapes that do not fit, TypeError for options that there are none of.
    */
-  forward(x: Tensor, options: { keys?: KeySequence; visible?: Tensor; watch?: WatchScores } = {}): Tensor {
-    checkOptions('MultiHeadAttention.forward', options, ['keys', 'visible', 'watch']);
-    const { keys, visible, watch } = options;
+  forward(x: Tensor, options: AttentionCall = {}): Tensor {
+    checkOptions('MultiHeadAttention.forward', options, ['keys', 'source', 'visible', 'causal', 'watch']);
+    const { keys, source, visible, causal, watch } = options;
     if (keys !== undefined) checkKeys('MultiHeadAttention', keys, 'for its draws');
     const [batch, time, features] = x.shape;
     const size = features / this.heads;
-    const split = (y: Tensor) => y.reshape([batch, time, this.heads, size]).permute([0, 2, 1, 3]);
-    let [query, key, value] = this.#project(x).map(split);
+    const split = (y: Tensor) => y.reshape([batch, -1, this.heads, size]).permute([0, 2, 1, 3]);
+    let [query, key, value] = (source ? this.#projectBoth(x, source) : this.#project(x)).map(split);
     let scale = 1 / Math.sqrt(size);
     if (this.relax !== undefined) {
       // The kernels take the largest score off before they take exponentials, and multiply by the scale in f32.
@@ -78,8 +92,18 @@ export class MultiHeadAttention extends Module {
     }
     watch?.(query, key, scale);
     const dropping = keys && this.dropout.p > 0 ? { dropout: this.dropout.p, key: keys.next() } : {};
-    const mixed = scaledDotProductAttention(query, key, value, { visible, scale, ...dropping });
+    const mixed = scaledDotProductAttention(query, key, value, { visible, causal, scale, ...dropping });
     return this.outProj.forward(mixed.permute([0, 2, 1, 3]).reshape([batch, time, features]));
+  }
+
+  /** Queries of x, keys and values of the source. @throws RangeError for a source that is no [batch, keys, features]. */
+  #projectBoth(x: Tensor, source: Tensor): Tensor[] {
+    if (source.rank !== 3 || source.shape[0] !== x.shape[0]) {
+      throw new RangeError(
+        `MultiHeadAttention: source is ${source}; expected [${x.shape[0]}, keys, features], of as many clips as x`,
+      );
+    }
+    return [this.qProj.forward(x), this.kProj.forward(source), this.vProj.forward(source)];
   }
 
   /**
