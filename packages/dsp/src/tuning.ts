@@ -1,9 +1,9 @@
 import type { Tensor } from '@dawnchorus/tensor';
 import { checkSettings } from './options.ts';
-import { powerSpectra, type StftOptions, stftOptions } from './stft.ts';
+import { powerSpectra, type StftOptions, stftConventions, stftOptions } from './stft.ts';
 
-/** Settings of `estimateTuning`; the defaults are librosa's. */
-export interface TuningOptions extends StftOptions {
+/** Settings of `estimateTuning`; the defaults are librosa's, those of spectra nFft 2048, hop 512 and zeros at the edges. */
+export interface TuningOptions extends Partial<StftOptions> {
   /** Samples a second. */
   readonly sampleRate: number;
   /** Steps of the estimate, in bins; default 0.01. */
@@ -41,8 +41,7 @@ function peaksOf(
 
 /**
  * How far the music's tuning is from 440 Hz, in bins from -0.5 to 0.5: librosa.estimate_tuning, the fullest bin of a
- * histogram of spectral peaks (librosa's defaults: nFft 2048, hop 512, zeros at the edges). x f32 [1, samples] -> a
- * number; 0 where nothing sounds. The spectra are made on the GPU and read back.
+ * histogram of spectral peaks. x f32 [1, samples] -> a number; 0 where nothing sounds. The spectra are made on the GPU and read back.
  *
  * @throws RangeError as the spectra do, when x holds more than one clip, or a setting is out of range.
  */
@@ -58,12 +57,13 @@ export async function estimateTuning(x: Tensor, options: TuningOptions): Promise
       `estimateTuning: sampleRate ${sampleRate}, resolution ${resolution}, binsPerOctave ${binsPerOctave}; expected positive numbers, the second up to 1`,
     );
   }
-  const spectra = powerSpectra(x, { ...options, power: 1 });
+  const spectral = { ...stftConventions.librosa, nFft: 2048, hopLength: 512, ...options };
+  const spectra = powerSpectra(x, { ...spectral, power: 1 });
   const [, bins, frames] = spectra.shape;
   const magnitudes = (await spectra.data()) as Float32Array;
   spectra.dispose();
   const bounds = {
-    width: sampleRate / options.nFft,
+    width: sampleRate / spectral.nFft,
     fMin: Math.max(0, fMin),
     fMax: Math.min(fMax, sampleRate / 2),
     threshold,
