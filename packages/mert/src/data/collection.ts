@@ -42,13 +42,10 @@ export function dataFolders(data: string): { train: string; valid: string | unde
 
 /** What a file of `data` is called in it, for people; one that lies elsewhere by its whole path. */
 export function nameWithin(data: string, path: string): string {
-  const within = (root: string) => {
-    const name = relative(root, path);
-    return name === '..' || name.startsWith(`..${sep}`) ? undefined : name;
-  };
-  // What a manifest lists lies beside it.
-  const beside = statSync(data, { throwIfNoEntry: false })?.isDirectory() ? undefined : within(dirname(data));
-  return within(data) ?? beside ?? path;
+  // What a manifest lists lies beside it, and an archive's name stands before those in it.
+  const isFile = statSync(data, { throwIfNoEntry: false })?.isFile();
+  const name = relative(isFile ? dirname(data) : data, path);
+  return name === '..' || name.startsWith(`..${sep}`) ? path : name;
 }
 
 /** What of an archive counts: of several entries of one name the last, as tar unpacks them. */
