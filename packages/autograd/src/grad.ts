@@ -35,10 +35,10 @@ export function valueAndGrad<A>(
   fn: () => Tensor | { loss: Tensor; auxiliary: A },
   parameters: readonly Tensor[] | ReadonlyMap<string, Tensor>,
 ): ValueAndGradients<A, Tensor[] | Map<string, Tensor>> {
-  const names = parameters instanceof Map ? [...parameters.keys()] : undefined;
+  const named = parameters instanceof Map ? (parameters as ReadonlyMap<string, Tensor>) : undefined;
   const { result, gradients } = pullBack(
     'valueAndGrad',
-    parameters instanceof Map ? [...parameters.values()] : (parameters as readonly Tensor[]),
+    named ? [...named.values()] : (parameters as readonly Tensor[]),
     () => {
       const returned = fn();
       if (typeof returned !== 'object' || returned === null) {
@@ -57,7 +57,7 @@ export function valueAndGrad<A>(
   );
   return {
     value: result.loss,
-    gradients: names ? new Map(names.map((name, i) => [name, gradients[i]])) : gradients,
+    gradients: named ? new Map([...named.keys()].map((name, i) => [name, gradients[i]])) : gradients,
     auxiliary: result.auxiliary as A,
   };
 }

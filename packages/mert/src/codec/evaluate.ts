@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { audioFiles, encodeWav, probeAudio, readAudio } from '@dawnchorus/dsp';
 import { writeAtomically, writeJson } from '@dawnchorus/formats';
-import type { SkippedFile } from '../data/dataset.ts';
+import { reasonLines, type SkippedFile } from '../data/skipped.ts';
 import { makeFolder } from '../folders.ts';
 import type { Codec } from './codec.ts';
 import { bitsPerCodebook } from './config.ts';
@@ -175,8 +175,8 @@ export async function evaluateCodec(evaluation: CodecEvaluation): Promise<CodecR
     onTrack?.(tally.tracks + skipped.length, paths.length, path);
   }
   if (tally.tracks === 0) {
-    const reasons = skipped.slice(0, 5).map((entry) => `\n  ${entry.path}: ${entry.reason}`);
-    throw new Error(`${data}: no track of it can be measured${reasons.length > 0 ? `:${reasons.join('')}` : ''}`);
+    const reasons = reasonLines(skipped);
+    throw new Error(`${data}: no track of it can be measured${reasons && `:${reasons}`}`);
   }
   const report = reportOf(tally, skipped, codec);
   if (out !== undefined) await writeReport(out, report);

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { openMetricsLog, truncateMetricsLog } from '@dawnchorus/formats';
 import type { Tensor } from '@dawnchorus/tensor';
 import { stackClips } from '../data/batch.ts';
-import { nameWithin } from '../data/collection.ts';
+import { tellMusic } from '../data/collection.ts';
 import { type Dataset, dataFolders, openDataset } from '../data/dataset.ts';
 import { createFeed } from '../data/feed.ts';
 import { lockFolder } from '../lock.ts';
@@ -63,11 +63,8 @@ async function openMusic(data: string, config: CodecTrainConfig, log: (line: str
   const { train, valid } = dataFolders(data);
   const cropSamples = codecCropSamples(config);
   const dataset = await openDataset({ folder: train, sampleRate: CODEC_RATE, cropSamples, seed: config.training.seed });
-  const { files, seconds, skipped } = dataset;
-  const left = skipped.length > 0 ? `; ${skipped.length} left out` : '';
-  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${train}${left}`);
-  for (const { path, reason } of skipped) log(`  left out ${nameWithin(data, path)}: ${reason}`);
-  return { train, valid, dataset, files: files.map(({ path }) => relative(train, path)) };
+  tellMusic(log, dataset, train, data);
+  return { train, valid, dataset, files: dataset.files.map(({ path }) => relative(train, path)) };
 }
 
 /** @throws Error when a run goes on with other settings or other music than it was started with. */

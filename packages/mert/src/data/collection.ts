@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, extname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { AudioError, type AudioFormat, audioExtensions, filesWithin } from '@dawnchorus/dsp';
+import type { Dataset } from './dataset.ts';
 import { parquetIndex } from './parquet.ts';
 import type { AudioItem, Place } from './places.ts';
 import type { SkipFile } from './skipped.ts';
@@ -46,6 +47,18 @@ export function nameWithin(data: string, path: string): string {
   const isFile = statSync(data, { throwIfNoEntry: false })?.isFile();
   const name = relative(isFile ? dirname(data) : data, path);
   return name === '..' || name.startsWith(`..${sep}`) ? path : name;
+}
+
+/** Says what there is to hear in a folder of some data, and what was left out. */
+export function tellMusic(
+  log: (line: string) => void,
+  { files, seconds, skipped }: Pick<Dataset, 'files' | 'seconds' | 'skipped'>,
+  folder: string,
+  data: string,
+): void {
+  const left = skipped.length > 0 ? `; ${skipped.length} left out` : '';
+  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${folder}${left}`);
+  for (const { path, reason } of skipped) log(`  left out ${nameWithin(data, path)}: ${reason}`);
 }
 
 /** What of an archive counts: of several entries of one name the last, as tar unpacks them. */

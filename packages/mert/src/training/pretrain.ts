@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Device } from '@dawnchorus/tensor';
 import { cropSamples, frameCount, type PretrainConfig } from '../config/index.ts';
 import { readBatch } from '../data/batch.ts';
-import { nameWithin } from '../data/collection.ts';
+import { tellMusic } from '../data/collection.ts';
 import { type Dataset, dataFolders } from '../data/dataset.ts';
 import { lockFolder } from '../lock.ts';
 import { trainingBaselines } from './baselines.ts';
@@ -94,13 +94,6 @@ async function lockRun(out: string, isNew: boolean): Promise<AsyncDisposable> {
       if (isNew) await rmdir(out).catch(() => {});
     },
   };
-}
-
-/** Says what there is to hear in a folder of some data, and what was left out. */
-function tellMusic(log: Run['log'], { files, seconds, skipped }: Dataset, folder: string, data: string): void {
-  const left = skipped.length ? `; ${skipped.length} left out` : '';
-  log(`data: ${files.length} files, ${(seconds / 60).toFixed(1)} min, from ${folder}${left}`);
-  for (const { path, reason } of skipped) log(`  left out ${nameWithin(data, path)}: ${reason}`);
 }
 
 /** Says where a run goes on. */
